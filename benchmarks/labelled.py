@@ -1,0 +1,96 @@
+"""Folders of labelled images: a sub-folder a class, perhaps inside train/, val/ and test/."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..edge.errors import DatasetError
+from ..edge.image import is_image_name
+from ..edge.sources import natural_key
+from .split import FILE_NAME, LabelledImage, Split
+
+_SUBSET_NAMES = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """What a data folder holds: `labels` in natural order, and image paths by subset and label.
+
+    A folder without train/ and test/ has everything under the subset "all".
+    """
+
+    root: Path
+    labels: tuple[str, ...]
+    subsets: dict[str, dict[str, list[Path]]]
+
+
+def scan_class_folders(root: Path) -> ClassFolders:
+    """List a data folder without opening its images.
+
+    Hidden files, files that aren't named like images, and links to folders are left out. Folders
+    inside a class folder belong to the class. Raises DatasetError, saying what was found instead.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder" if not root.exists() else f"{root} is not a folder")
+    folders = _folders(root)
+    given = {_SUBSET_NAMES[f.name.lower()]: f for f in folders if f.name.lower() in _SUBSET_NAMES}
+    if "train" in given and len(given) > 1 and all(_folders(folder) for folder in given.values()):
+        subsets = {name: _scan_classes(folder) for name, folder in sorted(given.items())}
+        labels = tuple(subsets["train"])
+        for name, classes in subsets.items():
+            if unknown := [label for label in classes if label not in subsets["train"]]:
+                raise DatasetError(
+                    f"{given[name]} has classes that {given['train']} lacks: {', '.join(unknown)}"
+                )
+    else:
+        subsets = {"all": _scan_classes(root)}
+        labels = tuple(subsets["all"])
+    if not any(paths for classes in subsets.values() for paths in classes.values()):
+        raise DatasetError(_describe_empty(root))
+    return ClassFolders(root, labels, subsets)
+
+
+def labelled_images(data: Path) -> tuple[list[LabelledImage], str]:
+    """Return images to measure accuracy on, and a name for them.
+
+    `data` is a run of edge-train (its test split is used, or its validation split if it has none), a
+    folder with test/ in it (that part is used), or a folder with one sub-folder a class.
+    """
+    if (data / FILE_NAME).is_file():
+        split = Split.read(data)
+        root = split.find_root(data, None, "edge-benchmark --data")
+        rows = split.subset(split.evaluation_subset, root)
+        return rows, f"{data.name} ({split.evaluation_subset} split)"
+    found = scan_class_folders(data)
+    subset = next(name for name in ("test", "all", "validation", "train") if name in found.subsets)
+    rows = [LabelledImage(p, label) for label, paths in found.subsets[subset].items() for p in paths]
+    if not rows:
+        raise DatasetError(f"{data}: its {subset} folder holds no images")
+    return rows, data.name if subset == "all" else f"{data.name} ({subset} folder)"
+
+
+def _scan_classes(folder: Path) -> dict[str, list[Path]]:
+    return {sub.name: sorted(_images(sub), key=natural_key) for sub in _folders(folder)}
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural_key)
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (path for name in names if is_image_name(path := Path(root, name)))
+
+
+def _describe_empty(root: Path) -> str:
+    loose = sum(1 for path in root.iterdir() if path.is_file() and is_image_name(path))
+    found = f"{loose} images lie in it directly" if loose else "no images were found"
+    return f"{root} must hold one sub-folder a class, with images in it: {found}"

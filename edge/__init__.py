@@ -1,0 +1,13 @@
+"""The runner: everything that happens on the device, and nothing that only training needs.
+
+Importing this package loads no TensorFlow, Keras, matplotlib, scikit-learn or OpenCV.
+
+    from edge_classify.edge import Classifier
+    print(Classifier.from_file("model.tflite").classify("photo.jpg").best)
+"""
+
+from .card import ModelCard
+from .classifier import Classifier, Prediction, Score
+from .errors import EdgeClassifyError
+
+__all__ = ["Classifier", "EdgeClassifyError", "ModelCard", "Prediction", "Score"]

@@ -1,0 +1,216 @@
+"""The model card: the contract that travels with a model through every stage.
+
+Raw RGB bytes go in, probabilities come out. Training writes the card beside `model.keras`, conversion
+completes it and puts it inside the `.tflite`, and the runner needs nothing else. It holds no times,
+host names or absolute paths, so that the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import dacite
+
+from .errors import CardError
+
+FORMAT = "1.0"
+INPUT_DTYPES = ("uint8", "float32")
+OUTPUT_DTYPES = ("uint8", "float32")
+RESIZE_RULES = ("stretch", "crop")
+FILTERS = ("bilinear",)
+ACTIVATIONS = ("softmax",)
+
+
+def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        names = ", ".join(str(choice) for choice in allowed)
+        raise CardError(f"{name} must be one of: {names}. Received: {value}")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The tensor that the model takes: one NHWC batch of `batch` RGB images, values 0..255."""
+
+    height: int
+    width: int
+    dtype: str
+    layout: str = "NHWC"
+    color: str = "RGB"
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        for side in ("height", "width"):
+            if not 1 <= getattr(self, side) <= 8192:
+                raise CardError(f"input.{side} must be 1 to 8192 pixels. Received: {getattr(self, side)}")
+        _require("input.dtype", self.dtype, INPUT_DTYPES)
+        _require("input.layout", self.layout, ("NHWC",))
+        _require("input.color", self.color, ("RGB",))
+        _require("input.batch", self.batch, (1,))
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a picture becomes the input; scaling is inside the graph and not listed here.
+
+    `stretch` resizes the whole picture to the input, `crop` cuts the largest centred part that has
+    the input's proportions and resizes that.
+    """
+
+    resize: str = "stretch"
+    filter: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        _require("preprocess.resize", self.resize, RESIZE_RULES)
+        _require("preprocess.filter", self.filter, FILTERS)
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What comes out: probability = (value - zero_point) * scale.
+
+    `temperature` has already been applied inside the graph. Below `threshold` the answer is
+    "unknown"; None means that no threshold has been calibrated.
+    """
+
+    dtype: str = "float32"
+    scale: float = 1.0
+    zero_point: int = 0
+    activation: str = "softmax"
+    temperature: float = 1.0
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        _require("output.dtype", self.dtype, OUTPUT_DTYPES)
+        _require("output.activation", self.activation, ACTIVATIONS)
+        if not self.scale > 0:
+            raise CardError(f"output.scale must be above 0. Received: {self.scale}")
+        if not self.temperature > 0:
+            raise CardError(f"output.temperature must be above 0. Received: {self.temperature}")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise CardError(f"output.threshold must be 0 to 1 or null. Received: {self.threshold}")
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Measured on labelled images; rates are fractions of 1.
+
+    `float_agreement` is the share of images whose top-1 equals the Keras model's, and
+    `keras_difference` this file's top-1 accuracy minus the Keras model's on the same images.
+    Both are None in the card of the Keras model itself.
+    """
+
+    dataset: str
+    images: int
+    top1: float
+    top1_ci95: tuple[float, float]
+    macro_f1: float
+    ece: float
+    float_agreement: float | None = None
+    keras_difference: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """Where the weights come from."""
+
+    architecture: str
+    weights: str
+    dataset: str
+    seed: int
+    split_sha256: str
+    options: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The representative dataset: how many images, of which classes, and a hash of their files."""
+
+    images: int
+    sha256: str
+    per_class: dict[str, int]
+
+
+@dataclass(frozen=True)
+class ConversionInfo:
+    """How the .tflite was made."""
+
+    variant: str
+    recipe: dict[str, Any]
+    calibration: Calibration | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GoldenExample:
+    """An image inside the file, and the probabilities that this file gave for it when it was made."""
+
+    image: str
+    expected: tuple[float, ...]
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The whole contract; see the module's docstring.
+
+    Raises CardError on construction when a field has a value that no reader would understand.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    input: InputSpec
+    preprocess: Preprocess = Preprocess()
+    output: OutputSpec = OutputSpec()
+    accuracy: Accuracy | None = None
+    training: TrainingInfo | None = None
+    conversion: ConversionInfo | None = None
+    golden: tuple[GoldenExample, ...] = ()
+    sha256: str | None = None
+    format: str = FORMAT
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2:
+            raise CardError(f"labels must name at least 2 classes. Received: {len(self.labels)}")
+        if len(set(self.labels)) != len(self.labels):
+            raise CardError("labels must differ from each other")
+        if any(not label or "\n" in label or "\r" in label for label in self.labels):
+            raise CardError("labels must be non-empty and of one line each")
+
+    def to_json(self) -> str:
+        """Return the card as indented JSON, keys in the order of the fields."""
+        ordered = {"format": self.format, **asdict(self)}
+        return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ModelCard:
+        """Read a card.
+
+        Unknown keys are ignored, because a newer minor version may add some.
+        Raises CardError when `text` is no JSON object, lacks a field, or has another major version.
+        """
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CardError(f"card.json is not valid JSON ({error})") from None
+        if not isinstance(data, dict):
+            raise CardError(f"card.json must hold an object. Received: {type(data).__name__}")
+        _check_version(data.get("format"))
+        try:
+            return dacite.from_dict(cls, data, dacite.Config(cast=[tuple]))
+        except (dacite.DaciteError, TypeError) as error:
+            raise CardError(f"card.json does not follow format {FORMAT}: {error}") from None
+
+
+def _check_version(version: object) -> None:
+    match = re.fullmatch(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
+    if match is None:
+        raise CardError(f'card.json must have a "format" such as "{FORMAT}". Received: {version!r}')
+    if match[1] != FORMAT.split(".")[0]:
+        raise CardError(
+            f"card.json has format {version}, and this program reads {FORMAT.split('.')[0]}.x. "
+            "Upgrade it with: pip install --upgrade edge-classify"
+        )

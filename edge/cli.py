@@ -1,0 +1,173 @@
+"""edge-classify: what is in these pictures, or in front of this camera?"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from .classifier import Classifier, Prediction
+from .console import CONTEXT, Command, print_json, printable, say, version_option
+from .image import to_input
+from .labels import read_label_file
+from .modelfile import Normalization
+from .report import FrameRate, to_line, to_record
+from .sources import CameraSource, FileSource, Frame, Source, find_images
+
+_NAMED_NORMALIZATIONS = {
+    "0..255": Normalization((0.0,), (1.0,)),
+    "0..1": Normalization((0.0,), (255.0,)),
+    "-1..1": Normalization((127.5,), (127.5,)),
+}
+
+
+class NormalizationType(click.ParamType):
+    """0..255, 0..1, -1..1, or MEAN,STD for pixels 0..255."""
+
+    name = "RANGE|MEAN,STD"
+
+    def convert(
+        self, value: str | Normalization, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Normalization:
+        """Parse the option's text."""
+        if isinstance(value, Normalization):
+            return value
+        if value in _NAMED_NORMALIZATIONS:
+            return _NAMED_NORMALIZATIONS[value]
+        number = r"[-+]?\d+(?:\.\d+)?"
+        match = re.fullmatch(rf"({number}),({number})", value)
+        if match is None or float(match[2]) <= 0:
+            names = ", ".join(_NAMED_NORMALIZATIONS)
+            self.fail(f"must be {names}, or MEAN,STD such as 127.5,127.5. Received: {value}", param, ctx)
+        return Normalization((float(match[1]),), (float(match[2]),))
+
+
+@click.command(cls=Command, context_settings=CONTEXT)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--model", "-m", "models", multiple=True, required=True, envvar="EDGE_CLASSIFY_MODEL",
+    type=click.Path(path_type=Path), metavar="FILE",
+    help="A .tflite file; several give several answers, side by side.",
+)  # fmt: skip
+@click.option("--camera", metavar="SOURCE", help="A camera's number, a stream's URL, or a video file.")
+@click.option("--frames", type=click.IntRange(1), metavar="N", help="With --camera: stop after N frames.")
+@click.option("--recursive", "-r", is_flag=True, help="Search the sub-folders of folders too.")
+@click.option("--top", "-k", type=click.IntRange(1), default=3, show_default=True, help="Answers an image.")
+@click.option(
+    "--labels", type=click.Path(path_type=Path), metavar="FILE",
+    help="For a model that carries none: one label a line, the line number is the class.",
+)  # fmt: skip
+@click.option(
+    "--normalization", type=NormalizationType(),
+    help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model.")
+@version_option()
+def main(
+    paths: tuple[Path, ...],
+    models: tuple[Path, ...],
+    camera: str | None,
+    frames: int | None,
+    recursive: bool,
+    top: int,
+    labels: Path | None,
+    normalization: Normalization | None,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Classify images, folders of images, or what a camera sees.
+
+    \b
+    Examples:
+      edge-classify -m cats_int8.tflite photo.jpg holiday/
+      edge-classify -m cats_int8.tflite --camera 0
+      edge-classify -m a.tflite -m b.tflite photo.jpg --json
+
+    The exit status is 1 if anything could not be read.
+    """
+    _check_usage(paths, camera, frames)
+    names = read_label_file(labels) if labels else None
+    classifiers = [Classifier.from_file(model, names, normalization, threads) for model in models]
+    for classifier in classifiers:
+        if classifier.labels[0] == "class 0" and names is None and classifier.file.labels is None:
+            say(f"{classifier.file.path} names no classes: numbers are shown. Name them with --labels FILE")
+    source: Source = CameraSource(camera) if camera is not None else FileSource(find_images(paths, recursive))
+    if not _classify_all(source, classifiers, top, as_json, frames):
+        raise click.exceptions.Exit(1)
+
+
+def _check_usage(paths: tuple[Path, ...], camera: str | None, frames: int | None) -> None:
+    if not paths and camera is None:
+        raise click.UsageError("Name an image, a folder, or --camera 0.")
+    if paths and camera is not None:
+        raise click.UsageError("Give either paths or --camera, not both.")
+    if frames is not None and camera is None:
+        raise click.UsageError("--frames goes with --camera.")
+
+
+def _classify_all(
+    source: Source, classifiers: list[Classifier], top: int, as_json: bool, limit: int | None
+) -> bool:
+    """Print an answer for every frame; return whether all could be read."""
+    rate = FrameRate() if source.live else None
+    redraw = source.live and not as_json and sys.stdout.isatty()
+    seen = failed = 0
+    began = time.monotonic()
+    try:
+        for frame in islice(source, limit):
+            seen += 1
+            if frame.image is None:
+                failed += 1
+                _report_failure(frame, as_json)
+                continue
+            speed = rate.tick() if rate else None
+            _print_answers(frame, classifiers, top, as_json, speed, redraw)
+    except KeyboardInterrupt:
+        if not source.live:
+            raise
+    finally:
+        if redraw and seen:
+            click.echo()
+        if source.live:
+            elapsed = time.monotonic() - began
+            say(f"{seen} frames in {elapsed:.1f} s: {seen / elapsed if elapsed else 0:.1f} frames/s")
+    if failed:
+        say(f"{failed} of {seen} skipped: they could not be read")
+    return not failed
+
+
+def _print_answers(
+    frame: Frame, classifiers: list[Classifier], top: int, as_json: bool, rate: float | None, redraw: bool
+) -> None:
+    answers: list[tuple[str, Prediction]] = []
+    for classifier, prediction, decode_ms in _answers(frame, classifiers, top):
+        if as_json:
+            print_json(to_record(frame, classifier.name, prediction, decode_ms))
+        answers.append((classifier.name, prediction))
+    if not as_json:
+        line = printable(to_line(frame, answers, rate))
+        click.echo(f"\r\x1b[K{line}" if redraw else line, nl=not redraw)
+
+
+def _answers(
+    frame: Frame, classifiers: list[Classifier], top: int
+) -> Iterator[tuple[Classifier, Prediction, float]]:
+    assert frame.image is not None
+    for classifier in classifiers:
+        started = time.perf_counter()
+        pixels = to_input(frame.image, classifier.spec, classifier.preprocess)
+        resize_ms = (time.perf_counter() - started) * 1000
+        yield classifier, classifier.classify_pixels(pixels, top), frame.decode_ms + resize_ms
+
+
+def _report_failure(frame: Frame, as_json: bool) -> None:
+    if as_json:
+        print_json({"source": frame.source, "error": frame.error})
+    else:
+        say(str(frame.error))

@@ -1,0 +1,75 @@
+"""Every error that a user can cause or cure.
+
+    EdgeClassifyError
+      ImageError            a file or frame that cannot be read as a picture
+      SourceError           a path, folder, camera or stream that yields nothing
+      ModelFileError        a file that is not a usable classifier
+        CardError           the contract inside it is missing, broken or contradicts the model
+        LabelError          labels that cannot be read or don't fit the output
+      DatasetError          a folder of labelled images that cannot be used as one
+      OptionError           an option whose value cannot work, found after parsing
+      WeightsError          initial weights that cannot be had
+      ConversionError       a Keras model that cannot become a .tflite file
+      BenchmarkError        a measurement that could not be taken
+      OutputExistsError     something of the user's is in the way
+      MissingPackageError   an optional package is not installed
+
+The text of each is one or two sentences: what is wrong, with which file or option, what arrived,
+and what to do about it. The command lines print it and exit with status 1.
+"""
+
+
+class EdgeClassifyError(Exception):
+    """Base of all errors that are the input's or the machine's fault, not this program's."""
+
+
+class ImageError(EdgeClassifyError):
+    """A file or frame cannot be read as a picture."""
+
+
+class SourceError(EdgeClassifyError):
+    """A path, folder, camera or stream yields no frames."""
+
+
+class ModelFileError(EdgeClassifyError):
+    """A file is not a usable TFLite image classifier."""
+
+
+class CardError(ModelFileError):
+    """A model card is missing, malformed, too new, or contradicts its model."""
+
+
+class LabelError(ModelFileError):
+    """A label file cannot be read, or holds another number of labels than the model has outputs."""
+
+
+class DatasetError(EdgeClassifyError):
+    """A folder cannot be used as a set of labelled images."""
+
+
+class OptionError(EdgeClassifyError):
+    """An option's value cannot work with this data or this model."""
+
+
+class WeightsError(EdgeClassifyError):
+    """Initial weights cannot be downloaded or read."""
+
+
+class ConversionError(EdgeClassifyError):
+    """A Keras model cannot be converted, or the result breaks the contract."""
+
+
+class BenchmarkError(EdgeClassifyError):
+    """A model could not be measured."""
+
+
+class OutputExistsError(EdgeClassifyError):
+    """The output exists, and replacing it was not asked for with --force."""
+
+
+class MissingPackageError(EdgeClassifyError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, purpose: str, install: str) -> None:
+        """Say that `purpose` needs `package`, and that `pip install "install"` brings it."""
+        super().__init__(f'{purpose} needs {package}, which is not installed. Run: pip install "{install}"')

@@ -1,0 +1,55 @@
+"""Label files: one class a line, in the order of the model's outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import LabelError
+
+MAX_BYTES = 4 * 1024 * 1024
+
+
+def parse_labels(raw: bytes, origin: str) -> tuple[str, ...]:
+    """Return the labels in `raw`: the line number is the class, whatever the line says.
+
+    Only blank lines at the end are dropped. "101 dalmatians" on the first line is class 0.
+    Raises LabelError, naming `origin`, when the text is not UTF-8 or a line is blank.
+    """
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{origin} is not UTF-8 text ({error.reason} at byte {error.start})") from None
+    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        if not line:
+            raise LabelError(
+                f"{origin} has a blank line, number {number}. Each line names the class of that number; "
+                "remove the line, or name the class"
+            )
+    if not lines:
+        raise LabelError(f"{origin} is empty: it must name one class a line")
+    return tuple(lines)
+
+
+def read_label_file(path: Path) -> tuple[str, ...]:
+    """Read a label file; raises LabelError when it cannot be read or is no label file."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise LabelError(f"{path}: the label file cannot be read ({error.strerror})") from None
+    if len(raw) > MAX_BYTES:
+        raise LabelError(f"{path} is larger than {MAX_BYTES // 1024 ** 2} MiB: not a label file")
+    return parse_labels(raw, str(path))
+
+
+def check_label_count(labels: tuple[str, ...], outputs: int, origin: str) -> None:
+    """Raise LabelError unless there are exactly as many `labels` as `outputs`."""
+    if len(labels) == outputs:
+        return
+    hint = ""
+    if abs(len(labels) - outputs) == 1:
+        hint = " (one apart: ImageNet models with 1,001 outputs have a background class first)"
+    raise LabelError(f"{origin} names {len(labels)} classes, and the model has {outputs} outputs{hint}")

@@ -1,0 +1,62 @@
+"""The only place that imports a TFLite interpreter."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelFileError, MissingPackageError
+
+# Module and distribution, in order of preference.
+_RUNTIMES = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+    ("tensorflow.lite", "tensorflow"),
+)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """An interpreter's class, and the name and version of the package that it comes from."""
+
+    interpreter: Any
+    name: str
+    version: str
+
+
+def find_runtime() -> Runtime:
+    """Return the first runtime that is installed; raises MissingPackageError when none is."""
+    for module, distribution in _RUNTIMES:
+        try:
+            interpreter = importlib.import_module(module).Interpreter
+        except ImportError:
+            continue
+        return Runtime(interpreter, distribution, _version(distribution))
+    raise MissingPackageError("a TFLite runtime", "Running a model", "ai-edge-litert")
+
+
+def load_interpreter(model: Path | bytes, threads: int) -> Any:
+    """Return an interpreter with allocated tensors for a .tflite file or its bytes.
+
+    Raises ModelFileError when the runtime refuses the model.
+    """
+    runtime = find_runtime()
+    source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    name = "the model" if isinstance(model, bytes) else str(model)
+    try:
+        interpreter = runtime.interpreter(**source, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{name}: {runtime.name} {runtime.version} cannot run it ({reason})") from None
+    return interpreter
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

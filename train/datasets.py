@@ -1,0 +1,69 @@
+"""The built-in data sets, written out as class folders so that no later stage needs their loaders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..convert.quiet import import_tensorflow
+from ..edge.errors import DatasetError, MissingPackageError
+from ..edge.progress import progress
+
+BUILT_IN = ("digits", "cifar10")
+CIFAR10_LABELS = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
+Picture = tuple[str, Any]  # Path below the root, and uint8 pixels, grey or RGB.
+
+
+def write_built_in(name: str, root: Path) -> None:
+    """Write the data set `name` below `root` as PNG files in class folders.
+
+    Raises DatasetError when it has to be downloaded and cannot be.
+    """
+    pictures = {"digits": _digits, "cifar10": _cifar10}[name]()
+    with progress(f"writing {name}", len(pictures), "images") as advance:
+        for path, pixels in pictures:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(root / path)
+            advance()
+
+
+def _digits() -> list[Picture]:
+    """1,797 handwritten digits, 8x8 pixels of 0..16: UCI's optical recognition test set."""
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError:
+        raise MissingPackageError("scikit-learn", "The data set digits", "edge-classify[train]") from None
+    data = load_digits()
+    images = np.round(data.images * (255 / 16)).astype(np.uint8)
+    return list(_numbered("", images, [str(label) for label in data.target]))
+
+
+def _cifar10() -> list[Picture]:
+    """60,000 photos of 32x32 pixels in 10 classes, downloaded by Keras; its test set stays the test set."""
+    _, keras = import_tensorflow("The data set cifar10", "train")
+    try:
+        with redirect_stdout(sys.stderr):  # Keras draws its download's progress on stdout.
+            train, test = keras.datasets.cifar10.load_data()
+    except Exception as error:  # Keras raises a bare Exception when a download fails.
+        raise DatasetError(
+            f"CIFAR-10 cannot be downloaded ({error}). Check the network, or train on a folder of your own "
+            "images, or on digits, which needs no network"
+        ) from error
+    pictures: list[Picture] = []
+    for subset, (images, indices) in (("train/", train), ("test/", test)):
+        pictures += _numbered(subset, images, [CIFAR10_LABELS[int(i)] for i in indices.ravel()])
+    return pictures
+
+
+def _numbered(prefix: str, images: Any, labels: list[str]) -> Iterator[Picture]:
+    for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        yield f"{prefix}{label}/{number:05d}.png", pixels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -12,39 +11,12 @@ from pathlib import Path
 import click
 
 from .classifier import Classifier, Prediction
-from .console import CONTEXT, Command, print_json, printable, say, version_option
+from .console import CONTEXT, Command, NormalizationType, print_json, printable, say, version_option
 from .image import to_input
 from .labels import read_label_file
 from .modelfile import Normalization
 from .report import FrameRate, to_line, to_record
 from .sources import CameraSource, FileSource, Frame, Source, find_images
-
-_NAMED_NORMALIZATIONS = {
-    "0..255": Normalization((0.0,), (1.0,)),
-    "0..1": Normalization((0.0,), (255.0,)),
-    "-1..1": Normalization((127.5,), (127.5,)),
-}
-
-
-class NormalizationType(click.ParamType):
-    """0..255, 0..1, -1..1, or MEAN,STD for pixels 0..255."""
-
-    name = "RANGE|MEAN,STD"
-
-    def convert(
-        self, value: str | Normalization, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Normalization:
-        """Parse the option's text."""
-        if isinstance(value, Normalization):
-            return value
-        if value in _NAMED_NORMALIZATIONS:
-            return _NAMED_NORMALIZATIONS[value]
-        number = r"[-+]?\d+(?:\.\d+)?"
-        match = re.fullmatch(rf"({number}),({number})", value)
-        if match is None or float(match[2]) <= 0:
-            names = ", ".join(_NAMED_NORMALIZATIONS)
-            self.fail(f"must be {names}, or MEAN,STD such as 127.5,127.5. Received: {value}", param, ctx)
-        return Normalization((float(match[1]),), (float(match[2]),))
 
 
 @click.command(cls=Command, context_settings=CONTEXT)

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from .errors import EdgeClassifyError
+from .modelfile import Normalization
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+_NAMED_NORMALIZATIONS = {
+    "0..255": Normalization((0.0,), (1.0,)),
+    "0..1": Normalization((0.0,), (255.0,)),
+    "-1..1": Normalization((127.5,), (127.5,)),
+}
+
+
+class NormalizationType(click.ParamType):
+    """0..255, 0..1, -1..1, or MEAN,STD for pixels 0..255."""
+
+    name = "RANGE|MEAN,STD"
+
+    def convert(
+        self, value: str | Normalization, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Normalization:
+        """Parse the option's text."""
+        if isinstance(value, Normalization):
+            return value
+        if value in _NAMED_NORMALIZATIONS:
+            return _NAMED_NORMALIZATIONS[value]
+        number = r"[-+]?\d+(?:\.\d+)?"
+        match = re.fullmatch(rf"({number}),({number})", value)
+        if match is None or float(match[2]) <= 0:
+            names = ", ".join(_NAMED_NORMALIZATIONS)
+            self.fail(f"must be {names}, or MEAN,STD such as 127.5,127.5. Received: {value}", param, ctx)
+        return Normalization((float(match[1]),), (float(match[2]),))
 
 
 class Command(click.Command):
@@ -44,6 +75,21 @@ def say(message: str) -> None:
 def print_json(record: dict[str, Any]) -> None:
     """Print one result as a line of JSON to stdout, at once; ASCII, whatever the terminal's encoding."""
     click.echo(json.dumps(record))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to stdout, the first column to the left; as wide as it needs where nobody watches."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", no_wrap=not sys.stdout.isatty())
+    for row in rows:
+        table.add_row(*(escape(printable(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def printable(text: str) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelFileError, MissingPackageError
+from .errors import MissingPackageError, ModelFileError
+from .quiet import silenced
 
 # Module and distribution, in order of preference.
 _RUNTIMES = (
@@ -47,8 +48,9 @@ def load_interpreter(model: Path | bytes, threads: int) -> Any:
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
     name = "the model" if isinstance(model, bytes) else str(model)
     try:
-        interpreter = runtime.interpreter(**source, num_threads=threads)
-        interpreter.allocate_tensors()
+        with silenced():  # The runtime announces its delegate on stderr.
+            interpreter = runtime.interpreter(**source, num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{name}: {runtime.name} {runtime.version} cannot run it ({reason})") from None

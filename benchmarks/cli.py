@@ -1,0 +1,175 @@
+"""edge-benchmark: how fast, how large and how right is each model file, on this machine?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..edge.classifier import Classifier
+from ..edge.console import (
+    CONTEXT,
+    Command,
+    NormalizationType,
+    print_json,
+    print_table,
+    say,
+    version_option,
+)
+from ..edge.errors import BenchmarkError, DatasetError, EdgeClassifyError
+from ..edge.files import refuse_to_overwrite, write_atomically
+from ..edge.labels import read_label_file
+from ..edge.modelfile import ModelFile, Normalization
+from ..edge.progress import progress
+from .host import describe_host
+from .labelled import labelled_images
+from .latency import measure_latency
+from .predict import Load, predict_images, true_indices
+from .split import LabelledImage
+from .statistics import wilson_interval
+
+Record = dict[str, Any]
+
+
+@click.command(cls=Command, context_settings=CONTEXT)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), metavar="DATA",
+              help="Labelled images to measure accuracy on: class folders, or a run of edge-train, whose test "
+              "images are taken.")  # fmt: skip
+@click.option("--runs", type=click.IntRange(1), metavar="N",
+              help="Timed runs of each model.  [default: at least 100, until the median is stable]")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter.")
+@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
+              help="For models that carry none: one label a line, the line number is the class.")  # fmt: skip
+@click.option("--normalization", type=NormalizationType(),
+              help="For float models that don't say: 0..255, 0..1, -1..1, or MEAN,STD.")  # fmt: skip
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the results to this file too, as JSON lines.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the --output file.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file.")
+@version_option()
+def main(
+    files: tuple[Path, ...],
+    data: Path | None,
+    runs: int | None,
+    threads: int,
+    labels: Path | None,
+    normalization: Normalization | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Measure latency, memory and size of model files, and with --data their accuracy.
+
+    Each model runs in a process of its own. Median, p90 and p99 are of single inferences after a
+    warm-up; peak memory is the whole process's, Python included.
+    """
+    if output is not None:
+        refuse_to_overwrite(output, force)
+    images = labelled_images(data)[0] if data is not None else None
+    records, failures = _measure_all(files, threads, runs)
+    skipped = 0
+    if images is not None and records:
+        names = read_label_file(labels) if labels else None
+        skipped = _add_accuracy(records, images, names, normalization)
+    for record in records:
+        record["host"] = describe_host()
+    if output is not None:
+        write_atomically(output, "".join(json.dumps(record) + "\n" for record in records))
+    if as_json:
+        for record in records:
+            print_json(record)
+    elif records:
+        _print_results(records)
+    if failures or skipped:
+        raise click.exceptions.Exit(1)
+
+
+def _measure_all(files: Sequence[Path], threads: int, runs: int | None) -> tuple[list[Record], int]:
+    """Return a record a file that could be measured, and how many could not; Ctrl-C keeps what is done."""
+    records: list[Record] = []
+    failures = 0
+    try:
+        with progress("measuring", len(files), "models") as advance:
+            for path in files:
+                try:
+                    records.append(_measure(path, threads, runs))
+                except EdgeClassifyError as error:
+                    say(str(error))
+                    failures += 1
+                advance(note=path.name)
+    except KeyboardInterrupt:
+        say(f"Interrupted: {len(records)} of {len(files)} files were measured")
+        failures += 1
+    return records, failures
+
+
+def _measure(path: Path, threads: int, runs: int | None) -> Record:
+    card = ModelFile.read(path).card
+    latency = measure_latency(path, threads, runs)
+    return {
+        "file": str(path),
+        "variant": card.conversion.variant if card and card.conversion else None,
+        "threads": threads,
+        **vars(latency),
+        "size_bytes": path.stat().st_size,
+        "top1": None,
+        "top1_ci95": None,
+    }
+
+
+def _add_accuracy(
+    records: Sequence[Record],
+    images: Sequence[LabelledImage],
+    labels: tuple[str, ...] | None,
+    normalization: Normalization | None,
+) -> int:
+    """Fill in top-1 of every record; return how many images could not be read."""
+    loaders: list[Load] = [
+        lambda path=Path(record["file"]): Classifier.from_file(path, labels, normalization)  # type: ignore[misc]
+        for record in records
+    ]
+    names = [load().labels for load in loaders]
+    for record, known in zip(records, names, strict=True):
+        _check_classes(record["file"], images, known)
+    predictions = predict_images(loaders, images, "scoring")
+    for file in predictions.skipped:
+        say(f"skipped {file.reason}")
+    if not predictions.images:
+        raise BenchmarkError("None of the images of --data can be read")
+    for record, known, probabilities in zip(records, names, predictions.probabilities, strict=True):
+        truth = true_indices(predictions.images, known)
+        right = int((probabilities.argmax(1) == truth).sum())
+        record["top1"] = right / len(truth)
+        record["top1_ci95"] = wilson_interval(right, len(truth))
+    return len(predictions.skipped)
+
+
+def _check_classes(file: str, images: Sequence[LabelledImage], labels: tuple[str, ...]) -> None:
+    unknown = sorted({image.label for image in images} - set(labels))
+    if unknown:
+        raise DatasetError(
+            f"--data has classes that {file} does not know: {', '.join(unknown[:5])}"
+            f"{' and more' if len(unknown) > 5 else ''}. It knows: {', '.join(labels[:10])}"
+            f"{' and more' if len(labels) > 10 else ''}"
+        )
+
+
+def _print_results(records: Sequence[Record]) -> None:
+    host, first = records[0]["host"], records[0]
+    title = f"{host['board'] or host['processor']}, {host['cores']} cores, {first['runtime']}, {first['threads']} thread(s)"
+    columns = ["file", "size", "load", "first", "median", "p90", "p99", "peak memory"]
+    measured = any(record["top1"] is not None for record in records)
+    rows = []
+    for r in records:
+        peak = "unknown" if r["peak_rss_mb"] is None else f"{r['peak_rss_mb']:.0f} MB"
+        row = [Path(r["file"]).name, f"{r['size_bytes'] / 1e6:.2f} MB"]
+        row += [f"{r[key]:.2f} ms" for key in ("load_ms", "first_ms", "median_ms", "p90_ms", "p99_ms")] + [peak]
+        if measured:
+            low, high = r["top1_ci95"]
+            row += [f"{r['top1']:.2%}", f"{low:.1%} to {high:.1%}"]
+        rows.append(row)
+    print_table(title, [*columns, *(["top-1", "95 % interval"] if measured else [])], rows)

@@ -1,0 +1,50 @@
+"""The variants that a model is converted to, and what each means to the converter."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..edge.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one variant is made.
+
+    `weights` and `activations` are stored types; `io` is the dtype of input and output. `tolerance` is
+    how far a probability of a golden example may lie from the recorded one on another processor.
+    """
+
+    name: str
+    weights: str
+    activations: str
+    io: str
+    tolerance: float
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a representative dataset is needed."""
+        return self.activations == "int8"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the card records."""
+        return {key: value for key, value in asdict(self).items() if key not in ("name", "tolerance")}
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("float32", weights="float32", activations="float32", io="float32", tolerance=0.01),
+        Recipe("float16", weights="float16", activations="float32", io="float32", tolerance=0.01),
+        Recipe("dynamic", weights="int8", activations="float32", io="float32", tolerance=0.05),
+        Recipe("int8", weights="int8", activations="int8", io="uint8", tolerance=0.05),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe of that exact name; raises OptionError that lists the valid ones."""
+    if name not in RECIPES:
+        raise OptionError(f"Unknown variant {name!r}. Valid: {', '.join(RECIPES)}")
+    return RECIPES[name]

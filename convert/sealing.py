@@ -1,0 +1,74 @@
+"""Puts card, labels, metadata and golden examples into a model file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..edge.card import GoldenExample, ModelCard, OutputSpec
+from ..edge.classifier import TensorSpec
+from ..edge.errors import ConversionError
+from ..edge.modelfile import CARD_NAME, LABELS_NAME
+from ..edge.runtime import load_interpreter
+from .metadata import add_metadata, append_files, build_metadata
+
+
+@dataclass(frozen=True)
+class Golden:
+    """An input, uint8 [height, width, 3], and the probabilities that the file gave for it."""
+
+    pixels: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+    tolerance: float
+
+
+def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCard:
+    """Return the card with the tensors' dtypes and quantization, as the interpreter reports them.
+
+    Raises ConversionError when they break the contract: an 8-bit input must have scale exactly 1 and
+    zero point 0.
+    """
+    interpreter = load_interpreter(flatbuffer, 1)
+    given = TensorSpec.from_details(interpreter.get_input_details()[0])
+    result = TensorSpec.from_details(interpreter.get_output_details()[0])
+    if (given.dtype, result.dtype) != (io_dtype, io_dtype):
+        raise ConversionError(f"input and output must be {io_dtype}. Received: {given.dtype}, {result.dtype}")
+    if io_dtype == "uint8" and (given.scale != 1.0 or given.zero_point != 0):
+        raise ConversionError(
+            f"the input must have scale 1 and zero point 0. Received: {given.scale}, {given.zero_point}"
+        )
+    quantized = result.scale > 0
+    output = OutputSpec(
+        result.dtype, result.scale if quantized else 1.0, result.zero_point if quantized else 0,
+        temperature=card.output.temperature, threshold=card.output.threshold,
+    )  # fmt: skip
+    return replace(card, input=replace(card.input, dtype=given.dtype), output=output)
+
+
+def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> bytes:
+    """Return the whole file. The same arguments give the same bytes."""
+    model = add_metadata(flatbuffer, build_metadata(card))
+    pictures: list[tuple[str, bytes]] = []
+    examples = []
+    for number, example in enumerate(golden):
+        name = f"golden_{number}.png"
+        pictures.append((name, _png(example.pixels)))
+        expected = tuple(round(float(p), 6) for p in example.expected)
+        examples.append(GoldenExample(name, expected, example.tolerance))
+    final = replace(card, golden=tuple(examples), sha256=hashlib.sha256(model).hexdigest())
+    labels = "\n".join(card.labels) + "\n"
+    files = [(LABELS_NAME, labels.encode()), (CARD_NAME, final.to_json().encode()), *pictures]
+    return append_files(model, files)
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png", optimize=True)
+    return buffer.getvalue()

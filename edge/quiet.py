@@ -1,0 +1,58 @@
+"""Keeps native libraries from writing between our lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_TAIL = 2000
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def silenced(show_on_error: bool = False) -> Iterator[None]:
+    """Send what is written to stdout and stderr, by native code too, into a file for the time being.
+
+    With `show_on_error`, the end of it goes to stderr when the block raises, since it may say why.
+    """
+    with _LOCK, tempfile.TemporaryFile() as file:
+        kept = _redirect(file.fileno())
+        try:
+            yield
+        except BaseException:
+            _restore(kept)
+            kept = None
+            if show_on_error:
+                _show_tail(file)
+            raise
+        finally:
+            if kept is not None:
+                _restore(kept)
+
+
+def _redirect(target: int) -> tuple[int, int]:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    return kept
+
+
+def _restore(kept: tuple[int, int]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for target, original in zip((1, 2), kept, strict=True):
+        os.dup2(original, target)
+        os.close(original)
+
+
+def _show_tail(file: Any) -> None:
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - _TAIL))
+    sys.stderr.write(file.read().decode(errors="replace"))

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from ..edge.console import say
 from ..edge.progress import progress
-from .models import Built, build_augmentation, prepare_phase
+from .augmentation import RandomAffine
+from .models import Built, prepare_phase
 from .options import TrainOptions
 
 COLUMNS = ("phase", "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
@@ -106,7 +107,7 @@ def fit(
     """
     size = built.model.input_shape[1]
     inputs = keras.Input((size, size, 3))
-    augmented = build_augmentation(options.augment, size, options.seed)(inputs)
+    augmented = RandomAffine(options.augment, options.seed)(inputs)
     trainer = keras.Model(inputs, built.model(augmented))
     balanced = options.class_weights == "balanced"
     weights = balanced_weights(train.truth, classes) if balanced else None

@@ -96,17 +96,3 @@ def prepare_phase(built: Built, phase: int, options: TrainOptions) -> None:
         layer.trainable = number >= first
     for layer in norms:
         layer.trainable = False  # In Keras, a frozen batch norm runs in inference mode.
-
-
-def build_augmentation(names: tuple[str, ...], size: int, seed: int) -> Any:
-    """Return a model of Keras's random layers, active in training only: float [n, size, size, 3] to the same."""
-    edge = {"fill_mode": "nearest"}
-    makers = {
-        "rotation": lambda s: layers.RandomRotation(15 / 360, seed=s, **edge),
-        "shift": lambda s: layers.RandomTranslation(0.1, 0.1, seed=s, **edge),
-        "shear": lambda s: layers.RandomShear(0.1, 0.1, seed=s, **edge),
-        "zoom": lambda s: layers.RandomZoom(0.1, seed=s, **edge),
-        "flip": lambda s: layers.RandomFlip("horizontal", seed=s),
-    }
-    stack = [makers[name](seed + number) for number, name in enumerate(names)]
-    return keras.Sequential([keras.Input((size, size, 3)), *stack], name="augmentation")

@@ -36,18 +36,40 @@ Record = dict[str, Any]
 
 @click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--data", type=click.Path(path_type=Path), metavar="DATA",
-              help="Labelled images to measure accuracy on: class folders, or a run of edge-train, whose test "
-              "images are taken.")  # fmt: skip
-@click.option("--runs", type=click.IntRange(1), metavar="N",
-              help="Timed runs of each model.  [default: at least 100, until the median is stable]")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter.")
-@click.option("--labels", type=click.Path(path_type=Path), metavar="FILE",
-              help="For models that carry none: one label a line, the line number is the class.")  # fmt: skip
-@click.option("--normalization", type=NormalizationType(),
-              help="For float models that don't say: 0..255, 0..1, -1..1, or MEAN,STD.")  # fmt: skip
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Write the results to this file too, as JSON lines.")  # fmt: skip
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DATA",
+    help="Labelled images to measure accuracy on: class folders, or a run of edge-train, whose test "
+    "images are taken.",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Timed runs of each model.  [default: at least 100, until the median is stable]",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter."
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="For models that carry none: one label a line, the line number is the class.",
+)
+@click.option(
+    "--normalization",
+    type=NormalizationType(),
+    help="For float models that don't say: 0..255, 0..1, -1..1, or MEAN,STD.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the results to this file too, as JSON lines.",
+)
 @click.option("--force", is_flag=True, help="Replace the --output file.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file.")
 @version_option()
@@ -160,14 +182,17 @@ def _check_classes(file: str, images: Sequence[LabelledImage], labels: tuple[str
 
 def _print_results(records: Sequence[Record]) -> None:
     host, first = records[0]["host"], records[0]
-    title = f"{host['board'] or host['processor']}, {host['cores']} cores, {first['runtime']}, {first['threads']} thread(s)"
+    machine = f"{host['board'] or host['processor']}, {host['cores']} cores"
+    title = f"{machine}, {first['runtime']}, threads: {first['threads']}"
     columns = ["file", "size", "load", "first", "median", "p90", "p99", "peak memory"]
     measured = any(record["top1"] is not None for record in records)
     rows = []
     for r in records:
         peak = "unknown" if r["peak_rss_mb"] is None else f"{r['peak_rss_mb']:.0f} MB"
         row = [Path(r["file"]).name, f"{r['size_bytes'] / 1e6:.2f} MB"]
-        row += [f"{r[key]:.2f} ms" for key in ("load_ms", "first_ms", "median_ms", "p90_ms", "p99_ms")] + [peak]
+        row += [f"{r[key]:.2f} ms" for key in ("load_ms", "first_ms", "median_ms", "p90_ms", "p99_ms")] + [
+            peak
+        ]
         if measured:
             low, high = r["top1_ci95"]
             row += [f"{r['top1']:.2%}", f"{low:.1%} to {high:.1%}"]

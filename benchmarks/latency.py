@@ -94,9 +94,11 @@ def time_runs(invoke: Callable[[], object], runs: int | None) -> list[float]:
         if runs is not None:
             if count >= runs:
                 return latencies
-        elif count >= MAX_RUNS or time.monotonic() > deadline:
-            return latencies
-        elif count >= MIN_RUNS and count % _CHECK_EVERY == 0 and is_stable(latencies):
+        elif (
+            count >= MAX_RUNS
+            or time.monotonic() > deadline
+            or (count >= MIN_RUNS and count % _CHECK_EVERY == 0 and is_stable(latencies))
+        ):
             return latencies
 
 

@@ -18,14 +18,36 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("source", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--output", "-o", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="The folder for the .tflite files.")  # fmt: skip
-@click.option("--variant", "variants", multiple=True, type=click.Choice(list(RECIPES)), default=list(RECIPES),
-              show_default="all", help="Make only this one; may be repeated.")  # fmt: skip
-@click.option("--calibration-images", type=click.IntRange(1), default=100, show_default=True,
-              help="Training images that int8 is calibrated with, taken from all classes in turn.")  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where the images are now, if they moved since the training.")  # fmt: skip
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="The folder for the .tflite files.",
+)
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    type=click.Choice(list(RECIPES)),
+    default=list(RECIPES),
+    show_default="all",
+    help="Make only this one; may be repeated.",
+)
+@click.option(
+    "--calibration-images",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Training images that int8 is calibrated with, taken from all classes in turn.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the images are now, if they moved since the training.",
+)
 @click.option("--force", is_flag=True, help="Replace files of the same names.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file.")
 @version_option()
@@ -58,7 +80,7 @@ def main(
         raise click.exceptions.Exit(1)
 
 
-def _print_table(made: "list[Converted]", output: Path) -> None:
+def _print_table(made: list[Converted], output: Path) -> None:
     columns = ("file", "size", "top-1", "95 % interval", "lost to Keras", "same answer as Keras")
     rows = [
         (

@@ -29,7 +29,9 @@ def load_model(path: Path, card: ModelCard) -> Any:
         raise ConversionError(f"{path} cannot be loaded as a Keras model: {reason}") from error
     expected = (None, card.input.height, card.input.width, 3)
     if tuple(model.input_shape) != expected:
-        raise CardError(f"{path}: the card promises input {expected}, and the model takes {model.input_shape}")
+        raise CardError(
+            f"{path}: the card promises input {expected}, and the model takes {model.input_shape}"
+        )
     if model.output_shape[-1] != len(card.labels):
         raise CardError(
             f"{path}: the card has {len(card.labels)} labels, and the model {model.output_shape[-1]} outputs"

@@ -33,18 +33,37 @@ def build_metadata(card: ModelCard) -> bytes:
     size = _table(builder, 2, {0: ("uint", card.input.width), 1: ("uint", card.input.height)})
     image = _table(builder, 2, {0: ("byte", _RGB), 1: ("ref", size)})
     content = _table(builder, 3, {0: ("byte", _IMAGE_PROPERTIES), 1: ("ref", image)})
-    given = _tensor(builder, "image", "RGB picture, values 0 to 255, whole picture stretched to this size"
-                    if card.preprocess.resize == "stretch" else "RGB picture, values 0 to 255, centre cropped",
-                    content, _floats(builder, [low] * 3), _floats(builder, [high] * 3), units=[unit])  # fmt: skip
-    file = _table(builder, 5, {
-        0: ("ref", builder.CreateString(LABELS_NAME)),
-        1: ("ref", builder.CreateString("Labels in the order of the outputs, one a line")),
-        2: ("byte", _TENSOR_AXIS_LABELS),
-    })  # fmt: skip
+    given = _tensor(
+        builder,
+        "image",
+        "RGB picture, values 0 to 255, whole picture stretched to this size"
+        if card.preprocess.resize == "stretch"
+        else "RGB picture, values 0 to 255, centre cropped",
+        content,
+        _floats(builder, [low] * 3),
+        _floats(builder, [high] * 3),
+        units=[unit],
+    )
+    file = _table(
+        builder,
+        5,
+        {
+            0: ("ref", builder.CreateString(LABELS_NAME)),
+            1: ("ref", builder.CreateString("Labels in the order of the outputs, one a line")),
+            2: ("byte", _TENSOR_AXIS_LABELS),
+        },
+    )
     feature = _table(builder, 0, {})
     content = _table(builder, 3, {0: ("byte", _FEATURE_PROPERTIES), 1: ("ref", feature)})
-    result = _tensor(builder, "probability", "Probability of each label", content,
-                     _floats(builder, [0.0]), _floats(builder, [1.0]), files=[file])  # fmt: skip
+    result = _tensor(
+        builder,
+        "probability",
+        "Probability of each label",
+        content,
+        _floats(builder, [0.0]),
+        _floats(builder, [1.0]),
+        files=[file],
+    )
     graph = _table(builder, 10, {2: ("ref", _refs(builder, [given])), 3: ("ref", _refs(builder, [result]))})
     model = {
         0: ("ref", builder.CreateString(card.name)),
@@ -84,7 +103,7 @@ def append_files(flatbuffer: bytes, files: Sequence[tuple[str, bytes]]) -> bytes
 
 
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
         return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT))
 
 
@@ -119,8 +138,16 @@ def _normalization(builder: Any, mean: float, std: float) -> int:
     return _table(builder, 2, pair)
 
 
-def _tensor(builder: Any, name: str, description: str, content: int, low: int, high: int,
-            units: Sequence[int] = (), files: Sequence[int] = ()) -> int:  # fmt: skip
+def _tensor(
+    builder: Any,
+    name: str,
+    description: str,
+    content: int,
+    low: int,
+    high: int,
+    units: Sequence[int] = (),
+    files: Sequence[int] = (),
+) -> int:
     fields = {
         0: ("ref", builder.CreateString(name)),
         1: ("ref", builder.CreateString(description)),

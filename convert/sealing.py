@@ -46,9 +46,12 @@ def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCar
         )
     quantized = result.scale > 0
     output = OutputSpec(
-        result.dtype, result.scale if quantized else 1.0, result.zero_point if quantized else 0,
-        temperature=card.output.temperature, threshold=card.output.threshold,
-    )  # fmt: skip
+        result.dtype,
+        result.scale if quantized else 1.0,
+        result.zero_point if quantized else 0,
+        temperature=card.output.temperature,
+        threshold=card.output.threshold,
+    )
     return replace(card, input=replace(card.input, dtype=given.dtype), output=output)
 
 

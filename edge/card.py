@@ -209,8 +209,8 @@ def _check_version(version: object) -> None:
     match = re.fullmatch(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
     if match is None:
         raise CardError(f'card.json must have a "format" such as "{FORMAT}". Received: {version!r}')
-    if match[1] != FORMAT.split(".")[0]:
+    if match[1] != FORMAT.split(".", maxsplit=1)[0]:
         raise CardError(
-            f"card.json has format {version}, and this program reads {FORMAT.split('.')[0]}.x. "
+            f"card.json has format {version}, and this program reads {FORMAT.split('.', maxsplit=1)[0]}.x. "
             "Upgrade it with: pip install --upgrade edge-classify"
         )

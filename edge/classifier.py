@@ -64,7 +64,9 @@ class TensorSpec:
         """Read one entry of an interpreter's get_input_details() or get_output_details()."""
         scale, zero_point = details["quantization"]
         shape = tuple(int(side) for side in details["shape"])
-        return cls(int(details["index"]), shape, np.dtype(details["dtype"]).name, float(scale), int(zero_point))
+        return cls(
+            int(details["index"]), shape, np.dtype(details["dtype"]).name, float(scale), int(zero_point)
+        )
 
 
 def to_tensor(
@@ -86,7 +88,7 @@ def to_tensor(
         return real[None]
     limits = np.iinfo(spec.dtype)
     stored = np.round(real / (spec.scale or 1.0)) + spec.zero_point
-    return np.clip(stored, limits.min, limits.max).astype(spec.dtype)[None]
+    return np.asarray(np.clip(stored, limits.min, limits.max), spec.dtype)[None]
 
 
 def to_probabilities(
@@ -111,8 +113,13 @@ def top_scores(probabilities: NDArray[np.float32], labels: tuple[str, ...], coun
 class Classifier:
     """A loaded model and the contract it came with. Not thread-safe: use one per thread."""
 
-    def __init__(self, file: ModelFile, labels: tuple[str, ...] | None = None,
-                 normalization: Normalization | None = None, threads: int = 1) -> None:  # fmt: skip
+    def __init__(
+        self,
+        file: ModelFile,
+        labels: tuple[str, ...] | None = None,
+        normalization: Normalization | None = None,
+        threads: int = 1,
+    ) -> None:
         """Load `file` into the interpreter; see `from_file`."""
         self.file = file
         interpreter = load_interpreter(file.path, threads)
@@ -130,8 +137,13 @@ class Classifier:
         self.normalization = _choose_normalization(file, self.input, normalization)
 
     @classmethod
-    def from_file(cls, path: str | Path, labels: tuple[str, ...] | None = None,
-                  normalization: Normalization | None = None, threads: int = 1) -> Classifier:  # fmt: skip
+    def from_file(
+        cls,
+        path: str | Path,
+        labels: tuple[str, ...] | None = None,
+        normalization: Normalization | None = None,
+        threads: int = 1,
+    ) -> Classifier:
         """Load a .tflite file.
 
         A file made by edge-convert needs nothing else. For others, `labels` and `normalization` say

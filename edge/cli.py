@@ -22,23 +22,34 @@ from .sources import CameraSource, FileSource, Frame, Source, find_images
 @click.command(cls=Command, context_settings=CONTEXT)
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
-    "--model", "-m", "models", multiple=True, required=True, envvar="EDGE_CLASSIFY_MODEL",
-    type=click.Path(path_type=Path), metavar="FILE",
+    "--model",
+    "-m",
+    "models",
+    multiple=True,
+    required=True,
+    envvar="EDGE_CLASSIFY_MODEL",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="A .tflite file; several give several answers, side by side.",
-)  # fmt: skip
+)
 @click.option("--camera", metavar="SOURCE", help="A camera's number, a stream's URL, or a video file.")
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="With --camera: stop after N frames.")
 @click.option("--recursive", "-r", is_flag=True, help="Search the sub-folders of folders too.")
 @click.option("--top", "-k", type=click.IntRange(1), default=3, show_default=True, help="Answers an image.")
 @click.option(
-    "--labels", type=click.Path(path_type=Path), metavar="FILE",
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="For a model that carries none: one label a line, the line number is the class.",
-)  # fmt: skip
+)
 @click.option(
-    "--normalization", type=NormalizationType(),
+    "--normalization",
+    type=NormalizationType(),
     help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD.",
-)  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter.")
+)
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model.")
 @version_option()
 def main(

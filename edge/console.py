@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -24,7 +24,7 @@ _NAMED_NORMALIZATIONS = {
 }
 
 
-class NormalizationType(click.ParamType):
+class NormalizationType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
     """0..255, 0..1, -1..1, or MEAN,STD for pixels 0..255."""
 
     name = "RANGE|MEAN,STD"
@@ -62,7 +62,7 @@ class Command(click.Command):
             raise click.ClickException(printable(f"{where}{error.strerror or error}")) from error
 
 
-def version_option() -> Any:
+def version_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the --version option; the number is the installed distribution's, looked up when asked."""
     return click.version_option(package_name="edge-classify", message="%(prog)s %(version)s")
 

@@ -23,9 +23,19 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 # What Pillow's decoders raise for damaged files, beside OSError.
 _DECODER_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError, EOFError,
-    OverflowError, MemoryError, struct.error, RuntimeError,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    RuntimeError,
+)
 
 
 def is_image_name(path: Path) -> bool:

@@ -41,7 +41,7 @@ def read_label_file(path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise LabelError(f"{path}: the label file cannot be read ({error.strerror})") from None
     if len(raw) > MAX_BYTES:
-        raise LabelError(f"{path} is larger than {MAX_BYTES // 1024 ** 2} MiB: not a label file")
+        raise LabelError(f"{path} is larger than {MAX_BYTES // 1024**2} MiB: not a label file")
     return parse_labels(raw, str(path))
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .card import ModelCard
 from .errors import CardError, ModelFileError
-from .flatbuffer import INT8, INT32, UINT8, UINT32, MALFORMED, FlatTable
+from .flatbuffer import INT8, INT32, MALFORMED, UINT8, UINT32, FlatTable
 from .labels import parse_labels
 
 CARD_NAME = "card.json"

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 _TAIL = 2000
@@ -16,23 +17,20 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def silenced(show_on_error: bool = False) -> Iterator[None]:
-    """Send what is written to stdout and stderr, by native code too, into a file for the time being.
+    """Drop what is written to stdout and stderr, by native code too, for the time being.
 
     With `show_on_error`, the end of it goes to stderr when the block raises, since it may say why.
     """
-    with _LOCK, tempfile.TemporaryFile() as file:
+    with _LOCK, tempfile.TemporaryFile() if show_on_error else Path(os.devnull).open("wb") as file:
         kept = _redirect(file.fileno())
+        failed = True
         try:
             yield
-        except BaseException:
-            _restore(kept)
-            kept = None
-            if show_on_error:
-                _show_tail(file)
-            raise
+            failed = False
         finally:
-            if kept is not None:
-                _restore(kept)
+            _restore(kept)
+            if failed and show_on_error:
+                _show_tail(file)
 
 
 def _redirect(target: int) -> tuple[int, int]:

@@ -17,8 +17,17 @@ from ..edge.progress import progress
 
 BUILT_IN = ("digits", "cifar10")
 CIFAR10_LABELS = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 
 Picture = tuple[str, Any]  # Path below the root, and uint8 pixels, grey or RGB.
 

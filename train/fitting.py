@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -76,10 +77,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __len__(self) -> int:
         """Return the number of batches; the last may be smaller."""
-        return -(-len(self._examples.rows) // self._batch_size)
+        return math.ceil(len(self._examples.rows) / self._batch_size)
 
     def __getitem__(self, number: int) -> tuple[Any, ...]:
-        """Return float32 pixels 0..255 [batch, size, size, 3], class indices, and weights if there are any."""
+        """Return float32 pixels [batch, size, size, 3], class indices, and weights if there are any."""
         chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
         pixels = self._examples.pixels[self._examples.rows[chosen]].astype(np.float32)
         truth = self._examples.truth[chosen]
@@ -147,22 +148,31 @@ def _fit_phase(
     with ExitStack() as bars:
         callbacks = [
             keras.callbacks.ModelCheckpoint(
-                checkpoint, monitor="val_loss", save_best_only=True, save_weights_only=True,
+                checkpoint,
+                monitor="val_loss",
+                save_best_only=True,
+                save_weights_only=True,
                 initial_value_threshold=history.best["val_loss"] if history.rows else None,
             ),
             keras.callbacks.EarlyStopping(monitor="val_loss", patience=options.patience),
             _Reporter(trainer.layers[-1].name, phase, options, history, bars),
-        ]  # fmt: skip
+        ]
         trainer.fit(
-            train, validation_data=validation, epochs=options.epochs[phase - 1], callbacks=callbacks,
-            verbose=0, shuffle=False,
-        )  # fmt: skip
+            train,
+            validation_data=validation,
+            epochs=options.epochs[phase - 1],
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        )
 
 
 class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
     """Draws a bar an epoch, prints a line an epoch, and fills the history."""
 
-    def __init__(self, name: str, phase: int, options: TrainOptions, history: History, bars: ExitStack) -> None:
+    def __init__(
+        self, name: str, phase: int, options: TrainOptions, history: History, bars: ExitStack
+    ) -> None:
         super().__init__()
         self._name, self._phase, self._history, self._bars = name, phase, history, bars
         self._epochs, self._rate = options.epochs[phase - 1], options.learning_rate[phase - 1]

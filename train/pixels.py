@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ _PROBED = 200
 class DecodedImages:
     """`pixels[size]` is uint8 [paths, size, size, 3], a file on disk; `sha256[i]` None for skipped paths."""
 
-    pixels: dict[int, NDArray[np.uint8]]
+    pixels: Mapping[int, NDArray[np.uint8]]
     sha256: list[str | None]
     skipped: list[SkippedImage]
 
@@ -49,7 +49,9 @@ def decode_images(
             raw = path.read_bytes()
             image = load_image(raw)
         except (ImageError, OSError) as error:
-            reason = str(error).replace("image ", "", 1) if isinstance(error, ImageError) else str(error.strerror)
+            reason = (
+                str(error).replace("image ", "", 1) if isinstance(error, ImageError) else str(error.strerror)
+            )
             return SkippedImage(path.relative_to(root).as_posix(), reason)
         for size, target in pixels.items():
             target[number] = to_input(image, InputSpec(size, size, "uint8"), preprocess)

@@ -17,13 +17,16 @@ _MAX_CELL_TEXT = 20
 
 
 def curves_png(title: str, history: History) -> bytes:
-    """Return a PNG of loss and accuracy by epoch, with a line where phase 2 begins and the best epoch marked."""
+    """Return a PNG of loss and accuracy by epoch, with the start of phase 2 and the best epoch marked."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     steps = np.arange(1, len(history.rows) + 1)
     best = history.rows.index(history.best) + 1
     boundary = sum(row["phase"] == 1 for row in history.rows)
     for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for column, color, name in ((key, _TRAIN, "training (augmented)"), (f"val_{key}", _VALIDATION, "validation")):
+        for column, color, name in (
+            (key, _TRAIN, "training (augmented)"),
+            (f"val_{key}", _VALIDATION, "validation"),
+        ):
             axes.plot(steps, [row[column] for row in history.rows], "o-", color=color, ms=3, label=name)
         axes.axvline(best, color="#1a7f37", ls=":", label=f"kept: epoch {best}")
         if 0 < boundary < len(history.rows):

@@ -38,14 +38,18 @@ class ModelReport:
 
 def render_report(dataset: str, split: Split, models: list[ModelReport], facts: dict[str, Any]) -> str:
     """Return the page; everything that comes from the data is escaped. `facts` maps a name to its value."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["png"] = lambda raw: "data:image/png;base64," + base64.b64encode(raw).decode()
     environment.filters["percent"] = lambda value: f"{value * 100:.1f} %"
     environment.filters["count"] = lambda value: f"{value:,}"
-    template = environment.from_string(
-        files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    )
+    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     return template.render(
-        dataset=dataset, split=split, counts=split.counts(), models=models, facts=facts,
+        dataset=dataset,
+        split=split,
+        counts=split.counts(),
+        models=models,
+        facts=facts,
         measured_on=split.evaluation_subset,
-    )  # fmt: skip
+    )

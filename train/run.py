@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -53,7 +53,7 @@ class _Data:
 
     name: str
     split: Split
-    pixels: dict[int, NDArray[np.uint8]]
+    pixels: Mapping[int, NDArray[np.uint8]]
     rows: dict[str, NDArray[np.int64]]
     truth: NDArray[np.int64]
 
@@ -137,7 +137,9 @@ def _train_model(name: str, data: _Data, staging: Path, options: TrainOptions) -
     )
     (folder / "best.weights.h5").unlink()
     metrics = _measure(built.model, data.examples(data.split.evaluation_subset, size), labels)
-    train_accuracy = _measure(built.model, _sample(data.examples("train", size), options.seed), labels).accuracy
+    train_accuracy = _measure(
+        built.model, _sample(data.examples("train", size), options.seed), labels
+    ).accuracy
     report = ModelReport(
         name=name,
         image_size=size,
@@ -188,14 +190,23 @@ def _card(report: ModelReport, data: _Data, options: TrainOptions) -> ModelCard:
         input=InputSpec(report.image_size, report.image_size, "float32"),
         preprocess=Preprocess(options.resize),
         accuracy=Accuracy(
-            f"{data.name} {data.split.evaluation_subset}", metrics.images, metrics.accuracy,
-            metrics.accuracy_ci95, metrics.macro_f1, metrics.ece,
+            f"{data.name} {data.split.evaluation_subset}",
+            metrics.images,
+            metrics.accuracy,
+            metrics.accuracy_ci95,
+            metrics.macro_f1,
+            metrics.ece,
         ),
         training=TrainingInfo(
-            report.name, "none" if report.name == "cnn" else weights, data.name, options.seed,
-            data.split.sha256, options.for_card(report.name), _versions(),
+            report.name,
+            "none" if report.name == "cnn" else weights,
+            data.name,
+            options.seed,
+            data.split.sha256,
+            options.for_card(report.name),
+            _versions(),
         ),
-    )  # fmt: skip
+    )
 
 
 def _measure(model: Any, examples: Examples, labels: tuple[str, ...]) -> Metrics:

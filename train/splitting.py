@@ -74,7 +74,8 @@ def make_split(
 def _shares(label: str, count: int, given: set[str], fractions: tuple[float, float]) -> tuple[int, int, int]:
     """Return how many of a class's `count` images go to train, validation and test."""
     validation, test = (
-        0.0 if name in given else fraction for name, fraction in zip(("validation", "test"), fractions, strict=True)
+        0.0 if name in given else fraction
+        for name, fraction in zip(("validation", "test"), fractions, strict=True)
     )
     needed = 1 + (validation > 0) + (test > 0)
     if count < needed:

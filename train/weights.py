@@ -57,9 +57,7 @@ def _load_file(base: Any, path: Path) -> None:
             base.load_weights(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise WeightsError(
-            f"--weights {path} does not fit MobileNetV2 of this --alpha: {reason}"
-        ) from error
+        raise WeightsError(f"--weights {path} does not fit MobileNetV2 of this --alpha: {reason}") from error
 
 
 def _require_layers(base: Any, path: Path) -> None:
@@ -67,7 +65,7 @@ def _require_layers(base: Any, path: Path) -> None:
     import h5py
 
     with h5py.File(path) as file:
-        group = file["model_weights"] if "model_weights" in file else file
+        group = file.get("model_weights", file)
         stored = {name.decode() if isinstance(name, bytes) else name for name in group.attrs["layer_names"]}
     missing = [layer.name for layer in base.layers if layer.weights and layer.name not in stored]
     if missing:

@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+BIN := $(VENV)/bin
+# On 2 cores this takes a few minutes; mirrored digits would be other signs, so digits are not flipped.
+DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 22,6 --output $(DEMO)/run --force
+
+.PHONY: help demo test lint format clean
+
+help:
+	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
+	@echo "make test    run the tests"
+	@echo "make lint    check style and types"
+	@echo "make clean   remove what demo and the tests made, and $(VENV)"
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "edge-classify needs Python 3.10 or newer; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[all,dev]'
+	@touch $@
+
+demo: $(VENV)/installed
+	@echo "== Training both models on handwritten digits"
+	@$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights imagenet || { \
+		echo "== MobileNetV2 could not start from ImageNet weights (see above): it starts from random ones, with --weights none"; \
+		$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights none; }
+	@echo "== Converting each model to four .tflite files"
+	@$(BIN)/edge-convert $(DEMO)/run --output $(DEMO)/models --force
+	@echo "== Classifying five test images with both int8 models"
+	@$(BIN)/python -c 'import json; [print(f"$(DEMO)/run/images/{i["path"]}") for i in [i for i in json.load(open("$(DEMO)/run/split.json"))["images"] if i["subset"] == "test"][::80]]' \
+		| xargs $(BIN)/edge-classify --model $(DEMO)/models/cnn_int8.tflite --model $(DEMO)/models/mobilenet_v2_int8.tflite --top 2
+	@echo "== Benchmarking all eight files on this machine"
+	@$(BIN)/edge-benchmark $(DEMO)/models/*.tflite --data $(DEMO)/run
+	@echo "Report: $(DEMO)/run/report.html"
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy tests/.ns tests
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,102 @@
+"""What each variant lost: the real interpreter against the Keras model, image by image."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..benchmarks.predict import (
+    Predictions,
+    cores,
+    file_loader,
+    predict_images,
+    read_pixels,
+    top1_agreement,
+    true_indices,
+)
+from ..benchmarks.split import LabelledImage
+from ..benchmarks.statistics import measure
+from ..edge.card import Accuracy, ModelCard
+from ..edge.errors import DatasetError
+from ..edge.progress import progress
+from .sealing import Golden
+
+_GOLDEN_EXAMPLES = 2
+_KERAS_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`accuracies[i]` belongs to the i-th file scored; `keras_top1` is measured on the same images."""
+
+    keras_top1: float
+    accuracies: list[Accuracy]
+    predictions: Predictions
+
+    def golden(self, variant: int, card: ModelCard, tolerance: float) -> list[Golden]:
+        """Return examples for a file: the first image of each of the first classes that occur."""
+        truth = true_indices(self.predictions.images, card.labels)
+        _, first = np.unique(truth, return_index=True)
+        return [
+            Golden(
+                read_pixels(self.predictions.images[i], card.input, card.preprocess),
+                self.predictions.probabilities[variant][i],
+                tolerance,
+            )
+            for i in first[:_GOLDEN_EXAMPLES]
+        ]
+
+
+def score(
+    model: Any, files: Sequence[bytes], images: Sequence[LabelledImage], card: ModelCard, dataset: str
+) -> Scores:
+    """Run sealed model `files`, and the Keras `model` that they come from, on `images`.
+
+    Raises DatasetError when none of the images can be read; single unreadable ones are skipped.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
+        paths = [Path(scratch, f"{number}.tflite") for number in range(len(files))]
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        predictions = predict_images([file_loader(path) for path in paths], images, f"scoring {card.name}")
+    if not predictions.images:
+        raise DatasetError(f"None of the {len(images)} images of {dataset} can be read")
+    reference = _keras_probabilities(model, predictions.images, card)
+    truth = true_indices(predictions.images, card.labels)
+    keras_top1 = float((reference.argmax(1) == truth).mean())
+    accuracies = []
+    for probabilities in predictions.probabilities:
+        metrics = measure(probabilities, truth, card.labels)
+        accuracies.append(
+            Accuracy(
+                dataset=dataset,
+                images=metrics.images,
+                top1=metrics.accuracy,
+                top1_ci95=metrics.accuracy_ci95,
+                macro_f1=metrics.macro_f1,
+                ece=metrics.ece,
+                float_agreement=top1_agreement(probabilities, reference),
+                keras_difference=metrics.accuracy - keras_top1,
+            )
+        )
+    return Scores(keras_top1, accuracies, predictions)
+
+
+def _keras_probabilities(model: Any, images: Sequence[LabelledImage], card: ModelCard) -> NDArray[np.float32]:
+    """Return what the Keras model gives for the same images, in chunks that fit into memory."""
+    rows = []
+    title = f"scoring {card.name} in Keras"
+    with ThreadPoolExecutor(cores()) as pool, progress(title, len(images), "images") as advance:
+        for start in range(0, len(images), _KERAS_CHUNK):
+            chunk = images[start : start + _KERAS_CHUNK]
+            pixels = pool.map(lambda image: read_pixels(image, card.input, card.preprocess), chunk)
+            rows.append(np.asarray(model(np.stack(list(pixels)).astype(np.float32), training=False)))
+            advance(len(chunk))
+    return np.concatenate(rows)

@@ -1,0 +1,126 @@
+"""Data, models and commands that the tests share. All of it is made here; nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+BIN = Path(sys.executable).parent
+SHAPES = ("red disc", "grüne Fläche", "blue 3")
+
+
+def run_command(name: str, *args: object, env: dict[str, str] | None = None, cwd: Path | None = None
+                ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Run one of the four commands as a user does, and return what it printed."""
+    return subprocess.run(
+        [str(BIN / name), *map(str, args)],
+        capture_output=True, text=True, cwd=cwd, timeout=600, check=False,
+        env={**os.environ, **(env or {})},
+    )  # fmt: skip
+
+
+def make_picture(label: str, seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    """Return a noisy picture that shows its class by colour and form."""
+    rng = np.random.default_rng([seed, SHAPES.index(label)])
+    width, height = size
+    pixels = rng.integers(60, 120, (height, width, 3))
+    y, x = np.mgrid[:height, :width]
+    centre_x, centre_y = rng.uniform(0.35, 0.65, 2) * (width, height)
+    inside = {
+        "red disc": (x - centre_x) ** 2 + (y - centre_y) ** 2 < (height / 4) ** 2,
+        "grüne Fläche": np.abs(x - centre_x) + 0 * y < width / 3,
+        "blue 3": (np.abs(x - centre_x) < width / 4) & (np.abs(y - centre_y) < height / 4),
+    }[label]
+    pixels[inside, SHAPES.index(label)] += 110
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def write_shapes(root: Path, per_class: int, seed: int = 0) -> Path:
+    """Write a folder of three classes whose names hold spaces and letters beyond ASCII."""
+    for label in SHAPES:
+        (root / label).mkdir(parents=True)
+        for number in range(per_class):
+            make_picture(label, seed + number).save(root / label / f"bild {number:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shapes(tmp_path_factory.mktemp("data") / "shapes", 30)
+
+
+TRAIN_OPTIONS = (
+    "--epochs", "6,2", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of edge-train with both models."""
+    output = tmp_path_factory.mktemp("run") / "run"
+    result = run_command("edge-train", shapes, "--output", output, *TRAIN_OPTIONS)
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+@pytest.fixture(scope="session")
+def converted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the eight .tflite files made from `run`."""
+    output = tmp_path_factory.mktemp("converted") / "models"
+    result = run_command("edge-convert", run, "--output", output)
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+@pytest.fixture(scope="session")
+def foreign_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Models without a card, as other people make them: the class is the strongest of the three colours.
+
+    Input is -1..1; "float32", "uint8" and "int8" name the dtype of input and output, "logits" has no
+    softmax.
+    """
+    import keras
+    import tensorflow as tf
+
+    def build(activation: str | None) -> Any:
+        inputs = keras.Input(batch_shape=(1, 8, 8, 3))
+        pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+        outputs = keras.layers.Dense(3, activation=activation)(pooled)
+        model = keras.Model(inputs, outputs)
+        model.layers[-1].set_weights([np.eye(3) * 4, np.zeros(3)])
+        return model
+
+    def samples() -> Any:
+        rng = np.random.default_rng(0)
+        yield [np.full((1, 8, 8, 3), -1, np.float32)]
+        yield [np.full((1, 8, 8, 3), 1, np.float32)]
+        for _ in range(20):
+            yield [np.broadcast_to(rng.uniform(-1, 1, (1, 1, 1, 3)), (1, 8, 8, 3)).astype(np.float32)]
+
+    folder = tmp_path_factory.mktemp("foreign")
+    paths = {}
+    for name in ("float32", "uint8", "int8", "logits"):
+        converter = tf.lite.TFLiteConverter.from_keras_model(build(None if name == "logits" else "softmax"))
+        if name in ("uint8", "int8"):
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = samples
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = getattr(tf, name)
+        paths[name] = folder / f"{name}.tflite"
+        paths[name].write_bytes(converter.convert())
+    return paths
+
+
+@pytest.fixture
+def json_lines() -> Callable[[str], list[dict[str, Any]]]:
+    """Parse what --json printed."""
+    return lambda text: [json.loads(line) for line in text.splitlines()]

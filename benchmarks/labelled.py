@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,14 @@ _SUBSET_NAMES = {
     "test": "test",
     "testing": "test",
 }
+_NOT_IN_LABELS = ("Cc", "Cs", "Zl", "Zp")  # Controls, broken UTF-8, separators of lines and paragraphs.
 
 
 @dataclass(frozen=True)
 class ClassFolders:
     """What a data folder holds: `labels` in natural order, and image paths by subset and label.
 
-    A folder without train/ and test/ has everything under the subset "all".
+    A folder without train/ has everything under the subset "all".
     """
 
     root: Path
@@ -38,15 +40,13 @@ class ClassFolders:
 def scan_class_folders(root: Path) -> ClassFolders:
     """List a data folder without opening its images.
 
-    Hidden files, files that aren't named like images, and links to folders are left out. Folders
+    Hidden files, files that aren't named like images, pipes, and links to folders are left out. Folders
     inside a class folder belong to the class. Raises DatasetError, saying what was found instead.
     """
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder" if not root.exists() else f"{root} is not a folder")
-    folders = _folders(root)
-    given = {_SUBSET_NAMES[f.name.lower()]: f for f in folders if f.name.lower() in _SUBSET_NAMES}
-    if "train" in given and len(given) > 1 and all(_folders(folder) for folder in given.values()):
-        subsets = {name: _scan_classes(folder) for name, folder in sorted(given.items())}
+    if given := _find_subsets(root):
+        subsets = {name: _scan_classes(folder) for name, folder in given.items()}
         labels = tuple(subsets["train"])
         for name, classes in subsets.items():
             if unknown := [label for label in classes if label not in subsets["train"]]:
@@ -71,17 +71,49 @@ def labelled_images(data: Path) -> tuple[list[LabelledImage], str]:
         split = Split.read(data)
         root = split.find_root(data, None, "edge-benchmark --data")
         rows = split.subset(split.evaluation_subset, root)
-        return rows, f"{data.name} ({split.evaluation_subset} split)"
+        return rows, f"{data.resolve().name} ({split.evaluation_subset} split)"
     found = scan_class_folders(data)
     subset = next(name for name in ("test", "all", "validation", "train") if name in found.subsets)
     rows = [LabelledImage(p, label) for label, paths in found.subsets[subset].items() for p in paths]
     if not rows:
         raise DatasetError(f"{data}: its {subset} folder holds no images")
-    return rows, data.name if subset == "all" else f"{data.name} ({subset} folder)"
+    name = data.resolve().name
+    return rows, name if subset == "all" else f"{name} ({subset} folder)"
+
+
+def is_text(name: str) -> bool:
+    """Return whether a file's name is valid UTF-8: on Linux it may be any bytes."""
+    return all(unicodedata.category(c) != "Cs" for c in name)
+
+
+def _find_subsets(root: Path) -> dict[str, Path]:
+    """Return the folders that are training, validation and test set; none where they are classes.
+
+    Raises DatasetError where they are neither.
+    """
+    folders = _folders(root)
+    named = [(_SUBSET_NAMES[f.name.lower()], f) for f in folders if f.name.lower() in _SUBSET_NAMES]
+    given = dict(named)
+    with_classes = [folder for _, folder in named if _folders(folder)]
+    if "train" not in given or not with_classes or len(folders) > len(given) == 1:
+        return {}
+    for name, folder in named:
+        if folder not in with_classes:
+            raise DatasetError(f"{folder} must hold one sub-folder a class, as {with_classes[0]} does")
+        if folder != given[name]:
+            raise DatasetError(f"{folder} and {given[name]} are both for {name}: keep one of them")
+    return dict(sorted(given.items()))
 
 
 def _scan_classes(folder: Path) -> dict[str, list[Path]]:
-    return {sub.name: sorted(_images(sub), key=natural_key) for sub in _folders(folder)}
+    folders = _folders(folder)
+    for sub in folders:
+        if sub.name != sub.name.strip() or any(unicodedata.category(c) in _NOT_IN_LABELS for c in sub.name):
+            raise DatasetError(
+                f"The folder {str(sub)!r} cannot name a class: its name begins or ends with a space, or "
+                "holds a line break, another control character, or bytes that are not UTF-8. Rename it"
+            )
+    return {sub.name: sorted(_images(sub), key=natural_key) for sub in folders}
 
 
 def _folders(root: Path) -> list[Path]:
@@ -89,9 +121,17 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (path for name in names if is_image_name(path := Path(root, name)))
+        for name in names:
+            path = Path(root, name)
+            # Reading a pipe would wait for ever; a link that leads nowhere is left to be reported.
+            if is_image_name(path) and (path.is_file() or not path.exists()):
+                yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _describe_empty(root: Path) -> str:

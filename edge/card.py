@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -200,9 +201,28 @@ class ModelCard:
             raise CardError(f"card.json must hold an object. Received: {type(data).__name__}")
         _check_version(data.get("format"))
         try:
-            return dacite.from_dict(cls, data, dacite.Config(cast=[tuple]))
+            return dacite.from_dict(cls, data, dacite.Config(type_hooks=dict.fromkeys(_TUPLES, _to_tuple)))
+        except dacite.WrongTypeError as error:
+            raise CardError(
+                f"card.json: {error.field_path} has a value of the wrong type. "
+                f"Received: {reprlib.repr(error.value)}"
+            ) from None
         except (dacite.DaciteError, TypeError) as error:
             raise CardError(f"card.json does not follow format {FORMAT}: {error}") from None
+
+
+_TUPLES: tuple[Any, ...] = (
+    tuple[str, ...],
+    tuple[float, ...],
+    tuple[float, float],
+    tuple[GoldenExample, ...],
+)
+
+
+def _to_tuple(value: object) -> tuple[object, ...]:
+    if not isinstance(value, list):  # A text would otherwise become a tuple of its letters.
+        raise dacite.WrongTypeError(field_type=tuple, value=value)
+    return tuple(value)
 
 
 def _check_version(version: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,15 @@ from PIL import Image
 
 from .card import InputSpec, Preprocess
 from .errors import CardError, ModelFileError
-from .image import load_image, to_input
+from .image import load_image, to_input, to_rgb
 from .labels import check_label_count
 from .modelfile import ModelFile, Normalization
 from .runtime import load_interpreter
+from .tensors import TensorSpec, check_shapes, to_probabilities, to_tensor
+
+__all__ = ["UNKNOWN", "Classifier", "Prediction", "Score", "TensorSpec", "to_probabilities", "to_tensor"]
 
 UNKNOWN = "unknown"
-_TENSOR_DTYPES = ("uint8", "int8", "float32")
 
 
 @dataclass(frozen=True)
@@ -49,61 +50,6 @@ class Prediction:
         return self.top[0]
 
 
-@dataclass(frozen=True)
-class TensorSpec:
-    """An input or output tensor: `real = (stored - zero_point) * scale` where scale is above 0."""
-
-    index: int
-    shape: tuple[int, ...]
-    dtype: str
-    scale: float
-    zero_point: int
-
-    @classmethod
-    def from_details(cls, details: dict[str, Any]) -> TensorSpec:
-        """Read one entry of an interpreter's get_input_details() or get_output_details()."""
-        scale, zero_point = details["quantization"]
-        shape = tuple(int(side) for side in details["shape"])
-        return cls(
-            int(details["index"]), shape, np.dtype(details["dtype"]).name, float(scale), int(zero_point)
-        )
-
-
-def to_tensor(
-    pixels: NDArray[np.uint8], spec: TensorSpec, normalization: Normalization | None
-) -> NDArray[Any]:
-    """Turn uint8 pixels [height, width, 3] into the input's values, in its dtype, with a batch of 1.
-
-    Without `normalization` the pixels go in as they are: float inputs get 0..255, and of integer
-    inputs the whole range stands for 0..255 (int8 is shifted by 128). With it, the normalised values
-    are quantized as the tensor says.
-    """
-    if normalization is None:
-        if spec.dtype == "int8":
-            return (pixels.astype(np.int16) - 128).astype(np.int8)[None]
-        return pixels.astype(spec.dtype)[None]
-    mean, std = (np.asarray(v, np.float32) for v in (normalization.mean, normalization.std))
-    real = (pixels.astype(np.float32) - mean) / std
-    if spec.dtype == "float32":
-        return real[None]
-    limits = np.iinfo(spec.dtype)
-    stored = np.round(real / (spec.scale or 1.0)) + spec.zero_point
-    return np.asarray(np.clip(stored, limits.min, limits.max), spec.dtype)[None]
-
-
-def to_probabilities(
-    stored: NDArray[Any], scale: float, zero_point: int, gives_probabilities: bool
-) -> NDArray[np.float32]:
-    """Dequantize outputs [classes], and apply softmax where the graph ends in logits."""
-    real = stored.astype(np.float32)
-    if scale > 0:
-        real = (real - zero_point) * np.float32(scale)
-    if gives_probabilities:
-        return real
-    exponentials = np.exp(real - real.max())
-    return np.asarray(exponentials / exponentials.sum(), np.float32)
-
-
 def top_scores(probabilities: NDArray[np.float32], labels: tuple[str, ...], count: int) -> tuple[Score, ...]:
     """Return the `count` highest classes, best first; of equal ones the lower index comes first."""
     order = np.argsort(-probabilities, kind="stable")[:count]
@@ -123,7 +69,10 @@ class Classifier:
         """Load `file` into the interpreter; see `from_file`."""
         self.file = file
         interpreter = load_interpreter(file.path, threads)
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        try:
+            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        except ValueError as error:  # A tensor's name that is not UTF-8.
+            raise ModelFileError(f"{file.path} is damaged: its tensors cannot be read ({error})") from None
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelFileError(
                 f"{file.path} is not an image classifier: it has {len(inputs)} inputs and {len(outputs)} "
@@ -131,7 +80,7 @@ class Classifier:
             )
         self._interpreter = interpreter
         self.input, self.output = TensorSpec.from_details(inputs[0]), TensorSpec.from_details(outputs[0])
-        _check_shapes(file.path, self.input, self.output)
+        check_shapes(file.path, self.input, self.output)
         self.labels = _choose_labels(file, labels, self.classes)
         self.spec, self.preprocess = self._contract()
         self.normalization = _choose_normalization(file, self.input, normalization)
@@ -168,20 +117,29 @@ class Classifier:
         return self.file.card.output.threshold if self.file.card else None
 
     def classify(self, image: Image.Image | str | Path, top: int = 3) -> Prediction:
-        """Classify a picture, given as an RGB Image or a path; raises ImageError."""
-        picture = image if isinstance(image, Image.Image) else load_image(Path(image))
+        """Classify a picture, given as an Image or a path; raises ImageError, or as classify_pixels."""
+        picture = to_rgb(image) if isinstance(image, Image.Image) else load_image(Path(image))
         return self.classify_pixels(to_input(picture, self.spec, self.preprocess), top)
 
     def classify_pixels(self, pixels: NDArray[np.uint8], top: int = 3) -> Prediction:
-        """Classify uint8 pixels [height, width, 3], RGB, already at the input's size."""
+        """Classify uint8 pixels [height, width, 3], RGB, already at the input's size.
+
+        Raises ModelFileError when the model fails or its output holds values that are no numbers.
+        """
         started = time.perf_counter()
         self._interpreter.set_tensor(self.input.index, to_tensor(pixels, self.input, self.normalization))
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ModelFileError(f"{self.file.path} cannot be run ({reason})") from None
         stored = self._interpreter.get_tensor(self.output.index).reshape(-1)
         probabilities = to_probabilities(
             stored, self.output.scale, self.output.zero_point, self.file.gives_probabilities
         )
         elapsed = (time.perf_counter() - started) * 1000
+        if not np.isfinite(probabilities).all():
+            raise ModelFileError(f"{self.file.path} gives values that are no numbers (NaN or infinite)")
         scores = top_scores(probabilities, self.labels, top)
         unknown = self.threshold is not None and scores[0].score < self.threshold
         return Prediction(scores, unknown, probabilities, elapsed)
@@ -205,29 +163,11 @@ class Classifier:
         return card.input, card.preprocess
 
 
-def _check_shapes(path: Path, given: TensorSpec, result: TensorSpec) -> None:
-    if len(given.shape) != 4 or given.shape[0] != 1 or given.shape[3] != 3 or min(given.shape) < 1:
-        raise ModelFileError(
-            f"{path} is not an image classifier: its input is {list(given.shape)}, and this program "
-            "feeds [1, height, width, 3]"
-        )
-    if len(result.shape) < 1 or result.shape[-1] < 2 or np.prod(result.shape) != result.shape[-1]:
-        raise ModelFileError(
-            f"{path} is not an image classifier: its output is {list(result.shape)}, and a classifier's "
-            "is [1, classes]"
-        )
-    for name, tensor in (("input", given), ("output", result)):
-        if tensor.dtype not in _TENSOR_DTYPES:
-            raise ModelFileError(
-                f"{path}: its {name} is {tensor.dtype}; supported are {', '.join(_TENSOR_DTYPES)}"
-            )
-
-
 def _choose_labels(file: ModelFile, given: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
     labels = given or file.labels
     if labels is None:
         return tuple(f"class {i}" for i in range(classes))
-    check_label_count(labels, classes, "--labels" if given else str(file.path))
+    check_label_count(labels, classes, f"--labels for {file.path}" if given else str(file.path))
     return labels
 
 

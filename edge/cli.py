@@ -48,7 +48,7 @@ from .sources import CameraSource, FileSource, Frame, Source, find_images
     help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter."
+    "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the interpreter."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model.")
 @version_option()
@@ -103,7 +103,7 @@ def _classify_all(
     seen = failed = 0
     began = time.monotonic()
     try:
-        for frame in islice(source, limit):
+        for frame in islice(source, limit and min(limit, sys.maxsize)):
             seen += 1
             if frame.image is None:
                 failed += 1

@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -37,11 +38,14 @@ class NormalizationType(click.ParamType):  # type: ignore[type-arg]  # Generic o
             return value
         if value in _NAMED_NORMALIZATIONS:
             return _NAMED_NORMALIZATIONS[value]
-        number = r"[-+]?\d+(?:\.\d+)?"
+        number = r"[-+]?\d{1,9}(?:\.\d+)?"
         match = re.fullmatch(rf"({number}),({number})", value)
         if match is None or float(match[2]) <= 0:
             names = ", ".join(_NAMED_NORMALIZATIONS)
             self.fail(f"must be {names}, or MEAN,STD such as 127.5,127.5. Received: {value}", param, ctx)
+        if float(match[2]) < 1:
+            hint = "MEAN,STD are for pixels 0..255: multiply those of pixels 0..1 by 255"
+            self.fail(f"{hint}. Received: {value}", param, ctx)
         return Normalization((float(match[1]),), (float(match[2]),))
 
 
@@ -51,6 +55,9 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, turning our errors and the system's into click's."""
         warnings.filterwarnings("ignore", module="PIL")
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # A label may hold letters that its encoding lacks.
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except EdgeClassifyError as error:

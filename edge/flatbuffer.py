@@ -18,21 +18,34 @@ from flatbuffers.table import Table
 from numpy.typing import NDArray
 
 
+class _Budget:
+    """Bytes that may still be read: in a crafted file, vectors that overlap would never end."""
+
+    def __init__(self, size: int) -> None:
+        self._left = 4 * size  # An honest file has each byte read about once.
+
+    def spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise ValueError("overlapping vectors")
+
+
 class FlatTable:
     """One table inside `buffer`, at byte `position`.
 
     A malformed buffer makes the methods raise one of `MALFORMED`.
     """
 
-    def __init__(self, buffer: Any, position: int) -> None:
+    def __init__(self, buffer: Any, position: int, budget: _Budget) -> None:
         if not 0 <= position < len(buffer):
             raise IndexError(position)
         self._table = Table(buffer, position)
+        self._budget = budget
 
     @classmethod
     def root(cls, buffer: Any) -> FlatTable:
         """Return the root table of a whole flatbuffer."""
-        return cls(buffer, encode.Get(packer.uoffset, buffer, 0))
+        return cls(buffer, encode.Get(packer.uoffset, buffer, 0), _Budget(len(buffer)))
 
     def scalar(self, field: int, flags: Any, default: int = 0) -> int:
         """Return the number in `field`, of a type out of flatbuffers.number_types."""
@@ -45,6 +58,7 @@ class FlatTable:
         if not offset:
             return None
         raw: bytes = self._table.String(self._table.Pos + offset)
+        self._budget.spend(len(raw))
         return raw.decode()
 
     def table(self, field: int) -> FlatTable | None:
@@ -52,7 +66,7 @@ class FlatTable:
         offset = self._offset(field)
         if not offset:
             return None
-        return FlatTable(self._table.Bytes, self._table.Indirect(self._table.Pos + offset))
+        return self._at(self._table.Pos + offset)
 
     def tables(self, field: int) -> list[FlatTable]:
         """Return the tables of the vector in `field`."""
@@ -61,7 +75,7 @@ class FlatTable:
             return []
         start = self._table.Vector(offset)
         count = self._vector_length(offset, 4)
-        return [FlatTable(self._table.Bytes, self._table.Indirect(start + 4 * i)) for i in range(count)]
+        return [self._at(start + 4 * i) for i in range(count)]
 
     def numbers(self, field: int, dtype: str) -> NDArray[Any]:
         """Return the vector of numbers in `field`, of a little-endian numpy `dtype`; empty where absent."""
@@ -75,7 +89,11 @@ class FlatTable:
         count = int(self._table.VectorLen(offset))
         if self._table.Vector(offset) + count * item_size > len(self._table.Bytes):
             raise IndexError(count)
+        self._budget.spend(count * item_size)
         return count
+
+    def _at(self, position: int) -> FlatTable:
+        return FlatTable(self._table.Bytes, self._table.Indirect(position), self._budget)
 
     def _offset(self, field: int) -> int:
         return int(self._table.Offset(4 + 2 * field))

@@ -19,6 +19,8 @@ from .card import InputSpec, Preprocess
 from .errors import ImageError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+# Named, since Pillow would try all that it knows, and hand PostScript to Ghostscript.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 # What Pillow's decoders raise for damaged files, beside OSError.
@@ -51,32 +53,36 @@ def load_image(source: Path | bytes) -> Image.Image:
     """
     name = str(source) if isinstance(source, Path) else "image"
     try:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
     except ImageError as error:
-        raise ImageError(f"{name} {error}") from None
+        raise ImageError(f"{name}: {error}") from None
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except IsADirectoryError:
         raise ImageError(f"{name} is a folder, not an image") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image: {_describe(source)}") from None
+        raise ImageError(f"{name} is no {', '.join(FORMATS)} image: {_describe(source)}") from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large to decode safely: {error}") from None
     except _DECODER_ERRORS as error:
+        if isinstance(error, OSError) and error.strerror:  # The system's; a decoder's has none.
+            raise ImageError(f"{name} cannot be read ({error.strerror})") from None
         raise ImageError(f"{name} is damaged or cut off ({error or type(error).__name__})") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a picture of any mode to RGB, 8 bits a channel; raises ImageError for 32-bit floats."""
-    if image.mode == "RGB":
+    """Convert a picture of any mode to RGB, 8 bits a channel; raises ImageError for 32-bit samples."""
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode in _SIXTEEN_BIT_MODES:
         samples = np.asarray(image)
-        return Image.fromarray(np.clip(samples >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+        if samples.min() < 0 or samples.max() > 0xFFFF:
+            raise ImageError("it holds 32-bit samples, whose range is not known; save it with 8 or 16 bits")
+        return Image.fromarray((samples >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise ImageError("holds 32-bit float samples, whose range is not known; save it with 8 or 16 bits")
+        raise ImageError("it holds 32-bit float samples, whose range is not known; save it with 8 or 16 bits")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         opaque = Image.new("RGBA", image.size, "white")
         opaque.alpha_composite(image.convert("RGBA"))

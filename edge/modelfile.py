@@ -8,7 +8,9 @@ Writing all this is the business of `edge_classify.convert`.
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +29,19 @@ METADATA_BUFFER = "TFLITE_METADATA"
 IDENTIFIER = b"TFL3"
 MAX_ENTRIES = 256
 MAX_ENTRY_BYTES = 16 * 1024 * 1024
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What zipfile raises for damaged archives.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 # Codes of BuiltinOperator in TFLite's schema.fbs.
 _DEQUANTIZE, _LOGISTIC, _RESHAPE, _SOFTMAX, _QUANTIZE = 6, 14, 22, 25, 114
@@ -127,14 +142,16 @@ def _read_zip(path: Path, only: str | None = None) -> tuple[dict[str, bytes], in
             if len(infos) > MAX_ENTRIES:
                 raise ModelFileError(f"{path} has {len(infos)} appended files; {MAX_ENTRIES} are allowed")
             wanted = [i for i in infos if (i.filename == only if only else i.filename.endswith(TEXT_NAMES))]
-            for info in wanted:
-                if info.file_size > MAX_ENTRY_BYTES:
-                    raise ModelFileError(
-                        f"{path}: the appended {info.filename!r} is larger than {MAX_ENTRY_BYTES >> 20} MiB"
-                    )
+            if sum(info.file_size for info in wanted) > MAX_ENTRY_BYTES:
+                names = ", ".join(info.filename for info in wanted[:3])
+                raise ModelFileError(
+                    f"{path}: its appended files ({names}) are larger than {MAX_ENTRY_BYTES >> 20} MiB"
+                )
+            if any(info.compress_type not in _COMPRESSIONS for info in wanted):
+                raise ModelFileError(f"{path}: its appended files are neither stored nor deflated")
             offset = min((info.header_offset for info in infos), default=path.stat().st_size)
             return {info.filename: archive.read(info) for info in wanted}, offset
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, OSError, EOFError) as error:
+    except _ZIP_ERRORS as error:
         raise ModelFileError(f"{path}: its appended files are damaged ({error})") from None
 
 
@@ -175,12 +192,14 @@ def _labels_name(metadata: FlatTable) -> str | None:
 
 
 def _normalization(metadata: FlatTable) -> Normalization | None:
+    """Return what the metadata says about the input; None where it says nothing that can be applied."""
     tensor = _tensor_metadata(metadata, 2)
     for unit in tensor.tables(4) if tensor else []:
         options = unit.table(1)
         if unit.scalar(0, UINT8) == _NORMALIZATION_OPTIONS and options is not None:
             mean, std = (tuple(float(v) for v in options.numbers(field, "<f4")) for field in (0, 1))
-            return Normalization(mean, std)
+            usable = len(mean) in (1, 3) and len(std) in (1, 3) and min(std) > 0
+            return Normalization(mean, std) if usable and all(map(math.isfinite, mean + std)) else None
     return None
 
 

@@ -34,8 +34,7 @@ def silenced(show_on_error: bool = False) -> Iterator[None]:
 
 
 def _redirect(target: int) -> tuple[int, int]:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     kept = os.dup(1), os.dup(2)
     os.dup2(target, 1)
     os.dup2(target, 2)
@@ -43,11 +42,16 @@ def _redirect(target: int) -> tuple[int, int]:
 
 
 def _restore(kept: tuple[int, int]) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     for target, original in zip((1, 2), kept, strict=True):
         os.dup2(original, target)
         os.close(original)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # Python has none where the shell closed it, as `>&-` does.
+            stream.flush()
 
 
 def _show_tail(file: Any) -> None:

@@ -53,4 +53,5 @@ def to_line(frame: Frame, answers: list[tuple[str, Prediction]], rate: float | N
         parts.append(f"{model}: {text}" if len(answers) > 1 else text)
     where = frame.source if frame.index is None else f"{frame.source} #{frame.index}"
     speed = f"  [{rate:.1f} frames/s]" if rate is not None else ""
-    return f"{where}  {'  |  '.join(parts)}{speed}"
+    line = f"{where}  {'  |  '.join(parts)}{speed}"
+    return line.replace("\n", "\\x0a")  # A file's name may hold one.

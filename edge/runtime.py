@@ -15,7 +15,7 @@ from .quiet import silenced
 _RUNTIMES = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite", "tensorflow"),
+    ("tensorflow.lite.python.interpreter", "tensorflow"),
 )
 
 
@@ -29,7 +29,7 @@ class Runtime:
 
 
 def find_runtime() -> Runtime:
-    """Return the first runtime that is installed; raises MissingPackageError when none is."""
+    """Return the first runtime that is installed and can be loaded; raises MissingPackageError."""
     for module, distribution in _RUNTIMES:
         try:
             interpreter = importlib.import_module(module).Interpreter

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 from PIL import Image
 
 from .errors import ImageError, MissingPackageError, SourceError
 from .image import from_bgr, is_image_name, load_image
 
-OPEN_TIMEOUT_MS = 10_000
+TIMEOUT_MS = 10_000
+_MAX_CAMERA = 2**31 - 1
 _ASSUMED_FPS = 25.0  # Of a video file that doesn't state its rate.
 
 
@@ -34,6 +35,9 @@ class Frame:
     index: int | None = None
     grabbed: float | None = None
     decode_ms: float = 0.0
+
+
+_Shot = tuple[int, float, Any, float]  # Index, when it was grabbed, pixels, milliseconds to decode it.
 
 
 class Source(Protocol):
@@ -67,6 +71,50 @@ class FileSource:
                 yield Frame(str(path), image, decode_ms=(time.perf_counter() - started) * 1000)
 
 
+class _Newest:
+    """Reads a capture in a thread, so that a slow model sees the newest frame and not a growing queue."""
+
+    def __init__(self, capture: Any) -> None:
+        self.count = 0
+        self._capture = capture
+        self._shot: _Shot | None = None
+        self._ended = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[_Shot]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._shot is not None or self._ended)
+                shot, self._shot = self._shot, None
+            if shot is None:
+                return
+            yield shot
+
+    def close(self) -> None:
+        self._ended = True
+        self._thread.join(1)
+        if not self._thread.is_alive():  # It may be stuck in a stream that stalls.
+            self._capture.release()
+
+    def _read(self) -> None:
+        try:
+            while not self._ended and self._capture.grab():
+                grabbed, started = time.monotonic(), time.perf_counter()
+                ok, pixels = self._capture.retrieve()
+                decode_ms = (time.perf_counter() - started) * 1000
+                with self._changed:
+                    if ok:
+                        self._shot = self.count, grabbed, pixels, decode_ms
+                    self.count += 1
+                    self._changed.notify()
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify()
+
+
 class CameraSource:
     """A camera by number, a stream by URL, or a video file played in real time."""
 
@@ -76,8 +124,8 @@ class CameraSource:
         """Open the source; raises SourceError when it cannot be opened, naming it without passwords."""
         self.name = redact(name)
         self._cv2 = _import_cv2()
-        self._is_file = not name.isdigit() and "://" not in name
-        if self._is_file and not Path(name).is_file():
+        self._is_file = not name.isdecimal() and "://" not in name
+        if self._is_file and not os.path.isfile(name):  # noqa: PTH113 - Path's raises on long names.
             raise SourceError(
                 f"--camera {self.name}: no such video file. Give a camera's number (0), a stream's URL "
                 "(http://..., rtsp://...) or a video file"
@@ -88,35 +136,27 @@ class CameraSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames as they come; a video file keeps its own pace and skips what is too late."""
-        frames = self._play_file() if self._is_file else self._grab()
-        try:
-            for index, grabbed, pixels, decode_ms in frames:
-                yield Frame(self.name, from_bgr(pixels), None, index, grabbed, decode_ms)
-        finally:
-            self._capture.release()
+        for index, grabbed, pixels, decode_ms in self._play_file() if self._is_file else self._grab():
+            yield Frame(self.name, from_bgr(pixels), None, index, grabbed, decode_ms)
 
     def _open(self, name: str) -> Any:
         cv2 = self._cv2
-        if not name.isdigit():
-            timeout = [] if self._is_file else [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS]
-            return cv2.VideoCapture(name, cv2.CAP_ANY, timeout)
-        capture = cv2.VideoCapture(int(name))
+        if not name.isdecimal():
+            limits = cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS
+            return cv2.VideoCapture(name, cv2.CAP_ANY, [] if self._is_file else limits)
+        capture = cv2.VideoCapture(min(int(name), _MAX_CAMERA))
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # Where the driver obeys, frames don't queue up.
         return capture
 
-    def _grab(self) -> Iterator[tuple[int, float, Any, float]]:
-        index = 0
-        while True:
-            started = time.perf_counter()
-            if not self._capture.grab():
-                raise SourceError(f"--camera {self.name} gave no more frames after {index}")
-            grabbed = time.monotonic()
-            ok, pixels = self._capture.retrieve()
-            if ok:
-                yield index, grabbed, pixels, (time.perf_counter() - started) * 1000
-            index += 1
+    def _grab(self) -> Iterator[_Shot]:
+        newest = _Newest(self._capture)
+        try:
+            yield from newest
+        finally:
+            newest.close()
+        raise SourceError(f"--camera {self.name} gave no more frames after {newest.count}")
 
-    def _play_file(self) -> Iterator[tuple[int, float, Any, float]]:
+    def _play_file(self) -> Iterator[_Shot]:
         rate = self._capture.get(self._cv2.CAP_PROP_FPS)
         interval = 1 / (rate if 0 < rate <= 1000 else _ASSUMED_FPS)
         began = time.monotonic()
@@ -136,7 +176,7 @@ class CameraSource:
     def _remedy(self, name: str) -> str:
         if self._is_file:
             return "OpenCV cannot decode it: is it a video?"
-        if not name.isdigit():
+        if not name.isdecimal():
             return "Check the address, the network and the password"
         cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
         if cameras:
@@ -148,11 +188,11 @@ def find_images(paths: Iterable[Path], recursive: bool) -> list[Path]:
     """Replace folders by the image files in them, in natural order; other paths stay as they are.
 
     Hidden files are left out, links to folders are not followed. Raises SourceError for a folder
-    that holds no images.
+    that cannot be read or holds no images.
     """
     found: list[Path] = []
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - Path's raises on names that are too long.
             found.append(path)
             continue
         inside = sorted(_walk(path, recursive), key=natural_key)
@@ -170,19 +210,28 @@ def natural_key(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def redact(name: str) -> str:
-    """Return a URL without its user name and password; anything else as it is."""
-    if "://" not in name or "@" not in name:
+    """Return a URL without what may be secret: user name, password and query; anything else as it is.
+
+    Everything up to the last @ goes, since people forget to escape a password's slashes.
+    """
+    scheme, separator, rest = name.partition("://")
+    if not separator:
         return name
-    parts = urlsplit(name)
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+    hidden = "***@" if "@" in rest else ""
+    address, mark, _ = rest.rpartition("@")[2].partition("?")
+    return f"{scheme}://{hidden}{address}{mark and '?***'}"
 
 
 def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
         for name in names:
             if is_image_name(path := Path(root, name)) and path.is_file():
                 yield path
+
+
+def _refuse(error: OSError) -> None:
+    raise SourceError(f"{error.filename} cannot be read ({error.strerror})") from None
 
 
 def _import_cv2() -> Any:

@@ -11,7 +11,7 @@ import click
 
 from ..convert.quiet import import_tensorflow
 from ..edge.console import CONTEXT, Command, print_json, printable, say, version_option
-from .option_types import AugmentType, ImageSizeType, PairType
+from .option_types import AugmentType, FiniteRange, ImageSizeType, PairType
 from .options import AUGMENTATIONS, MODELS, TrainOptions
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ _MOBILENET_ONLY = ("weights", "alpha", "fine_tune_layers", "head_units")
     help="What MobileNetV2 starts from.",
 )
 @click.option(
-    "--alpha", type=click.FloatRange(0.1, 2.0), default=1.0, show_default=True, help="Width of MobileNetV2."
+    "--alpha", type=FiniteRange(0.1, 2.0), default=1.0, show_default=True, help="Width of MobileNetV2."
 )
 @click.option(
     "--fine-tune-layers",
@@ -87,7 +87,7 @@ _MOBILENET_ONLY = ("weights", "alpha", "fine_tune_layers", "head_units")
 )
 @click.option(
     "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
     help="Dropout before the last layer.",
@@ -113,14 +113,14 @@ _MOBILENET_ONLY = ("weights", "alpha", "fine_tune_layers", "head_units")
 )
 @click.option(
     "--validation-split",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.2,
     show_default=True,
     help="Share of the images that are not for testing.",
 )
 @click.option(
     "--test-split",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
     help="Share of all images, 0 for none; a test/ folder takes its place.",
@@ -134,7 +134,7 @@ _MOBILENET_ONLY = ("weights", "alpha", "fine_tune_layers", "head_units")
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
     help="Same seed, same machine, same result.",
@@ -197,6 +197,8 @@ def _print_models(result: RunResult, output: Path, as_json: bool) -> None:
 
 
 def _options(ctx: click.Context, data: str, values: dict[str, Any]) -> TrainOptions:
+    if not data:
+        raise click.UsageError("DATA is empty. Is a variable of the shell not set?")
     models = tuple(dict.fromkeys(values["models"]))
     if "mobilenet_v2" not in models:
         for name in _MOBILENET_ONLY:

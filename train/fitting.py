@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..edge.console import say
+from ..edge.errors import OptionError
 from ..edge.progress import progress
 from .augmentation import RandomAffine
 from .models import Built, prepare_phase
@@ -53,8 +54,8 @@ class History:
 
     @property
     def best(self) -> dict[str, Any]:
-        """The epoch whose weights were kept: the lowest validation loss."""
-        return min(self.rows, key=lambda row: float(row["val_loss"]))
+        """The epoch whose weights were kept: the lowest validation loss, if one is a number."""
+        return min(self.rows, key=lambda row: (math.isnan(row["val_loss"]), row["val_loss"]))
 
 
 def balanced_weights(truth: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
@@ -104,7 +105,7 @@ def fit(
     """Train `built.model` and leave the best epoch's weights in it; `folder` keeps the checkpoint.
 
     Ctrl-C ends the training and keeps the best epoch so far; before the first epoch has ended
-    KeyboardInterrupt is raised.
+    KeyboardInterrupt is raised. Raises OptionError when no epoch ended with a finite loss.
     """
     size = built.model.input_shape[1]
     inputs = keras.Input((size, size, 3))
@@ -131,6 +132,11 @@ def fit(
                 raise
             history.interrupted = True
             say(f"Interrupted: keeping the best of {len(history.rows)} epochs of {built.model.name}")
+        if not math.isfinite(history.best["val_loss"]):
+            raise OptionError(
+                f"The training of {built.model.name} diverged: its loss is {history.best['val_loss']}. "
+                f"Lower --learning-rate, which is {','.join(map(str, options.learning_rate))}"
+            )
         trainer.load_weights(checkpoint)
     history.seconds = time.monotonic() - started
     return history

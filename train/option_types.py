@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -10,6 +11,17 @@ import click
 from .options import AUGMENTATIONS, MODELS
 
 _SIZE = click.IntRange(32, 1024)
+
+
+class FiniteRange(click.FloatRange):
+    """A range that leaves out "nan", which is neither below nor above any limit."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse the option's text."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 class PairType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
@@ -29,7 +41,7 @@ class PairType(click.ParamType):  # type: ignore[type-arg]  # Generic only since
             first, second = (self._number(part) for part in value.split(","))
         except ValueError:
             self.fail(f"must be two numbers, one a phase, such as 10,5. Received: {value}", param, ctx)
-        if first < 0 or second < 0 or first + second <= 0:
+        if not (0 <= first < math.inf and 0 <= second < math.inf) or first + second == 0:
             self.fail(f"must not be negative, nor both 0. Received: {value}", param, ctx)
         return first, second
 

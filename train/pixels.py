@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..benchmarks.labelled import is_text
 from ..benchmarks.predict import cores
 from ..benchmarks.split import SkippedImage
 from ..edge.card import InputSpec, Preprocess
-from ..edge.errors import ImageError
-from ..edge.image import load_image, to_input
+from ..edge.console import printable
+from ..edge.errors import DatasetError, ImageError
+from ..edge.image import FORMATS, load_image, to_input
 from ..edge.progress import progress
 
 _PROBED = 200
@@ -35,7 +38,11 @@ class DecodedImages:
 def decode_images(
     root: Path, paths: Sequence[Path], sizes: set[int], preprocess: Preprocess, folder: Path
 ) -> DecodedImages:
-    """Decode and resize all `paths`, keeping the pixels in `folder`; unreadable files are skipped."""
+    """Decode and resize all `paths`, keeping the pixels in `folder`; unreadable files are skipped.
+
+    Raises DatasetError when the disk has no room for them.
+    """
+    _require_room(folder, sum(len(paths) * size * size * 3 for size in sizes))
     pixels = {
         size: np.lib.format.open_memmap(
             folder / f"{size}.npy", mode="w+", dtype=np.uint8, shape=(len(paths), size, size, 3)
@@ -45,14 +52,15 @@ def decode_images(
 
     def decode(number: int) -> str | SkippedImage:
         path = paths[number]
+        name = path.relative_to(root).as_posix()
+        if not is_text(name):
+            return SkippedImage(printable(name), "its name is not valid UTF-8")
         try:
             raw = path.read_bytes()
             image = load_image(raw)
         except (ImageError, OSError) as error:
-            reason = (
-                str(error).replace("image ", "", 1) if isinstance(error, ImageError) else str(error.strerror)
-            )
-            return SkippedImage(path.relative_to(root).as_posix(), reason)
+            reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
+            return SkippedImage(name, reason.removeprefix("image").lstrip(": "))
         for size, target in pixels.items():
             target[number] = to_input(image, InputSpec(size, size, "uint8"), preprocess)
         return hashlib.sha256(raw).hexdigest()
@@ -77,7 +85,7 @@ def typical_side(paths: Sequence[Path]) -> int:
     sides = []
     for path in paths[:: max(1, len(paths) // _PROBED)]:
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 sides.append(min(image.size))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # decode_images reports it.
@@ -92,3 +100,13 @@ def choose_image_size(model: str, side: int) -> int:
     """
     steps = (96, 128, 160, 192, 224) if model == "mobilenet_v2" else (32, 48, 64, 96, 128)
     return next((step for step in steps if step >= side), steps[-1])
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    """A disk that fills up under a memory map would end the process without a word."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DatasetError(
+            f"The decoded images take {needed / 1e9:.1f} GB for the time of the training, and the disk of "
+            f"--output has {free / 1e9:.1f} GB left. Free some, or lower --image-size"
+        )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import textwrap
+import warnings
 from typing import Any
 
 import matplotlib as mpl
@@ -14,6 +16,7 @@ from .fitting import History
 
 _TRAIN, _VALIDATION = "#9a6700", "#0550ae"
 _MAX_CELL_TEXT = 20
+_MAX_LABEL = 40
 
 
 def curves_png(title: str, history: History) -> bytes:
@@ -36,13 +39,13 @@ def curves_png(title: str, history: History) -> bytes:
         axes.grid(alpha=0.25)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].legend(fontsize=8)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     return _png(figure)
 
 
 def confusion_png(title: str, metrics: Metrics) -> bytes:
     """Return a PNG of the confusion matrix; shades are shares of the true class, numbers count images."""
-    labels = [row.label for row in metrics.classes]
+    labels = [textwrap.shorten(row.label, _MAX_LABEL, placeholder="…") for row in metrics.classes]
     counts = np.array(metrics.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(14.0, 3.5 + 0.38 * len(labels))
@@ -58,13 +61,14 @@ def confusion_png(title: str, metrics: Metrics) -> bytes:
         for row, column in zip(*np.nonzero(counts), strict=True):
             color = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8)
-    axes.set_title(title)
+    axes.set_title(title, parse_math=False)
     return _png(figure)
 
 
 def _png(figure: Any) -> bytes:
     # The software's version in the file would make equal pictures differ.
     buffer = io.BytesIO()
-    with mpl.rc_context({"text.usetex": False}):
+    with mpl.rc_context({"text.usetex": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # The font has no glyph for some label.
         figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()

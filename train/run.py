@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,23 +16,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..benchmarks.labelled import scan_class_folders
+from ..benchmarks.labelled import is_text, scan_class_folders
 from ..benchmarks.split import Split
 from ..benchmarks.statistics import Metrics, measure
 from ..edge.card import Accuracy, InputSpec, ModelCard, Preprocess, TrainingInfo
 from ..edge.console import say
-from ..edge.files import refuse_to_overwrite, write_atomically
+from ..edge.errors import DatasetError
+from ..edge.files import write_atomically
 from .datasets import BUILT_IN, write_built_in
 from .fitting import Batches, Examples, History, fit
 from .models import build
 from .options import TrainOptions
+from .output import IMAGES, REPORT, check_output, require_apart, staging
 from .pixels import choose_image_size, decode_images, typical_side
 from .plots import confusion_png, curves_png
 from .report import ModelReport, render_report
 from .splitting import list_images, make_split
 from .weights import build_base
 
-OWN_ENTRIES = ("split.json", "report.html", "images", "cnn", "mobilenet_v2")
 _MAX_TRAIN_MEASURED = 10_000
 _PREDICT_BATCH = 128
 
@@ -68,35 +68,41 @@ def train(data: str, output: Path, options: TrainOptions, force: bool, command: 
     Everything is made in a temporary folder beside `output` and moved there at the end. Raises
     DatasetError, WeightsError, OptionError and OutputExistsError, leaving nothing behind.
     """
-    refuse_to_overwrite(output, force)
+    check_output(output, force)
+    if data not in BUILT_IN:
+        require_apart(Path(data), output)
     tf.config.experimental.enable_op_determinism()
-    with _staging(output) as staging, tempfile.TemporaryDirectory(dir=staging, prefix="pixels-") as scratch:
-        prepared, options = _prepare(data, staging, Path(scratch), options)
+    with staging(output) as folder, tempfile.TemporaryDirectory(dir=folder, prefix="pixels-") as scratch:
+        prepared, options = _prepare(data, folder, Path(scratch), options)
         reports: list[ModelReport] = []
         for name in options.models:
             try:
-                reports.append(_train_model(name, prepared, staging, options))
+                reports.append(_train_model(name, prepared, folder, options))
             except KeyboardInterrupt:
                 if not reports:
                     raise
-                say(f"Interrupted before {name} had finished an epoch: keeping what was done before")
+                say(f"Interrupted before {name} was done: keeping the model before it")
+                shutil.rmtree(_unfinished(folder, name), ignore_errors=True)
                 break
             if reports[-1].interrupted:
                 break
-        prepared.split.write(staging)
+        prepared.split.write(folder)
         facts = {"Command": command, "Seed": options.seed, **_versions()}
         page = render_report(prepared.name, prepared.split, reports, facts)
-        write_atomically(staging / "report.html", page)
+        # A path in the command may hold bytes that are no text.
+        write_atomically(folder / REPORT, page.encode("utf-8", "backslashreplace"))
     interrupted = len(reports) < len(options.models) or reports[-1].interrupted
     return RunResult(prepared.split, reports, interrupted)
 
 
 def _prepare(data: str, staging: Path, scratch: Path, options: TrainOptions) -> tuple[_Data, TrainOptions]:
     if data in BUILT_IN:
-        root, name = staging / "images", data
+        root, name = staging / IMAGES, data
         write_built_in(data, root)
     else:
         root, name = Path(data), Path(data).resolve().name
+        if not is_text(f"{root}{name}"):
+            raise DatasetError(f"The name of the folder {root} is not valid UTF-8. Rename it")
     found = scan_class_folders(root)
     images = list_images(found)
     paths = [path for path, _, _ in images]
@@ -108,7 +114,7 @@ def _prepare(data: str, staging: Path, scratch: Path, options: TrainOptions) -> 
     decoded = decode_images(root, paths, set(sizes.values()), Preprocess(options.resize), scratch)
     for file in decoded.skipped:
         say(f"skipped {root / file.path}: {file.reason}")
-    root_as_given = "images" if data in BUILT_IN else data
+    root_as_given = IMAGES if data in BUILT_IN else data
     fractions = options.validation_split, options.test_split
     split = make_split(found, images, decoded.sha256, decoded.skipped, root_as_given, fractions, options.seed)
     readable = np.flatnonzero([digest is not None for digest in decoded.sha256])
@@ -120,6 +126,11 @@ def _prepare(data: str, staging: Path, scratch: Path, options: TrainOptions) -> 
     say(f"{name}: {len(split.images):,} images in {len(found.labels)} classes ({counts})")
     if split.evaluation_subset == "validation":
         say("No untouched test set exists: accuracy will be measured on the validation images")
+    measured = split.counts()[split.evaluation_subset]
+    if absent := [label for label, count in measured.items() if count == 0]:
+        say(
+            f"The {split.evaluation_subset} images show nothing of {', '.join(absent)}: not measured on these"
+        )
     return _Data(name, split, decoded.pixels, rows, truth), options
 
 
@@ -130,7 +141,7 @@ def _train_model(name: str, data: _Data, staging: Path, options: TrainOptions) -
     labels = data.split.labels
     built = build(name, len(labels), options)
     say(f"{name}: {built.model.count_params():,} parameters, input {size}x{size}")
-    folder = staging / f"{name}.partial"
+    folder = _unfinished(staging, name)
     folder.mkdir()
     history = fit(
         built, data.examples("train", size), data.examples("validation", size), len(labels), options, folder
@@ -226,21 +237,5 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("edge-classify", "tensorflow", "keras", "numpy", "pillow")}
 
 
-@contextmanager
-def _staging(output: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `output`; on success its entries replace ours in `output`."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
-    try:
-        yield staging
-        output.mkdir(exist_ok=True)
-        for entry in OWN_ENTRIES:
-            target = output / entry
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
-        for path in list(staging.iterdir()):
-            path.rename(output / path.name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+def _unfinished(staging: Path, name: str) -> Path:
+    return staging / f"{name}.partial"

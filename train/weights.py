@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ def build_base(weights: str, size: int, alpha: float) -> Any:
         widths = ", ".join(str(value) for value in IMAGENET_ALPHAS)
         raise OptionError(f"There are ImageNet weights for --alpha {widths}. Received: {alpha}")
     try:
-        with redirect_stdout(sys.stderr):  # Keras draws its download's progress on stdout.
+        # Keras draws its download's progress on stdout, and warns of sizes that it has no weights for.
+        with redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             base = keras.applications.MobileNetV2(
                 input_shape=(size, size, 3), alpha=alpha, include_top=False, pooling="avg", weights=kind
             )
@@ -50,11 +53,13 @@ def _load_file(base: Any, path: Path) -> None:
     if path.suffix != ".h5":
         raise WeightsError(f"--weights {path}: must be a Keras .h5 or .weights.h5 file of MobileNetV2")
     try:
-        if not path.name.endswith(".weights.h5"):
-            _require_layers(base, path)
-            base.load_weights(path, by_name=True)
-        else:
-            base.load_weights(path)
+        with warnings.catch_warnings():  # Keras warns of every part that a file lacks, and then raises.
+            warnings.simplefilter("ignore", UserWarning)
+            if not path.name.endswith(".weights.h5"):
+                _require_layers(base, path)
+                base.load_weights(path, by_name=True)
+            else:
+                base.load_weights(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"--weights {path} does not fit MobileNetV2 of this --alpha: {reason}") from error

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from edge_classify.benchmarks.labelled import is_text, labelled_images, scan_class_folders
+from edge_classify.benchmarks.split import Split, SplitImage
+from edge_classify.edge.errors import DatasetError
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+
+
+def _touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def _found(root: Path) -> dict[str, dict[str, list[str]]]:
+    found = scan_class_folders(root)
+    return {
+        subset: {label: [p.relative_to(root).as_posix() for p in paths] for label, paths in classes.items()}
+        for subset, classes in found.subsets.items()
+    }
+
+
+def test_class_folders_are_listed_in_natural_order_with_the_folders_inside(tmp_path: Path) -> None:
+    _touch(tmp_path, "10/a.png", "9/10.PNG", "9/9.jpeg", "9/sub dir/é.webp", "Größe/x.gif")
+    assert scan_class_folders(tmp_path).labels == ("9", "10", "Größe")
+    assert _found(tmp_path)["all"] == {
+        "9": ["9/9.jpeg", "9/10.PNG", "9/sub dir/é.webp"],
+        "10": ["10/a.png"],
+        "Größe": ["Größe/x.gif"],
+    }
+
+
+def test_hidden_files_other_suffixes_and_links_to_folders_are_left_out(tmp_path: Path) -> None:
+    root = _touch(tmp_path / "d", "a/1.png", "a/.2.png", "a/.h/3.png", "a/notes.txt", "a/png", ".b/4.png")
+    _touch(tmp_path / "elsewhere", "5.png")
+    (root / "a" / "link").symlink_to(tmp_path / "elsewhere")
+    assert _found(root) == {"all": {"a": ["a/1.png"]}}
+
+
+@needs_pipes
+def test_pipe_named_like_an_image_is_left_out_and_broken_link_is_kept_to_be_reported(tmp_path: Path) -> None:
+    _touch(tmp_path, "a/1.png")
+    os.mkfifo(tmp_path / "a" / "2.png")
+    (tmp_path / "a" / "3.png").symlink_to("nowhere")
+    assert _found(tmp_path)["all"]["a"] == ["a/1.png", "a/3.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "subsets"),
+    [
+        (("train", "test"), ("test", "train")),
+        (("Train", "val", "TEST"), ("test", "train", "validation")),
+        (("training", "validation"), ("train", "validation")),
+        (("train",), ("train",)),
+    ],
+)
+def test_subset_folders_with_classes_in_them_are_subsets(
+    tmp_path: Path, names: tuple[str, ...], subsets: tuple[str, ...]
+) -> None:
+    for name in names:
+        _touch(tmp_path, f"{name}/a/1.png", f"{name}/b/2.png")
+    found = scan_class_folders(tmp_path)
+    assert tuple(found.subsets) == subsets and found.labels == ("a", "b")
+    assert [path.name for path in found.subsets["train"]["b"]] == ["2.png"]
+
+
+def test_subset_names_without_classes_in_them_are_classes(tmp_path: Path) -> None:
+    _touch(tmp_path / "loose", "train/1.png", "test/2.png")
+    _touch(tmp_path / "vehicles", "train/freight/1.png", "bus/2.png")
+    assert scan_class_folders(tmp_path / "loose").labels == ("test", "train")
+    assert scan_class_folders(tmp_path / "vehicles").labels == ("bus", "train")
+
+
+@pytest.mark.parametrize("content", ["test/1.png", "test/.keep"])
+def test_test_folder_without_classes_beside_train_with_classes_is_refused(
+    tmp_path: Path, content: str
+) -> None:
+    # It would otherwise become a data set with the two classes "train" and "test".
+    _touch(tmp_path, "train/a/1.png", "train/b/1.png", content)
+    with pytest.raises(DatasetError, match=r"test must hold one sub-folder a class, as .*train does"):
+        scan_class_folders(tmp_path)
+
+
+def test_two_folders_for_one_subset_are_refused(tmp_path: Path) -> None:
+    _touch(tmp_path, "train/a/1.png", "val/a/1.png", "validation/a/1.png")
+    with pytest.raises(DatasetError, match="are both for validation: keep one"):
+        scan_class_folders(tmp_path)
+
+
+def test_class_that_only_the_test_folder_has_is_refused_by_name(tmp_path: Path) -> None:
+    _touch(tmp_path, "train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png")
+    with pytest.raises(DatasetError, match=r"test has classes that .*train lacks: c"):
+        scan_class_folders(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows allows no such names")
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "bell\x07", " space", "space ", "para\u2029graph", "by\udcfftes"]
+)
+def test_folder_whose_name_cannot_be_a_label_is_refused(tmp_path: Path, name: str) -> None:
+    try:
+        _touch(tmp_path, f"{name}/1.png", "b/1.png")
+    except OSError:
+        pytest.skip("this file system refuses such names itself")
+    with pytest.raises(DatasetError, match="cannot name a class") as caught:
+        scan_class_folders(tmp_path)
+    assert is_text(str(caught.value)) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "no images were found"),
+        (("1.png", "2.jpg", "x.txt"), "2 images lie in it directly"),
+        (("a/x.txt", "b/y.txt"), "no images were found"),
+    ],
+)
+def test_folder_without_labelled_images_is_refused_with_what_was_found(
+    tmp_path: Path, names: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(DatasetError, match=f"must hold one sub-folder a class.*{message}"):
+        scan_class_folders(_touch(tmp_path, *names))
+
+
+def test_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nowhere: no such folder"):
+        scan_class_folders(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match=r"file\.png is not a folder"):
+        scan_class_folders(_touch(tmp_path, "file.png") / "file.png")
+
+
+def test_labelled_images_of_a_run_are_those_of_its_test_split(tmp_path: Path) -> None:
+    images = (
+        SplitImage("a/1.png", "1" * 64, "a", "train"),
+        SplitImage("a/2.png", "2" * 64, "a", "validation"),
+        SplitImage("a/3.png", "3" * 64, "a", "test"),
+    )
+    data = _touch(tmp_path / "data", "a/1.png")
+    run = _touch(tmp_path / "run", "x")
+    Split(str(data), ("a", "b"), images).write(run)
+    rows, name = labelled_images(run)
+    assert name == "run (test split)"
+    assert [(row.path, row.label, row.sha256) for row in rows] == [(data / "a/3.png", "a", "3" * 64)]
+    Split(str(data), ("a", "b"), images[:2]).write(run)
+    rows, name = labelled_images(run)
+    assert name == "run (validation split)" and [row.path.name for row in rows] == ["2.png"]
+
+
+def test_labelled_images_of_a_folder_are_its_test_part_or_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _touch(tmp_path / "parts", "train/a/1.png", "train/b/2.png", "test/b/3.png")
+    _touch(tmp_path / "whole", "a/1.png", "b/2.png")
+    rows, name = labelled_images(tmp_path / "parts")
+    assert name == "parts (test folder)" and [(r.path.name, r.label) for r in rows] == [("3.png", "b")]
+    monkeypatch.chdir(tmp_path / "whole")
+    rows, name = labelled_images(Path())
+    assert name == "whole" and [(r.path.name, r.label) for r in rows] == [("1.png", "a"), ("2.png", "b")]
+
+
+def test_labelled_images_of_an_empty_test_part_are_refused(tmp_path: Path) -> None:
+    _touch(tmp_path, "train/a/1.png", "test/a/readme.txt")
+    with pytest.raises(DatasetError, match="its test folder holds no images"):
+        labelled_images(tmp_path)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,8 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 from edge_classify.benchmarks.split import Split, read_labelled
 from edge_classify.edge.card import ModelCard
+from edge_classify.edge.errors import OptionError
 from edge_classify.edge.image import load_image, to_input
 from edge_classify.train.cli import main
+from edge_classify.train.fitting import History
+from edge_classify.train.models import Built
 from PIL import Image
 
 from .conftest import SHAPES, make_picture, write_shapes
@@ -338,3 +342,27 @@ def test_interrupt_in_the_second_model_keeps_the_first_and_no_half_of_the_second
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"split.json", "report.html", "cnn"}
     assert {path.name for path in (tmp_path / "run" / "cnn").iterdir()} == MODEL_FILES
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_second_model_that_diverges_does_not_cost_the_first(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_classify.train import one_model
+
+    real = one_model.fit
+
+    def diverge(built: Built, *rest: Any) -> History:
+        if built.base is not None:
+            raise OptionError("The training of mobilenet_v2 diverged")
+        return real(built, *rest)
+
+    monkeypatch.setattr(one_model, "fit", diverge)
+    options = ("--image-size", 32, "--epochs", "1,0", "--weights", "none", "--alpha", "0.35")
+    result = _train(few, "-o", tmp_path / "run", *options)
+    assert result.exit_code == 1 and "diverged. Keeping the model before it" in result.output
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"split.json", "report.html", "cnn"}
+
+
+def test_random_weights_without_a_first_phase_are_a_usage_error(few: Path, tmp_path: Path) -> None:
+    result = _train(few, "-o", tmp_path / "run", "--weights", "none", "--epochs", "0,5")
+    assert result.exit_code == 2 and "raise --epochs" in result.output

@@ -157,14 +157,16 @@ def main(ctx: click.Context, /, data: str, output: Path, force: bool, as_json: b
     """
     options = _options(ctx, data, values)
     import_tensorflow("Training", "train")
-    from .run import train
+    from .run import Ending, train
 
     command = shlex.join(["edge-train", *sys.argv[1:]])
     result = train(data, output, options, force, command)
     _print_models(result, output, as_json)
     say(f"Report: {printable(str(output / 'report.html'))}")
-    if result.interrupted:
+    if result.ending is Ending.INTERRUPTED:
         raise click.exceptions.Exit(130)
+    if result.ending is Ending.FAILED:
+        raise click.exceptions.Exit(1)
     if result.split.skipped:
         say(f"{len(result.split.skipped)} files could not be read and were skipped; the rest was used")
         raise click.exceptions.Exit(1)
@@ -208,6 +210,10 @@ def _options(ctx: click.Context, data: str, values: dict[str, Any]) -> TrainOpti
     for_all = set(sizes) == set(MODELS) and len(set(sizes.values())) == 1
     if not for_all and (unused := [name for name in sizes if name not in models]):
         raise click.UsageError(f"--image-size names {unused[0]}, which is not trained.")
+    if values["weights"] == "none" and values["epochs"][0] == 0 and "mobilenet_v2" in models:
+        raise click.UsageError(
+            "--weights none needs phase 1 to train what starts at random: raise --epochs A,B."
+        )
     if values["augment"] is None:
         # Mirrored digits are other signs.
         values["augment"] = tuple(n for n in AUGMENTATIONS if data != "digits" or n != "flip")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..edge.classifier import Classifier
+from ..edge.classifier import Classifier, load_classifiers
 from ..edge.console import (
     CONTEXT,
     Command,
@@ -27,7 +27,7 @@ from ..edge.progress import progress
 from .host import describe_host
 from .labelled import labelled_images
 from .latency import measure_latency
-from .predict import Load, predict_images, true_indices
+from .predict import predict_images, true_indices
 from .split import LabelledImage
 from .statistics import wilson_interval
 
@@ -150,14 +150,15 @@ def _add_accuracy(
     normalization: Normalization | None,
 ) -> int:
     """Fill in top-1 of every record; return how many images could not be read."""
-    loaders: list[Load] = [
-        lambda path=Path(record["file"]): Classifier.from_file(path, labels, normalization)  # type: ignore[misc]
-        for record in records
-    ]
-    names = [load().labels for load in loaders]
+    paths = [Path(record["file"]) for record in records]
+
+    def load() -> list[Classifier]:
+        return load_classifiers(paths, labels, normalization)
+
+    names = [classifier.labels for classifier in load()]
     for record, known in zip(records, names, strict=True):
         _check_classes(record["file"], images, known)
-    predictions = predict_images(loaders, images, "scoring")
+    predictions = predict_images(load, images, "scoring")
     for file in predictions.skipped:
         say(f"skipped {file.reason}")
     if not predictions.images:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from ..edge.image import load_image, to_input
 from ..edge.progress import progress
 from .split import LabelledImage, SkippedImage, read_labelled
 
-Load = Callable[[], Classifier]
+Load = Callable[[], list[Classifier]]
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,16 @@ def read_pixels(image: LabelledImage, spec: InputSpec, preprocess: Preprocess) -
         raise ImageError(text if str(image.path) in text else f"{image.path}: {text}") from None
 
 
-def predict_images(models: Sequence[Load], images: Sequence[LabelledImage], description: str) -> Predictions:
+def predict_images(load: Load, images: Sequence[LabelledImage], description: str) -> Predictions:
     """Classify all images with all models; images that cannot be read are skipped and listed.
 
-    `models` are functions that load a classifier, since every worker thread needs its own.
+    `load` is called once in every worker thread, since each needs classifiers of its own.
     """
     own = threading.local()
 
     def classify(image: LabelledImage) -> list[NDArray[np.float32]] | SkippedImage:
         if not hasattr(own, "classifiers"):
-            own.classifiers = [load() for load in models]
+            own.classifiers = load()
         inputs: dict[tuple[InputSpec, Preprocess], NDArray[np.uint8]] = {}
         rows = []
         for classifier in own.classifiers:
@@ -94,8 +93,3 @@ def true_indices(images: Sequence[LabelledImage], labels: tuple[str, ...]) -> ND
     """Return each image's class as an index into `labels`; raises KeyError for a class not among them."""
     index = {label: i for i, label in enumerate(labels)}
     return np.array([index[image.label] for image in images], np.int64)
-
-
-def file_loader(path: Path) -> Load:
-    """Return a function that loads the model file with one thread, for `predict_images`."""
-    return lambda: Classifier.from_file(path)

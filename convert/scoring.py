@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ..benchmarks.predict import (
     Predictions,
     cores,
-    file_loader,
     predict_images,
     read_pixels,
     top1_agreement,
@@ -24,6 +23,7 @@ from ..benchmarks.predict import (
 from ..benchmarks.split import LabelledImage
 from ..benchmarks.statistics import measure
 from ..edge.card import Accuracy, ModelCard
+from ..edge.classifier import load_classifiers
 from ..edge.errors import DatasetError
 from ..edge.progress import progress
 from .sealing import Golden
@@ -65,7 +65,7 @@ def score(
         paths = [Path(scratch, f"{number}.tflite") for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
-        predictions = predict_images([file_loader(path) for path in paths], images, f"scoring {card.name}")
+        predictions = predict_images(lambda: load_classifiers(paths), images, f"scoring {card.name}")
     if not predictions.images:
         raise DatasetError(f"None of the {len(images)} images of {dataset} can be read")
     reference = _keras_probabilities(model, predictions.images, card)

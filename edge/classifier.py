@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,10 @@ def top_scores(probabilities: NDArray[np.float32], labels: tuple[str, ...], coun
 
 
 class Classifier:
-    """A loaded model and the contract it came with. Not thread-safe: use one per thread."""
+    """A loaded model and the contract it came with. Not thread-safe: use one per thread.
+
+    `name` is the file's name without its suffix, and stands in results.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,12 @@ class Classifier:
     ) -> None:
         """Load `file` into the interpreter; see `from_file`."""
         self.file = file
+        self.name = file.path.stem
+        if file.card is not None and (labels is not None or normalization is not None):
+            raise ModelFileError(
+                f"{file.path} carries its own labels and preprocessing: --labels and --normalization are for "
+                "models that carry none"
+            )
         interpreter = load_interpreter(file.path, threads)
         try:
             inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
@@ -100,11 +110,6 @@ class Classifier:
         damaged, is no image classifier, or something that it does not say is missing.
         """
         return cls(ModelFile.read(Path(path)), labels, normalization, threads)
-
-    @property
-    def name(self) -> str:
-        """The file's name without its suffix."""
-        return self.file.path.stem
 
     @property
     def classes(self) -> int:
@@ -163,6 +168,32 @@ class Classifier:
         return card.input, card.preprocess
 
 
+def load_classifiers(
+    paths: Sequence[Path],
+    labels: tuple[str, ...] | None = None,
+    normalization: Normalization | None = None,
+    threads: int = 1,
+) -> list[Classifier]:
+    """Load several files; `labels` and `normalization` go to those that have no card.
+
+    Where two files have the same name, all are called by their whole paths.
+
+    Raises as Classifier.from_file does, also when they are given and every file has a card.
+    """
+    files = [ModelFile.read(path) for path in paths]
+    all_carded = all(file.card is not None for file in files)
+    classifiers = [
+        Classifier(file, labels, normalization, threads)
+        if file.card is None or all_carded
+        else Classifier(file, threads=threads)
+        for file in files
+    ]
+    if len({classifier.name for classifier in classifiers}) < len(classifiers):
+        for classifier in classifiers:
+            classifier.name = str(classifier.file.path)
+    return classifiers
+
+
 def _choose_labels(file: ModelFile, given: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
     labels = given or file.labels
     if labels is None:
@@ -180,10 +211,6 @@ def _choose_normalization(
     metadata says, as MediaPipe and Task Library do. A float input that says nothing is not guessed.
     """
     if file.card is not None:
-        if given is not None:
-            raise ModelFileError(
-                f"{file.path} carries its own preprocessing: leave out --normalization for this model"
-            )
         return None
     if given is not None:
         return given

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from .classifier import Classifier, Prediction
+from .classifier import Classifier, Prediction, load_classifiers
 from .console import CONTEXT, Command, NormalizationType, print_json, printable, say, version_option
 from .image import to_input
 from .labels import read_label_file
@@ -76,7 +76,7 @@ def main(
     """
     _check_usage(paths, camera, frames)
     names = read_label_file(labels) if labels else None
-    classifiers = [Classifier.from_file(model, names, normalization, threads) for model in models]
+    classifiers = load_classifiers(models, names, normalization, threads)
     for classifier in classifiers:
         if classifier.labels[0] == "class 0" and names is None and classifier.file.labels is None:
             say(f"{classifier.file.path} names no classes: numbers are shown. Name them with --labels FILE")

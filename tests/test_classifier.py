@@ -185,7 +185,7 @@ def test_answer_below_the_cards_threshold_is_unknown(
 def test_card_refuses_a_normalization_from_outside(foreign_models: dict[str, Path], tmp_path: Path) -> None:
     card = json.dumps({**CARD, "output": {"dtype": "uint8"}}).encode()
     path = with_zip(foreign_models["uint8"], tmp_path / "m.tflite", {"card.json": card})
-    with pytest.raises(ModelFileError, match="carries its own preprocessing"):
+    with pytest.raises(ModelFileError, match="carries its own labels and preprocessing"):
         Classifier.from_file(path, None, SYMMETRIC)
 
 

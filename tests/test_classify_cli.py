@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from .conftest import BIN, make_picture, run_command
+from .conftest import BIN, SHAPES, make_picture, run_command
 from .test_modelfile import CARD, with_zip
 from .test_sources import write_video
 
@@ -263,3 +263,30 @@ def test_closed_output_does_not_stop_the_run(
 
 def test_version_names_the_program() -> None:
     assert re.fullmatch(r"edge-classify \d+\.\d+\.\d+\n", run_command("edge-classify", "--version").stdout)
+
+
+def test_sealed_and_foreign_model_side_by_side_give_labels_and_normalization_to_the_foreign_one(
+    converted: Path, foreign_models: dict[str, Path], tmp_path: Path
+) -> None:
+    photo, labels = tmp_path / "photo.png", tmp_path / "labels.txt"
+    make_picture("red disc", 3).save(photo)
+    labels.write_text("red\ngreen\nblue\n")
+    models = ("--model", converted / "cnn_int8.tflite", "--model", foreign_models["float32"])
+    result = run_command(
+        "edge-classify", *models, "--labels", labels, "--normalization", "-1..1", "--json", photo
+    )
+    assert result.returncode == 0, result.stderr
+    sealed, foreign = (json.loads(line) for line in result.stdout.splitlines())
+    assert {p["label"] for p in sealed["predictions"]} == set(SHAPES)
+    assert foreign["predictions"][0]["label"] == "red"
+
+
+def test_models_of_the_same_name_are_told_apart_by_their_paths(
+    foreign_models: dict[str, Path], tmp_path: Path
+) -> None:
+    photo, copy = tmp_path / "photo.png", tmp_path / "uint8.tflite"
+    make_picture("blue 3", 1).save(photo)
+    copy.write_bytes(foreign_models["uint8"].read_bytes())
+    result = run_command("edge-classify", "-m", copy, "-m", foreign_models["uint8"], "--json", photo)
+    names = [json.loads(line)["model"] for line in result.stdout.splitlines()]
+    assert names == [str(copy), str(foreign_models["uint8"])]

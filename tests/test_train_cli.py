@@ -347,9 +347,9 @@ def test_interrupt_in_the_second_model_keeps_the_first_and_no_half_of_the_second
 def test_second_model_that_diverges_does_not_cost_the_first(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edge_classify.train import one_model
+    from edge_classify.train import fitting, one_model
 
-    real = one_model.fit
+    real = fitting.fit
 
     def diverge(built: Built, *rest: Any) -> History:
         if built.base is not None:

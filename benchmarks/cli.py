@@ -32,6 +32,7 @@ from .split import LabelledImage
 from .statistics import wilson_interval
 
 Record = dict[str, Any]
+INTERRUPTED = 130
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -92,11 +93,14 @@ def main(
     if output is not None:
         refuse_to_overwrite(output, force)
     images = labelled_images(data)[0] if data is not None else None
-    records, failures = _measure_all(files, threads, runs)
-    skipped = 0
-    if images is not None and records:
-        names = read_label_file(labels) if labels else None
-        skipped = _add_accuracy(records, images, names, normalization)
+    names = read_label_file(labels) if labels else None
+    records, status = _measure_all(files, threads, runs)
+    if images is not None and records and status != INTERRUPTED:
+        try:
+            status = _add_accuracy(records, images, names, normalization) or status
+        except KeyboardInterrupt:
+            say("Interrupted: the accuracy was not measured")
+            status = INTERRUPTED
     for record in records:
         record["host"] = describe_host()
     if output is not None:
@@ -106,14 +110,13 @@ def main(
             print_json(record)
     elif records:
         _print_results(records)
-    if failures or skipped:
-        raise click.exceptions.Exit(1)
+    raise click.exceptions.Exit(status)
 
 
 def _measure_all(files: Sequence[Path], threads: int, runs: int | None) -> tuple[list[Record], int]:
-    """Return a record a file that could be measured, and how many could not; Ctrl-C keeps what is done."""
+    """Return a record a file that could be measured, and the exit status; Ctrl-C keeps what is done."""
     records: list[Record] = []
-    failures = 0
+    status = 0
     try:
         with progress("measuring", len(files), "models") as advance:
             for path in files:
@@ -121,12 +124,12 @@ def _measure_all(files: Sequence[Path], threads: int, runs: int | None) -> tuple
                     records.append(_measure(path, threads, runs))
                 except EdgeClassifyError as error:
                     say(str(error))
-                    failures += 1
+                    status = 1
                 advance(note=path.name)
     except KeyboardInterrupt:
         say(f"Interrupted: {len(records)} of {len(files)} files were measured")
-        failures += 1
-    return records, failures
+        status = INTERRUPTED
+    return records, status
 
 
 def _measure(path: Path, threads: int, runs: int | None) -> Record:
@@ -149,7 +152,7 @@ def _add_accuracy(
     labels: tuple[str, ...] | None,
     normalization: Normalization | None,
 ) -> int:
-    """Fill in top-1 of every record; return how many images could not be read."""
+    """Fill in top-1 of every record; return the exit status, 1 when images could not be read."""
     paths = [Path(record["file"]) for record in records]
 
     def load() -> list[Classifier]:
@@ -168,7 +171,7 @@ def _add_accuracy(
         right = int((probabilities.argmax(1) == truth).sum())
         record["top1"] = right / len(truth)
         record["top1_ci95"] = wilson_interval(right, len(truth))
-    return len(predictions.skipped)
+    return 1 if predictions.skipped else 0
 
 
 def _check_classes(file: str, images: Sequence[LabelledImage], labels: tuple[str, ...]) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ from edge_classify.benchmarks.host import describe_host, peak_rss_mb
 from edge_classify.benchmarks.latency import MAX_RUNS, MIN_RUNS, WARM_UP_RUNS, is_stable, time_runs
 from edge_classify.benchmarks.split import Split
 
-from .conftest import run_command, write_shapes
+from .conftest import BIN, run_command, write_shapes
 
 JsonLines = Callable[[str], list[dict[str, Any]]]
 KEYS = (
@@ -156,3 +160,31 @@ def test_data_as_a_run_without_test_images_uses_the_validation_images(
     assert result.exit_code == 0, result.stderr
     images = len(Split.read(tmp_path).subset("validation", shapes))
     assert (json_lines(result.stdout)[0]["top1"] * images) % 1 == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="watches child processes in /proc")
+def test_interrupt_keeps_what_was_measured(converted: Path, tmp_path: Path, json_lines: JsonLines) -> None:
+    saved = tmp_path / "results.jsonl"
+    others = [converted / "mobilenet_v2_float32.tflite"] * 2
+    process = subprocess.Popen(
+        [BIN / "edge-benchmark", converted / "cnn_int8.tflite", *others, "--output", saved, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    workers_seen: set[str] = set()
+    deadline = time.monotonic() + 60
+    while len(workers_seen) < 2 and time.monotonic() < deadline:
+        workers_seen |= set(_children(process.pid))
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "Interrupted: 1 of 3 files were measured" in stderr and "Traceback" not in stderr
+    assert [Path(record["file"]).name for record in json_lines(stdout)] == ["cnn_int8.tflite"]
+    assert json_lines(saved.read_text()) == json_lines(stdout)
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -28,7 +28,8 @@ demo: $(VENV)/installed
 	@echo "== Converting each model to four .tflite files"
 	@$(BIN)/edge-convert $(DEMO)/run --output $(DEMO)/models --force
 	@echo "== Classifying five test images with both int8 models"
-	@$(BIN)/python -c 'import json; [print(f"$(DEMO)/run/images/{i["path"]}") for i in [i for i in json.load(open("$(DEMO)/run/split.json"))["images"] if i["subset"] == "test"][::80]]' \
+	@$(BIN)/python -c "import json; split = json.load(open('$(DEMO)/run/split.json')); \
+		print(*['$(DEMO)/run/images/' + image['path'] for image in split['images'] if image['subset'] == 'test'][::80])" \
 		| xargs $(BIN)/edge-classify --model $(DEMO)/models/cnn_int8.tflite --model $(DEMO)/models/mobilenet_v2_int8.tflite --top 2
 	@echo "== Benchmarking all eight files on this machine"
 	@$(BIN)/edge-benchmark $(DEMO)/models/*.tflite --data $(DEMO)/run

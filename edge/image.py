@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+# The plugins of FORMATS that Pillow doesn't load by itself; for a missing one it would load all it has.
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
 from .card import InputSpec, Preprocess
 from .errors import ImageError

@@ -76,7 +76,7 @@ def main(
     else:
         _print_table(made, output)
     if skipped:
-        say(f"{len(skipped)} images could not be read and were skipped")
+        say(f"Skipped, since they could not be read: {len(skipped)}; the rest was used")
         raise click.exceptions.Exit(1)
 
 

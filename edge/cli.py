@@ -121,7 +121,7 @@ def _classify_all(
             elapsed = time.monotonic() - began
             say(f"{seen} frames in {elapsed:.1f} s: {seen / elapsed if elapsed else 0:.1f} frames/s")
     if failed:
-        say(f"{failed} of {seen} skipped: they could not be read")
+        say(f"Skipped, since they could not be read: {failed} of {seen}")
     return not failed
 
 

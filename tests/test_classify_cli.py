@@ -105,7 +105,7 @@ def test_bad_file_among_good_ones_leaves_them_answered_and_sets_the_exit_status(
     assert result.returncode == 1
     assert len(result.stdout.splitlines()) == 3
     assert "5 kaputt.png" in result.stderr and "nichts.png: no such file" in result.stderr
-    assert result.stderr.endswith("2 of 5 skipped: they could not be read\n")
+    assert result.stderr.endswith("Skipped, since they could not be read: 2 of 5\n")
     records = json_lines(run_command(*command, "--json").stdout)
     assert [list(record) for record in records] == [
         KEYS,

@@ -115,7 +115,7 @@ def test_unreadable_files_are_named_and_counted_and_the_rest_is_trained_on(few: 
     Image.fromarray(np.full((30, 30), 40000, np.uint16)).save(folder / "sixteen.png")
     result = _train(data, "-o", tmp_path / "run", *CNN)
     assert result.exit_code == 1
-    assert result.output.endswith("3 files could not be read and were skipped; the rest was used\n")
+    assert result.output.endswith("Skipped, since they could not be read: 3; the rest was used\n")
     split = Split.read(tmp_path / "run")
     assert [file.path for file in split.skipped] == [
         f"red disc/{n}" for n in ("cut.jpg", "empty.png", "text.jpg")

@@ -168,7 +168,7 @@ def main(ctx: click.Context, /, data: str, output: Path, force: bool, as_json: b
     if result.ending is Ending.FAILED:
         raise click.exceptions.Exit(1)
     if result.split.skipped:
-        say(f"{len(result.split.skipped)} files could not be read and were skipped; the rest was used")
+        say(f"Skipped, since they could not be read: {len(result.split.skipped)}; the rest was used")
         raise click.exceptions.Exit(1)
 
 

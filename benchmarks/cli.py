@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from ..edge.classifier import Classifier, load_classifiers
 from ..edge.console import (
     CONTEXT,
+    INTERRUPTED,
     Command,
     NormalizationType,
     print_json,
@@ -19,11 +21,12 @@ from ..edge.console import (
     say,
     version_option,
 )
-from ..edge.errors import BenchmarkError, DatasetError, EdgeClassifyError
-from ..edge.files import refuse_to_overwrite, write_atomically
+from ..edge.errors import BenchmarkError, DatasetError, EdgeClassifyError, OutputExistsError
+from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from ..edge.labels import read_label_file
 from ..edge.modelfile import ModelFile, Normalization
 from ..edge.progress import progress
+from ..edge.runtime import MAX_THREADS
 from .host import describe_host
 from .labelled import labelled_images
 from .latency import measure_latency
@@ -32,7 +35,6 @@ from .split import LabelledImage
 from .statistics import wilson_interval
 
 Record = dict[str, Any]
-INTERRUPTED = 130
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -46,12 +48,16 @@ INTERRUPTED = 130
 )
 @click.option(
     "--runs",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1_000_000),
     metavar="N",
     help="Timed runs of each model.  [default: at least 100, until the median is stable]",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of the interpreter."
+    "--threads",
+    type=click.IntRange(1, MAX_THREADS),
+    default=1,
+    show_default=True,
+    help="Threads of the interpreter.",
 )
 @click.option(
     "--labels",
@@ -90,27 +96,43 @@ def main(
     Each model runs in a process of its own. Median, p90 and p99 are of single inferences after a
     warm-up; peak memory is the whole process's, Python included.
     """
+    if data is None and (labels or normalization):
+        raise click.UsageError(
+            "--labels and --normalization are for measuring accuracy: they go with --data."
+        )
     if output is not None:
-        refuse_to_overwrite(output, force)
+        _check_output(output, files, force)
+    load = partial(
+        load_classifiers, labels=read_label_file(labels) if labels else None, normalization=normalization
+    )
     images = labelled_images(data)[0] if data is not None else None
-    names = read_label_file(labels) if labels else None
     records, status = _measure_all(files, threads, runs)
     if images is not None and records and status != INTERRUPTED:
         try:
-            status = _add_accuracy(records, images, names, normalization) or status
+            status = _add_accuracy(records, images, load) or status
         except KeyboardInterrupt:
             say("Interrupted: the accuracy was not measured")
             status = INTERRUPTED
-    for record in records:
-        record["host"] = describe_host()
-    if output is not None:
-        write_atomically(output, "".join(json.dumps(record) + "\n" for record in records))
+        except EdgeClassifyError as error:
+            say(f"Error: {error}. The accuracy was not measured")
+            status = 1
+    host = describe_host()
+    records = [{**record, "host": host} for record in records]
     if as_json:
         for record in records:
             print_json(record)
     elif records:
         _print_results(records)
+    if output is not None and records:
+        write_atomically(output, "".join(json.dumps(record) + "\n" for record in records))
     raise click.exceptions.Exit(status)
+
+
+def _check_output(output: Path, files: Sequence[Path], force: bool) -> None:
+    refuse_to_overwrite(output, force)
+    require_writable(output)
+    if output.resolve() in {path.resolve() for path in files}:
+        raise OutputExistsError(f"--output {output} is one of the models to measure. Name another")
 
 
 def _measure_all(files: Sequence[Path], threads: int, runs: int | None) -> tuple[list[Record], int]:
@@ -123,7 +145,7 @@ def _measure_all(files: Sequence[Path], threads: int, runs: int | None) -> tuple
                 try:
                     records.append(_measure(path, threads, runs))
                 except EdgeClassifyError as error:
-                    say(str(error))
+                    say(f"Error: {error}")
                     status = 1
                 advance(note=path.name)
     except KeyboardInterrupt:
@@ -149,19 +171,14 @@ def _measure(path: Path, threads: int, runs: int | None) -> Record:
 def _add_accuracy(
     records: Sequence[Record],
     images: Sequence[LabelledImage],
-    labels: tuple[str, ...] | None,
-    normalization: Normalization | None,
+    load: Callable[[Sequence[Path]], list[Classifier]],
 ) -> int:
     """Fill in top-1 of every record; return the exit status, 1 when images could not be read."""
     paths = [Path(record["file"]) for record in records]
-
-    def load() -> list[Classifier]:
-        return load_classifiers(paths, labels, normalization)
-
-    names = [classifier.labels for classifier in load()]
+    names = [classifier.labels for classifier in load(paths)]
     for record, known in zip(records, names, strict=True):
         _check_classes(record["file"], images, known)
-    predictions = predict_images(load, images, "scoring")
+    predictions = predict_images(partial(load, paths), images, "scoring")
     for file in predictions.skipped:
         say(f"skipped {file.reason}")
     if not predictions.images:

@@ -22,6 +22,8 @@ _SUBSET_NAMES = {
     "test": "test",
     "testing": "test",
 }
+# Not: name their folder as --data. That would measure on the training images too.
+_MOVED = "Put them back, or work in the folder that edge-train was run from"
 _NOT_IN_LABELS = ("Cc", "Cs", "Zl", "Zp")  # Controls, broken UTF-8, separators of lines and paragraphs.
 
 
@@ -69,7 +71,7 @@ def labelled_images(data: Path) -> tuple[list[LabelledImage], str]:
     """
     if (data / FILE_NAME).is_file():
         split = Split.read(data)
-        root = split.find_root(data, None, "edge-benchmark --data")
+        root = split.find_root(data, None, _MOVED)
         rows = split.subset(split.evaluation_subset, root)
         return rows, f"{data.resolve().name} ({split.evaluation_subset} split)"
     found = scan_class_folders(data)

@@ -1,8 +1,8 @@
 """Latency and memory of one model, measured in a process of its own.
 
 A fresh process gives a peak memory that is this model's alone, and a crash of the runtime takes
-nothing else with it. Run as `python -m edge_classify.benchmarks.latency FILE THREADS RUNS`, it
-prints one JSON object.
+nothing else with it. That process runs `main` with FILE THREADS RUNS as its arguments, and prints
+one JSON object.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ MIN_RUNS, MAX_RUNS, MAX_SECONDS = 100, 5000, 10.0
 _STABLE = 0.02
 _CHECK_EVERY = 50
 _TIMEOUT_S = 1800
+# Without the working folder on the path: a user's numpy.py there is not ours to import.
+_START = f"import sys; sys.path[:] = filter(None, sys.path); from {__name__} import main; main()"
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,15 @@ def measure_latency(path: Path, threads: int, runs: int | None) -> Latency:
 
     Raises BenchmarkError when the model cannot be loaded, or takes the runtime down.
     """
-    command = [sys.executable, "-m", __name__, str(path), str(threads), str(runs or 0)]
+    command = [sys.executable, "-c", _START, str(path.resolve()), str(threads), str(runs or 0)]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise BenchmarkError(f"{path} took longer than {_TIMEOUT_S // 60} minutes to measure") from None
     if result.returncode < 0:
-        name = signal.Signals(-result.returncode).name
-        raise BenchmarkError(f"{path} crashed the runtime ({name})")
+        raise BenchmarkError(
+            f"{path} ended the runtime with signal {-result.returncode}{_hint(result.returncode)}"
+        )
     try:
         answer = json.loads(result.stdout)
     except ValueError:
@@ -68,6 +71,10 @@ def measure_latency(path: Path, threads: int, runs: int | None) -> Latency:
     if "error" in answer:
         raise BenchmarkError(answer["error"])
     return Latency(**answer)
+
+
+def _hint(status: int) -> str:
+    return " (killed, perhaps for lack of memory)" if -status == signal.SIGKILL else " (it crashed)"
 
 
 def is_stable(latencies: list[float]) -> bool:
@@ -80,7 +87,7 @@ def is_stable(latencies: list[float]) -> bool:
 def time_runs(invoke: Callable[[], object], runs: int | None) -> list[float]:
     """Return milliseconds of each call of `invoke`, after a warm-up that is not counted.
 
-    Without `runs`: at least 100, until the median is stable, at most 5,000 calls or 10 seconds.
+    Without `runs`: at least 100, until the median is stable; after that at most 5,000 or 10 seconds.
     """
     for _ in range(WARM_UP_RUNS):
         invoke()
@@ -96,7 +103,7 @@ def time_runs(invoke: Callable[[], object], runs: int | None) -> list[float]:
                 return latencies
         elif (
             count >= MAX_RUNS
-            or time.monotonic() > deadline
+            or (count >= MIN_RUNS and time.monotonic() > deadline)
             or (count >= MIN_RUNS and count % _CHECK_EVERY == 0 and is_stable(latencies))
         ):
             return latencies
@@ -132,14 +139,11 @@ def _noise(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return pixels.view(np.int8) if dtype == np.int8 else pixels.astype(dtype)
 
 
-def _main() -> None:
+def main() -> None:
+    """Measure the model that the command line names, and print the figures as JSON."""
     path, threads, runs = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     try:
         answer = asdict(_measure_here(path, threads, runs or None))
     except EdgeClassifyError as error:
         answer = {"error": str(error)}
     sys.stdout.write(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    _main()

@@ -93,15 +93,17 @@ class Split:
         except (OSError, ValueError, TypeError, dacite.DaciteError) as error:
             raise DatasetError(f"{path} cannot be used: {error}") from None
 
-    def find_root(self, run: Path, override: Path | None, option: str = "--data") -> Path:
-        """Return the folder that the images are in now: inside the run, or where they were, or `override`."""
+    def find_root(self, run: Path, override: Path | None, remedy: str) -> Path:
+        """Return the folder that the images are in now: inside the run, or where they were, or `override`.
+
+        Raises DatasetError, ending in `remedy`, when that is no folder.
+        """
         candidates = [override] if override else [run / self.root, Path(self.root)]
         for folder in candidates:
             if folder.is_dir():
                 return folder
         raise DatasetError(
-            f"The images of {run} were in {self.root!r}, which is not there from here. "
-            f"Say where they are with {option} DIR"
+            f"The images of {run} are not in {str(override or self.root)!r}, as seen from here. {remedy}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ def load_model(path: Path, card: ModelCard) -> Any:
 
     Raises ConversionError when Keras refuses it, CardError when input or labels contradict the card.
     """
+    if not zipfile.is_zipfile(path):
+        raise ConversionError(f"{path} cannot be loaded as a Keras model: it is damaged or cut off")
     try:
         model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # Keras and the zip reader raise what their parts raise.
         reason = " ".join(str(error).split())[:300]
         raise ConversionError(f"{path} cannot be loaded as a Keras model: {reason}") from error
     expected = (None, card.input.height, card.input.width, 3)

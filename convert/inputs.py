@@ -49,7 +49,15 @@ def find_models(source: Path) -> tuple[Path, list[ModelFolder]]:
 
 
 def check_split(model: ModelFolder, split: Split, run: Path) -> None:
-    """Raise DatasetError for a model of another run, which would be scored on its own training images."""
+    """Raise DatasetError for a model of another run, which would be scored on its own training images.
+
+    Raises CardError when its labels are not the split's, in the split's order.
+    """
+    if model.card.labels != split.labels:
+        raise CardError(
+            f"{model.path / CARD_NAME} has other labels, or another order of them, than {run / FILE_NAME}: "
+            f"{len(model.card.labels)} labels and {len(split.labels)}"
+        )
     if model.card.training is not None and model.card.training.split_sha256 != split.sha256:
         raise DatasetError(
             f"{model.path} was not trained on the split in {run / FILE_NAME}: their checksums differ"

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ..benchmarks.split import LabelledImage, SkippedImage, Split
 from ..edge.card import ConversionInfo, ModelCard
 from ..edge.console import say
-from ..edge.files import refuse_to_overwrite, write_atomically
-from .calibration import CalibrationSet, choose_images, load_calibration
+from ..edge.errors import DatasetError, OutputExistsError
+from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from .calibration import CalibrationSet, load_calibration, order_by_turns
 from .converter import load_model, to_tflite, trace
 from .inputs import MODEL_NAME, ModelFolder, check_split, find_models
 from .recipes import Recipe
@@ -65,27 +67,36 @@ def convert(
     DatasetError and OutputExistsError.
     """
     run, models = find_models(source)
-    for name in [SUMMARY_NAME, *(_file_name(model, recipe) for model in models for recipe in recipes)]:
-        refuse_to_overwrite(output / name, force)
     split = Split.read(run)
-    root = split.find_root(run, data)
+    for model in models:
+        check_split(model, split, run)
+    root = split.find_root(run, data, "Say where they are with --data DIR")
     training = split.subset("train", root)
     images = split.subset(split.evaluation_subset, root)
+    if not any(image.path.is_file() for image in images):
+        raise DatasetError(
+            f"{root} holds none of the {len(images)} {split.evaluation_subset} images of {run}"
+        )
     output.mkdir(parents=True, exist_ok=True)
+    names = [_file_name(model, recipe) for model in models for recipe in recipes]
+    for name in names:
+        refuse_to_overwrite(output / name, force)
+        require_writable(output / name)
+    earlier = [item for item in _earlier_files(output) if item["file"] not in names]
     done: list[Converted] = []
     skipped: dict[str, SkippedImage] = {}
     for model in models:
-        check_split(model, split, run)
         calibration = None
         if any(recipe.calibrated for recipe in recipes):
             seed = model.card.training.seed if model.card.training else 0
-            chosen = choose_images(training, split.labels, calibration_images, seed)
-            calibration = load_calibration(chosen, model.card)
+            ordered = order_by_turns(training, split.labels, seed)
+            calibration = load_calibration(ordered, calibration_images, model.card)
+            skipped |= {file.path: file for file in calibration.skipped}
         dataset = f"{model.dataset} {split.evaluation_subset}"
         made, unread = _convert_model(model, recipes, calibration, images, dataset, output)
         done += made
         skipped |= {file.path: file for file in unread}
-        summary = {"source": source.name, "files": [asdict(item) for item in done]}
+        summary = {"source": source.resolve().name, "files": [*earlier, *(asdict(item) for item in done)]}
         write_atomically(output / SUMMARY_NAME, json.dumps(summary, indent=1) + "\n")
     for file in skipped.values():
         say(f"skipped {file.reason}")
@@ -130,11 +141,28 @@ def _convert_model(
                 top1_ci95=accuracy.top1_ci95,
                 keras_top1=scores.keras_top1,
                 keras_difference=accuracy.top1 - scores.keras_top1,
-                float_agreement=accuracy.float_agreement or 0.0,
+                float_agreement=scores.agreement(number),
                 convert_seconds=round(candidate.seconds, 2),
             )
         )
     return made, scores.predictions.skipped
+
+
+def _earlier_files(output: Path) -> list[dict[str, Any]]:
+    """Return what an earlier conversion into the same folder recorded of files that are still there.
+
+    Raises OutputExistsError when the summary's name is taken by something else.
+    """
+    path = output / SUMMARY_NAME
+    if not path.exists():
+        return []
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        return [item for item in files if (output / item["file"]).is_file()]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise OutputExistsError(
+            f"{path} is not of edge-convert, and is not replaced. Name another --output"
+        ) from None
 
 
 def _file_name(model: ModelFolder, recipe: Recipe) -> str:

@@ -34,11 +34,19 @@ _KERAS_CHUNK = 256
 
 @dataclass(frozen=True)
 class Scores:
-    """`accuracies[i]` belongs to the i-th file scored; `keras_top1` is measured on the same images."""
+    """`accuracies[i]` belongs to the i-th file scored; `keras_top1` is measured on the same images.
+
+    `reference` is what Keras gives for them, [images, classes].
+    """
 
     keras_top1: float
+    reference: NDArray[np.float32]
     accuracies: list[Accuracy]
     predictions: Predictions
+
+    def agreement(self, variant: int) -> float:
+        """Return the share of images whose top-1 equals the Keras model's."""
+        return top1_agreement(self.predictions.probabilities[variant], self.reference)
 
     def golden(self, variant: int, card: ModelCard, tolerance: float) -> list[Golden]:
         """Return examples for a file: the first image of each of the first classes that occur."""
@@ -86,7 +94,7 @@ def score(
                 keras_difference=metrics.accuracy - keras_top1,
             )
         )
-    return Scores(keras_top1, accuracies, predictions)
+    return Scores(keras_top1, reference, accuracies, predictions)
 
 
 def _keras_probabilities(model: Any, images: Sequence[LabelledImage], card: ModelCard) -> NDArray[np.float32]:

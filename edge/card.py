@@ -8,6 +8,7 @@ host names or absolute paths, so that the same input gives the same bytes.
 from __future__ import annotations
 
 import json
+import math
 import re
 import reprlib
 from dataclasses import asdict, dataclass, field
@@ -86,9 +87,9 @@ class OutputSpec:
     def __post_init__(self) -> None:
         _require("output.dtype", self.dtype, OUTPUT_DTYPES)
         _require("output.activation", self.activation, ACTIVATIONS)
-        if not self.scale > 0:
+        if not (math.isfinite(self.scale) and self.scale > 0):
             raise CardError(f"output.scale must be above 0. Received: {self.scale}")
-        if not self.temperature > 0:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise CardError(f"output.temperature must be above 0. Received: {self.temperature}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise CardError(f"output.threshold must be 0 to 1 or null. Received: {self.threshold}")
@@ -125,10 +126,14 @@ class TrainingInfo:
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise CardError(f"training.seed must not be negative. Received: {self.seed}")
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """The representative dataset: how many images, of which classes, and a hash of their files."""
+    """The representative dataset: how many images, of which classes, and a hash of their pixels."""
 
     images: int
     sha256: str

@@ -16,6 +16,7 @@ from .image import to_input
 from .labels import read_label_file
 from .modelfile import Normalization
 from .report import FrameRate, to_line, to_record
+from .runtime import MAX_THREADS
 from .sources import CameraSource, FileSource, Frame, Source, find_images
 
 
@@ -48,7 +49,11 @@ from .sources import CameraSource, FileSource, Frame, Source, find_images
     help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the interpreter."
+    "--threads",
+    type=click.IntRange(1, MAX_THREADS),
+    default=1,
+    show_default=True,
+    help="Threads of the interpreter.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model.")
 @version_option()

@@ -15,6 +15,8 @@ import click
 from .errors import EdgeClassifyError
 from .modelfile import Normalization
 
+INTERRUPTED = 130  # Exit status after Ctrl-C: 128 and the signal's number, as shells have it.
+_WIDE = 1000
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -62,6 +64,9 @@ class Command(click.Command):
             return super().invoke(ctx)
         except EdgeClassifyError as error:
             raise click.ClickException(printable(str(error))) from error
+        except KeyboardInterrupt:
+            say("Interrupted")
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -85,7 +90,10 @@ def print_json(record: dict[str, Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout, the first column to the left; as wide as it needs where nobody watches."""
+    """Print a table to stdout, the first column to the left, as wide as it needs.
+
+    A narrow terminal wraps the lines: cut names of variants would all look the same.
+    """
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -93,10 +101,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
     table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=not sys.stdout.isatty())
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if sys.stdout is not None:  # It is None where the shell has closed it.
+        Console(width=_WIDE).print(table, crop=False)
 
 
 def printable(text: str) -> str:
@@ -106,4 +115,4 @@ def printable(text: str) -> str:
 
 def stderr_is_terminal() -> bool:
     """Return whether progress bars have somebody to look at them."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()

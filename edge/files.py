@@ -6,11 +6,16 @@ import os
 import tempfile
 from pathlib import Path
 
-from .errors import OutputExistsError
+from .errors import OptionError, OutputExistsError
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write `data` under a temporary name in the same folder, then rename it to `path`."""
+    """Write `data` under a temporary name in the same folder, then rename it to `path`.
+
+    A link is followed, not replaced. Raises OptionError when `path` cannot be a file that is written.
+    """
+    path = path.resolve()
+    require_writable(path)
     raw = data.encode() if isinstance(data, str) else data
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
@@ -23,9 +28,22 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         raise
 
 
+def require_writable(path: Path) -> None:
+    """Raise OptionError unless a file can be written as `path`: to be found out before long work."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OptionError(f"{path} is not a regular file, and is not replaced. Name another --output")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OptionError(f"{path} cannot be written: {path.parent}: {error.strerror}") from None
+
+
 def refuse_to_overwrite(path: Path, force: bool) -> None:
     """Raise OutputExistsError when `path` is a file or a folder with something in it, unless `force`."""
-    if force or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    present = path.exists() or path.is_symlink()
+    if force or not present or (path.is_dir() and not any(path.iterdir())):
         return
     kind = "is a folder that is not empty" if path.is_dir() else "exists"
     raise OutputExistsError(f"{path} {kind}. Name another --output, or replace what is there with --force")

@@ -23,10 +23,12 @@ def silenced(show_on_error: bool = False) -> Iterator[None]:
     """
     with _LOCK, tempfile.TemporaryFile() if show_on_error else Path(os.devnull).open("wb") as file:
         kept = _redirect(file.fileno())
-        failed = True
+        failed = False
         try:
             yield
-            failed = False
+        except Exception:
+            failed = True
+            raise
         finally:
             _restore(kept)
             if failed and show_on_error:

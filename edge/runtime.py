@@ -11,6 +11,7 @@ from typing import Any
 from .errors import MissingPackageError, ModelFileError
 from .quiet import silenced
 
+MAX_THREADS = 256  # Far more make runtimes crash.
 # Module and distribution, in order of preference.
 _RUNTIMES = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -51,7 +52,7 @@ def load_interpreter(model: Path | bytes, threads: int) -> Any:
         with silenced():  # The runtime announces its delegate on stderr.
             interpreter = runtime.interpreter(**source, num_threads=threads)
             interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, TypeError) as error:  # TypeError: the name is not text.
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{name}: {runtime.name} {runtime.version} cannot run it ({reason})") from None
     return interpreter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -89,6 +90,7 @@ def test_data_with_classes_that_the_model_does_not_know_is_refused(converted: Pa
     result = benchmark(converted / "cnn_int8.tflite", "--runs", 3, "--data", data)
     assert result.exit_code == 1
     assert "yellow" in result.stderr and "blue 3" in result.stderr
+    assert "cnn_int8.tflite" in result.stdout  # What was measured before is not lost.
 
 
 def test_unreadable_image_in_data_is_skipped_and_the_exit_status_says_so(
@@ -188,3 +190,35 @@ def test_interrupt_keeps_what_was_measured(converted: Path, tmp_path: Path, json
 
 def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_output_that_is_a_link_is_followed_and_one_of_the_models_is_refused(
+    converted: Path, tmp_path: Path
+) -> None:
+    target, link = tmp_path / "real.jsonl", tmp_path / "link.jsonl"
+    target.write_text("old")
+    link.symlink_to(target)
+    model = shutil.copy(converted / "cnn_int8.tflite", tmp_path)
+    assert benchmark(model, "--runs", 3, "--output", link, "--force").exit_code == 0
+    assert link.is_symlink() and json.loads(target.read_text())["runs"] == 3
+    refused = benchmark(model, "--runs", 3, "--output", model, "--force")
+    assert refused.exit_code == 1 and "one of the models" in refused.stderr
+    assert Path(model).read_bytes() == (converted / "cnn_int8.tflite").read_bytes()
+
+
+def test_output_that_cannot_be_written_is_found_out_before_measuring(converted: Path, tmp_path: Path) -> None:
+    result = benchmark(converted / "cnn_int8.tflite", "--output", tmp_path / "missing" / "results.jsonl")
+    assert result.exit_code == 1 and "cannot be written" in result.stderr and not result.stdout
+
+
+def test_earlier_results_survive_when_nothing_could_be_measured(tmp_path: Path) -> None:
+    saved = tmp_path / "results.jsonl"
+    saved.write_text("earlier")
+    assert benchmark(tmp_path / "missing.tflite", "--output", saved, "--force").exit_code == 1
+    assert saved.read_text() == "earlier"
+
+
+def test_modules_in_the_working_folder_are_not_imported(converted: Path, tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('taken over')")
+    result = run_command("edge-benchmark", converted / "cnn_int8.tflite", "--runs", 3, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr

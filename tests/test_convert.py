@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from edge_classify.benchmarks.labelled import labelled_images
 from edge_classify.benchmarks.predict import read_pixels
 from edge_classify.benchmarks.split import LabelledImage, Split
-from edge_classify.convert.calibration import choose_images, load_calibration
+from edge_classify.convert.calibration import load_calibration, order_by_turns
 from edge_classify.convert.cli import main
 from edge_classify.convert.recipes import RECIPES, find_recipe
 from edge_classify.edge.card import ModelCard
@@ -212,16 +212,36 @@ def test_card_with_too_few_labels_is_refused(run: Path, tmp_path: Path) -> None:
     (copy / "cnn" / "card.json").write_text(json.dumps(card))
     result = convert(copy, "--output", tmp_path / "out")
     assert result.exit_code == 1
-    assert "2 labels" in result.stderr and "3 outputs" in result.stderr
+    assert "2 labels and 3" in result.stderr
+
+
+def test_card_with_labels_in_another_order_is_refused(run: Path, tmp_path: Path) -> None:
+    copy = _copy_of(run, tmp_path)
+    card = json.loads((copy / "cnn" / "card.json").read_text())
+    card["labels"].reverse()
+    (copy / "cnn" / "card.json").write_text(json.dumps(card))
+    result = convert(copy, "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "another order" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_variant_into_the_same_folder_joins_the_summary(run: Path, tmp_path: Path) -> None:
+    for variant in ("float32", "float16"):
+        assert convert(run / "cnn", "--output", tmp_path / "out", "--variant", variant).exit_code == 0
+    summary = json.loads((tmp_path / "out" / "conversion.json").read_text())
+    assert [item["variant"] for item in summary["files"]] == ["float32", "float16"]
 
 
 def test_file_that_is_no_keras_model_is_refused(run: Path, tmp_path: Path) -> None:
     copy = _copy_of(run, tmp_path)
-    (copy / "cnn" / "model.keras").write_bytes(b"PK\x03\x04 cut off")
-    result = convert(copy, "--output", tmp_path / "out")
-    assert result.exit_code == 1
-    assert "cannot be loaded as a Keras model" in result.stderr
-    assert "Traceback" not in result.stderr
+    whole = (run / "cnn" / "model.keras").read_bytes()
+    holed = whole[:9000] + b"\0" * 5000 + whole[14000:]
+    for damaged in (b"PK\x03\x04 cut off", b"", holed):
+        (copy / "cnn" / "model.keras").write_bytes(damaged)
+        result = convert(copy, "--output", tmp_path / "out")
+        assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+        assert "cannot be loaded as a Keras model" in result.stderr
 
 
 def test_json_prints_one_object_a_file(
@@ -256,13 +276,13 @@ def test_calibration_images_are_spread_over_the_classes(counts: list[int], wante
         for label, count in zip(labels, counts, strict=True)
         for n in range(count)
     ]
-    chosen = choose_images(images, labels, wanted, seed)
+    chosen = order_by_turns(images, labels, seed)[:wanted]
     assert len(chosen) == len(set(chosen)) == min(wanted, sum(counts))
     per_class = Counter(image.label for image in chosen)
     fair = max(per_class.values(), default=0)
     for label, available in zip(labels, counts, strict=True):
         assert per_class[label] >= min(available, fair - 1)
-    assert chosen == choose_images(images, labels, wanted, seed)
+    assert chosen == order_by_turns(images, labels, seed)[:wanted]
 
 
 def test_calibration_set_holds_a_zero_and_a_255_and_no_unreadable_image(
@@ -271,9 +291,11 @@ def test_calibration_set_holds_a_zero_and_a_255_and_no_unreadable_image(
     card = ModelCard.from_json((run / "cnn" / "card.json").read_bytes())
     (tmp_path / "bad.png").write_bytes(b"")
     good = Split.read(run).subset("train", shapes)[:3]
-    calibration = load_calibration([LabelledImage(tmp_path / "bad.png", "blue 3"), *good], card)
-    assert calibration.info.images == 3
-    assert sum(calibration.info.per_class.values()) == 3
+    bad = LabelledImage(tmp_path / "bad.png", "blue 3")
+    calibration = load_calibration([bad, *good], 2, card)
+    assert calibration.info.images == 2
+    assert [file.path for file in calibration.skipped] == [str(bad.path)]
+    assert sum(calibration.info.per_class.values()) == 2
     assert (calibration.pixels.min(), calibration.pixels.max()) == (0, 255)
-    with pytest.raises(ConversionError, match="None of the calibration images"):
-        load_calibration([LabelledImage(tmp_path / "bad.png", "blue 3")], card)
+    with pytest.raises(ConversionError, match="None of the 1 training images"):
+        load_calibration([bad], 1, card)

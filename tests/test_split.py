@@ -86,13 +86,13 @@ def test_root_is_looked_for_in_the_run_then_where_it_was_then_where_the_user_say
     run, other = tmp_path / "run", tmp_path / "other"
     other.mkdir()
     split = replace(SPLIT, root="images")
-    with pytest.raises(DatasetError, match=r"'images', which is not there from here.*--data DIR"):
-        split.find_root(run, None)
+    with pytest.raises(DatasetError, match=r"not in 'images', as seen from here. Remedy"):
+        split.find_root(run, None, "Remedy")
     Path("images").mkdir()
-    assert split.find_root(run, None) == Path("images")
+    assert split.find_root(run, None, "Remedy") == Path("images")
     (run / "images").mkdir(parents=True)
-    assert split.find_root(run, None) == run / "images"
-    assert split.find_root(run, other) == other
+    assert split.find_root(run, None, "Remedy") == run / "images"
+    assert split.find_root(run, other, "Remedy") == other
 
 
 def test_labelled_image_that_changed_since_training_is_refused(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ _MOBILENET_ONLY = ("weights", "alpha", "fine_tune_layers", "head_units")
     type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of the images that are not for testing.",
+    help="Share for validation, of the images that are not for testing.",
 )
 @click.option(
     "--test-split",

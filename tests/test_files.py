@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from edge_classify.edge.errors import OutputExistsError
+from edge_classify.edge.errors import OptionError, OutputExistsError
 from edge_classify.edge.files import refuse_to_overwrite, write_atomically
 
 
@@ -24,7 +24,7 @@ def test_file_is_replaced_whole_and_readable_as_the_umask_allows(tmp_path: Path)
 def test_file_that_cannot_be_replaced_leaves_what_was_there_and_no_rest(tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     (folder / "inside").mkdir(parents=True)
-    with pytest.raises(OSError):
+    with pytest.raises(OptionError, match="not a regular file"):
         write_atomically(folder, b"data")
     assert sorted(tmp_path.rglob("*")) == [folder, folder / "inside"]
 

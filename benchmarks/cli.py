@@ -15,7 +15,7 @@ from ..edge.console import (
     CONTEXT,
     INTERRUPTED,
     Command,
-    NormalizationType,
+    foreign_model_options,
     print_json,
     print_table,
     say,
@@ -59,17 +59,7 @@ Record = dict[str, Any]
     show_default=True,
     help="Threads of the interpreter.",
 )
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="For models that carry none: one label a line, the line number is the class.",
-)
-@click.option(
-    "--normalization",
-    type=NormalizationType(),
-    help="For float models that don't say: 0..255, 0..1, -1..1, or MEAN,STD.",
-)
+@foreign_model_options
 @click.option(
     "--output",
     "-o",

@@ -77,12 +77,8 @@ def convert(
         raise DatasetError(
             f"{root} holds none of the {len(images)} {split.evaluation_subset} images of {run}"
         )
-    output.mkdir(parents=True, exist_ok=True)
     names = [_file_name(model, recipe) for model in models for recipe in recipes]
-    for name in names:
-        refuse_to_overwrite(output / name, force)
-        require_writable(output / name)
-    earlier = [item for item in _earlier_files(output) if item["file"] not in names]
+    earlier = _prepare_output(output, names, force)
     done: list[Converted] = []
     skipped: dict[str, SkippedImage] = {}
     for model in models:
@@ -91,10 +87,10 @@ def convert(
             seed = model.card.training.seed if model.card.training else 0
             ordered = order_by_turns(training, split.labels, seed)
             calibration = load_calibration(ordered, calibration_images, model.card)
-            skipped |= {file.path: file for file in calibration.skipped}
         dataset = f"{model.dataset} {split.evaluation_subset}"
         made, unread = _convert_model(model, recipes, calibration, images, dataset, output)
         done += made
+        unread += calibration.skipped if calibration else []
         skipped |= {file.path: file for file in unread}
         summary = {"source": source.resolve().name, "files": [*earlier, *(asdict(item) for item in done)]}
         write_atomically(output / SUMMARY_NAME, json.dumps(summary, indent=1) + "\n")
@@ -146,6 +142,15 @@ def _convert_model(
             )
         )
     return made, scores.predictions.skipped
+
+
+def _prepare_output(output: Path, names: Sequence[str], force: bool) -> list[dict[str, Any]]:
+    """Make the folder, check that `names` can be written, and return the summary's entries that stay."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        refuse_to_overwrite(output / name, force)
+        require_writable(output / name)
+    return [item for item in _earlier_files(output) if item["file"] not in names]
 
 
 def _earlier_files(output: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from .classifier import Classifier, Prediction, load_classifiers
-from .console import CONTEXT, Command, NormalizationType, print_json, printable, say, version_option
+from .console import CONTEXT, Command, foreign_model_options, print_json, printable, say, version_option
 from .image import to_input
 from .labels import read_label_file
 from .modelfile import Normalization
@@ -37,17 +37,7 @@ from .sources import CameraSource, FileSource, Frame, Source, find_images
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="With --camera: stop after N frames.")
 @click.option("--recursive", "-r", is_flag=True, help="Search the sub-folders of folders too.")
 @click.option("--top", "-k", type=click.IntRange(1), default=3, show_default=True, help="Answers an image.")
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="For a model that carries none: one label a line, the line number is the class.",
-)
-@click.option(
-    "--normalization",
-    type=NormalizationType(),
-    help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD.",
-)
+@foreign_model_options
 @click.option(
     "--threads",
     type=click.IntRange(1, MAX_THREADS),

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import click
@@ -72,6 +73,22 @@ class Command(click.Command):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(printable(f"{where}{error.strerror or error}")) from error
+
+
+def foreign_model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --labels and --normalization: what a model without a card does not say about itself."""
+    normalization = click.option(
+        "--normalization",
+        type=NormalizationType(),
+        help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD.",
+    )
+    labels = click.option(
+        "--labels",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="For a model that carries none: one label a line, the line number is the class.",
+    )
+    return labels(normalization(command))
 
 
 def version_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

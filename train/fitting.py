@@ -153,13 +153,7 @@ def _fit_phase(
     train, validation = feeds
     with ExitStack() as bars:
         callbacks = [
-            keras.callbacks.ModelCheckpoint(
-                checkpoint,
-                monitor="val_loss",
-                save_best_only=True,
-                save_weights_only=True,
-                initial_value_threshold=history.best["val_loss"] if history.rows else None,
-            ),
+            _KeepBest(checkpoint, history.best["val_loss"] if history.rows else math.inf),
             keras.callbacks.EarlyStopping(monitor="val_loss", patience=options.patience),
             _Reporter(trainer.layers[-1].name, phase, options, history, bars),
         ]
@@ -171,6 +165,29 @@ def _fit_phase(
             verbose=0,
             shuffle=False,
         )
+
+
+class _KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves the weights of the epoch with the lowest validation loss.
+
+    Keras's ModelCheckpoint writes over the file that it replaces: Ctrl-C at that moment would leave no
+    whole one.
+    """
+
+    def __init__(self, path: Path, best: float) -> None:
+        super().__init__()
+        self._path, self._best = path, best
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not logs["val_loss"] < self._best:  # Not when it is no number, either.
+            return
+        partial = self._path.with_name(f"partial-{self._path.name}")
+        try:
+            self.model.save_weights(partial)
+            partial.replace(self._path)
+        finally:
+            partial.unlink(missing_ok=True)
+        self._best = logs["val_loss"]
 
 
 class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]

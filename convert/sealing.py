@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..edge.card import GoldenExample, ModelCard, OutputSpec
-from ..edge.classifier import TensorSpec
 from ..edge.errors import ConversionError
 from ..edge.modelfile import CARD_NAME, LABELS_NAME
 from ..edge.runtime import load_interpreter
+from ..edge.tensors import TensorSpec
 from .metadata import add_metadata, append_files, build_metadata
 
 

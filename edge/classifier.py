@@ -19,8 +19,6 @@ from .modelfile import ModelFile, Normalization
 from .runtime import load_interpreter
 from .tensors import TensorSpec, check_shapes, to_probabilities, to_tensor
 
-__all__ = ["UNKNOWN", "Classifier", "Prediction", "Score", "TensorSpec", "to_probabilities", "to_tensor"]
-
 UNKNOWN = "unknown"
 
 

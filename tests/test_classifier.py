@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from edge_classify.convert.metadata import add_metadata
 from edge_classify.edge import Classifier, EdgeClassifyError
-from edge_classify.edge.classifier import TensorSpec, to_probabilities, to_tensor, top_scores
+from edge_classify.edge.classifier import top_scores
 from edge_classify.edge.errors import CardError, LabelError, ModelFileError
 from edge_classify.edge.modelfile import ModelFile, Normalization
+from edge_classify.edge.tensors import TensorSpec, to_probabilities, to_tensor
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

@@ -100,9 +100,39 @@ def expected_calibration_error(
     """Mean gap between confidence and accuracy over equal-width bins: Guo et al., ICML 2017, eq. 3."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == truth
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(place, weights=confidence - right, minlength=bins)
+    gaps = np.bincount(confidence_bins(confidence, bins), weights=confidence - right, minlength=bins)
     return float(np.abs(gaps).sum() / len(truth))
+
+
+def confidence_bins(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """Return the bin of each confidence: of equal width, without their lower and with their upper end."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Two models on the same images: how many only one of them has right, and the p-value of that."""
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> McNemar:
+    """Test whether two models [images] are equally often right: Q. McNemar, Psychometrika 12 (1947) 153.
+
+    Exact and two-sided: of the images on which only one is right, each is either's with probability
+    1/2 if they are equally good. Raises ValueError when the two are not of the same images.
+    """
+    if a_right.shape != b_right.shape:
+        raise ValueError(f"not the same images: {len(a_right)} and {len(b_right)}")
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    trials = only_a + only_b
+    ways = term = 1  # Whole numbers: a float would overflow at 1,030 images.
+    for count in range(min(only_a, only_b)):
+        term = term * (trials - count) // (count + 1)
+        ways += term
+    return McNemar(only_a, only_b, min(1.0, 2 * ways / 2**trials))
 
 
 def percentile(values: NDArray[np.float64], percent: float) -> float:

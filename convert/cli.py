@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Training images that int8 is calibrated with, taken from all classes in turn.",
+    help="Training images that int8 is calibrated with, taken from all classes in turn, one at a time. "
+    "Each costs one run of the float model.",
 )
 @click.option(
     "--data",
@@ -63,7 +64,8 @@ def main(
     """Convert the models of RUN, made by edge-train, or of one model's folder in it.
 
     Every file is run on the test images of RUN with the interpreter that devices use, and carries its
-    labels, preprocessing and measured accuracy inside.
+    labels, preprocessing and measured accuracy inside. Its temperature, and the confidence below which it
+    answers "unknown", are fitted to what it itself gives for the validation images.
     """
     import_tensorflow("Converting", "convert")
     from .run import convert
@@ -81,15 +83,26 @@ def main(
 
 
 def _print_table(made: list[Converted], output: Path) -> None:
-    columns = ("file", "size", "top-1", "95 % interval", "lost to Keras", "same answer as Keras")
+    columns = (
+        "file",
+        "MB",
+        "top-1",
+        "95 %\ninterval",
+        "points\nlost",
+        "same as\nKeras",
+        "calib.\nerror",
+        "unknown\nbelow",
+    )
     rows = [
         (
             item.file,
-            f"{item.size_bytes / 1e6:.2f} MB",
+            f"{item.size_bytes / 1e6:.2f}",
             f"{item.top1:.2%}",
-            f"{item.top1_ci95[0]:.1%} to {item.top1_ci95[1]:.1%}",
-            f"{0 - item.keras_difference * 100:.2f} points",
+            f"{item.top1_ci95[0] * 100:.1f} to {item.top1_ci95[1]:.1%}",
+            f"{0 - item.keras_difference * 100:.2f}",
             f"{item.float_agreement:.2%}",
+            f"{item.ece:.2%}",
+            "-" if item.threshold is None else f"{item.threshold:.1%}",
         )
         for item in made
     ]

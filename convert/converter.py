@@ -42,18 +42,43 @@ def load_model(path: Path, card: ModelCard) -> Any:
     return model
 
 
-def trace(model: Any, card: ModelCard) -> Any:
+def trace(model: Any, card: ModelCard, temperature: float) -> Any:
     """Return the model as a concrete function of one image, float32 [1, height, width, 3] of 0..255.
 
-    The card's temperature is applied to the logits, by dividing the last layer's weights by it: 8-bit
-    probabilities could not be rescaled afterwards. Raises ConversionError when there is no such layer.
+    The function gives probabilities at `temperature`; `model` itself stays as it is. Raises
+    ConversionError as `with_temperature`.
     """
-    if card.output.temperature != 1:
-        _divide_logits(model, card.output.temperature)
+    model = with_temperature(model, temperature)
     shape = (1, card.input.height, card.input.width, 3)
     with silenced():
         call = tf.function(lambda image: model(image, training=False))
         return call.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="image"))
+
+
+def takes_temperature(model: Any) -> bool:
+    """Return whether the last layer is a Dense layer with softmax, whose weights can be divided."""
+    last = model.layers[-1]
+    return isinstance(last, keras.layers.Dense) and last.activation is keras.activations.softmax
+
+
+def with_temperature(model: Any, temperature: float) -> Any:
+    """Return a model that shares all layers but the last, whose weights are divided by `temperature`.
+
+    That divides the logits, which can't be done afterwards to 8-bit probabilities. For 1 the model
+    itself is returned. Raises ConversionError when the last layer is no Dense layer with softmax.
+    """
+    if temperature == 1:
+        return model
+    last = model.layers[-1]
+    if not takes_temperature(model):
+        raise ConversionError(
+            f"A temperature of {temperature} cannot be built in: the last layer, {last.name!r}, is no Dense "
+            "layer with softmax"
+        )
+    scaled = keras.layers.Dense.from_config(last.get_config())
+    divided = keras.Model(model.inputs, scaled(last.input), name=model.name)
+    scaled.set_weights([weight / temperature for weight in last.get_weights()])
+    return divided
 
 
 def to_tflite(function: Any, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
@@ -83,15 +108,5 @@ def _configure(function: Any, recipe: Recipe, calibration: CalibrationSet | None
 
 
 def _samples(calibration: CalibrationSet) -> Iterator[list[Any]]:
-    for pixels in calibration.pixels:
+    for pixels in calibration.read():
         yield [pixels[None].astype(np.float32)]
-
-
-def _divide_logits(model: Any, temperature: float) -> None:
-    last = model.layers[-1]
-    if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.softmax:
-        raise ConversionError(
-            f"A temperature of {temperature} cannot be built in: the last layer, {last.name!r}, is no Dense "
-            "layer with softmax"
-        )
-    last.set_weights([weight / temperature for weight in last.get_weights()])

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..benchmarks.split import LabelledImage, SkippedImage, Split
-from ..edge.card import ConversionInfo, ModelCard
 from ..edge.console import say
 from ..edge.errors import DatasetError, OutputExistsError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from .calibration import CalibrationSet, load_calibration, order_by_turns
-from .converter import load_model, to_tflite, trace
+from .candidate import Candidate, CandidateMaker
+from .confidence import refit_confidence
+from .converter import load_model
 from .inputs import MODEL_NAME, ModelFolder, check_split, find_models
 from .recipes import Recipe
-from .scoring import score
-from .sealing import complete_card, seal
+from .scoring import Scores, score
+from .sealing import seal
 
 SUMMARY_NAME = "conversion.json"
 
 
 @dataclass(frozen=True)
 class Converted:
-    """One file that was made; rates are fractions of 1, `keras_difference` is its top-1 minus Keras's."""
+    """One file that was made; rates are fractions of 1, `keras_difference` is its top-1 minus Keras's.
+
+    `ece` is the expected calibration error. `coverage` and `selective_accuracy` are the share of images
+    answered at `threshold`, and of these the share that is right; see edge/card.py.
+    """
 
     file: str
     model: str
@@ -39,17 +43,24 @@ class Converted:
     keras_top1: float
     keras_difference: float
     float_agreement: float
+    ece: float
+    ece_uncalibrated: float | None
+    temperature: float
+    threshold: float | None
+    threshold_precision: float | None
+    coverage: float | None
+    selective_accuracy: float | None
     convert_seconds: float
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A flatbuffer that was made and not yet scored."""
+class _Images:
+    """The run's images by their use; `training` has the classes in turn."""
 
-    recipe: Recipe
-    flatbuffer: bytes
-    card: ModelCard
-    seconds: float
+    training: list[LabelledImage]
+    validation: list[LabelledImage]
+    evaluation: list[LabelledImage]
+    evaluation_subset: str
 
 
 def convert(
@@ -70,83 +81,117 @@ def convert(
     split = Split.read(run)
     for model in models:
         check_split(model, split, run)
-    root = split.find_root(run, data, "Say where they are with --data DIR")
-    training = split.subset("train", root)
-    images = split.subset(split.evaluation_subset, root)
-    if not any(image.path.is_file() for image in images):
-        raise DatasetError(
-            f"{root} holds none of the {len(images)} {split.evaluation_subset} images of {run}"
-        )
+    images = _find_images(split, run, data)
     names = [_file_name(model, recipe) for model in models for recipe in recipes]
-    earlier = _prepare_output(output, names, force)
     done: list[Converted] = []
     skipped: dict[str, SkippedImage] = {}
-    for model in models:
-        calibration = None
-        if any(recipe.calibrated for recipe in recipes):
-            seed = model.card.training.seed if model.card.training else 0
-            ordered = order_by_turns(training, split.labels, seed)
-            calibration = load_calibration(ordered, calibration_images, model.card)
-        dataset = f"{model.dataset} {split.evaluation_subset}"
-        made, unread = _convert_model(model, recipes, calibration, images, dataset, output)
-        done += made
-        unread += calibration.skipped if calibration else []
-        skipped |= {file.path: file for file in unread}
-        summary = {"source": source.resolve().name, "files": [*earlier, *(asdict(item) for item in done)]}
-        write_atomically(output / SUMMARY_NAME, json.dumps(summary, indent=1) + "\n")
+    with _folder_unless_it_stays_empty(output):
+        earlier = _check_output(output, names, force)
+        for model in models:
+            made, unread = _convert_model(model, recipes, calibration_images, images, output)
+            done += made
+            skipped |= {file.path: file for file in unread}
+            summary = {
+                "source": source.resolve().name,
+                "files": [*earlier, *(asdict(item) for item in done)],
+            }
+            write_atomically(output / SUMMARY_NAME, json.dumps(summary, indent=1) + "\n")
     for file in skipped.values():
         say(f"skipped {file.reason}")
     return done, list(skipped.values())
 
 
+def _find_images(split: Split, run: Path, data: Path | None) -> _Images:
+    root = split.find_root(run, data, "Say where they are with --data DIR")
+    subset = split.evaluation_subset
+    images = _Images(
+        split.subset("train", root), split.subset("validation", root), split.subset(subset, root), subset
+    )
+    if not any(image.path.is_file() for image in images.evaluation):
+        raise DatasetError(f"{root} holds none of the {len(images.evaluation)} {subset} images of {run}")
+    return images
+
+
 def _convert_model(
     folder: ModelFolder,
     recipes: Sequence[Recipe],
-    calibration: CalibrationSet | None,
-    images: Sequence[LabelledImage],
-    dataset: str,
+    calibration_images: int,
+    images: _Images,
     output: Path,
 ) -> tuple[list[Converted], list[SkippedImage]]:
+    """Make, fit, score and write the files of one model; also return the images that cannot be read."""
     model = load_model(folder.path / MODEL_NAME, folder.card)
-    function = trace(model, folder.card)
-    candidates = []
+    calibration = _calibration(folder, images.training, calibration_images, recipes)
+    maker = CandidateMaker(model, folder.card, calibration)
+    first = []
     for recipe in recipes:
         say(f"{folder.name}: converting to {recipe.name}")
-        started = time.monotonic()
-        flatbuffer = to_tflite(function, recipe, calibration)
-        seconds = time.monotonic() - started
-        card = complete_card(flatbuffer, folder.card, recipe.io)
-        card = replace(card, conversion=_provenance(recipe, calibration), accuracy=None)
-        candidates.append(_Candidate(recipe, flatbuffer, card, seconds))
-    say(f"{folder.name}: scoring on {len(images):,} images")
-    scores = score(model, [seal(c.flatbuffer, c.card) for c in candidates], images, folder.card, dataset)
-    made = []
-    for number, (candidate, accuracy) in enumerate(zip(candidates, scores.accuracies, strict=True)):
-        golden = scores.golden(number, candidate.card, candidate.recipe.tolerance)
-        sealed = seal(candidate.flatbuffer, replace(candidate.card, accuracy=accuracy), golden)
-        name = _file_name(folder, candidate.recipe)
-        write_atomically(output / name, sealed)
-        made.append(
-            Converted(
-                file=name,
-                model=folder.name,
-                variant=candidate.recipe.name,
-                size_bytes=len(sealed),
-                images=accuracy.images,
-                top1=accuracy.top1,
-                top1_ci95=accuracy.top1_ci95,
-                keras_top1=scores.keras_top1,
-                keras_difference=accuracy.top1 - scores.keras_top1,
-                float_agreement=scores.agreement(number),
-                convert_seconds=round(candidate.seconds, 2),
-            )
-        )
-    return made, scores.predictions.skipped
+        first.append(maker.make(recipe, folder.card.output.temperature))
+    candidates, unread = refit_confidence(maker, first, images.validation, folder.name)
+    say(f"{folder.name}: scoring on {len(images.evaluation):,} images")
+    dataset = f"{folder.dataset} {images.evaluation_subset}"
+    scores = score(model, candidates, images.evaluation, folder.card, dataset)
+    made = [_write(folder, candidates, number, scores, output) for number in range(len(candidates))]
+    return made, [*unread, *scores.predictions.skipped, *(calibration.skipped if calibration else [])]
 
 
-def _prepare_output(output: Path, names: Sequence[str], force: bool) -> list[dict[str, Any]]:
-    """Make the folder, check that `names` can be written, and return the summary's entries that stay."""
-    output.mkdir(parents=True, exist_ok=True)
+def _calibration(
+    folder: ModelFolder, training: Sequence[LabelledImage], count: int, recipes: Sequence[Recipe]
+) -> CalibrationSet | None:
+    """Choose the images that the model is calibrated with; None when no recipe needs them."""
+    if not any(recipe.calibrated for recipe in recipes):
+        return None
+    seed = folder.card.training.seed if folder.card.training else 0
+    return load_calibration(order_by_turns(training, folder.card.labels, seed), count, folder.card)
+
+
+def _write(
+    folder: ModelFolder, candidates: Sequence[Candidate], number: int, scores: Scores, output: Path
+) -> Converted:
+    candidate, accuracy = candidates[number], scores.accuracies[number]
+    golden = scores.golden(number, candidate.card, candidate.recipe.tolerance)
+    sealed = seal(candidate.flatbuffer, replace(candidate.card, accuracy=accuracy), golden)
+    name = _file_name(folder, candidate.recipe)
+    write_atomically(output / name, sealed)
+    confidence = candidate.card.output
+    return Converted(
+        file=name,
+        model=folder.name,
+        variant=candidate.recipe.name,
+        size_bytes=len(sealed),
+        images=accuracy.images,
+        top1=accuracy.top1,
+        top1_ci95=accuracy.top1_ci95,
+        keras_top1=scores.keras_top1,
+        keras_difference=accuracy.top1 - scores.keras_top1,
+        float_agreement=scores.agreement(number),
+        ece=accuracy.ece,
+        ece_uncalibrated=accuracy.ece_uncalibrated,
+        temperature=confidence.temperature,
+        threshold=confidence.threshold,
+        threshold_precision=confidence.threshold_precision,
+        coverage=accuracy.coverage,
+        selective_accuracy=accuracy.selective_accuracy,
+        convert_seconds=round(candidate.seconds, 2),
+    )
+
+
+@contextmanager
+def _folder_unless_it_stays_empty(folder: Path) -> Iterator[None]:
+    """Make a folder and its parents, and in the end remove those that are new and still empty."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for path in new:
+            if any(path.iterdir()):
+                break
+            path.rmdir()
+
+
+def _check_output(output: Path, names: Sequence[str], force: bool) -> list[dict[str, Any]]:
+    """Check that `names` can be written into the folder, and return the summary's entries that stay."""
     for name in names:
         refuse_to_overwrite(output / name, force)
         require_writable(output / name)
@@ -172,9 +217,3 @@ def _earlier_files(output: Path) -> list[dict[str, Any]]:
 
 def _file_name(model: ModelFolder, recipe: Recipe) -> str:
     return f"{model.name}_{recipe.name}.tflite"
-
-
-def _provenance(recipe: Recipe, calibration: CalibrationSet | None) -> ConversionInfo:
-    versions = {name: version(name) for name in ("edge-classify", "tensorflow", "ai-edge-litert")}
-    info = calibration.info if calibration and recipe.calibrated else None
-    return ConversionInfo(recipe.name, recipe.to_json(), info, versions)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..benchmarks.calibration import answered_above
 from ..benchmarks.predict import (
     Predictions,
     cores,
@@ -21,11 +22,12 @@ from ..benchmarks.predict import (
     true_indices,
 )
 from ..benchmarks.split import LabelledImage
-from ..benchmarks.statistics import measure
+from ..benchmarks.statistics import expected_calibration_error, measure
 from ..edge.card import Accuracy, ModelCard
 from ..edge.classifier import load_classifiers
 from ..edge.errors import DatasetError
 from ..edge.progress import progress
+from .candidate import Candidate
 from .sealing import Golden
 
 _GOLDEN_EXAMPLES = 2
@@ -62,39 +64,66 @@ class Scores:
         ]
 
 
-def score(
-    model: Any, files: Sequence[bytes], images: Sequence[LabelledImage], card: ModelCard, dataset: str
-) -> Scores:
-    """Run sealed model `files`, and the Keras `model` that they come from, on `images`.
-
-    Raises DatasetError when none of the images can be read; single unreadable ones are skipped.
-    """
+def predict_files(files: Sequence[bytes], images: Sequence[LabelledImage], title: str) -> Predictions:
+    """Run sealed model `files` on `images` with the interpreter that devices use; `title` is the bar's."""
     with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
         paths = [Path(scratch, f"{number}.tflite") for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
-        predictions = predict_images(lambda: load_classifiers(paths), images, f"scoring {card.name}")
+        return predict_images(lambda: load_classifiers(paths), images, title)
+
+
+def score(
+    model: Any,
+    candidates: Sequence[Candidate],
+    images: Sequence[LabelledImage],
+    card: ModelCard,
+    dataset: str,
+) -> Scores:
+    """Run the candidates, and the Keras `model` that they come from, on `images`.
+
+    Raises DatasetError when none of the images can be read; single unreadable ones are skipped.
+    """
+    predictions = predict_files([c.sealed for c in candidates], images, f"scoring {card.name}")
     if not predictions.images:
         raise DatasetError(f"None of the {len(images)} images of {dataset} can be read")
     reference = _keras_probabilities(model, predictions.images, card)
     truth = true_indices(predictions.images, card.labels)
-    keras_top1 = float((reference.argmax(1) == truth).mean())
-    accuracies = []
-    for probabilities in predictions.probabilities:
-        metrics = measure(probabilities, truth, card.labels)
-        accuracies.append(
-            Accuracy(
-                dataset=dataset,
-                images=metrics.images,
-                top1=metrics.accuracy,
-                top1_ci95=metrics.accuracy_ci95,
-                macro_f1=metrics.macro_f1,
-                ece=metrics.ece,
-                float_agreement=top1_agreement(probabilities, reference),
-                keras_difference=metrics.accuracy - keras_top1,
-            )
-        )
-    return Scores(keras_top1, reference, accuracies, predictions)
+    accuracies = [
+        _accuracy(probabilities, reference, truth, candidate.card, dataset)
+        for candidate, probabilities in zip(candidates, predictions.probabilities, strict=True)
+    ]
+    return Scores(_top1(reference, truth), reference, accuracies, predictions)
+
+
+def _accuracy(
+    probabilities: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    card: ModelCard,
+    dataset: str,
+) -> Accuracy:
+    metrics = measure(probabilities, truth, card.labels)
+    coverage, selective_accuracy = None, None
+    if card.output.threshold is not None:
+        coverage, selective_accuracy = answered_above(probabilities, truth, card.output.threshold)
+    return Accuracy(
+        dataset=dataset,
+        images=metrics.images,
+        top1=metrics.accuracy,
+        top1_ci95=metrics.accuracy_ci95,
+        macro_f1=metrics.macro_f1,
+        ece=metrics.ece,
+        float_agreement=top1_agreement(probabilities, reference),
+        keras_difference=metrics.accuracy - _top1(reference, truth),
+        ece_uncalibrated=expected_calibration_error(reference, truth),
+        coverage=coverage,
+        selective_accuracy=selective_accuracy,
+    )
+
+
+def _top1(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    return float((probabilities.argmax(1) == truth).mean())
 
 
 def _keras_probabilities(model: Any, images: Sequence[LabelledImage], card: ModelCard) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..edge.card import GoldenExample, ModelCard, OutputSpec
+from ..edge.card import FORMAT, GoldenExample, ModelCard
 from ..edge.errors import ConversionError
 from ..edge.modelfile import CARD_NAME, LABELS_NAME
 from ..edge.runtime import load_interpreter
@@ -32,6 +32,8 @@ class Golden:
 def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCard:
     """Return the card with the tensors' dtypes and quantization, as the interpreter reports them.
 
+    It has this program's format, whatever format it was read from.
+
     Raises ConversionError when they break the contract: an 8-bit input must have scale exactly 1 and
     zero point 0.
     """
@@ -45,14 +47,13 @@ def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCar
             f"the input must have scale 1 and zero point 0. Received: {given.scale}, {given.zero_point}"
         )
     quantized = result.scale > 0
-    output = OutputSpec(
-        result.dtype,
-        result.scale if quantized else 1.0,
-        result.zero_point if quantized else 0,
-        temperature=card.output.temperature,
-        threshold=card.output.threshold,
+    output = replace(
+        card.output,
+        dtype=result.dtype,
+        scale=result.scale if quantized else 1.0,
+        zero_point=result.zero_point if quantized else 0,
     )
-    return replace(card, input=replace(card.input, dtype=given.dtype), output=output)
+    return replace(card, input=replace(card.input, dtype=given.dtype), output=output, format=FORMAT)
 
 
 def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> bytes:

@@ -18,7 +18,7 @@ import dacite
 
 from .errors import CardError
 
-FORMAT = "1.0"
+FORMAT = "1.1"  # 1.1 added output.threshold_precision and the last three fields of accuracy.
 INPUT_DTYPES = ("uint8", "float32")
 OUTPUT_DTYPES = ("uint8", "float32")
 RESIZE_RULES = ("stretch", "crop")
@@ -73,8 +73,9 @@ class Preprocess:
 class OutputSpec:
     """What comes out: probability = (value - zero_point) * scale.
 
-    `temperature` has already been applied inside the graph. Below `threshold` the answer is
-    "unknown"; None means that no threshold has been calibrated.
+    A `.tflite` has `temperature` inside the graph; `model.keras` gives probabilities without it. Below
+    `threshold`, a probability after temperature, the answer is "unknown"; None means no threshold.
+    `threshold_precision` is the share of right answers that it was chosen for; None: none was asked for.
     """
 
     dtype: str = "float32"
@@ -83,6 +84,7 @@ class OutputSpec:
     activation: str = "softmax"
     temperature: float = 1.0
     threshold: float | None = None
+    threshold_precision: float | None = None
 
     def __post_init__(self) -> None:
         _require("output.dtype", self.dtype, OUTPUT_DTYPES)
@@ -93,6 +95,9 @@ class OutputSpec:
             raise CardError(f"output.temperature must be above 0. Received: {self.temperature}")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise CardError(f"output.threshold must be 0 to 1 or null. Received: {self.threshold}")
+        stated = self.threshold_precision
+        if stated is not None and not 0 < stated <= 1:
+            raise CardError(f"output.threshold_precision must be above 0 to 1, or null. Received: {stated}")
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,10 @@ class Accuracy:
 
     `float_agreement` is the share of images whose top-1 equals the Keras model's, and
     `keras_difference` this file's top-1 accuracy minus the Keras model's on the same images.
-    Both are None in the card of the Keras model itself.
+    Both are None in the card of the Keras model itself. `ece` is the expected calibration error of
+    probabilities after temperature, and `ece_uncalibrated` that of the Keras model's own, before it.
+    `coverage` is the share of images answered at the card's threshold, and `selective_accuracy` the
+    share of these answers that are right; None where there is no threshold, or no answer.
     """
 
     dataset: str
@@ -112,11 +120,14 @@ class Accuracy:
     ece: float
     float_agreement: float | None = None
     keras_difference: float | None = None
+    ece_uncalibrated: float | None = None
+    coverage: float | None = None
+    selective_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
 class TrainingInfo:
-    """Where the weights come from."""
+    """Where the weights come from; `note` is what the one who trained it wanted to be known."""
 
     architecture: str
     weights: str
@@ -125,6 +136,7 @@ class TrainingInfo:
     split_sha256: str
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.seed < 0:

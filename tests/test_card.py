@@ -41,11 +41,12 @@ CARDS = st.builds(
         st.integers(-128, 255),
         temperature=st.floats(1e-3, 1e3),
         threshold=st.none() | FRACTIONS,
+        threshold_precision=st.none() | st.floats(1e-6, 1),
     ),
     accuracy=st.none()
     | st.builds(
         Accuracy, LINES, COUNTS, FRACTIONS, st.tuples(FRACTIONS, FRACTIONS), FRACTIONS, FRACTIONS,
-        st.none() | FRACTIONS, st.none() | st.floats(-1, 1),
+        st.none() | FRACTIONS, st.none() | st.floats(-1, 1), *[st.none() | FRACTIONS] * 3,
     ),
     training=st.none() | st.builds(TrainingInfo, LINES, LINES, LINES, COUNTS, LINES, PLAIN, VERSIONS),
     conversion=st.none()
@@ -79,7 +80,7 @@ def test_card_written_as_json_reads_back_equal(card: ModelCard) -> None:
 
 def test_card_with_only_the_required_fields_gets_the_documented_defaults() -> None:
     card = ModelCard.from_json(minimal())
-    assert card.output == OutputSpec("float32", 1.0, 0, "softmax", 1.0, None)
+    assert card.output == OutputSpec("float32", 1.0, 0, "softmax", 1.0, None, None)
     assert (card.preprocess, card.golden, card.sha256) == (Preprocess("stretch", "bilinear"), (), None)
 
 
@@ -157,6 +158,7 @@ def test_card_without_a_required_field_is_refused_by_its_name() -> None:
         ({"output": {"scale": float("nan")}}, "output.scale must be above 0"),
         ({"output": {"temperature": -1.0}}, "output.temperature must be above 0"),
         ({"output": {"threshold": 1.5}}, "output.threshold must be 0 to 1 or null"),
+        ({"output": {"threshold_precision": 0.0}}, "output.threshold_precision must be above 0"),
         ({"labels": ["cat"]}, "at least 2 classes"),
         ({"labels": ["cat", "cat"]}, "must differ"),
         ({"labels": ["cat", ""]}, "non-empty and of one line"),

@@ -42,8 +42,10 @@ class ClassFolders:
 def scan_class_folders(root: Path) -> ClassFolders:
     """List a data folder without opening its images.
 
-    Hidden files, files that aren't named like images, pipes, and links to folders are left out. Folders
-    inside a class folder belong to the class. Raises DatasetError, saying what was found instead.
+    Hidden files, files that aren't named like images, pipes, links to folders inside a class, and links to
+    a folder that they lie in are left out. Links to files are followed; those that lead nowhere, or round
+    in a circle, are listed, to be reported when they are read. Folders inside a class folder belong to the
+    class, which may have no images at all. Raises DatasetError, saying what was found instead.
     """
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder" if not root.exists() else f"{root} is not a folder")
@@ -53,7 +55,8 @@ def scan_class_folders(root: Path) -> ClassFolders:
         for name, classes in subsets.items():
             if unknown := [label for label in classes if label not in subsets["train"]]:
                 raise DatasetError(
-                    f"{given[name]} has classes that {given['train']} lacks: {', '.join(unknown)}"
+                    f"{given[name]} has classes that {given['train']} lacks: {', '.join(unknown)}. "
+                    "Add images of them to train on, or take their folders out"
                 )
     else:
         subsets = {"all": _scan_classes(root)}
@@ -119,7 +122,13 @@ def _scan_classes(folder: Path) -> dict[str, list[Path]]:
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted((p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural_key)
+    found = (p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted((p for p in found if not _leads_back(p)), key=natural_key)
+
+
+def _leads_back(folder: Path) -> bool:
+    """Return whether a link leads to a folder that it lies in: a class would hold all the others."""
+    return folder.is_symlink() and folder.resolve() in folder.parent.resolve().joinpath("x").parents
 
 
 def _images(folder: Path) -> Iterator[Path]:

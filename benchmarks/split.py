@@ -38,7 +38,7 @@ class SplitImage:
 
 @dataclass(frozen=True)
 class SkippedImage:
-    """A file that looked like an image and could not be read."""
+    """A file that is used for nothing, and why."""
 
     path: str
     reason: str
@@ -46,16 +46,18 @@ class SkippedImage:
 
 @dataclass(frozen=True)
 class Split:
-    """The images of a data set, their subsets, and the files that were left out.
+    """The images of a data set, their subsets, and the files that are in none.
 
     `root` is the data set's folder as the user gave it, or "images" inside the run for the built-in
-    data sets.
+    data sets. `skipped` files could not be read; those `left_out` could, and would make the measured
+    accuracy wrong: twins of test images, or the same file under several labels.
     """
 
     root: str
     labels: tuple[str, ...]
     images: tuple[SplitImage, ...]
     skipped: tuple[SkippedImage, ...] = ()
+    left_out: tuple[SkippedImage, ...] = ()
 
     def subset(self, name: str, root: Path) -> list[LabelledImage]:
         """Return the images of "train", "validation" or "test", as files under `root`."""

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from edge_classify.benchmarks.labelled import is_text, labelled_images, scan_class_folders
 from edge_classify.benchmarks.split import Split, SplitImage
-from edge_classify.edge.errors import DatasetError
+from edge_classify.edge.errors import DatasetError, ImageError
+from edge_classify.edge.image import load_image
+
+from .conftest import make_picture
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 
@@ -42,6 +45,41 @@ def test_hidden_files_other_suffixes_and_links_to_folders_are_left_out(tmp_path:
     _touch(tmp_path / "elsewhere", "5.png")
     (root / "a" / "link").symlink_to(tmp_path / "elsewhere")
     assert _found(root) == {"all": {"a": ["a/1.png"]}}
+
+
+def test_labels_that_are_numbers_are_in_the_order_of_the_numbers(tmp_path: Path) -> None:
+    _touch(tmp_path, *(f"{label}/{label}.png" for label in ("0", "1", "10", "2", "b1", "b10", "b9")))
+    assert scan_class_folders(tmp_path).labels == ("0", "1", "2", "10", "b1", "b9", "b10")
+
+
+def test_links_to_files_are_followed_and_links_in_a_circle_end_in_one_clear_reason(tmp_path: Path) -> None:
+    root = _touch(tmp_path / "d", "a/1.png")
+    make_picture("blue 3", 1).save(tmp_path / "elsewhere.png")
+    (root / "a" / "2.png").symlink_to(tmp_path / "elsewhere.png")
+    (root / "a" / "3.png").symlink_to("4.png")
+    (root / "a" / "4.png").symlink_to("3.png")
+    (root / "a" / "parent").symlink_to("..")
+    (root / "whole").symlink_to(".")
+    (root / "above").symlink_to(tmp_path)
+    (root / "round").symlink_to("round")
+    assert _found(root) == {"all": {"a": ["a/1.png", "a/2.png", "a/3.png", "a/4.png"]}}
+    assert load_image(root / "a" / "2.png").size == (48, 40)
+    with pytest.raises(ImageError, match=r"4\.png cannot be read \(Too many levels of symbolic links\)"):
+        load_image(root / "a" / "4.png")
+
+
+def test_class_folder_that_is_a_link_to_elsewhere_is_a_class(tmp_path: Path) -> None:
+    root = _touch(tmp_path / "d", "a/1.png")
+    (root / "b").symlink_to(_touch(tmp_path / "elsewhere", "2.png"))
+    assert _found(root) == {"all": {"a": ["a/1.png"], "b": ["b/2.png"]}}
+
+
+def test_folder_named_like_an_image_is_a_folder_and_empty_class_is_a_class_without_images(
+    tmp_path: Path,
+) -> None:
+    root = _touch(tmp_path, "a/1.jpg/2.png", "b.png/3.png")
+    (root / "c").mkdir()
+    assert _found(root) == {"all": {"a": ["a/1.jpg/2.png"], "b.png": ["b.png/3.png"], "c": []}}
 
 
 @needs_pipes
@@ -96,7 +134,7 @@ def test_two_folders_for_one_subset_are_refused(tmp_path: Path) -> None:
 
 def test_class_that_only_the_test_folder_has_is_refused_by_name(tmp_path: Path) -> None:
     _touch(tmp_path, "train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png")
-    with pytest.raises(DatasetError, match=r"test has classes that .*train lacks: c"):
+    with pytest.raises(DatasetError, match=r"test has classes that .*train lacks: c\. Add images"):
         scan_class_folders(tmp_path)
 
 

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from edge_classify.benchmarks.labelled import ClassFolders
-from edge_classify.benchmarks.split import SkippedImage, Split
+from edge_classify.benchmarks.split import Split
 from edge_classify.edge.errors import DatasetError
+from edge_classify.train.inspection import ImageFacts
 from edge_classify.train.splitting import list_images, make_split
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROOT = Path("root")
+unhurried = settings(deadline=None)  # How long an example takes says how busy the machine is.
 
 
 def _folders(**counts: list[int]) -> ClassFolders:
@@ -28,22 +32,30 @@ def _folders(**counts: list[int]) -> ClassFolders:
 
 
 def _split(
-    found: ClassFolders, fractions: tuple[float, float] = (0.2, 0.2), seed: int = 0, unreadable: str = "-"
+    found: ClassFolders,
+    fractions: tuple[float, float] = (0.2, 0.2),
+    seed: int = 0,
+    unreadable: str = "-",
+    twins: Sequence[Collection[str]] = (),
+    same_file: Collection[str] = (),
 ) -> Split:
+    """Split `found`; each of `twins` is a set of paths that show the same, `same_file` byte for byte."""
     images = list_images(found)
-    hashes = [None if path.name == unreadable else "0" * 64 for path, _, _ in images]
-    skipped = [
-        SkippedImage(path.relative_to(ROOT).as_posix(), "damaged")
-        for (path, _, _), digest in zip(images, hashes, strict=True)
-        if digest is None
-    ]
-    return make_split(found, images, hashes, skipped, "as given", fractions, seed)
+    facts, groups = [], []
+    for number, (path, _, _) in enumerate(images):
+        name = path.relative_to(ROOT).as_posix()
+        group = next((-k for k, names in enumerate([*twins, same_file], 1) if name in names), number)
+        digest = f"{-1 if name in same_file else number:064x}"
+        facts.append(ImageFacts(name, digest, "damaged" if path.name == unreadable else None, "PNG", 64, 64))
+        groups.append(group)
+    return make_split(found, images, facts, np.array(groups), "as given", fractions, seed)
 
 
 per_class = st.lists(st.integers(3, 60), min_size=2, max_size=5)
 fraction = st.floats(0.01, 0.99)
 
 
+@unhurried
 @given(per_class, fraction, fraction | st.just(0.0), st.integers(0, 2**32 - 1))
 def test_split_of_any_folder_is_complete_disjoint_and_stratified(
     counts: list[int], validation: float, test: float, seed: int
@@ -73,6 +85,7 @@ def test_split_with_default_fractions_has_the_expected_sizes() -> None:
     }
 
 
+@unhurried
 @given(per_class, st.integers(0, 2**32 - 1))
 def test_split_with_the_same_seed_is_the_same(counts: list[int], seed: int) -> None:
     assert _split(_folders(all=counts), seed=seed) == _split(_folders(all=counts), seed=seed)
@@ -91,6 +104,7 @@ def test_split_of_two_classes_with_equal_counts_draws_each_apart() -> None:
     assert chosen["c0"] != chosen["c1"]
 
 
+@unhurried
 @given(per_class, st.integers(0, 2**32 - 1), st.booleans())
 def test_given_test_and_validation_folders_stay_whole_and_alone(
     counts: list[int], seed: int, with_validation: bool
@@ -132,10 +146,117 @@ def test_class_with_too_few_images_is_named_with_the_number_it_needs(
 
 
 def test_given_validation_folder_without_readable_images_is_refused() -> None:
-    with pytest.raises(DatasetError, match="folder for validation, and no readable images"):
+    with pytest.raises(DatasetError, match="folder for validation, and no usable images"):
         _split(_folders(train=[5, 5], validation=[0, 0]))
 
 
 def test_single_class_is_refused_by_name() -> None:
     with pytest.raises(DatasetError, match=r"only one class \(c0\): a classifier needs at least two"):
         list_images(_folders(all=[9]))
+
+
+def _subset_of(split: Split) -> dict[str, str]:
+    return {image.path: image.subset for image in split.images}
+
+
+@unhurried
+@given(
+    st.lists(st.integers(6, 40), min_size=2, max_size=4),
+    st.lists(st.sets(st.tuples(st.integers(0, 3), st.integers(0, 39)), min_size=2, max_size=8), max_size=5),
+    st.integers(0, 2**32 - 1),
+)
+def test_twins_of_any_label_are_never_divided_and_every_subset_has_every_class(
+    counts: list[int], sets: list[set[tuple[int, int]]], seed: int
+) -> None:
+    taken: set[str] = set()
+    twins = []
+    for chosen in sets:
+        # The first three of each class stay single, so that a split is possible.
+        names = {f"all/c{c}/{i}.png" for c, i in chosen if c < len(counts) and 3 <= i < counts[c]} - taken
+        taken |= names
+        twins.append(names)
+    split = _split(_folders(all=counts), seed=seed, twins=twins)
+    subset_of = _subset_of(split)
+    assert len(subset_of) == sum(counts) and not split.left_out
+    assert all(len({subset_of[name] for name in names}) == 1 for names in twins if names)
+    assert all(number >= 1 for of_label in split.counts().values() for number in of_label.values())
+
+
+def test_twins_go_to_training_while_it_lacks_most() -> None:
+    # By hand: 20 images, 4 for testing, 3 for validation, 13 for training, to which the 6 twins go.
+    twins = {f"all/c0/{i}.png" for i in range(6)}
+    split = _split(_folders(all=[20, 20]), twins=[twins])
+    assert {_subset_of(split)[name] for name in twins} == {"train"}
+    assert {subset: of_label["c0"] for subset, of_label in split.counts().items()} == {
+        "train": 13,
+        "validation": 3,
+        "test": 4,
+    }
+
+
+def test_training_images_with_a_twin_in_the_given_test_or_validation_folder_are_left_out() -> None:
+    found = _folders(test=[3, 3], train=[9, 9], validation=[3, 3])
+    twins = [
+        {"test/c0/0.png", "train/c0/0.png", "validation/c0/0.png"},
+        {"validation/c0/1.png", "train/c1/1.png"},
+        {"train/c0/2.png", "train/c0/3.png"},
+    ]
+    split = _split(found, twins=twins)
+    assert [(file.path, file.reason) for file in split.left_out] == [
+        ("train/c0/0.png", "twin of the test image test/c0/0.png"),
+        ("train/c1/1.png", "twin of the validation image validation/c0/1.png"),
+        ("validation/c0/0.png", "twin of the test image test/c0/0.png"),
+    ]
+    assert split.counts() == {
+        "train": {"c0": 8, "c1": 8},
+        "validation": {"c0": 2, "c1": 3},
+        "test": {"c0": 3, "c1": 3},
+    }
+
+
+def test_same_file_under_two_labels_is_left_out_under_both_and_near_duplicates_are_kept() -> None:
+    split = _split(
+        _folders(all=[9, 9]),
+        twins=[{"all/c0/5.png", "all/c1/5.png"}],
+        same_file={"all/c0/1.png", "all/c1/2.png"},
+    )
+    reason = "the same file has several labels: c0, c1"
+    assert [(file.path, file.reason) for file in split.left_out] == [
+        ("all/c0/1.png", reason),
+        ("all/c1/2.png", reason),
+    ]
+    subset_of = _subset_of(split)
+    assert len(subset_of) == 16 and subset_of["all/c0/5.png"] == subset_of["all/c1/5.png"]
+
+
+def test_same_file_twice_under_one_label_is_kept_on_one_side() -> None:
+    same = {"all/c0/1.png", "all/c0/2.png"}
+    split = _split(_folders(all=[9, 9]), same_file=same)
+    assert not split.left_out and len({_subset_of(split)[name] for name in same}) == 1
+
+
+def test_given_test_folder_stays_whole_whatever_is_wrong_with_it() -> None:
+    found = _folders(test=[3, 3], train=[9, 9])
+    split = _split(found, same_file={"test/c0/0.png", "test/c1/0.png", "train/c1/4.png"})
+    assert [file.path for file in split.left_out] == ["train/c1/4.png"]
+    assert split.counts()["test"] == {"c0": 3, "c1": 3}
+
+
+def test_class_of_which_only_twins_exist_is_refused_by_name() -> None:
+    twins = {f"all/c1/{i}.png" for i in range(9)}
+    with pytest.raises(
+        DatasetError, match=r"Class 'c1' has 9 images to split.*near-duplicates.* form 1 group,"
+    ):
+        _split(_folders(all=[9, 9]), twins=[twins])
+
+
+def test_class_whose_images_were_all_left_out_is_refused_with_their_number() -> None:
+    twins = [{f"test/c1/{i}.png", f"train/c1/{i}.png"} for i in range(4)]
+    with pytest.raises(DatasetError, match=r"Class 'c1' has 0 readable images \(4 more left out"):
+        _split(_folders(test=[4, 4], train=[4, 4]), twins=twins)
+
+
+def test_split_with_left_out_files_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    split = _split(_folders(all=[9, 9]), same_file={"all/c0/1.png", "all/c1/2.png"}, unreadable="8.png")
+    split.write(tmp_path)
+    assert Split.read(tmp_path) == split and len(split.left_out) == len(split.skipped) == 2

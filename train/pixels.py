@@ -1,14 +1,18 @@
-"""Decodes every image of a data set once, to the input sizes of all models, into files on disk."""
+"""Reads every image of a data set: its hash, its facts, and its pixels at the input sizes of all models.
+
+A picture is decoded once, for all sizes, and the results are kept in the cache: a second run over the same
+files hashes them and decodes nothing; one with some new files decodes these.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,68 +20,120 @@ from PIL import Image
 
 from ..benchmarks.labelled import is_text
 from ..benchmarks.predict import cores
-from ..benchmarks.split import SkippedImage
 from ..edge.card import InputSpec, Preprocess
 from ..edge.console import printable
-from ..edge.errors import DatasetError, ImageError
-from ..edge.image import FORMATS, load_image, to_input
+from ..edge.errors import DatasetError
+from ..edge.image import FORMATS, to_input
 from ..edge.progress import progress
+from .cache import ATTEMPTS, Cache
+from .inspection import ImageFacts, inspect_image
+from .pixel_store import Donor, PixelStore
 
 _PROBED = 200
+_CHUNK = 16  # Files a task: starting a task for each takes longer than reading a small file.
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """`pixels[size]` is uint8 [paths, size, size, 3], a file on disk; `sha256[i]` None for skipped paths."""
+    """What was read of all paths, in their order.
+
+    `pixels[size]` is uint8 [paths, size, size, 3], a read-only file on disk, with zeros for the paths whose
+    facts have a reason why they cannot be used.
+    """
 
     pixels: Mapping[int, NDArray[np.uint8]]
-    sha256: list[str | None]
-    skipped: list[SkippedImage]
+    facts: tuple[ImageFacts, ...]
 
 
 def decode_images(
-    root: Path, paths: Sequence[Path], sizes: set[int], preprocess: Preprocess, folder: Path
+    root: Path, paths: Sequence[Path], sizes: set[int], preprocess: Preprocess, cache: Cache
 ) -> DecodedImages:
-    """Decode and resize all `paths`, keeping the pixels in `folder`; unreadable files are skipped.
+    """Read all `paths`, which lie under `root`; what `cache` holds of the same bytes is not decoded again.
 
-    Raises DatasetError when the disk has no room for them.
+    Raises DatasetError when the disk has no room for the pixels, or a file changes while it is read;
+    OptionError when the cache cannot be used.
     """
-    _require_room(folder, sum(len(paths) * size * size * 3 for size in sizes))
-    pixels = {
-        size: np.lib.format.open_memmap(
-            folder / f"{size}.npy", mode="w+", dtype=np.uint8, shape=(len(paths), size, size, 3)
-        )
-        for size in sorted(sizes)
-    }
+    files = _in_threads(lambda number: _hash_file(root, paths[number]), len(paths), "reading files")
+    store = PixelStore(cache, [file.sha256 for file in files], preprocess)
+    for _ in range(ATTEMPTS):
+        facts, pixels = store.facts(), {size: store.pixels(size) for size in sorted(sizes)}
+        whole = {size: array for size, array in pixels.items() if array is not None}
+        if facts is not None and len(whole) == len(pixels):
+            return DecodedImages(
+                whole,
+                tuple(replace(facts[f.sha256], path=f.path) if f.sha256 else f for f in files),
+            )
+        missing = [size for size in pixels if size not in whole]
+        store.fill(missing, lambda arrays, donor: _decode(paths, files, preprocess, arrays, donor))
+    return cache.fail()
 
-    def decode(number: int) -> str | SkippedImage:
-        path = paths[number]
-        name = path.relative_to(root).as_posix()
-        if not is_text(name):
-            return SkippedImage(printable(name), "its name is not valid UTF-8")
-        try:
-            raw = path.read_bytes()
-            image = load_image(raw)
-        except (ImageError, OSError) as error:
-            reason = str(error) if isinstance(error, ImageError) else str(error.strerror)
-            return SkippedImage(name, reason.removeprefix("image").lstrip(": "))
-        for size, target in pixels.items():
-            target[number] = to_input(image, InputSpec(size, size, "uint8"), preprocess)
-        return hashlib.sha256(raw).hexdigest()
 
-    hashes: list[str | None] = []
-    skipped: list[SkippedImage] = []
+def _hash_file(root: Path, path: Path) -> ImageFacts:
+    """Return the file's name with its hash, or with the reason why it cannot be read."""
+    name = path.relative_to(root).as_posix()
+    if not is_text(name):
+        return ImageFacts(printable(name), None, "its name is not valid UTF-8")
+    try:
+        return ImageFacts(name, hashlib.sha256(path.read_bytes()).hexdigest(), None)
+    except OSError as error:
+        return ImageFacts(name, None, str(error.strerror))
+
+
+def _decode(
+    paths: Sequence[Path],
+    files: Sequence[ImageFacts],
+    preprocess: Preprocess,
+    arrays: Mapping[int, NDArray[np.uint8]],
+    donor: Donor,
+) -> list[ImageFacts]:
+    """Fill row i of every array from file i, copying what `donor` has; return the facts of all."""
+
+    def decode(number: int) -> ImageFacts:
+        file = files[number]
+        if file.sha256 is None:
+            return file
+        if facts := donor.copy_row(file.sha256, number, arrays):
+            return facts
+
+        def resize(image: Image.Image) -> None:
+            for size, target in arrays.items():
+                target[number] = to_input(image, InputSpec(size, size, "uint8"), preprocess)
+
+        raw = _read_again(paths[number], file.sha256)
+        return inspect_image(raw, file.path, file.sha256, resize)
+
+    return _in_threads(decode, len(files), "decoding images")
+
+
+def _read_again(path: Path, sha256: str) -> bytes:
+    """Return the file's bytes; under another hash than theirs they would stay in the cache."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        raw = b""
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise DatasetError(f"{path} changed while it was read. Start again when nothing writes to the images")
+    return raw
+
+
+def _in_threads(work: Callable[[int], T], count: int, description: str) -> list[T]:
+    """Return work(0) to work(count - 1), computed on all processors, with a bar on a terminal."""
+
+    def run(start: int) -> list[T]:
+        return [work(number) for number in range(start, min(start + _CHUNK, count))]
+
+    results: list[T] = []
     pool = ThreadPoolExecutor(cores())
     try:
-        with progress("decoding images", len(paths), "images") as advance:
-            for outcome in pool.map(decode, range(len(paths))):
-                advance()
-                if isinstance(outcome, SkippedImage):
-                    skipped.append(outcome)
-                hashes.append(None if isinstance(outcome, SkippedImage) else outcome)
+        with progress(description, count, "images") as advance:
+            for part in pool.map(run, range(0, count, _CHUNK)):
+                results += part
+                advance(len(part))
     finally:
         pool.shutdown(cancel_futures=True)
-    return DecodedImages(pixels, hashes, skipped)
+    return results
 
 
 def typical_side(paths: Sequence[Path]) -> int:
@@ -92,21 +148,13 @@ def typical_side(paths: Sequence[Path]) -> int:
     return int(statistics.median(sides)) if sides else 224
 
 
-def choose_image_size(model: str, side: int) -> int:
+def choose_image_size(model: str, side: int, fast: bool = False) -> int:
     """Return the input size that suits photos whose shorter side is `side` pixels.
 
-    MobileNetV2 takes the next of the sizes that its ImageNet weights were trained at; the small CNN
-    at most 128, which keeps its training affordable on a processor.
+    The pretrained networks take the next of the sizes that MobileNetV2's ImageNet weights were trained at;
+    the small CNN at most 128, which keeps its training affordable on a processor; half as much if `fast`.
     """
-    steps = (96, 128, 160, 192, 224) if model == "mobilenet_v2" else (32, 48, 64, 96, 128)
+    steps = [32, 48, 64, 96, 128] if model == "cnn" else [96, 128, 160, 192, 224]
+    if fast and model == "cnn":
+        steps = steps[:3]
     return next((step for step in steps if step >= side), steps[-1])
-
-
-def _require_room(folder: Path, needed: int) -> None:
-    """A disk that fills up under a memory map would end the process without a word."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DatasetError(
-            f"The decoded images take {needed / 1e9:.1f} GB for the time of the training, and the disk of "
-            f"--output has {free / 1e9:.1f} GB left. Free some, or lower --image-size"
-        )

@@ -1,0 +1,177 @@
+"""The audit as a page shows it: each kind of finding with a few of its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..edge.errors import ImageError
+from ..edge.image import load_image
+from .findings import Audit, AuditedImage, Remark, TwinGroup
+from .report import environment
+
+_SIDE = 96  # Pixels of a picture's longer side.
+_QUALITY = 70
+_MAX_ITEMS = 24  # Of each kind; audit.json lists all.
+_MAX_BYTES = 700_000  # Of all pictures; base64 makes a third more of it. Later ones are left out.
+_MAX_NAMED = 2  # Pictures of one group of twins.
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One file: a small JPEG of it (None: cannot be shown), its path, and what stands below it."""
+
+    jpeg: bytes | None
+    path: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """Pictures that belong together, and what is said of them."""
+
+    pictures: tuple[Picture, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A kind of fault: `items` are the first of `total`."""
+
+    title: str
+    explanation: str
+    total: int
+    items: tuple[Item, ...]
+
+    @property
+    def more(self) -> int:
+        """How many are not shown."""
+        return self.total - len(self.items)
+
+
+@dataclass(frozen=True)
+class AuditView:
+    """What report_audit.html shows; `subsets` are those that were given, ("all",) if none."""
+
+    summary: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    unreadable: tuple[Remark, ...]
+    more_unreadable: int
+    subsets: tuple[str, ...]
+    classes: dict[str, dict[str, int]]
+    largest: int
+
+
+class _Thumbnails:
+    """Makes small pictures until they are too many bytes; one file is decoded once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._made: dict[str, bytes | None] = {}
+        self._left = _MAX_BYTES
+
+    def __call__(self, path: str, note: str) -> Picture:
+        if path not in self._made:
+            self._made[path] = self._make(path)
+        return Picture(self._made[path], path, note)
+
+    def _make(self, path: str) -> bytes | None:
+        if self._left <= 0:
+            return None
+        try:
+            image = load_image(self._root / path)
+        except (ImageError, ValueError):  # ValueError: a name that no file can have.
+            return None
+        image.thumbnail((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+        buffer = BytesIO()
+        image.save(buffer, "JPEG", quality=_QUALITY)
+        self._left -= buffer.tell()
+        return buffer.getvalue()
+
+
+def view_audit(audit: Audit, root: Path) -> AuditView:
+    """Choose what a page shows of `audit`, and make small pictures of the files below `root`.
+
+    A file that has vanished, or comes after the first 0.7 MB of pictures, is shown by its name alone.
+    """
+    thumbnail = _Thumbnails(root)
+    subsets = tuple(
+        s for s in ("all", "train", "validation", "test") if s in next(iter(audit.classes.values()), {})
+    )
+    return AuditView(
+        summary=tuple(audit.summary()),
+        findings=tuple(finding for finding in _findings(audit, thumbnail) if finding.total),
+        unreadable=audit.unreadable[:_MAX_ITEMS],
+        more_unreadable=max(0, len(audit.unreadable) - _MAX_ITEMS),
+        subsets=subsets,
+        classes=audit.classes,
+        largest=max((sum(counts.values()) for counts in audit.classes.values()), default=0),
+    )
+
+
+def render_audit(dataset: str, view: AuditView, facts: Mapping[str, Any]) -> str:
+    """Return the audit as a page by itself; `facts` maps a name to its value. All text is escaped."""
+    template = environment().get_template("audit_page.html")
+    return template.render(dataset=dataset, audit=view, facts=facts)
+
+
+def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[Finding]:
+    yield Finding(
+        "Twins of test and validation images",
+        "A model would be measured on what it was trained on. The twin is left out of training.",
+        len(audit.leaks),
+        tuple(
+            Item(
+                (_show(leak.image, thumbnail), _show(leak.twin, thumbnail)),
+                "the same file" if leak.identical else "near-duplicates",
+            )
+            for leak in audit.leaks[:_MAX_ITEMS]
+        ),
+    )
+    yield _twins(
+        "The same picture under several labels",
+        "Identical files are left out of training, since at most one label is right. Near-duplicates are "
+        "kept, on one side of the split: check their labels.",
+        audit.conflicts,
+        thumbnail,
+    )
+    yield _twins(
+        "Copies and near-duplicates",
+        "They stay on one side of the split, so the measured accuracy is not wrong because of them.",
+        audit.copies,
+        thumbnail,
+    )
+    for title, explanation, remarks in (
+        ("Blank images", "They teach nothing, or that an empty picture means this class.", audit.blank),
+        ("Small images", "They are enlarged, and hold little detail.", audit.small),
+        (
+            "Names that say another format",
+            "They are used: what counts is what the file holds.",
+            audit.misnamed,
+        ),
+    ):
+        items = (Item((thumbnail(r.path, r.label),), r.remark) for r in remarks[:_MAX_ITEMS])
+        yield Finding(title, explanation, len(remarks), tuple(items))
+
+
+def _twins(title: str, explanation: str, groups: Sequence[TwinGroup], thumbnail: _Thumbnails) -> Finding:
+    items = []
+    for group in groups[:_MAX_ITEMS]:
+        # One of each label first, so that a contradiction is seen.
+        first = {image.label: image for image in reversed(group.images)}.values()
+        chosen = list(dict.fromkeys([*reversed(first), *group.images]))[:_MAX_NAMED]
+        kind = "the same file" if group.identical else "near-duplicates"
+        more = len(group.images) - len(chosen)
+        text = f"{kind}, and {more:,} more" if more else kind
+        items.append(Item(tuple(_show(image, thumbnail) for image in chosen), text))
+    return Finding(title, explanation, len(groups), tuple(items))
+
+
+def _show(image: AuditedImage, thumbnail: _Thumbnails) -> Picture:
+    subset = "" if image.subset == "all" else f" ({image.subset})"
+    return thumbnail(image.path, f"{image.label}{subset}")

@@ -1,0 +1,111 @@
+"""Arrays too large for memory, as .npy files that are mapped into it, on disks that may fill up."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..edge.errors import DatasetError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What some file systems answer; macOS and Windows lack the call.
+_CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+_BLOCK, _BLOCKS = 1 << 16, 256
+_ZEROS = bytes(1 << 20)
+
+
+def new_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[Any, Any]:
+    """Return a writable array of zeros that is the file `path`, whose place on the disk is already taken.
+
+    Without that, a disk that fills up under a memory map ends the process by SIGBUS, without a word.
+    Raises DatasetError, leaving no file, when there is no room.
+    """
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    named = next(folder for folder in path.parents if not folder.name.startswith("."))  # Not a temporary one.
+    with full_disk_explained(named, needed):
+        try:
+            array = np.lib.format.open_memmap(path, "w+", dtype, shape=tuple(shape))
+            with path.open("r+b") as file:
+                _allocate(file.fileno(), path.stat().st_size - needed, needed)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    return array
+
+
+def open_array(path: Path) -> NDArray[Any] | None:
+    """Return the array in a .npy file, read-only and not read yet; None when there is no such file."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        return None
+    return array
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Raise DatasetError unless the disk of `folder` has `needed` bytes left."""
+    if needed > shutil.disk_usage(folder).free:
+        raise DatasetError(_no_room(folder, needed))
+
+
+@contextmanager
+def full_disk_explained(folder: Path, needed: int | None = None) -> Iterator[None]:
+    """Turn the system's error for a full disk into a DatasetError that names `folder`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DatasetError(_no_room(folder, needed)) from None
+
+
+def fingerprint(path: Path) -> dict[str, int]:
+    """Return a file's size in bytes and the CRC-32 of 256 blocks of 64 KiB, spread evenly over it.
+
+    Files up to 16 MiB are read whole; larger ones not, since that would take as long as using them.
+    """
+    size, crc = path.stat().st_size, 0
+    last = max(0, size - _BLOCK)
+    count = min(_BLOCKS, -(-size // _BLOCK))
+    with path.open("rb") as file:
+        for number in range(count):
+            file.seek(last * number // max(1, count - 1))
+            crc = zlib.crc32(file.read(_BLOCK), crc)
+    return {"bytes": size, "crc32": crc}
+
+
+def _allocate(handle: int, start: int, size: int) -> None:
+    """Take the place of `size` bytes from `start` on, which are zeros."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, start, size)
+            return
+        except OSError as error:
+            if error.errno not in _CANNOT_ALLOCATE:
+                raise
+    os.lseek(handle, start, os.SEEK_SET)
+    while size > 0:
+        size -= os.write(handle, _ZEROS[:size])
+
+
+def _no_room(folder: Path, needed: int | None) -> str:
+    free = shutil.disk_usage(folder).free
+    wanted = "" if needed is None else f"{_bytes(needed)} are needed and "
+    return (
+        f"The disk of {folder} is full: {wanted}{_bytes(free)} are free. Free some, or name a folder on "
+        "another disk with --cache DIR"
+    )
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

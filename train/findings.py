@@ -1,0 +1,227 @@
+"""What an audit found: the files at fault by kind, the groups of twins, and audit.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..edge.console import printable
+
+# What makes two pictures near-duplicates: see `audit.audit_images`, which says what was measured.
+NEAR_BITS = 4
+LEAST_CONTRAST = 20.0
+LEAST_SIDE = 32
+NEAR_DUPLICATE_RULE = {
+    "hash": "phash, 64 bits",
+    "bits_differing_at_most": NEAR_BITS,
+    "equal_below_contrast": LEAST_CONTRAST,
+    "side_at_least": LEAST_SIDE,
+}
+FEW_IMAGES = 20
+NOTABLE_IMBALANCE = 3.0
+_EXAMPLES = 3
+_LISTS = ("unreadable", "leaks", "conflicts", "copies", "misnamed", "small", "blank")
+
+
+@dataclass(frozen=True)
+class AuditedImage:
+    """A file, relative to the root with "/", its label, and the subset it was given in ("all": none)."""
+
+    path: str
+    label: str
+    subset: str
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is to be said of one file, as a phrase."""
+
+    path: str
+    label: str
+    remark: str
+
+
+@dataclass(frozen=True)
+class TwinGroup:
+    """Two or more images that show the same: `identical` when their files agree in every byte."""
+
+    images: tuple[AuditedImage, ...]
+    identical: bool
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels found among them; several of them contradict each other."""
+        return tuple(dict.fromkeys(image.label for image in self.images))
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A given test or validation image, and its nearest twin among those trained or tuned on."""
+
+    image: AuditedImage
+    twin: AuditedImage
+    identical: bool
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a data set.
+
+    Attributes:
+        images: how many files were looked at.
+        classes: usable images by label, in natural order, and given subset.
+        unreadable: files that cannot be used, and why.
+        leaks: given test and validation images that training would see, test images first.
+        twins: groups of two or more images that show the same. Identical files within a group of mere
+            near-duplicates are in a group of their own too.
+        misnamed: files whose name says another format than they have; they are used.
+        small: images with a side below 32 pixels; they are used.
+        blank: images of (nearly) one grey value; they are used.
+        near_duplicates: whether pictures were compared by their looks, beside their bytes.
+        groups: int64 [images]; images with equal numbers are twins, and must be on one side of a split.
+    """
+
+    images: int
+    classes: dict[str, dict[str, int]]
+    unreadable: tuple[Remark, ...]
+    leaks: tuple[Leak, ...]
+    twins: tuple[TwinGroup, ...]
+    misnamed: tuple[Remark, ...]
+    small: tuple[Remark, ...]
+    blank: tuple[Remark, ...]
+    near_duplicates: bool
+    groups: NDArray[np.int64] = field(compare=False, repr=False)
+
+    @property
+    def conflicts(self) -> tuple[TwinGroup, ...]:
+        """Groups under several labels, identical files first."""
+        found = [group for group in self.twins if len(group.labels) > 1]
+        return tuple(sorted(found, key=lambda group: not group.identical))
+
+    @property
+    def copies(self) -> tuple[TwinGroup, ...]:
+        """Groups under one label, identical files first."""
+        found = [group for group in self.twins if len(group.labels) == 1]
+        return tuple(sorted(found, key=lambda group: not group.identical))
+
+    @property
+    def training_counts(self) -> dict[str, int]:
+        """Images a class that can be trained on: of train/ where that is given, else all."""
+        return {label: counts.get("train", counts.get("all", 0)) for label, counts in self.classes.items()}
+
+    @property
+    def rare_classes(self) -> dict[str, int]:
+        """Classes with fewer than 20 images to train on, the smallest first."""
+        counts = sorted(self.training_counts.items(), key=lambda item: item[1])
+        return {label: count for label, count in counts if count < FEW_IMAGES}
+
+    @property
+    def imbalance(self) -> float | None:
+        """Images of the largest class to those of the smallest; None where a class has none."""
+        counts = self.training_counts.values()
+        return max(counts) / min(counts) if counts and min(counts) else None
+
+    def summary(self) -> list[str]:
+        """Return at most 12 lines for a terminal, the most serious first; one line if nothing was found."""
+        found = [*_leak_lines(self), *_conflict_lines(self), *_file_lines(self), *_class_lines(self)]
+        return [one_line(line) for line in found] or [f"{self.images:,} images audited: nothing found"]
+
+    def to_json(self) -> str:
+        """Return the text of audit.json, which lists every file that was found fault with."""
+        record: dict[str, Any] = {
+            "images": self.images,
+            "classes": self.classes,
+            "imbalance": None if self.imbalance is None else round(self.imbalance, 2),
+            "rare_classes": self.rare_classes,
+            "near_duplicates": NEAR_DUPLICATE_RULE if self.near_duplicates else None,
+            **{name: [asdict(item) for item in getattr(self, name)] for name in _LISTS},
+        }
+        return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+
+
+def one_line(text: str) -> str:
+    """Return text that may come from a file's name as one line that a terminal shows and doesn't obey."""
+    return printable(text).replace("\n", "\\x0a")
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return "1 image" or "2 images"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _leak_lines(audit: Audit) -> Iterator[str]:
+    for subset, before in (("test", "training or validation"), ("validation", "training")):
+        leaks = [leak for leak in audit.leaks if leak.image.subset == subset]
+        if leaks:
+            total = sum(counts.get(subset, 0) for counts in audit.classes.values())
+            yield (
+                f"{len(leaks):,} of {total:,} {subset} images ({len(leaks) / total:.1%}) have a twin among "
+                f"the {before} images, such as {leaks[0].image.path} and {leaks[0].twin.path}: "
+                "the twins are left out of training"
+            )
+
+
+def _conflict_lines(audit: Audit) -> Iterator[str]:
+    for identical, what, then in (
+        (True, "the same file", "left out of training, since at most one label is right"),
+        (False, "near-duplicates", "kept, on one side of the split: check their labels"),
+    ):
+        groups = [group for group in audit.conflicts if group.identical == identical]
+        if groups:
+            example = " and ".join(image.path for image in _one_a_label(groups[0]))
+            count = counted(len(groups), "picture")
+            yield f"{count} under several labels ({what}), such as {example}: {then}"
+
+
+def _one_a_label(group: TwinGroup) -> list[AuditedImage]:
+    """Return the first image of each of the group's first two labels."""
+    return list({image.label: image for image in reversed(group.images)}.values())[::-1][:2]
+
+
+def _file_lines(audit: Audit) -> Iterator[str]:
+    if audit.unreadable:
+        yield f"{counted(len(audit.unreadable), 'file')} cannot be read: {_examples(audit.unreadable)}"
+    for identical, what in ((True, "copies"), (False, "near-duplicates")):
+        groups = [group for group in audit.copies if group.identical == identical]
+        if groups:
+            images = sum(len(group.images) for group in groups)
+            yield (
+                f"{images:,} images are {what} of each other, in {counted(len(groups), 'group')}, such as "
+                f"{groups[0].images[0].path} and {groups[0].images[1].path}: kept on one side of the split"
+            )
+    for remarks, what in (
+        (audit.blank, "blank or nearly so"),
+        (audit.small, f"smaller than {LEAST_SIDE} pixels"),
+        (audit.misnamed, "of another format than the name says"),
+    ):
+        if remarks:
+            verb = "is" if len(remarks) == 1 else "are"
+            yield f"{counted(len(remarks), 'image')} {verb} {what}: {_examples(remarks)}"
+
+
+def _class_lines(audit: Audit) -> Iterator[str]:
+    if rare := audit.rare_classes:
+        names = _shorten([f"{label} ({count})" for label, count in rare.items()])
+        count = counted(len(rare), "class", "classes")
+        yield f"{count} with fewer than {FEW_IMAGES} images to train on: {names}"
+    if audit.imbalance is not None and audit.imbalance >= NOTABLE_IMBALANCE:
+        counts = audit.training_counts
+        small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        yield (
+            f"{large} has {audit.imbalance:.1f} times as many images as {small} ({counts[large]:,} and "
+            f"{counts[small]:,})"
+        )
+
+
+def _examples(remarks: Sequence[Remark]) -> str:
+    return _shorten([f"{remark.path} ({remark.remark})" for remark in remarks])
+
+
+def _shorten(names: Sequence[str]) -> str:
+    more = len(names) - _EXAMPLES
+    return "; ".join(names[:_EXAMPLES]) + (f"; and {more:,} more" if more > 0 else "")

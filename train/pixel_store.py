@@ -1,0 +1,143 @@
+"""What the cache holds of a list of image files: the facts and, for each input size, the pixels.
+
+Entries depend on the files' bytes and on what decodes them, not on their names: a data set that was moved,
+or whose classes were renamed, is found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..edge.card import Preprocess
+from .cache import Cache
+from .disk_arrays import new_array, open_array, require_room
+from .inspection import ImageFacts
+
+_FACTS, _PIXELS, _ROWS = "facts.json", "pixels.npy", "sha256.json"
+_DONORS = 3
+
+
+@dataclass(frozen=True)
+class Donor:
+    """Facts and pixels of other lists of files, by the files' hashes; `rows[size]` are rows of the pixels."""
+
+    facts: Mapping[str, ImageFacts]
+    pixels: Mapping[int, NDArray[np.uint8]]
+    rows: Mapping[int, Mapping[str, int]]
+
+    def copy_row(self, sha256: str, row: int, arrays: Mapping[int, NDArray[np.uint8]]) -> ImageFacts | None:
+        """Fill `row` of all arrays and return the file's facts, or None when anything of it is lacking."""
+        facts = self.facts.get(sha256)
+        sources = {size: self.rows.get(size, {}).get(sha256) for size in arrays}
+        if facts is None or None in sources.values():
+            return None
+        for size, source in sources.items():
+            arrays[size][row] = self.pixels[size][source]
+        return facts
+
+
+Decode = Callable[[Mapping[int, NDArray[np.uint8]], Donor], Sequence[ImageFacts]]
+
+
+class PixelStore:
+    """The entries of one list of files, given by their SHA-256; None for a file that cannot be read."""
+
+    def __init__(self, cache: Cache, hashes: Sequence[str | None], preprocess: Preprocess) -> None:
+        """Look for entries made by `preprocess` and the installed Pillow."""
+        self._cache, self._hashes, self._preprocess = cache, list(hashes), preprocess
+        self._digest = hashlib.sha256(json.dumps(self._hashes).encode()).hexdigest()
+
+    def facts(self) -> dict[str, ImageFacts] | None:
+        """Return the facts by hash, with an empty path; None when they must be made."""
+        folder = self._cache.entry("facts", self._facts_recipe())
+        return None if folder is None else _read_facts(folder)
+
+    def pixels(self, size: int) -> NDArray[np.uint8] | None:
+        """Return uint8 [files, size, size, 3], read-only; None when they must be made."""
+        folder = self._cache.entry("pixels", self._pixels_recipe(size))
+        return None if folder is None else open_array(folder / _PIXELS)
+
+    def fill(self, sizes: Sequence[int], decode: Decode) -> None:
+        """Make the facts' entry, and the pixels' at `sizes`, from what `decode(arrays, donor)` yields.
+
+        It fills the arrays, uint8 [files, size, size, 3] of zeros, and returns the facts of every file.
+        Raises DatasetError when the disk has no room.
+        """
+        require_room(self._cache.root, sum(len(self._hashes) * size * size * 3 for size in sizes))
+        donor = self._find_donor(sizes)
+        with ExitStack() as entries:
+            folders = {
+                size: entries.enter_context(self._cache.making("pixels", self._pixels_recipe(size)))
+                for size in sizes
+            }
+            for_facts = entries.enter_context(self._cache.making("facts", self._facts_recipe()))
+            _write_facts(for_facts, self._decode_into(folders, decode, donor))
+
+    def _decode_into(self, folders: Mapping[int, Path], decode: Decode, donor: Donor) -> Sequence[ImageFacts]:
+        arrays = {
+            size: new_array(folder / _PIXELS, (len(self._hashes), size, size, 3), np.uint8)
+            for size, folder in folders.items()
+        }
+        facts = decode(arrays, donor)
+        for size, folder in folders.items():
+            arrays[size].flush()
+            (folder / _ROWS).write_text(json.dumps(self._hashes))
+        return facts
+
+    def _find_donor(self, sizes: Sequence[int]) -> Donor:
+        """Look for files of the list in the entries of others, as those of the data set before it grew."""
+        facts: dict[str, ImageFacts] = {}
+        for folder in islice(self._cache.similar("facts", self._facts_recipe(), "images"), _DONORS):
+            facts.update(_read_facts(folder) or {})
+        pixels, rows = {}, {}
+        for size in sizes:
+            for folder in islice(self._cache.similar("pixels", self._pixels_recipe(size), "images"), 1):
+                array = open_array(folder / _PIXELS)
+                if array is not None:
+                    pixels[size] = array
+                    rows[size] = {sha256: row for row, sha256 in enumerate(_read_json(folder / _ROWS) or ())}
+        return Donor(facts, pixels, rows)
+
+    def _facts_recipe(self) -> dict[str, Any]:
+        return {"images": self._digest, **_versions("edge-classify", "pillow", "imagehash")}
+
+    def _pixels_recipe(self, size: int) -> dict[str, Any]:
+        return {
+            "images": self._digest,
+            "size": size,
+            "preprocess": asdict(self._preprocess),
+            **_versions("edge-classify", "pillow"),
+        }
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    return {package: version(package) for package in packages}
+
+
+def _write_facts(folder: Path, facts: Iterable[ImageFacts]) -> None:
+    by_hash = {fact.sha256: {**asdict(fact), "path": ""} for fact in facts if fact.sha256 is not None}
+    (folder / _FACTS).write_text(json.dumps(by_hash))
+
+
+def _read_facts(folder: Path) -> dict[str, ImageFacts] | None:
+    found = _read_json(folder / _FACTS)
+    return None if found is None else {sha256: ImageFacts(**fact) for sha256, fact in found.items()}
+
+
+def _read_json(path: Path) -> Any:
+    """Return None for a file that was just deleted; whether it is whole was checked before."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None

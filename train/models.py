@@ -1,4 +1,4 @@
-"""The two architectures. Both take float RGB values 0..255 and scale them inside the graph."""
+"""The architectures. All take float RGB values 0..255 and scale them inside the graph."""
 
 from __future__ import annotations
 
@@ -8,91 +8,63 @@ from typing import Any
 import keras
 from keras import layers
 
-from .options import TrainOptions
+from .cnn import build_cnn
+from .options import DEFAULT_DROPOUT, DEFAULT_HEAD_UNITS, TrainOptions
+from .recipe import Recipe
 from .weights import build_base
-
-# MobileNetV2 keeps its batch-norm statistics with momentum 0.999, which never catches up when a small
-# set is trained from scratch: evaluation stays at chance while training looks fine.
-SCRATCH_MOMENTUM = 0.9
-_CNN_MAX_BLOCKS = 5
-_CNN_FINAL_SIDE = 4
 
 
 @dataclass(frozen=True)
 class Built:
-    """A model, and the part of it that was trained elsewhere (None for models built from scratch)."""
+    """A model, the backbone in it (None for the CNN), and whether that starts from trained weights."""
 
     model: Any
     base: Any | None
+    pretrained: bool
 
 
 def build(name: str, classes: int, options: TrainOptions) -> Built:
-    """Build "cnn" or "mobilenet_v2" with a softmax output of width `classes`."""
+    """Build "cnn" or a backbone with a softmax output of width `classes`."""
     size = options.image_size[name]
     if name == "cnn":
-        return Built(build_cnn(size, classes, options.dropout), None)
-    return build_mobilenet_v2(size, classes, options)
+        return Built(build_cnn(size, classes, _dropout(options)), None, False)
+    return build_transfer(name, size, classes, options)
 
 
-def build_cnn(size: int, classes: int, dropout: float) -> Any:
-    """Return a VGG-like network: blocks of two convolutions with batch norm, pooling and dropout.
+def build_to_train(name: str, classes: int, options: TrainOptions, recipe: Recipe) -> Built:
+    """Build the model with the initial weights that the seed gives; they are float32 in any case.
 
-    Blocks are added, each with twice the channels, until the feature map is 4 pixels wide or there are
-    five; inputs above 64 pixels are halved by the first convolution, which keeps the cost in hand.
+    It computes in the type that the recipe names.
     """
-    inputs = keras.Input((size, size, 3), name="image")
-    x = layers.Rescaling(1 / 255, name="rescaling")(inputs)
-    side, filters, blocks = size, 32, 0
-    while blocks < _CNN_MAX_BLOCKS and (side > _CNN_FINAL_SIDE or blocks == 0):
-        for number in range(2):
-            strides = 2 if size > 64 and blocks == 0 and number == 0 else 1
-            side //= strides
-            x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
-            x = layers.BatchNormalization(momentum=SCRATCH_MOMENTUM)(x)
-            x = layers.ReLU()(x)
-        x = layers.MaxPooling2D()(x)
-        x = layers.Dropout(dropout / 2)(x)
-        side, filters, blocks = side // 2, min(filters * 2, 256), blocks + 1
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dense(128, activation="relu")(x)
-    x = layers.Dropout(dropout)(x)
-    outputs = layers.Dense(classes, activation="softmax", name="probabilities")(x)
-    return keras.Model(inputs, outputs, name="cnn")
+    keras.utils.set_random_seed(options.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.compute == "bfloat16" else "float32")
+    try:
+        return build(name, classes, options)
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
-def build_mobilenet_v2(size: int, classes: int, options: TrainOptions) -> Built:
-    """Return MobileNetV2 (Sandler et al., CVPR 2018) with pooled features and a new head."""
-    base = build_base(options.weights, size, options.alpha)
-    inputs = keras.Input((size, size, 3), name="image")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
-    x = base(x)
-    if options.head_units:
-        x = layers.Dropout(options.dropout)(x)
-        x = layers.Dense(options.head_units, activation="relu")(x)
-    x = layers.Dropout(options.dropout)(x)
-    outputs = layers.Dense(classes, activation="softmax", name="probabilities")(x)
-    return Built(keras.Model(inputs, outputs, name="mobilenet_v2"), base)
+def head_units(options: TrainOptions) -> int:
+    """Return the width of the extra dense layer on a backbone; 0 for none."""
+    return DEFAULT_HEAD_UNITS if options.head_units is None else options.head_units
 
 
-def prepare_phase(built: Built, phase: int, options: TrainOptions) -> None:
-    """Set what is trained in phase 1 or 2.
+def build_transfer(name: str, size: int, classes: int, options: TrainOptions) -> Built:
+    """Return the backbone `name` with pooled features and a new head.
 
-    From scratch, everything is trained in both. A base with weights is frozen in phase 1; in phase 2
-    its last `fine_tune_layers` are trained, with batch norm left in inference mode. A base that
-    starts from random weights is trained whole in phase 1, since there is nothing to preserve.
+    Raises WeightsError and OptionError as build_base does.
     """
-    if built.base is None:
-        return
-    norms = [x for x in built.base.layers if isinstance(x, keras.layers.BatchNormalization)]
-    if phase == 1:
-        built.base.trainable = options.weights == "none"
-        if options.weights == "none":
-            for layer in norms:
-                layer.momentum = SCRATCH_MOMENTUM
-        return
-    built.base.trainable = True
-    first = max(0, len(built.base.layers) - options.fine_tune_layers)
-    for number, layer in enumerate(built.base.layers):
-        layer.trainable = number >= first
-    for layer in norms:
-        layer.trainable = False  # In Keras, a frozen batch norm runs in inference mode.
+    base = build_base(name, options.weights, size, options.alpha)
+    inputs = keras.Input((size, size, 3), name="image")
+    x = base.network(base.scaling(inputs))
+    if width := head_units(options):
+        x = layers.Dropout(_dropout(options))(x)
+        x = layers.Dense(width, activation="relu")(x)
+    x = layers.Dropout(_dropout(options))(x)
+    outputs = layers.Dense(classes, activation="softmax", name="probabilities")(x)
+    return Built(keras.Model(inputs, outputs, name=name), base.network, options.weights != "none")
+
+
+def _dropout(options: TrainOptions) -> float:
+    return DEFAULT_DROPOUT if options.dropout is None else options.dropout

@@ -1,4 +1,4 @@
-"""MobileNetV2 without its head, with ImageNet weights, weights from a file, or random ones."""
+"""Backbones without their heads, with ImageNet weights, weights from a file, or random ones."""
 
 from __future__ import annotations
 
@@ -6,72 +6,156 @@ import sys
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
+from keras import layers
 
 from ..edge.errors import OptionError, WeightsError
-from .options import IMAGENET_ALPHAS
+from .backbones import (
+    BACKBONES,
+    IMAGENET_DEVIATION,
+    SMALLEST_SIZE,
+    WEIGHT_KINDS,
+    Backbone,
+    Scaling,
+    check_alpha,
+)
 
-KINDS = ("imagenet", "none")
+
+class Base(NamedTuple):
+    """`scaling` takes float RGB values 0..255 to what `network` expects; `network` gives pooled features.
+
+    The network is a plain functional model of float32 [batch, size, size, 3] without preprocessing of its
+    own; its output is float32 [batch, features].
+    """
+
+    network: Any
+    scaling: Any
 
 
-def build_base(weights: str, size: int, alpha: float) -> Any:
-    """Return keras.applications.MobileNetV2 with pooled features, for input of `size` in -1..1.
+def build_base(name: str, weights: str, size: int, alpha: float) -> Base:
+    """Build the backbone `name` for a square input of `size` pixels and width `alpha`, without its head.
 
     `weights` is "imagenet", "none" or a file. Raises WeightsError when the weights cannot be had,
-    OptionError when there are none for this `alpha`.
+    OptionError when this backbone has no such size or width.
     """
-    kind = "imagenet" if weights == "imagenet" else None
-    if kind and alpha not in IMAGENET_ALPHAS:
-        widths = ", ".join(str(value) for value in IMAGENET_ALPHAS)
-        raise OptionError(f"There are ImageNet weights for --alpha {widths}. Received: {alpha}")
+    check_alpha(name, weights, alpha)
+    if size < SMALLEST_SIZE:
+        raise OptionError(f"{name} needs --image-size {SMALLEST_SIZE} or more. Received: {size}")
+    backbone = BACKBONES[name]
+    network = _construct(backbone, "imagenet" if weights == "imagenet" else None, size, alpha)
+    if weights not in WEIGHT_KINDS:
+        _load_file(network, Path(weights), backbone)
+    scaling = backbone.scaling
+    if backbone.own_scaling == "fixed":
+        network, own = _without_scaling(network)
+        scaling = scaling if weights == "none" else own
+    if backbone.bgr and weights != "none":
+        _take_rgb(network)
+    return Base(network, layers.Rescaling(scaling.scale, scaling.offset, name="rescaling"))
+
+
+def batch_norms(network: Any) -> list[Any]:
+    """Return the batch-norm layers of a network, in its order."""
+    return [layer for layer in network.layers if isinstance(layer, layers.BatchNormalization)]
+
+
+def _construct(backbone: Backbone, kind: str | None, size: int, alpha: float) -> Any:
+    arguments: dict[str, Any] = {"alpha": alpha} if backbone.has_alpha else {}
+    if backbone.own_scaling == "optional":
+        arguments["include_preprocessing"] = False
+    constructor = getattr(keras.applications, backbone.constructor)
     try:
         # Keras draws its download's progress on stdout, and warns of sizes that it has no weights for.
         with redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            base = keras.applications.MobileNetV2(
-                input_shape=(size, size, 3), alpha=alpha, include_top=False, pooling="avg", weights=kind
+            return constructor(
+                input_shape=(size, size, 3), include_top=False, pooling="avg", weights=kind, **arguments
             )
     except Exception as error:
         if not kind:
             raise
         # Keras raises a bare Exception when a download fails, and others for a damaged cache.
         raise WeightsError(
-            f"The ImageNet weights cannot be loaded ({error}). Either connect to the internet once, so that "
-            "Keras can keep them in ~/.keras/models; or copy them there from another machine; or give the "
-            "file with --weights FILE; or start from random weights with --weights none"
+            f"The ImageNet weights of {backbone.constructor} cannot be loaded ({error}). Either connect to "
+            "the internet once, so that Keras can keep them in ~/.keras/models; or copy them there from "
+            "another machine; or give the file with --weights FILE; or start from random weights with "
+            "--weights none"
         ) from error
-    if weights not in KINDS:
-        _load_file(base, Path(weights))
-    return base
 
 
-def _load_file(base: Any, path: Path) -> None:
+def _load_file(network: Any, path: Path, backbone: Backbone) -> None:
     if not path.is_file():
-        raise WeightsError(f"--weights {path}: no such file. Give a file, or one of: {', '.join(KINDS)}")
+        raise WeightsError(
+            f"--weights {path}: no such file. Give a file, or one of: {', '.join(WEIGHT_KINDS)}"
+        )
     if path.suffix != ".h5":
-        raise WeightsError(f"--weights {path}: must be a Keras .h5 or .weights.h5 file of MobileNetV2")
+        raise WeightsError(
+            f"--weights {path}: must be a Keras .h5 or .weights.h5 file of {backbone.constructor}"
+        )
     try:
         with warnings.catch_warnings():  # Keras warns of every part that a file lacks, and then raises.
             warnings.simplefilter("ignore", UserWarning)
-            if not path.name.endswith(".weights.h5"):
-                _require_layers(base, path)
-                base.load_weights(path, by_name=True)
+            if path.name.endswith(".weights.h5"):
+                network.load_weights(path)
             else:
-                base.load_weights(path)
+                network.load_weights(path, by_name=_holds_names(network, path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"--weights {path} does not fit MobileNetV2 of this --alpha: {reason}") from error
+        width = " of this --alpha" if backbone.has_alpha else ""
+        raise WeightsError(
+            f"--weights {path} does not fit {backbone.constructor}{width}: {reason}"
+        ) from error
 
 
-def _require_layers(base: Any, path: Path) -> None:
-    """Loading by name passes over what is missing without a word: raise ValueError instead."""
+def _holds_names(network: Any, path: Path) -> bool:
+    """Tell whether a .h5 file can be loaded by name, which passes over what else it holds, such as a head.
+
+    Published files use older names of some layers; they are loaded in the network's order, which Keras
+    refuses when a number or a shape differs. By name it passes over what is missing without a word:
+    ValueError is raised instead when the file holds other layers.
+    """
     import h5py
 
     with h5py.File(path) as file:
         group = file.get("model_weights", file)
-        stored = {name.decode() if isinstance(name, bytes) else name for name in group.attrs["layer_names"]}
-    missing = [layer.name for layer in base.layers if layer.weights and layer.name not in stored]
-    if missing:
+        stored = {_text(name) for name in group.attrs["layer_names"]}
+        filled = sum(bool(len(group[name].attrs["weight_names"])) for name in stored)
+    own = [layer.name for layer in network.layers if layer.weights]
+    missing = [name for name in own if name not in stored]
+    if missing and filled != len(own):
         raise ValueError(f"it lacks {len(missing)} layers, the first of them {missing[0]!r}")
+    return not missing
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _without_scaling(network: Any) -> tuple[Any, Scaling]:
+    """Return a copy of the network without the scaling that it begins with, and what that was."""
+    (normalization,) = (layer for layer in network.layers if isinstance(layer, layers.Normalization))
+
+    def call(layer: Any, inputs: Any, **options: Any) -> Any:
+        skipped = isinstance(layer, layers.Rescaling | layers.Normalization)
+        return inputs if skipped else layer(inputs, **options)
+
+    copy = keras.models.clone_model(network, call_function=call)
+    rest = (layer for layer in network.layers if layer is not normalization)
+    copy.set_weights([array for layer in rest for array in layer.get_weights()])
+    mean, variance = normalization.get_weights()[:2]
+    if np.allclose(variance, IMAGENET_DEVIATION, atol=1e-3):
+        # The published files hold the deviation in its place, and Keras makes up for it with another
+        # layer: https://github.com/tensorflow/tensorflow/issues/49930
+        variance = variance**2
+    deviation = np.sqrt(variance.astype(np.float64))
+    return copy, Scaling(tuple((1 / 255 / deviation).tolist()), tuple((-mean / deviation).tolist()))
+
+
+def _take_rgb(network: Any) -> None:
+    """Reverse the input channels of the first convolution, so that no operation has to reverse pixels."""
+    first = next(layer for layer in network.layers if isinstance(layer, layers.Conv2D))
+    kernel, *bias = first.get_weights()
+    first.set_weights([kernel[:, :, ::-1], *bias])

@@ -1,0 +1,103 @@
+"""The networks of keras.applications that can be trained further. Needs neither Keras nor TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from ..edge.errors import OptionError
+
+WEIGHT_KINDS = ("imagenet", "none")
+SMALLEST_SIZE = 32  # Pixels; Keras refuses smaller inputs for every one of them.
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """RGB values 0..255 become value * scale + offset; one pair for all channels, or one for each."""
+
+    scale: float | tuple[float, ...]
+    offset: float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """How keras.applications builds a network, and what its ImageNet weights expect.
+
+    `widths` and `sizes` (side of the square input in pixels) are those that ImageNet weights were trained
+    at; the weights of the largest size serve all others. `has_alpha`: whether it comes in other widths.
+    `bgr`: the first convolution of its weights expects the channels in the order blue, green, red.
+    `own_scaling`: whether the network begins with a scaling of its own, which Keras can leave out, or
+    which is fixed and has its statistics among the weights.
+    """
+
+    constructor: str
+    scaling: Scaling
+    widths: tuple[float, ...] = (1.0,)
+    sizes: tuple[int, ...] = (224,)
+    has_alpha: bool = False
+    bgr: bool = False
+    own_scaling: Literal["none", "optional", "fixed"] = "none"
+
+
+# The three modes of keras.applications.imagenet_utils.preprocess_input. The means and deviations are
+# those of the ImageNet training set, in 1/255 for "torch" and in pixel values for "caffe".
+_TF = Scaling(1 / 127.5, -1.0)
+_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+_TORCH = Scaling(
+    tuple(1 / (255 * deviation) for deviation in IMAGENET_DEVIATION),
+    tuple(-mean / deviation for mean, deviation in zip(_MEAN, IMAGENET_DEVIATION, strict=True)),
+)
+_CAFFE = Scaling(1.0, (-123.68, -116.779, -103.939))
+
+BACKBONES: Mapping[str, Backbone] = MappingProxyType(
+    {
+        "mobilenet_v2": Backbone(
+            "MobileNetV2",
+            _TF,
+            widths=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+            sizes=(96, 128, 160, 192, 224),
+            has_alpha=True,
+        ),
+        "mobilenet": Backbone(
+            "MobileNet", _TF, widths=(0.25, 0.5, 0.75, 1.0), sizes=(128, 160, 192, 224), has_alpha=True
+        ),
+        "mobilenet_v3_small": Backbone(
+            "MobileNetV3Small", _TF, widths=(0.75, 1.0), has_alpha=True, own_scaling="optional"
+        ),
+        "mobilenet_v3_large": Backbone(
+            "MobileNetV3Large", _TF, widths=(0.75, 1.0), has_alpha=True, own_scaling="optional"
+        ),
+        "efficientnet_b0": Backbone("EfficientNetB0", _TORCH, own_scaling="fixed"),
+        "efficientnet_v2_b0": Backbone("EfficientNetV2B0", _TORCH, own_scaling="optional"),
+        "resnet50": Backbone("ResNet50", _CAFFE, bgr=True),
+    }
+)
+
+
+def check_alpha(name: str, weights: str, alpha: float) -> None:
+    """Raise OptionError when the backbone `name` has no such width, or no ImageNet weights of it."""
+    backbone = BACKBONES[name]
+    if not backbone.has_alpha and alpha != 1:
+        raise OptionError(f"{name} comes in one width only, --alpha 1. Received: {alpha}")
+    if weights == "imagenet" and alpha not in backbone.widths:
+        widths = ", ".join(str(value) for value in backbone.widths)
+        raise OptionError(
+            f"There are ImageNet weights of {name} for --alpha {widths}. Received: {alpha}. "
+            "Take one of these, or --weights none"
+        )
+
+
+def check_weights(models: Iterable[str], weights: str) -> None:
+    """Raise OptionError when --weights names a file and not exactly one of `models` is a backbone."""
+    if weights in WEIGHT_KINDS:
+        return
+    backbones = [name for name in models if name in BACKBONES]
+    if len(backbones) != 1:
+        raise OptionError(
+            f"--weights FILE holds the weights of one backbone, and {len(backbones)} are to be trained"
+            f"{': ' if backbones else ''}{', '.join(backbones)}. Name that one with --model. "
+            f"Received: --weights {weights}"
+        )

@@ -1,74 +1,126 @@
-"""The pictures of a trained model: curves of both phases, and the confusion matrix."""
+"""The pictures of a trained model: curves of both phases, the confusion matrix, the reliability diagram."""
 
 from __future__ import annotations
 
 import io
-import textwrap
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from PIL import Image
 
+from ..benchmarks.calibration import ReliabilityBin
 from ..benchmarks.statistics import Metrics
-from .fitting import History
 
-_TRAIN, _VALIDATION = "#9a6700", "#0550ae"
-_MAX_CELL_TEXT = 20
-_MAX_LABEL = 40
+MAX_NUMBERED_CLASSES = 20
+_TRAIN, _VALIDATION, _KEPT = "#9a6700", "#0550ae", "#1a7f37"
+_MAX_LABEL = 30
+_GUIDE = 5  # Above MAX_NUMBERED_CLASSES, a line after so many classes leads the eye to the labels.
+_COLOURS = 128
+_DPI = 130
 
 
-def curves_png(title: str, history: History) -> bytes:
-    """Return a PNG of loss and accuracy by epoch, with the start of phase 2 and the best epoch marked."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    steps = np.arange(1, len(history.rows) + 1)
-    best = history.rows.index(history.best) + 1
-    boundary = sum(row["phase"] == 1 for row in history.rows)
-    for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for column, color, name in (
-            (key, _TRAIN, "training (augmented)"),
-            (f"val_{key}", _VALIDATION, "validation"),
-        ):
-            axes.plot(steps, [row[column] for row in history.rows], "o-", color=color, ms=3, label=name)
-        axes.axvline(best, color="#1a7f37", ls=":", label=f"kept: epoch {best}")
-        if 0 < boundary < len(history.rows):
-            axes.axvline(boundary + 0.5, color="grey", ls="--", lw=1, label="phase 2 begins")
-        axes.set_xlabel("epoch")
+def curves_png(title: str, rows: Sequence[Mapping[str, Any]], kept: int) -> bytes:
+    """Return a PNG of loss and accuracy by epoch, with the starts of later phases and the kept epoch marked.
+
+    A row holds phase, loss, accuracy, val_loss and val_accuracy; a missing one or None leaves a hole.
+    `kept` counts the rows from 1.
+    """
+    figure = Figure(figsize=(5.2, 5), layout="constrained")
+    steps = np.arange(1, len(rows) + 1)
+    for axes, key in zip(figure.subplots(2, 1, sharex=True), ("loss", "accuracy"), strict=True):
+        for column, colour, name in ((key, _TRAIN, "training"), (f"val_{key}", _VALIDATION, "validation")):
+            values = np.array([row.get(column) for row in rows], float)
+            axes.plot(steps, values, "o-", color=colour, ms=3, label=name)
+        axes.axvline(kept, color=_KEPT, ls=":", label=f"kept: epoch {kept}")
+        for number in range(1, len(rows)):
+            if rows[number]["phase"] != rows[number - 1]["phase"]:
+                text = f"phase {rows[number]['phase']} begins"
+                axes.axvline(number + 0.5, color="grey", ls="--", lw=1, label=text)
         axes.set_ylabel(key)
         axes.grid(alpha=0.25)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].legend(fontsize=8)
-    figure.suptitle(title, parse_math=False)
+    figure.suptitle(_short(title, 60), fontsize=11, parse_math=False)
     return _png(figure)
 
 
 def confusion_png(title: str, metrics: Metrics) -> bytes:
-    """Return a PNG of the confusion matrix; shades are shares of the true class, numbers count images."""
-    labels = [textwrap.shorten(row.label, _MAX_LABEL, placeholder="…") for row in metrics.classes]
+    """Return a PNG of the confusion matrix; shades are shares of the true class.
+
+    Numbers count images, where there are no more than MAX_NUMBERED_CLASSES. Above, small shares are
+    drawn darker than in proportion, so that rare confusions show.
+    """
+    labels = [_short(row.label, _MAX_LABEL) for row in metrics.classes]
     counts = np.array(metrics.confusion)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(14.0, 3.5 + 0.38 * len(labels))
+    numbered = len(labels) <= MAX_NUMBERED_CLASSES
+    side = 2.6 + (0.36 * len(labels) if numbered else 0.105 * len(labels))
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares, cmap="Blues", norm=PowerNorm(1 if numbered else 0.5, 0, 1), interpolation="nearest")
+    fontsize = 9 if numbered else 5.5
     ticks = range(len(labels))
-    axes.set_xticks(ticks, labels, rotation=90, parse_math=False)
-    axes.set_yticks(ticks, labels, parse_math=False)
+    axes.set_xticks(ticks, labels, rotation=90, fontsize=fontsize, parse_math=False)
+    axes.set_yticks(ticks, labels, fontsize=fontsize, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    if len(labels) <= _MAX_CELL_TEXT:
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8)
-    axes.set_title(title, parse_math=False)
+    if numbered:
+        _write_counts(axes, counts, shares)
+    else:
+        for place in np.arange(_GUIDE, len(labels), _GUIDE) - 0.5:
+            axes.axhline(place, color="#888", lw=0.3)
+            axes.axvline(place, color="#888", lw=0.3)
+    axes.set_title(_short(title, int(side * 9)), fontsize=10, parse_math=False)
     return _png(figure)
 
 
+def reliability_png(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]) -> bytes:
+    """Return a PNG of accuracy by confidence, before and after temperature, with histograms below."""
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    panels = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
+    for column, (bins, name) in enumerate(((before, "before"), (after, "after"))):
+        upper, lower = panels[:, column]
+        filled = [b for b in bins if b.images]
+        edges = [*(b.low for b in bins), bins[-1].high]
+        upper.stairs([b.accuracy for b in bins], edges, fill=True, color="#54aeff")
+        upper.plot([0, 1], [0, 1], ls="--", color="grey", lw=1)
+        upper.plot([b.confidence for b in filled], [b.accuracy for b in filled], "o", ms=3, color=_TRAIN)
+        upper.set_title(f"{name} temperature", fontsize=10)
+        upper.set_xlim(0, 1)
+        upper.set_ylim(0, 1)
+        lower.stairs([b.images for b in bins], edges, fill=True, color="#8c959f")
+        lower.set_xlabel("confidence")
+    panels[0, 0].set_ylabel("accuracy")
+    panels[1, 0].set_ylabel("images")
+    return _png(figure)
+
+
+def _write_counts(axes: Any, counts: Any, shares: Any) -> None:
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{counts[row, column]}"
+        size = 8 if len(text) < 5 else 6
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+
+
+def _short(text: str, width: int) -> str:
+    """Cut to `width` letters, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
 def _png(figure: Any) -> bytes:
-    # The software's version in the file would make equal pictures differ.
-    buffer = io.BytesIO()
+    """Draw with few colours: a third of the bytes. No software version: equal pictures are equal bytes."""
+    drawn, packed = io.BytesIO(), io.BytesIO()
     with mpl.rc_context({"text.usetex": False}), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # The font has no glyph for some label.
-        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+        figure.savefig(drawn, format="png", dpi=_DPI, metadata={"Software": None})
+    picture = Image.open(drawn).convert("RGB")
+    picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    return packed.getvalue()

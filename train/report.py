@@ -3,53 +3,108 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ..benchmarks.split import Split
-from ..benchmarks.statistics import Metrics
+from .corruption import CORRUPTIONS
+from .evaluation import Evaluation, PicturedMistake
+from .plots import MAX_NUMBERED_CLASSES, reliability_png
+from .report_tables import class_rows, most_confused, paired_tests
+
+_SCRIPT = "report_sort.js"
+_MAX_SKIPPED = 20
+_MAGIC = {b"\x89PN": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What the report shows of one model; PNGs are bytes. `train_accuracy` is without augmentation."""
+    """What the report shows of one model.
+
+    `curves` and `confusion` are PNGs; `file_bytes` is the size of model.keras; `trainable_parameters`
+    holds a number for each phase.
+    """
 
     name: str
     image_size: int
-    metrics: Metrics
-    train_accuracy: float
+    evaluation: Evaluation
     parameters: int
     trainable_parameters: list[int]
+    file_bytes: int
     seconds: float
     epochs: int
     interrupted: bool
     weights: str
     curves: bytes
     confusion: bytes
-
-    @property
-    def gap(self) -> float:
-        """Accuracy on training images minus accuracy on the images measured on; points of a hundred."""
-        return (self.train_accuracy - self.metrics.accuracy) * 100
+    mistakes: tuple[PicturedMistake, ...]
 
 
-def render_report(dataset: str, split: Split, models: list[ModelReport], facts: dict[str, Any]) -> str:
-    """Return the page; everything that comes from the data is escaped. `facts` maps a name to its value."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["png"] = lambda raw: "data:image/png;base64," + base64.b64encode(raw).decode()
-    environment.filters["percent"] = lambda value: f"{value * 100:.1f} %"
-    environment.filters["count"] = lambda value: f"{value:,}"
-    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-    return template.render(
+def render_report(
+    dataset: str,
+    split: Split,
+    models: Sequence[ModelReport],
+    facts: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    audit: Any = None,
+) -> str:
+    """Return the page; everything that comes from the data is escaped.
+
+    `facts` maps a name to its value, `notes` are the choices that were made for the user, and `audit`
+    is what report_audit.html shows (None: nothing).
+    """
+    evaluations = [model.evaluation for model in models]
+    return environment().get_template("report.html").render(
         dataset=dataset,
         split=split,
-        counts=split.counts(),
         models=models,
         facts=facts,
+        notes=notes,
+        audit=audit,
         measured_on=split.evaluation_subset,
+        corruptions=CORRUPTIONS,
+        tests=paired_tests([(model.name, model.evaluation) for model in models]),
+        rows=class_rows(split, evaluations),
+        pairs=[most_confused(evaluation.metrics) for evaluation in evaluations],
+        diagrams=[reliability_png(e.reliability_before, e.reliability_after) for e in evaluations],
+        many_classes=len(split.labels) > MAX_NUMBERED_CLASSES,
+        max_skipped=_MAX_SKIPPED,
+        script_sha256=base64.b64encode(hashlib.sha256(_source(_SCRIPT).encode()).digest()).decode(),
+    )  # fmt: skip
+
+
+def environment() -> Environment:
+    """Return Jinja2 with this package's templates and the filters that they use; all output is escaped."""
+    made = Environment(
+        loader=FunctionLoader(_source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,  # The script's checksum is of the whole file.
     )
+    made.filters.update(picture=data_uri, percent=_percent, count=lambda n: f"{n:,}", duration=_duration)
+    return made
+
+
+def data_uri(raw: bytes) -> str:
+    """Return a PNG or JPEG as the URI of an <img>; raises KeyError for other data."""
+    return f"data:{_MAGIC[raw[:3]]};base64,{base64.b64encode(raw).decode()}"
+
+
+def _source(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _percent(rate: float) -> str:
+    return f"{rate * 100:.1f} %"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

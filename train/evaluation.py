@@ -1,0 +1,242 @@
+"""Everything that is measured of a trained model, from its predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..benchmarks.calibration import (
+    ReliabilityBin,
+    Threshold,
+    answered_above,
+    apply_temperature,
+    choose_threshold,
+    fit_temperature,
+    reliability_bins,
+)
+from ..benchmarks.statistics import Metrics, expected_calibration_error, measure, wilson_interval
+from .corruption import CORRUPTIONS, corrupt
+
+MAX_TRAIN_MEASURED = 10_000
+MAX_CORRUPTED = 1_000
+MAX_MISTAKES = 12
+_BATCH = 256
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From pixels, uint8 [n, side, side, 3], to probabilities, float32 [n, classes]."""
+
+
+class Pictures(Protocol):
+    """Some of the pictures in `pixels`, uint8 [any, side, side, 3]: the `rows`, and their class indices."""
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """All pictures; may be a memory map."""
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Which of them, [n]."""
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Their class indices, [n]."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer: the image's path and row of pixels, the two labels' indices, and how sure it was."""
+
+    path: str
+    row: int
+    true: int
+    predicted: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class PicturedMistake:
+    """A mistake with the model's input as JPEG, and the same under its heat map.
+
+    `overlay` is None where the model's last feature map is a single cell, which has no "where".
+    """
+
+    mistake: Mistake
+    picture: bytes
+    overlay: bytes | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a threshold does on `images` images: the share that it answers, and the share of these right.
+
+    `precision` is None where nothing is answered.
+    """
+
+    images: int
+    coverage: float
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Accuracy on the same `images` undamaged and under each of CORRUPTIONS, with 95 % intervals."""
+
+    images: int
+    clean: float
+    clean_ci95: tuple[float, float]
+    accuracy: dict[str, float]
+    accuracy_ci95: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on the evaluation images; rates are fractions of 1.
+
+    `metrics` is of the probabilities after temperature, which changes no answer. Temperature and
+    threshold are fitted on the validation images. `right` tells, for each image, whether the answer is.
+    """
+
+    metrics: Metrics
+    train_accuracy: float
+    temperature: float
+    ece_before: float
+    reliability_before: tuple[ReliabilityBin, ...]
+    reliability_after: tuple[ReliabilityBin, ...]
+    stated_precision: float
+    threshold: Threshold | None
+    answered: Answered | None
+    corruption: Robustness
+    mistakes: tuple[Mistake, ...]
+    right: NDArray[np.bool_]
+
+    @property
+    def gap(self) -> float:
+        """Accuracy on training images minus accuracy on the evaluation images."""
+        return self.train_accuracy - self.metrics.accuracy
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists and numbers for metrics.json; single images are left out."""
+        return {
+            **self.metrics.to_json(),
+            "train_accuracy": self.train_accuracy,
+            "gap": self.gap,
+            "temperature": self.temperature,
+            "ece_before": self.ece_before,
+            "stated_precision": self.stated_precision,
+            "threshold": asdict(self.threshold) if self.threshold else None,
+            "answered": asdict(self.answered) if self.answered else None,
+            "corruption": asdict(self.corruption),
+        }
+
+
+def evaluate(
+    predict: Predict,
+    training: Pictures,
+    validation: Pictures,
+    evaluation: Pictures,
+    labels: tuple[str, ...],
+    paths: Sequence[str],
+    precision: float,
+    seed: int,
+) -> Evaluation:
+    """Measure a model; `paths` name the evaluation images in their order.
+
+    `precision`, above 0 and up to 1, is stated for the threshold of "unknown". The cost is bounded: at
+    most 10,000 training images are measured, and 1,000 evaluation images under each corruption; the
+    seed draws them. Raises ValueError for no images.
+    """
+    on_validation, raw = _predict(predict, validation), _predict(predict, evaluation)
+    truth = evaluation.truth
+    temperature = fit_temperature(on_validation, validation.truth)
+    probabilities = apply_temperature(raw, temperature)
+    threshold = choose_threshold(apply_temperature(on_validation, temperature), validation.truth, precision)
+    return Evaluation(
+        metrics=measure(probabilities, truth, labels),
+        train_accuracy=_train_accuracy(predict, training, seed),
+        temperature=temperature,
+        ece_before=expected_calibration_error(raw, truth),
+        reliability_before=reliability_bins(raw, truth),
+        reliability_after=reliability_bins(probabilities, truth),
+        stated_precision=precision,
+        threshold=threshold,
+        answered=_answered(probabilities, truth, threshold) if threshold else None,
+        corruption=_robustness(predict, evaluation, probabilities, seed),
+        mistakes=_mistakes(probabilities, evaluation, paths),
+        right=probabilities.argmax(axis=1) == truth,
+    )
+
+
+def _predict(predict: Predict, pictures: Pictures) -> NDArray[np.float32]:
+    """Predict in batches, since the pixels of a whole data set may not fit into memory."""
+    rows = pictures.rows
+    return np.concatenate(
+        [predict(pictures.pixels[rows[first : first + _BATCH]]) for first in range(0, len(rows), _BATCH)]
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    truth: NDArray[np.int64]
+
+
+def _sample(size: int, limit: int, seed: int) -> NDArray[np.int64]:
+    """Return at most `limit` of the numbers below `size`, in their order."""
+    if size <= limit:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(seed).choice(size, limit, replace=False))
+
+
+def _train_accuracy(predict: Predict, training: Pictures, seed: int) -> float:
+    chosen = _sample(len(training.rows), MAX_TRAIN_MEASURED, seed)
+    sample = _Chosen(training.pixels, training.rows[chosen], training.truth[chosen])
+    return float((_predict(predict, sample).argmax(axis=1) == sample.truth).mean())
+
+
+def _answered(probabilities: NDArray[np.float32], truth: NDArray[np.int64], threshold: Threshold) -> Answered:
+    coverage, precision = answered_above(probabilities, truth, threshold.value)
+    return Answered(len(truth), coverage, precision)
+
+
+def _robustness(
+    predict: Predict, evaluation: Pictures, probabilities: NDArray[np.float32], seed: int
+) -> Robustness:
+    chosen = _sample(len(evaluation.rows), MAX_CORRUPTED, seed)
+    truth = evaluation.truth[chosen]
+    correct = dict.fromkeys(CORRUPTIONS, 0)
+    for first in range(0, len(chosen), _BATCH):
+        part = chosen[first : first + _BATCH]
+        pixels = evaluation.pixels[evaluation.rows[part]]
+        for kind in CORRUPTIONS:
+            # A seed of its own for each batch: otherwise the same noise would lie on all of them.
+            guess = predict(corrupt(pixels, kind, seed + first)).argmax(axis=1)
+            correct[kind] += int((guess == evaluation.truth[part]).sum())
+    images = len(chosen)
+    clean = int((probabilities[chosen].argmax(axis=1) == truth).sum())
+    return Robustness(
+        images=images,
+        clean=clean / images,
+        clean_ci95=wilson_interval(clean, images),
+        accuracy={kind: count / images for kind, count in correct.items()},
+        accuracy_ci95={kind: wilson_interval(count, images) for kind, count in correct.items()},
+    )
+
+
+def _mistakes(
+    probabilities: NDArray[np.float32], evaluation: Pictures, paths: Sequence[str]
+) -> tuple[Mistake, ...]:
+    """Return the wrong answers with the highest confidence, the highest first."""
+    confidence, guess = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(guess != evaluation.truth)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MAX_MISTAKES]
+    return tuple(
+        Mistake(
+            paths[i], int(evaluation.rows[i]), int(evaluation.truth[i]), int(guess[i]), float(confidence[i])
+        )
+        for i in worst
+    )

@@ -1,0 +1,110 @@
+"""What the report's tables show, worked out from the evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..benchmarks.split import SUBSETS, Split
+from ..benchmarks.statistics import McNemar, Metrics, mcnemar
+from .evaluation import Evaluation
+
+MAX_PAIRS = 20
+_SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class ClassCell:
+    """A model on one class; None where there is nothing to divide by, not even a wrong answer."""
+
+    f1: float | None
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class: its images in each of SUBSETS, and what each model does on it."""
+
+    label: str
+    images: tuple[int, ...]
+    models: tuple[ClassCell, ...]
+
+
+@dataclass(frozen=True)
+class ConfusedPair:
+    """`count` images of `true` were taken for `predicted`: `share` of the class's images."""
+
+    true: str
+    predicted: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """The most accurate model against another on the same images; `chance`: it may be no better."""
+
+    best: str
+    other: str
+    result: McNemar
+    chance: bool
+
+
+def class_rows(split: Split, evaluations: Sequence[Evaluation]) -> list[ClassRow]:
+    """Return a row a class; the lowest F1, averaged over the models, comes first.
+
+    Classes without evaluation images come last: how well they are found is not known.
+    """
+    counts = split.counts()
+    rows = [
+        ClassRow(
+            label,
+            tuple(counts[subset][label] for subset in SUBSETS),
+            tuple(_class_cell(evaluation.metrics, number) for evaluation in evaluations),
+        )
+        for number, label in enumerate(split.labels)
+    ]
+    return sorted(
+        rows, key=lambda row: (row.models[0].recall is None, sum(cell.f1 or 0 for cell in row.models))
+    )
+
+
+def _class_cell(metrics: Metrics, number: int) -> ClassCell:
+    row = metrics.classes[number]
+    answers = sum(counts[number] for counts in metrics.confusion)
+    return ClassCell(
+        f1=row.f1 if row.support or answers else None,
+        precision=row.precision if answers else None,
+        recall=row.recall if row.support else None,
+    )
+
+
+def most_confused(metrics: Metrics, limit: int = MAX_PAIRS) -> list[ConfusedPair]:
+    """Return the pairs of classes with most wrong answers; of equal ones, the larger share comes first."""
+    counts = np.array(metrics.confusion)
+    support = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    labels = [row.label for row in metrics.classes]
+    pairs = [
+        ConfusedPair(labels[i], labels[j], int(counts[i, j]), float(counts[i, j] / support[i]))
+        for i, j in zip(*np.nonzero(counts), strict=True)
+    ]
+    return sorted(pairs, key=lambda pair: (-pair.count, -pair.share))[:limit]
+
+
+def paired_tests(named: Sequence[tuple[str, Evaluation]]) -> list[PairedTest]:
+    """Test the most accurate model against each of the others, by McNemar's exact test.
+
+    The level of 5 % is divided by the number of tests (Bonferroni), since of many tests one is likely
+    to succeed by chance.
+    """
+    ranked = sorted(named, key=lambda pair: -pair[1].metrics.accuracy)
+    tests = []
+    for name, evaluation in ranked[1:]:
+        result = mcnemar(ranked[0][1].right, evaluation.right)
+        chance = result.p_value >= _SIGNIFICANCE / (len(ranked) - 1)
+        tests.append(PairedTest(ranked[0][0], name, result, chance))
+    return tests

@@ -12,6 +12,7 @@ import click
 
 from .classifier import Classifier, Prediction, load_classifiers
 from .console import CONTEXT, Command, foreign_model_options, print_json, printable, say, version_option
+from .default_model import DEFAULT_MODEL, describe_default
 from .image import to_input
 from .labels import read_label_file
 from .modelfile import Normalization
@@ -27,10 +28,10 @@ from .sources import CameraSource, FileSource, Frame, Source, find_images
     "-m",
     "models",
     multiple=True,
-    required=True,
     envvar="EDGE_CLASSIFY_MODEL",
     type=click.Path(path_type=Path),
     metavar="FILE",
+    show_default="a small model of ten things, to try with",
     help="A .tflite file; several give several answers, side by side.",
 )
 @click.option("--camera", metavar="SOURCE", help="A camera's number, a stream's URL, or a video file.")
@@ -63,6 +64,7 @@ def main(
 
     \b
     Examples:
+      edge-classify photo.jpg
       edge-classify -m cats_int8.tflite photo.jpg holiday/
       edge-classify -m cats_int8.tflite --camera 0
       edge-classify -m a.tflite -m b.tflite photo.jpg --json
@@ -71,7 +73,9 @@ def main(
     """
     _check_usage(paths, camera, frames)
     names = read_label_file(labels) if labels else None
-    classifiers = load_classifiers(models, names, normalization, threads)
+    classifiers = load_classifiers(models or (DEFAULT_MODEL,), names, normalization, threads)
+    if not models:
+        say(describe_default(classifiers[0].labels))
     for classifier in classifiers:
         if classifier.labels[0] == "class 0" and names is None and classifier.file.labels is None:
             say(f"{classifier.file.path} names no classes: numbers are shown. Name them with --labels FILE")

@@ -12,7 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# A busy machine is no reason to fail.
+settings.register_profile("calm", deadline=None)
+settings.load_profile("calm")
 
 BIN = Path(sys.executable).parent
 SHAPES = ("red disc", "grüne Fläche", "blue 3")
@@ -58,6 +63,18 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shapes(tmp_path_factory.mktemp("data") / "shapes", 30)
 
 
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six images a class: enough to train on, and quick."""
+    return write_shapes(tmp_path_factory.mktemp("few") / "shapes", 6)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the tests out of the user's cache; commands inherit the variable."""
+    os.environ["EDGE_CLASSIFY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 TRAIN_OPTIONS = (
     "--epochs", "6,2", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
 )  # fmt: skip
@@ -70,6 +87,17 @@ def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run_command("edge-train", shapes, "--output", output, *TRAIN_OPTIONS)
     assert result.returncode == 0, result.stderr
     return output
+
+
+@pytest.fixture(scope="session")
+def small_run(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch of the CNN on `few`; not to be changed."""
+    from .training import CNN, start
+
+    folder = tmp_path_factory.mktemp("small")
+    status, text = start(folder / "log", few, "-o", folder / "run", *CNN).wait()
+    assert status == 0, text
+    return folder / "run"
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.train.augmentation import MAX_ROTATION, MAX_SHEAR, MAX_SHIFT, MAX_ZOOM, RandomAffine
-from edge_classify.train.options import AUGMENTATIONS
+from edge_classify.train.augmentation import (
+    ERASED,
+    MAX_ROTATION,
+    MAX_SHEAR,
+    MAX_SHIFT,
+    MAX_ZOOM,
+    RandomAffine,
+    make_augmentation,
+)
+from edge_classify.train.options import AUGMENTATIONS, DEFAULT_AUGMENTATIONS
 from numpy.typing import NDArray
 
 SIDE, COUNT = 64, 40
@@ -31,7 +39,7 @@ def _affine(pictures: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def test_augmentation_outside_training_changes_nothing() -> None:
-    layer = RandomAffine(AUGMENTATIONS, 0)
+    layer = RandomAffine(DEFAULT_AUGMENTATIONS, 0)
     assert np.array_equal(layer(_ramps(), training=False), _ramps())
     assert np.array_equal(layer(_ramps()), _ramps())
 
@@ -50,7 +58,8 @@ def test_flip_mirrors_some_pictures_and_leaves_the_others() -> None:
 
 def _is_shift(matrix: Any, centre: Any) -> None:
     assert np.allclose(matrix, np.eye(2), atol=1e-3)
-    assert np.abs(centre).max() <= MAX_SHIFT * SIDE
+    assert np.allclose(centre, centre.round(), atol=1e-3)  # By parts of a pixel it would blur.
+    assert np.abs(centre).max() <= MAX_SHIFT * SIDE + 0.5
     assert (centre.min(0) < -0.05 * SIDE).all() and (centre.max(0) > 0.05 * SIDE).all()
 
 
@@ -88,20 +97,59 @@ def test_single_augmentation_of_ramps_is_what_its_name_says_and_within_its_limit
 
 def test_flip_of_a_shifted_picture_keeps_it_in_the_frame() -> None:
     # The matrix is about the centre: even the strongest combination leads there, give or take the shift.
-    _, centre = _affine(_augment(*AUGMENTATIONS))
+    _, centre = _affine(_augment(*DEFAULT_AUGMENTATIONS))
     assert np.abs(centre).max() <= MAX_SHIFT * SIDE + 0.5
 
 
-def test_pixels_from_outside_the_picture_are_those_of_its_edge() -> None:
-    out = _augment(*AUGMENTATIONS)
+def test_pixels_from_outside_the_picture_are_its_mirror_image() -> None:
+    for picture in _augment("shift"):
+        columns, rows = picture[32, :, 0].round(), picture[:, 32, 1].round()
+        for line, shift in ((columns, columns[32] - 32), (rows, rows[32] - 32)):
+            place = np.arange(SIDE) + shift
+            mirrored = np.where(place < 0, -1 - place, np.where(place >= SIDE, 2 * SIDE - 1 - place, place))
+            assert np.array_equal(line, mirrored)
+
+
+def test_augmented_pixels_stay_in_the_range_of_the_picture() -> None:
+    out = _augment(*DEFAULT_AUGMENTATIONS)
     assert out[..., :2].min() >= -1e-3 and out[..., :2].max() <= SIDE - 1 + 1e-3
-    white = RandomAffine(AUGMENTATIONS, 0)(np.full((8, 32, 32, 3), 255, np.float32), training=True)
+    white = RandomAffine(DEFAULT_AUGMENTATIONS, 0)(np.full((8, 32, 32, 3), 255, np.float32), training=True)
     assert np.allclose(white, 255, atol=1e-2)
 
 
 def test_draws_of_one_seed_are_the_same_and_go_on_changing() -> None:
-    one, other = RandomAffine(AUGMENTATIONS, 3), RandomAffine(AUGMENTATIONS, 3)
+    one, other = RandomAffine(DEFAULT_AUGMENTATIONS, 3), RandomAffine(DEFAULT_AUGMENTATIONS, 3)
     first = np.asarray(one(_ramps(), training=True))
     assert np.array_equal(first, other(_ramps(), training=True))
     assert not np.allclose(first, one(_ramps(), training=True))
-    assert not np.allclose(first, _augment(*AUGMENTATIONS, seed=4))
+    assert not np.allclose(first, _augment(*DEFAULT_AUGMENTATIONS, seed=4))
+
+
+def test_pictures_of_bytes_are_augmented_like_those_of_floats() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.uint8)
+    one, other = (make_augmentation(AUGMENTATIONS, 3) for _ in range(2))
+    out = np.asarray(one(pictures, training=True))
+    assert out.dtype == np.float32
+    assert np.array_equal(out, other(pictures.astype(np.float32), training=True))
+    assert np.array_equal(one(pictures, training=False), pictures)
+
+
+def test_erasing_greys_one_rectangle_in_about_half_of_the_pictures() -> None:
+    white = np.full((200, 32, 32, 3), 255, np.float32)
+    out = np.asarray(make_augmentation(("erase",), 0)(white, training=True))
+    erased = (out == 127).all(-1)
+    assert np.array_equal(erased[..., None] | (out == 255), np.ones_like(out, bool))
+    some = erased[erased.any((1, 2))]
+    assert 70 <= len(some) <= 130
+    for picture in some:
+        rows, columns = picture.any(1), picture.any(0)
+        assert np.array_equal(picture, rows[:, None] & columns)  # A rectangle.
+    # Sides are whole pixels, so that the share is off by up to one row and one column.
+    assert ERASED[0] * 0.6 < some.mean((1, 2)).min() and some.mean((1, 2)).max() < ERASED[1] * 1.5
+
+
+def test_augmentation_without_erasing_has_none_of_it() -> None:
+    out = np.asarray(
+        make_augmentation(("flip",), 0)(np.full((50, 32, 32, 3), 255, np.float32), training=True)
+    )
+    assert (out == 255).all()

@@ -2,77 +2,184 @@ from __future__ import annotations
 
 import csv
 import math
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from edge_classify.benchmarks.statistics import cross_entropy
 from edge_classify.edge.errors import OptionError
-from edge_classify.train.fitting import COLUMNS, Batches, Examples, History, balanced_weights, fit
+from edge_classify.train import fitting, one_model
+from edge_classify.train.checkpoint import State
+from edge_classify.train.examples import Examples
+from edge_classify.train.fitting import COLUMNS, History, fit
 from edge_classify.train.models import build
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.utils.class_weight import compute_class_weight
+from numpy.typing import NDArray
 
 from .train_options import make_options
+from .training import tiny_built, tiny_task
 
 
-def _examples(count: int, seed: int, classes: int = 3) -> Examples:
-    """Pictures whose class is their strongest colour, in rows of a larger array in another order."""
-    rng = np.random.default_rng(seed)
-    truth = np.arange(count) % classes
-    rows = rng.permutation(count * 2)[:count]
-    pixels = rng.integers(0, 160, (count * 2, 32, 32, 3)).astype(np.uint8)
-    pixels[rows, :, :, truth] += 80
-    return Examples(pixels, rows, truth)
+def _losses(model: Any, held: Examples) -> NDArray[np.float64]:
+    """The cross-entropy of each image."""
+    probabilities = model.predict(held.pixels[held.rows].astype(np.float32), verbose=0)
+    result: NDArray[np.float64] = -np.log(probabilities[np.arange(len(held.truth)), held.truth])
+    return result
 
 
-def _fit(folder: Path, **changes: Any) -> tuple[Any, History]:
-    options = make_options(**{"augment": (), **changes})
-    keras.utils.set_random_seed(options.seed)
-    built = build("cnn", 3, options)
-    return built.model, fit(built, _examples(24, 0), _examples(12, 1), 3, options, folder)
+def _press_ctrl_c(patch: pytest.MonkeyPatch, phase: int, epoch: int) -> None:
+    """Raise KeyboardInterrupt in the midst of that epoch, both counted from 1."""
+    now = (0, 0)
+    reseed = fitting.reseed
+
+    def note(trainer: Any, seed: int, *numbers: int) -> None:
+        nonlocal now
+        now = (numbers[0], numbers[1] + 1)
+        reseed(trainer, seed, *numbers)
+
+    def press(_: Any, batch: int, logs: Any = None) -> None:
+        if now == (phase, epoch) and batch == 1:
+            raise KeyboardInterrupt
+
+    patch.setattr(fitting, "reseed", note)
+    patch.setattr(fitting._Epochs, "on_train_batch_end", press)
 
 
-def _validation_loss(model: Any) -> float:
-    held = _examples(12, 1)
-    return cross_entropy(model.predict(held.pixels[held.rows].astype(np.float32), verbose=0), held.truth)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the trainings that run in one go; activations are cached in it for all."""
+    return tmp_path_factory.mktemp("fit")
 
 
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
-def test_balanced_weights_of_any_classes_equal_scikit_learns(classes: list[int]) -> None:
-    truth = np.array([*range(5), *classes])
-    expected = compute_class_weight("balanced", classes=np.arange(5), y=truth)
-    assert balanced_weights(truth, 5) == pytest.approx(expected, rel=1e-6)
+@cache
+def _in_one_go(folder: Path, pretrained: bool, imbalance: str) -> tuple[list[Any], History]:
+    task = tiny_task(folder, tiny_built(pretrained), imbalance=imbalance)
+    history = fit(task)
+    task.checkpoint.unlink()
+    return task.built.model.get_weights(), history
 
 
-def test_batches_with_a_seed_hold_every_image_once_in_a_new_order_each_epoch() -> None:
-    examples = _examples(10, 0)
-    orders = []
-    batches, again = Batches(examples, 4, None, 7), Batches(examples, 4, None, 7)
-    for _ in range(3):
-        pixels = np.concatenate([batches[i][0] for i in range(len(batches))])
-        truth = np.concatenate([batches[i][1] for i in range(len(batches))])
-        assert np.array_equal(pixels, np.concatenate([again[i][0] for i in range(len(again))]))
-        assert pixels.dtype == np.float32 and pixels.max() > 1
-        # Each picture comes with its own class: the strongest colour.
-        assert np.array_equal(pixels.mean((1, 2)).argmax(1), truth)
-        orders.append(tuple(pixels[:, 0, 0, 0]))
-        assert sorted(orders[-1]) == sorted(examples.pixels[examples.rows, 0, 0, 0])
-        batches.on_epoch_end()
-        again.on_epoch_end()
-    assert len(set(orders)) == 3
+@pytest.mark.parametrize(
+    ("pretrained", "imbalance", "phase", "epoch"),
+    [
+        (False, "logit-adjustment", 1, 4),
+        (True, "oversample", 1, 2),
+        (True, "oversample", 2, 1),
+        (True, "oversample", 2, 3),
+    ],
+)
+def test_interrupted_fit_that_goes_on_ends_exactly_like_one_in_one_go(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, pretrained: bool, imbalance: str, phase: int, epoch: int
+) -> None:
+    weights, expected = _in_one_go(folder, pretrained, imbalance)
+    with monkeypatch.context() as patch:
+        _press_ctrl_c(patch, phase, epoch)
+        first = tiny_task(folder, tiny_built(pretrained), imbalance=imbalance)
+        interrupted = fit(first)
+    done = (phase - 1) * 3 + epoch - 1
+    assert interrupted.interrupted and interrupted.rows == expected.rows[:done]
+    task = tiny_task(folder, tiny_built(pretrained), imbalance=imbalance)
+    history = fit(task)
+    task.checkpoint.unlink()
+    assert not history.interrupted and history.rows == expected.rows
+    assert history.trainable_parameters == expected.trainable_parameters
+    assert all(map(np.array_equal, task.built.model.get_weights(), weights))
 
 
-def test_batches_without_a_seed_keep_the_order_and_carry_the_weights_of_the_classes() -> None:
-    examples = _examples(5, 0)
-    batches = Batches(examples, 2, np.array([0.5, 1, 2], np.float32), None)
-    assert [len(batches[i][0]) for i in range(len(batches))] == [2, 2, 1]
-    batches.on_epoch_end()
-    assert np.array_equal(batches[1][0], examples.pixels[examples.rows[2:4]])
-    assert batches[1][1].tolist() == [2, 0] and batches[1][2].tolist() == [2, 0.5]
+def test_fit_interrupted_before_an_epoch_has_ended_leaves_a_start_from_which_it_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, expected = _in_one_go(folder, True, "oversample")
+    with monkeypatch.context() as patch:
+        _press_ctrl_c(patch, 1, 1)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny_task(folder, imbalance="oversample"))
+    task = tiny_task(folder, imbalance="oversample")
+    assert fit(task).rows == expected.rows
+    assert fit(task).rows == expected.rows  # What is done is not done again.
+    task.checkpoint.unlink()
+
+
+def test_fit_without_cached_activations_learns_the_same_but_for_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cached = fit(tiny_task(tmp_path, augment=()))
+    tiny_task(tmp_path).checkpoint.unlink()
+    monkeypatch.setattr("edge_classify.train.activations._BUDGET", 0)
+    whole = fit(tiny_task(tmp_path, augment=()))
+    assert "the frozen part is run in every epoch" in capsys.readouterr().err
+    for one, other in zip(cached.rows, whole.rows, strict=True):
+        assert one == pytest.approx(other, abs=2e-3)
+
+
+def test_checkpoint_of_another_network_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path)
+    task.checkpoint.write_bytes(State(phase=1, last=[np.zeros(3)], best=[np.zeros(3)]).to_bytes())
+    with pytest.raises(OptionError, match=r"tiny\.checkpoint\.npz does not fit .* Start anew with --force"):
+        fit(task)
+
+
+@pytest.fixture(scope="module")
+def ruined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, History, Examples]:
+    """A model whose phase 2 has a rate that ruins it, so that the best epoch lies in phase 1."""
+    task = tiny_task(tmp_path_factory.mktemp("ruined"), learning_rate=(0.01, 10.0), epochs=(3, 2))
+    return task.built.model, fit(task), task.validation
+
+
+def test_fit_leaves_the_best_epoch_of_both_phases_in_the_model(ruined: tuple[Any, History, Examples]) -> None:
+    model, history, validation = ruined
+    assert history.best["phase"] == 1
+    assert history.rows[-1]["val_loss"] > 2 * history.best["val_loss"]
+    assert _losses(model, validation).mean() == pytest.approx(history.best["val_loss"], rel=1e-3)
+
+
+def test_history_csv_has_the_documented_columns_and_a_row_an_epoch(
+    ruined: tuple[Any, History, Examples],
+) -> None:
+    rows = list(csv.DictReader(ruined[1].to_csv().splitlines()))
+    assert tuple(rows[0]) == COLUMNS
+    phases = [("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2")]
+    assert [(row["phase"], row["epoch"]) for row in rows] == phases
+    assert [float(rows[number]["learning_rate"]) for number in (2, 4)] == [0, 0]  # The end of the cosine.
+    assert all(math.isfinite(float(row[column])) for row in rows for column in COLUMNS)
+
+
+def test_fit_counts_what_each_phase_trains(ruined: tuple[Any, History, Examples]) -> None:
+    # By tiny_built: a head of 12 features and 3 classes; a convolution of 8 to 12 channels besides.
+    assert ruined[1].trainable_parameters == [39, 39 + 3 * 3 * 8 * 12]
+
+
+def test_validation_loss_counts_small_classes_like_large_ones_where_imbalance_is_treated(
+    tmp_path: Path,
+) -> None:
+    task = tiny_task(tmp_path, imbalance="balanced", epochs=(2, 0))
+    history = fit(task)
+    losses = _losses(task.built.model, task.validation)
+    means = [losses[task.validation.truth == label].mean() for label in range(3)]
+    assert history.best["val_loss"] == pytest.approx(np.mean(means), rel=1e-3)
+    assert history.best["val_loss"] != pytest.approx(losses.mean(), rel=1e-3)
+
+
+def test_fit_stops_early_when_patience_is_used_up(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path, tiny_built(False), epochs=(40, 0), learning_rate=(1.0, 1.0), patience=2)
+    losses = [row["val_loss"] for row in fit(task).rows]
+    assert len(losses) < 40 and losses.index(min(losses)) == len(losses) - 3
+
+
+def test_fit_whose_loss_is_no_number_stops_at_once_and_names_the_learning_rate(tmp_path: Path) -> None:
+    task = tiny_task(tmp_path, tiny_built(False), epochs=(9, 0), learning_rate=(1e30, 1.0))
+    with pytest.raises(OptionError, match=r"tiny diverged: its loss is nan\. Lower --learning-rate.*1e\+30"):
+        fit(task)
+    state = State.from_file(task.checkpoint)
+    assert state is not None and len(state.rows) <= 2
+
+
+def test_fit_with_phase_1_of_no_epochs_begins_with_phase_2(tmp_path: Path) -> None:
+    history = fit(tiny_task(tmp_path, epochs=(0, 1)))
+    assert [(row["phase"], row["epoch"]) for row in history.rows] == [(2, 1)]
+    assert len(history.trainable_parameters) == 1
 
 
 def test_best_epoch_is_the_lowest_validation_loss_that_is_a_number() -> None:
@@ -82,41 +189,28 @@ def test_best_epoch_is_the_lowest_validation_loss_that_is_a_number() -> None:
     assert history.best["epoch"] == 2
 
 
-@pytest.fixture(scope="module")
-def ruined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, History]:
-    """A model whose phase 2 has a rate that ruins it, so that the best epoch lies in phase 1."""
-    return _fit(tmp_path_factory.mktemp("fit"), epochs=(3, 2), learning_rate=(1e-3, 3.0))
+@pytest.mark.parametrize("compute", ["float32", "bfloat16"])
+def test_cnn_learns_and_ends_in_float32_whatever_it_is_trained_in(tmp_path: Path, compute: str) -> None:
+    options = make_options(compute=compute, epochs=(3, 0), dropout=0.0, image_size={"cnn": 16})
+    data: Any = SimpleNamespace(split=SimpleNamespace(labels=("a", "b", "c")))
+    recipe = one_model.make_recipe("cnn", options, [12, 10, 4])
+    built = one_model._build("cnn", data, options, recipe)
+    convolution = built.model.layers[2]
+    assert convolution.compute_dtype == compute and convolution.kernel.dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    task = tiny_task(tmp_path, built, compute=compute, epochs=(3, 0), augment=())
+    before = built.model.get_weights()
+    history = fit(task)
+    model = one_model._in_float32("cnn", built, data, options, recipe)
+    assert not all(map(np.array_equal, before, model.get_weights()))
+    assert all(map(np.array_equal, built.model.get_weights(), model.get_weights()))
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert _losses(model, task.validation).mean() == pytest.approx(history.best["val_loss"], rel=0.05)
 
 
-def test_fit_leaves_the_weights_of_the_best_epoch_of_both_phases(ruined: tuple[Any, History]) -> None:
-    model, history = ruined
-    assert [row["phase"] for row in history.rows] == [1, 1, 1, 2, 2]
-    assert history.best["phase"] == 1
-    assert history.rows[-1]["val_loss"] > 2 * history.best["val_loss"]
-    assert _validation_loss(model) == pytest.approx(history.best["val_loss"], rel=1e-4)
-
-
-def test_fit_stops_early_when_patience_is_used_up(tmp_path: Path) -> None:
-    _, history = _fit(tmp_path, epochs=(40, 0), learning_rate=(0.05, 0.0), patience=2)
-    losses = [row["val_loss"] for row in history.rows]
-    assert len(losses) < 40 and losses.index(min(losses)) == len(losses) - 3
-
-
-def test_fit_with_phase_1_of_no_epochs_begins_with_phase_2(tmp_path: Path) -> None:
-    _, history = _fit(tmp_path, epochs=(0, 1))
-    assert [(row["phase"], row["epoch"]) for row in history.rows] == [(2, 1)]
-    assert len(history.trainable_parameters) == 1
-
-
-def test_fit_whose_loss_is_no_number_names_the_learning_rate(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"cnn diverged: its loss is nan\. Lower --learning-rate.*1e\+30"):
-        _fit(tmp_path, epochs=(2, 0), learning_rate=(1e30, 0.0))
-
-
-def test_history_csv_has_the_documented_columns_and_a_row_an_epoch(ruined: tuple[Any, History]) -> None:
-    rows = list(csv.DictReader(ruined[1].to_csv().splitlines()))
-    assert tuple(rows[0]) == COLUMNS
-    phases = [("1", "1"), ("1", "2"), ("1", "3"), ("2", "1"), ("2", "2")]
-    assert [(row["phase"], row["epoch"]) for row in rows] == phases
-    assert [float(row["learning_rate"]) for row in rows] == [1e-3] * 3 + [3.0] * 2
-    assert all(math.isfinite(float(row[column])) for row in rows for column in COLUMNS)
+def test_network_of_random_weights_is_built_the_same_from_the_same_seed() -> None:
+    weights = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        weights.append(build("cnn", 3, make_options()).model.get_weights()[0])
+    assert np.array_equal(weights[0], weights[1]) and not np.array_equal(weights[0], weights[2])

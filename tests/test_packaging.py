@@ -58,7 +58,7 @@ def test_base_install_requires_nothing_that_only_training_needs() -> None:
 
 def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    kept = {".py", ".html", ".typed"}
+    kept = {".py", ".html", ".css", ".js", ".typed"}
     expected = {
         "edge_classify/" + path.relative_to(ROOT).as_posix()
         for name in PACKAGES

@@ -4,28 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_classify.train.options import AUGMENTATIONS, MODELS, TrainOptions
+from edge_classify.train.options import DEFAULT_AUGMENTATIONS, MODELS, TrainOptions
 
 
 def make_options(**changes: Any) -> TrainOptions:
     """Return small options that need no network, with some of them changed."""
     values: dict[str, Any] = {
         "models": MODELS,
-        "image_size": {"cnn": 32, "mobilenet_v2": 32},
+        "image_size": dict.fromkeys(MODELS, 32),
+        "preset": "fast",
         "epochs": (2, 1),
         "learning_rate": (1e-3, 1e-4),
+        "optimizer": None,
+        "warmup": 0.1,
+        "schedule": "cosine",
+        "weight_decay": None,
+        "label_smoothing": None,
         "batch_size": 16,
         "alpha": 0.35,
         "fine_tune_layers": 20,
+        "batch_norm": None,
         "head_units": 0,
         "dropout": 0.2,
         "weights": "none",
-        "augment": AUGMENTATIONS,
-        "class_weights": "balanced",
-        "patience": 5,
+        "augment": DEFAULT_AUGMENTATIONS,
+        "mix": "none",
+        "views": None,
+        "imbalance": "auto",
+        "patience": None,
+        "tune": 0,
+        "compute": "float32",
         "validation_split": 0.2,
         "test_split": 0.2,
+        "answer_precision": 0.95,
+        "duplicates": "near",
         "resize": "stretch",
         "seed": 0,
+        "cache": "none",
+        "note": "",
     }
     return TrainOptions(**{**values, **changes})

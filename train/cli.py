@@ -1,4 +1,4 @@
-"""edge-train: a folder of images becomes two trained models and a report."""
+"""edge-train: a folder of images becomes trained models and a report."""
 
 from __future__ import annotations
 
@@ -10,141 +10,29 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..convert.quiet import import_tensorflow
-from ..edge.console import CONTEXT, Command, print_json, printable, say, version_option
-from .option_types import AugmentType, FiniteRange, ImageSizeType, PairType
-from .options import AUGMENTATIONS, MODELS, TrainOptions
+from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, printable, say, version_option
+from ..edge.errors import MissingPackageError
+from . import cli_options
+from .backbones import BACKBONES, check_alpha, check_weights
+from .options import DEFAULT_AUGMENTATIONS, MODELS, TrainOptions
 
 if TYPE_CHECKING:
     from .run import RunResult
 
-_MOBILENET_ONLY = ("weights", "alpha", "fine_tune_layers", "head_units")
+_BACKBONE_ONLY = ("weights", "alpha", "fine_tune_layers", "batch_norm", "head_units", "views")
+_WITH_RESUME = ("resume", "as_json")
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
-@click.argument("data")
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="RUN",
-    help="The folder to write.",
+@click.argument("data", required=False)
+@cli_options.options(
+    cli_options.RUN, cli_options.TRAINING, cli_options.BACKBONE_OPTIONS, cli_options.DATA_OPTIONS
 )
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    type=click.Choice(MODELS),
-    default=MODELS,
-    show_default="both",
-    help="Train only this model; may be repeated.",
-)
-@click.option(
-    "--epochs",
-    type=PairType(int),
-    default=(20, 10),
-    show_default="20,10",
-    help="Most epochs of phase 1 and 2.",
-)
-@click.option(
-    "--learning-rate",
-    type=PairType(float),
-    default=(1e-3, 1e-4),
-    show_default="0.001,0.0001",
-    help="Adam's rate in phase 1 and 2.",
-)
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images a step.")
-@click.option(
-    "--image-size",
-    type=ImageSizeType(),
-    default=dict,
-    show_default="from the pictures",
-    help="Side of the input in pixels.",
-)
-@click.option(
-    "--weights",
-    default="imagenet",
-    show_default=True,
-    metavar="imagenet|none|FILE",
-    help="What MobileNetV2 starts from.",
-)
-@click.option(
-    "--alpha", type=FiniteRange(0.1, 2.0), default=1.0, show_default=True, help="Width of MobileNetV2."
-)
-@click.option(
-    "--fine-tune-layers",
-    type=click.IntRange(0),
-    default=20,
-    show_default=True,
-    help="Layers of MobileNetV2 to train in phase 2, from the end; 154 and more are all.",
-)
-@click.option(
-    "--head-units",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Width of an extra dense layer on MobileNetV2; 0 for none.",
-)
-@click.option(
-    "--dropout",
-    type=FiniteRange(0, 1, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Dropout before the last layer.",
-)
-@click.option(
-    "--augment",
-    type=AugmentType(),
-    help=f"Of {','.join(AUGMENTATIONS)}; or none.  [default: all; no flip for digits]",
-)
-@click.option(
-    "--class-weights",
-    type=click.Choice(["balanced", "none"]),
-    default="balanced",
-    show_default=True,
-    help="Whether rare classes count more.",
-)
-@click.option(
-    "--patience",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Epochs without improvement before a phase ends.",
-)
-@click.option(
-    "--validation-split",
-    type=FiniteRange(0, 1, min_open=True, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Share for validation, of the images that are not for testing.",
-)
-@click.option(
-    "--test-split",
-    type=FiniteRange(0, 1, max_open=True),
-    default=0.2,
-    show_default=True,
-    help="Share of all images, 0 for none; a test/ folder takes its place.",
-)
-@click.option(
-    "--resize",
-    type=click.Choice(["stretch", "crop"]),
-    default="stretch",
-    show_default=True,
-    help="How pictures become square.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Same seed, same machine, same result.",
-)
-@click.option("--force", is_flag=True, help="Replace an earlier run in RUN.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each model.")
 @version_option()
 @click.pass_context
-def main(ctx: click.Context, /, data: str, output: Path, force: bool, as_json: bool, **values: Any) -> None:
-    """Train a small CNN and MobileNetV2 on DATA, and compare them.
+def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: Path | None, audit_only: bool,
+         force: bool, as_json: bool, **values: Any) -> None:  # fmt: skip
+    """Train classifiers on the images in DATA, and compare them.
 
     \b
     DATA is one of:
@@ -155,27 +43,66 @@ def main(ctx: click.Context, /, data: str, output: Path, force: bool, as_json: b
 
     Images that cannot be read are skipped and named; then the exit status is 1.
     """
-    options = _options(ctx, data, values)
-    import_tensorflow("Training", "train")
-    from .run import Ending, train
+    if resume is not None:
+        _refuse_more_than_resume(ctx)
+        import_tensorflow("Training", "train")
+        from .run import resume as go_on
 
+        _finish(go_on(resume), resume, as_json)
+        return
+    if not data:
+        raise click.UsageError("DATA is missing or empty: a folder of images, digits, or cifar10.")
+    options = _options(ctx, data, values)
     command = shlex.join(["edge-train", *sys.argv[1:]])
-    result = train(data, output, options, force, command)
+    if audit_only:
+        _audit(data, output, options, force, command, as_json)
+        return
+    if output is None:
+        raise click.UsageError("Missing option '--output': the folder to write.")
+    import_tensorflow("Training", "train")
+    from .run import train
+
+    _finish(train(data, output, options, force, command), output, as_json)
+
+
+def _audit(
+    data: str, output: Path | None, options: TrainOptions, force: bool, command: str, as_json: bool
+) -> None:
+    try:
+        from .audit_run import audit_only
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(str(error.name), "The audit", "edge-classify[train]") from None
+
+    audit = audit_only(data, output, options, force, command)
+    if as_json:
+        click.echo(audit.to_json())
+    else:
+        for line in audit.summary():
+            click.echo(line)
+    if output is not None:
+        say(f"Report: {printable(str(output / 'report.html'))}")
+    if audit.unreadable:
+        raise click.exceptions.Exit(1)
+
+
+def _finish(result: RunResult, output: Path, as_json: bool) -> None:
+    from .run import Ending
+
     _print_models(result, output, as_json)
     say(f"Report: {printable(str(output / 'report.html'))}")
     if result.ending is Ending.INTERRUPTED:
-        raise click.exceptions.Exit(130)
+        raise click.exceptions.Exit(INTERRUPTED)
     if result.ending is Ending.FAILED:
         raise click.exceptions.Exit(1)
-    if result.split.skipped:
-        say(f"Skipped, since they could not be read: {len(result.split.skipped)}; the rest was used")
+    if result.unreadable:
+        say(f"Skipped, since they could not be read: {result.unreadable}; the rest was used")
         raise click.exceptions.Exit(1)
 
 
 def _print_models(result: RunResult, output: Path, as_json: bool) -> None:
     subset = result.split.evaluation_subset
     for model in result.models:
-        metrics = model.metrics
+        metrics = model.evaluation.metrics
         if as_json:
             print_json(
                 {
@@ -185,36 +112,54 @@ def _print_models(result: RunResult, output: Path, as_json: bool) -> None:
                     "accuracy": metrics.accuracy,
                     "accuracy_ci95": metrics.accuracy_ci95,
                     "macro_f1": metrics.macro_f1,
-                    "train_accuracy": model.train_accuracy,
+                    "macro_f1_ci95": metrics.macro_f1_ci95,
+                    "balanced_accuracy": metrics.balanced_accuracy,
+                    "balanced_accuracy_ci95": metrics.balanced_accuracy_ci95,
+                    "ece": metrics.ece,
+                    "train_accuracy": model.evaluation.train_accuracy,
                     "parameters": model.parameters,
                     "seconds": round(model.seconds, 1),
                 }
             )
         else:
-            low, high = metrics.accuracy_ci95
             click.echo(
-                f"{model.name}: {metrics.accuracy:.1%} of {metrics.images:,} {subset} "
-                f"images right (95 % interval {low:.1%} to {high:.1%}), trained in {model.seconds:.0f} s"
+                f"{model.name}: macro F1 {_with_interval(metrics.macro_f1, metrics.macro_f1_ci95)}, balanced "
+                f"accuracy {_with_interval(metrics.balanced_accuracy, metrics.balanced_accuracy_ci95)}, "
+                f"accuracy {_with_interval(metrics.accuracy, metrics.accuracy_ci95)} on {metrics.images:,} "
+                f"{subset} images; trained in {model.seconds:.0f} s"
             )
 
 
+def _with_interval(rate: float, interval: tuple[float, float]) -> str:
+    return f"{rate:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+
+
+def _refuse_more_than_resume(ctx: click.Context) -> None:
+    for param in ctx.command.params:
+        given = param.name and ctx.get_parameter_source(param.name) is click.core.ParameterSource.COMMANDLINE
+        if given and param.name not in _WITH_RESUME:
+            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
+            raise click.UsageError(f"--resume goes on with what was asked for then: leave out {name}.")
+
+
 def _options(ctx: click.Context, data: str, values: dict[str, Any]) -> TrainOptions:
-    if not data:
-        raise click.UsageError("DATA is empty. Is a variable of the shell not set?")
     models = tuple(dict.fromkeys(values["models"]))
-    if "mobilenet_v2" not in models:
-        for name in _MOBILENET_ONLY:
+    if models == ("cnn",):
+        for name in _BACKBONE_ONLY:
             if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{name.replace('_', '-')} goes with --model mobilenet_v2.")
+                raise click.UsageError(f"--{name.replace('_', '-')} goes with a backbone, and not with cnn.")
     sizes = values["image_size"]
     for_all = set(sizes) == set(MODELS) and len(set(sizes.values())) == 1
     if not for_all and (unused := [name for name in sizes if name not in models]):
         raise click.UsageError(f"--image-size names {unused[0]}, which is not trained.")
-    if values["weights"] == "none" and values["epochs"][0] == 0 and "mobilenet_v2" in models:
-        raise click.UsageError(
-            "--weights none needs phase 1 to train what starts at random: raise --epochs A,B."
-        )
+    check_weights(models, values["weights"])
+    for name in filter(BACKBONES.get, models):
+        check_alpha(name, values["weights"], values["alpha"])
+    if weights := values.pop("class_weights"):
+        if ctx.get_parameter_source("imbalance") is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError("--class-weights and --imbalance say the same: give one of them.")
+        values["imbalance"] = weights
     if values["augment"] is None:
         # Mirrored digits are other signs.
-        values["augment"] = tuple(n for n in AUGMENTATIONS if data != "digits" or n != "flip")
+        values["augment"] = tuple(n for n in DEFAULT_AUGMENTATIONS if data != "digits" or n != "flip")
     return TrainOptions(**{**values, "models": models})

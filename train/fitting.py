@@ -1,4 +1,4 @@
-"""Trains one model in two phases, and keeps the best of all epochs."""
+"""Trains one model in its phases, and keeps the best of all epochs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,20 +19,21 @@ from numpy.typing import NDArray
 from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.progress import progress
-from .augmentation import RandomAffine
-from .models import Built, prepare_phase
-from .options import TrainOptions
+from .activations import Cut, cut_activations
+from .augmentation import make_augmentation
+from .cache import Cache
+from .checkpoint import Checkpoint, State
+from .examples import Examples, Table
+from .feeds import Feed
+from .imbalance import class_weights, logit_offsets, sample_order
+from .mixing import Mixer
+from .models import Built
+from .oversampling import with_strong_views
+from .phases import Phase, plan_phases, prepare_phase, trainable_parameters
+from .recipe import Recipe
+from .trainer import compile_trainer, reseed, through_head
 
 COLUMNS = ("phase", "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows of `pixels`, uint8 [n, size, size, 3], and their class indices `truth`, int64 [rows]."""
-
-    pixels: NDArray[np.uint8]
-    rows: NDArray[np.int64]
-    truth: NDArray[np.int64]
 
 
 @dataclass
@@ -58,151 +59,219 @@ class History:
         return min(self.rows, key=lambda row: (math.isnan(row["val_loss"]), row["val_loss"]))
 
 
-def balanced_weights(truth: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """Return a weight a class, images / (classes * images of the class): scikit-learn's "balanced"."""
-    counts = np.bincount(truth, minlength=classes)
-    return (len(truth) / (classes * np.maximum(counts, 1))).astype(np.float32)
+@dataclass(frozen=True)
+class Task:
+    """One model's training: what to fit, on what, how, and where the checkpoint and activations are kept.
 
-
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Feeds Keras; with a `seed` the order changes every epoch, and is the same in every run."""
-
-    def __init__(
-        self, examples: Examples, batch_size: int, weights: NDArray[np.float32] | None, seed: int | None
-    ) -> None:
-        """Take the examples and, for training, a weight for each class."""
-        super().__init__()
-        self._examples, self._batch_size, self._weights, self._seed = examples, batch_size, weights, seed
-        self._epoch = 0
-        self._order = self._shuffled()
-
-    def __len__(self) -> int:
-        """Return the number of batches; the last may be smaller."""
-        return math.ceil(len(self._examples.rows) / self._batch_size)
-
-    def __getitem__(self, number: int) -> tuple[Any, ...]:
-        """Return float32 pixels [batch, size, size, 3], class indices, and weights if there are any."""
-        chosen = self._order[number * self._batch_size : (number + 1) * self._batch_size]
-        pixels = self._examples.pixels[self._examples.rows[chosen]].astype(np.float32)
-        truth = self._examples.truth[chosen]
-        return (pixels, truth) if self._weights is None else (pixels, truth, self._weights[truth])
-
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch's order."""
-        self._epoch += 1
-        self._order = self._shuffled()
-
-    def _shuffled(self) -> NDArray[np.int64]:
-        size = len(self._examples.rows)
-        if self._seed is None:
-            return np.arange(size)
-        return np.random.default_rng([self._seed, self._epoch]).permutation(size)
-
-
-def fit(
-    built: Built, train: Examples, validation: Examples, classes: int, options: TrainOptions, folder: Path
-) -> History:
-    """Train `built.model` and leave the best epoch's weights in it; `folder` keeps the checkpoint.
-
-    Ctrl-C ends the training and keeps the best epoch so far; before the first epoch has ended
-    KeyboardInterrupt is raised. Raises OptionError when no epoch ended with a finite loss.
+    `on_epoch` makes it a trial: it takes each epoch's row of the history, instead of a line for the user, and
+    returns whether to stop; Ctrl-C is raised then. `note` follows the model's name where people read it.
     """
-    size = built.model.input_shape[1]
-    inputs = keras.Input((size, size, 3))
-    augmented = RandomAffine(options.augment, options.seed)(inputs)
-    trainer = keras.Model(inputs, built.model(augmented))
-    balanced = options.class_weights == "balanced"
-    weights = balanced_weights(train.truth, classes) if balanced else None
-    feeds = (
-        Batches(train, options.batch_size, weights, options.seed),
-        Batches(validation, options.batch_size, None, None),
-    )
-    history = History()
-    checkpoint = folder / "best.weights.h5"
-    started = time.monotonic()
-    for phase in (1, 2):
-        if options.epochs[phase - 1] == 0 or history.interrupted:
+
+    built: Built
+    train: Examples
+    validation: Examples
+    classes: int
+    recipe: Recipe
+    seed: int
+    cache: Cache
+    checkpoint: Path
+    on_epoch: Callable[[dict[str, Any]], bool] | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people."""
+        return f"{self.built.model.name}{self.note}"
+
+
+class Diverged(OptionError):
+    """No epoch ended with a finite validation loss."""
+
+
+def fit(task: Task) -> History:
+    """Train `task.built.model` and leave the best epoch's weights in it.
+
+    Goes on from the checkpoint if there is one, to the result that one go would have given: every epoch
+    depends on the weights before it, the optimizer's state, the seed and its number alone. Ctrl-C ends the
+    training and keeps the best epoch so far; KeyboardInterrupt is raised while there is none, or that of an
+    earlier go is not in the model yet. Raises Diverged when no epoch ended with a finite loss.
+    """
+    checkpoint = Checkpoint(task.checkpoint)
+    state = checkpoint.load()
+    restored = interrupted = False
+    for phase in plan_phases(task.built, task.recipe):
+        if phase.number < state.phase or interrupted:
             continue
-        prepare_phase(built, phase, options)
-        history.trainable_parameters.append(sum(int(np.prod(w.shape)) for w in built.model.trainable_weights))
+        prepare_phase(task.built, phase)
         try:
-            _fit_phase(trainer, feeds, phase, options, checkpoint, history)
+            run = _Run(task, phase, state, checkpoint)
+            restored = True
+            run.fit()
         except KeyboardInterrupt:
-            if not history.rows:
+            if not (state.rows and restored) or task.on_epoch:
                 raise
-            history.interrupted = True
-            say(f"Interrupted: keeping the best of {len(history.rows)} epochs of {built.model.name}")
-        if not math.isfinite(history.best["val_loss"]):
-            raise OptionError(
-                f"The training of {built.model.name} diverged: its loss is {history.best['val_loss']}. "
-                f"Lower --learning-rate, which is {','.join(map(str, options.learning_rate))}"
+            interrupted = True
+            say(f"Interrupted: keeping the best of {len(state.rows)} epochs of {task.name}")
+        if not math.isfinite(state.best_loss):
+            task.checkpoint.unlink(missing_ok=True)  # Whoever goes on from it diverges again.
+            raise Diverged(
+                f"The training of {task.name} diverged: its loss is {state.rows[-1]['val_loss']}. "
+                f"Lower --learning-rate, which is {','.join(map(str, task.recipe.learning_rate))}"
             )
-        trainer.load_weights(checkpoint)
-    history.seconds = time.monotonic() - started
-    return history
+    return History(state.rows, state.seconds, state.trainable_parameters, interrupted)
 
 
-def _fit_phase(
-    trainer: Any, feeds: Sequence[Any], phase: int, options: TrainOptions, checkpoint: Path, history: History
-) -> None:
-    trainer.compile(
-        optimizer=keras.optimizers.Adam(options.learning_rate[phase - 1]),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    train, validation = feeds
-    with ExitStack() as bars:
-        callbacks = [
-            _KeepBest(checkpoint, history.best["val_loss"] if history.rows else math.inf),
-            keras.callbacks.EarlyStopping(monitor="val_loss", patience=options.patience),
-            _Reporter(trainer.layers[-1].name, phase, options, history, bars),
-        ]
-        trainer.fit(
-            train,
-            validation_data=validation,
-            epochs=options.epochs[phase - 1],
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
+class _Run:
+    """One phase: the network that is fitted, its feeds, and how far it has come."""
+
+    def __init__(self, task: Task, phase: Phase, state: State, checkpoint: Checkpoint) -> None:
+        self.task, self.phase, self._state, self._checkpoint = task, phase, state, checkpoint
+        self._began = time.monotonic()
+        self._seconds_before = state.seconds
+        keras.utils.set_random_seed(task.seed)
+        cut = cut_activations(
+            task.built, phase, task.train, task.validation, task.classes, task.recipe, task.seed, task.cache
+        )
+        self._trainer = self._build(cut)
+        done = state.epochs(phase.number)
+        self._feeds = self._feed(cut, done)
+        compile_trainer(self._trainer, task.recipe, phase.learning_rate, len(self._feeds[0]) * phase.epochs)
+        self._trainer.optimizer.build(self._trainer.trainable_variables)
+        if state.phase == phase.number:
+            self._restore()
+        else:
+            self._begin()
+
+    def fit(self) -> None:
+        """Run the epochs that are left, and leave the best weights in the model, also after Ctrl-C."""
+        done = self._state.epochs(self.phase.number)
+        try:
+            if done < self.phase.epochs and not self._exhausted():
+                with ExitStack() as bars:
+                    self._trainer.fit(
+                        self._feeds[0],
+                        validation_data=self._feeds[1],
+                        initial_epoch=done,
+                        epochs=self.phase.epochs,
+                        callbacks=[_Epochs(self, bars)],
+                        verbose=0,
+                        shuffle=False,
+                    )
+        finally:
+            self._trainer.set_weights(self._state.best)
+            if self._state.rows:
+                self._checkpoint.save(self._state, at_once=True)
+
+    def _build(self, cut: Cut | None) -> Any:
+        task = self.task
+        counts = np.bincount(task.train.truth, minlength=task.classes).tolist()
+        offsets = logit_offsets(task.recipe.imbalance, counts)
+        if cut is not None:
+            inputs = keras.Input(cut.table.values.shape[1:])
+            x = cut.back(inputs) if cut.back is not None else inputs
+            return keras.Model(inputs, through_head(task.built.model, task.built.base, offsets)(x))
+        size = task.built.model.input_shape[1]
+        inputs = keras.Input((size, size, 3), dtype="uint8")
+        x = make_augmentation(task.recipe.augment, task.seed)(inputs)
+        for layer in _until_base(task.built):
+            x = layer(x)
+        return keras.Model(inputs, through_head(task.built.model, task.built.base, offsets)(x))
+
+    def _feed(self, cut: Cut | None, epoch: int) -> tuple[Feed, Feed]:
+        task, recipe = self.task, self.task.recipe
+        counts = np.bincount(task.train.truth, minlength=task.classes).tolist()
+        train = cut.table if cut else self._pixels(counts)
+        validation = cut.validation if cut else Table.of_pixels(task.validation)
+        held = np.bincount(task.validation.truth, minlength=task.classes).tolist()
+        even = None if recipe.imbalance == "none" else class_weights("balanced", held)
+        return (
+            Feed(
+                train,
+                task.classes,
+                recipe.batch_size,
+                class_weights(recipe.imbalance, counts),
+                lambda number: sample_order(
+                    task.train.truth, task.seed + self.phase.number, number, recipe.imbalance
+                ),
+                epoch,
+                None if recipe.mix == "none" else Mixer(recipe.mix, task.seed),
+            ),
+            Feed(validation, task.classes, max(recipe.batch_size, 128), even),
         )
 
+    def _pixels(self, counts: list[int]) -> Table:
+        task = self.task
+        if task.recipe.imbalance == "oversample" and task.recipe.augment:
+            say(f"{task.name}: making stronger augmented views of the small classes")
+            return with_strong_views(task.train, len(counts), task.seed)
+        return Table.of_pixels(task.train)
 
-class _KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Saves the weights of the epoch with the lowest validation loss.
+    def _begin(self) -> None:
+        state = self._state
+        state.phase = self.phase.number
+        state.last = state.best = self._trainer.get_weights()
+        state.optimizer = self._optimizer()
+        state.trainable_parameters.append(trainable_parameters(self._trainer))
 
-    Keras's ModelCheckpoint writes over the file that it replaces: Ctrl-C at that moment would leave no
-    whole one.
-    """
+    def _restore(self) -> None:
+        state, variables = self._state, self._trainer.optimizer.variables
+        now = [array.shape for array in [*self._trainer.get_weights(), *self._optimizer()]]
+        if now != [array.shape for array in [*state.last, *state.optimizer]]:
+            raise OptionError(
+                f"{self.task.checkpoint} does not fit what is trained now: a library has changed, or the "
+                "cache was deleted and the disk has less room than before. Start anew with --force"
+            )
+        self._trainer.set_weights(state.last)
+        for variable, value in zip(variables, state.optimizer, strict=True):
+            variable.assign(value)
 
-    def __init__(self, path: Path, best: float) -> None:
+    def _optimizer(self) -> list[NDArray[Any]]:
+        return [np.array(variable) for variable in self._trainer.optimizer.variables]
+
+    def record(self, row: dict[str, Any]) -> bool:
+        """Take a finished epoch's row; return whether to stop, since no epoch has been better for long."""
+        state = self._state
+        weights, optimizer = self._trainer.get_weights(), self._optimizer()
+        # Side by side, so that Ctrl-C hardly comes between them.
+        state.rows.append(row)
+        state.last, state.optimizer = weights, optimizer
+        state.seconds = self._seconds_before + time.monotonic() - self._began
+        if row["val_loss"] < state.best_loss:  # Not when it is no number, either.
+            state.best_loss, state.best = row["val_loss"], state.last
+        self._checkpoint.save(state)
+        return self._exhausted()
+
+    def _exhausted(self) -> bool:
+        """Return whether the last epochs of this phase were no better than one before them.
+
+        Or whether the loss has become NaN, which it then remains.
+        """
+        patience = self.task.recipe.patience or max(5, self.phase.epochs // 3)
+        rows = [row for row in self._state.rows if row["phase"] == self.phase.number]
+        if any(math.isnan(row["loss"]) for row in rows):
+            return True
+        losses = [row["val_loss"] for row in rows]
+        return len(losses) > patience and not min(losses[-patience:]) < min(losses[:-patience])
+
+
+def _until_base(built: Built) -> list[Any]:
+    """Return the layers between the input and the base, and the base itself; none without a base."""
+    layers = built.model.layers[1:]
+    return layers[: layers.index(built.base) + 1] if built.base is not None else []
+
+
+class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
+    """After each epoch: fills the history, prints a line, saves the state, and stops in time."""
+
+    def __init__(self, run: _Run, bars: ExitStack) -> None:
         super().__init__()
-        self._path, self._best = path, best
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if not logs["val_loss"] < self._best:  # Not when it is no number, either.
-            return
-        partial = self._path.with_name(f"partial-{self._path.name}")
-        try:
-            self.model.save_weights(partial)
-            partial.replace(self._path)
-        finally:
-            partial.unlink(missing_ok=True)
-        self._best = logs["val_loss"]
-
-
-class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
-    """Draws a bar an epoch, prints a line an epoch, and fills the history."""
-
-    def __init__(
-        self, name: str, phase: int, options: TrainOptions, history: History, bars: ExitStack
-    ) -> None:
-        super().__init__()
-        self._name, self._phase, self._history, self._bars = name, phase, history, bars
-        self._epochs, self._rate = options.epochs[phase - 1], options.learning_rate[phase - 1]
+        self._run, self._bars = run, bars
+        self._title = f"{run.task.name} phase {run.phase.number}"
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._began = time.monotonic()
-        title = f"{self._name} phase {self._phase} epoch {epoch + 1}/{self._epochs}"
+        reseed(self.model, self._run.task.seed, self._run.phase.number, epoch)
+        title = f"{self._title} epoch {epoch + 1}/{self._run.phase.epochs}"
         self._advance = self._bars.enter_context(progress(title, self.params["steps"], "steps"))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -210,11 +279,28 @@ class _Reporter(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._bars.close()
-        row = {"phase": self._phase, "epoch": epoch + 1, "learning_rate": self._rate}
-        row |= {key: round(float(logs[key]), 6) for key in COLUMNS[3:]}
-        self._history.rows.append(row)
+        values = {
+            "loss": "loss",
+            "accuracy": "accuracy",
+            "val_loss": "val_nll",
+            "val_accuracy": "val_accuracy",
+        }
+        row = {
+            "phase": self._run.phase.number,
+            "epoch": epoch + 1,
+            "learning_rate": float(f"{float(self.model.optimizer.learning_rate):.4g}"),
+            **{column: round(float(logs[key]), 6) for column, key in values.items()},
+        }
+        if self._run.record(row) or self._say_or_pass_on(row):
+            self.model.stop_training = True
+
+    def _say_or_pass_on(self, row: dict[str, Any]) -> bool:
+        if self._run.task.on_epoch is not None:
+            return self._run.task.on_epoch(row)
+        seconds = time.monotonic() - self._began
         say(
-            f"{self._name}  phase {self._phase}  epoch {epoch + 1}/{self._epochs}  loss {row['loss']:.3f}  "
+            f"{self._title}  epoch {row['epoch']}/{self._run.phase.epochs}  loss {row['loss']:.3f}  "
             f"accuracy {row['accuracy']:.1%}  validation {row['val_accuracy']:.1%} "
-            f"(loss {row['val_loss']:.3f})  {time.monotonic() - self._began:.0f} s"
+            f"(loss {row['val_loss']:.3f})  {seconds:.1f} s"
         )
+        return False

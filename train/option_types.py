@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import AUGMENTATIONS, MODELS
+from .options import ALL_LAYERS, AUGMENTATIONS, MODELS
 
 _SIZE = click.IntRange(32, 1024)
 
@@ -66,6 +66,22 @@ class ImageSizeType(click.ParamType):  # type: ignore[type-arg]  # Generic only 
                 )
             sizes[model] = _SIZE.convert(size, param, ctx)
         return sizes
+
+
+class LayersType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
+    """A number of layers, or all."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the option's text; all is ALL_LAYERS, more than any network has."""
+        if isinstance(value, int):
+            return value
+        if value == "all":
+            return ALL_LAYERS
+        if not re.fullmatch(r"\d{1,4}", value, re.ASCII):
+            self.fail(f"must be a number of layers, or all. Received: {value}", param, ctx)
+        return int(value)
 
 
 class AugmentType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.

@@ -1,30 +1,52 @@
-"""Where a run is written: made beside its place, moved there when whole, and never over a user's files."""
+"""Where a run is written: made in a folder of its own, moved into place, and never over a user's files."""
 
 from __future__ import annotations
 
+import errno
+import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from ..benchmarks.split import FILE_NAME, Split
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
+from .lock import locked
 from .options import MODELS
 
+UNFINISHED = ".unfinished"  # In the run's folder, so that it stays on its disk and moves with it.
+REQUEST = "request.json"
 REPORT = "report.html"
+TRIALS = "tuning.csv"
+AUDIT = "audit.json"
 IMAGES = "images"  # Of the built-in data sets.
-MODEL_FILES = ("model.keras", "card.json", "metrics.json", "history.csv", "curves.png", "confusion.png")
+MODEL_FILES = (
+    "model.keras",
+    "card.json",
+    "metrics.json",
+    "history.csv",
+    TRIALS,
+    "curves.png",
+    "confusion.png",
+)
 
 
 def check_output(output: Path, force: bool) -> None:
     """Raise OutputExistsError unless `output` is free, or an earlier run that `force` allows to replace."""
+    has_request = (output / UNFINISHED / REQUEST).is_file()
+    if has_request and not force:
+        with _locked(output):  # Else it is being finished right now.
+            raise OutputExistsError(
+                f"{output} holds a training that was not finished. Go on with it by: "
+                f"{resume_command(output)}; or start anew with --force"
+            )
     refuse_to_overwrite(output, force)
     if output.exists() and not output.is_dir():
         raise OutputExistsError(f"{output} is a file, and a run is a folder. Name another --output")
     in_the_way = [name for name in (FILE_NAME, REPORT, IMAGES, *MODELS) if (output / name).exists()]
-    if not in_the_way:
+    if not in_the_way or (output / AUDIT).is_file() or has_request:
         return
     try:
         Split.read(output)
@@ -43,50 +65,136 @@ def require_apart(root: Path, output: Path) -> None:
             f"--output {output} lies in the data set {root}, where its pictures would become a class. "
             "Name a folder outside"
         )
-    if any(data.is_relative_to(run / name) for name in (IMAGES, *MODELS)):
+    if any(data.is_relative_to(run / name) for name in (IMAGES, UNFINISHED, *MODELS)):
         raise OptionError(
             f"{root} is a part of the run {output}, which would be replaced. Name another --output"
         )
 
 
-@contextmanager
-def staging(output: Path) -> Iterator[Path]:
-    """Yield a temporary folder; on success what is in it replaces the earlier run in `output`.
-
-    Other files in `output` stay. After an exception nothing is left. Raises OptionError when nothing can
-    be written there.
-    """
-    created = [folder for folder in (output.parent, *output.parent.parents) if not folder.exists()]
-    # An existing folder may be on another disk than its parent, or the only place one may write to.
-    place = output if output.is_dir() else output.parent
+def require_place(output: Path) -> None:
+    """Raise OptionError unless a folder `output` can be made, or written to: found out before long work."""
+    nearest = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=place))
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".edge-train-"):
+            pass
     except OSError as error:
-        raise OptionError(f"--output {output} cannot be written: {place}: {error.strerror}") from None
+        raise OptionError(f"--output {output} cannot be written: {nearest}: {error.strerror}") from None
+
+
+@contextmanager
+def unfinished(output: Path, resume: bool) -> Iterator[Path]:
+    """Yield RUN/.unfinished, where everything is made.
+
+    It stays, for --resume, when it holds a request at the end, and when the process is killed. Raises
+    OptionError when nothing can be written there, or another process is writing.
+    """
+    created = [folder for folder in (output, *output.parents) if not folder.exists()]
+    folder = output / UNFINISHED
     try:
-        yield folder
-        _replace(folder, output)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        for parent in created:
-            with suppress(OSError):  # It is not empty, then.
-                parent.rmdir()
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"--output {output} cannot be written: {error.filename}: {error.strerror}"
+        ) from None
+    with _locked(output):
+        _clean(folder, resume)
+        try:
+            with _full_disk_named(output):
+                yield folder
+        finally:
+            if not (folder / REQUEST).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                for parent in created:
+                    with suppress(OSError):  # It is not empty, then.
+                        parent.rmdir()
 
 
-def _replace(folder: Path, output: Path) -> None:
+def publish(folder: Path, output: Path, earlier: Collection[str] = ()) -> None:
+    """Move what was made in `folder` into the run; what an earlier run had beside it is deleted.
+
+    Other files in `output` stay, and so do the models named `earlier`, and checkpoints in `folder`. When the
+    process is killed meanwhile, `finish_move` and another call complete it.
+    """
+    made = [path for path in folder.iterdir() if path.name in (FILE_NAME, REPORT, AUDIT, IMAGES, *MODELS)]
     old = _files_of_run(output)
-    new = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    output.mkdir(exist_ok=True)
-    for path in list(folder.iterdir()):
-        _move(path, output / path.name)
-    stale = old - new
+    new = {file.relative_to(folder) for path in made for file in (path, *path.rglob("*")) if file.is_file()}
+    stale = {name for name in old - new if name.parts[0] not in earlier}
     for name in stale:
         (output / name).unlink(missing_ok=True)
     parents = {parent for name in stale for parent in name.parents[:-1]}
     for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):  # It holds files of the user's.
             (output / parent).rmdir()
+    # The split comes last: by the earlier one, what is stale is known.
+    for path in sorted(made, key=lambda path: path.name == FILE_NAME):
+        _move(path, output / path.name)
+
+
+def finish_move(folder: Path, output: Path, model: str) -> Path | None:
+    """Return where a model lies that was made before, in `folder` or moved to `output`; None if it is gone.
+
+    A model that was half moved when the process was killed is moved on.
+    """
+    if _is_whole(folder / model):
+        return folder / model
+    if (folder / model).is_dir():
+        _move(folder / model, output / model)
+    return output / model if _is_whole(output / model) else None
+
+
+def resume_command(output: Path) -> str:
+    """Return the command that goes on with the training in `output`."""
+    return f"edge-train --resume {shlex.quote(str(output))}"
+
+
+def unfinished_folder(work: Path, name: str) -> Path:
+    """Return where a model is made before it is whole."""
+    return work / f"{name}.partial"
+
+
+def checkpoint_of(work: Path, name: str) -> Path:
+    """Return the file from which a model's training goes on."""
+    return work / f"{name}.checkpoint.npz"
+
+
+def trials_of(work: Path, name: str) -> Path:
+    """Return the file of the trials that a model's search has done."""
+    return work / f"{name}.{TRIALS}"
+
+
+def _locked(output: Path) -> AbstractContextManager[None]:
+    return locked(
+        output / UNFINISHED / "lock",
+        f"Another edge-train is writing {output}. Wait for it, or name another --output",
+    )
+
+
+@contextmanager
+def _full_disk_named(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OptionError(
+            f"The disk of {output} is full. Free some of it, or name another --output"
+        ) from None
+
+
+def _clean(folder: Path, resume: bool) -> None:
+    """Delete what an earlier process left; with `resume` only what cannot be gone on with."""
+    for path in folder.iterdir():
+        whole = path.suffix not in (".part", ".partial") and not path.name.startswith("cache-")
+        if path.name == "lock" or (resume and whole):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_whole(model: Path) -> bool:
+    return all((model / name).is_file() for name in MODEL_FILES)
 
 
 def _files_of_run(output: Path) -> set[Path]:
@@ -95,7 +203,7 @@ def _files_of_run(output: Path) -> set[Path]:
         split = Split.read(output)
     except DatasetError:
         return set()
-    names = [FILE_NAME, REPORT, *(f"{model}/{file}" for model in MODELS for file in MODEL_FILES)]
+    names = [FILE_NAME, REPORT, AUDIT, *(f"{model}/{file}" for model in MODELS for file in MODEL_FILES)]
     if split.root == IMAGES:
         names += [f"{IMAGES}/{i.path}" for i in split.images if ".." not in PurePosixPath(i.path).parts]
     return {Path(name) for name in names}
@@ -106,5 +214,6 @@ def _move(source: Path, target: Path) -> None:
     if source.is_dir() and target.is_dir():
         for path in list(source.iterdir()):
             _move(path, target / path.name)
+        source.rmdir()
     else:
         source.replace(target)

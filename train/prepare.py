@@ -9,29 +9,61 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.labelled import is_text, scan_class_folders
+from ..benchmarks.labelled import ClassFolders, is_text, scan_class_folders
 from ..benchmarks.split import SUBSETS, Split
 from ..edge.card import Preprocess
 from ..edge.console import say
 from ..edge.errors import DatasetError
+from ..edge.files import write_atomically
+from .audit import audit_images
+from .backbones import BACKBONES
+from .cache import Cache
 from .datasets import BUILT_IN, write_built_in
-from .fitting import Examples
+from .examples import Examples
+from .findings import Audit
+from .inspection import ImageFacts
 from .options import TrainOptions
-from .output import IMAGES
-from .pixels import choose_image_size, decode_images, typical_side
+from .output import AUDIT, IMAGES
+from .pixels import DecodedImages, choose_image_size, decode_images, typical_side
 from .splitting import list_images, make_split
-from .weights import build_base
+
+# Images that are not for testing; with more, a tenth is enough to choose epochs by.
+_MANY = 5000
+
+
+@dataclass(frozen=True)
+class AuditedData:
+    """A data set that was read and judged; `options` have no sizes or shares left open.
+
+    `root_as_given` is what split.json calls the root; `images` are (path, label, given subset or "all"),
+    as are the rows of `decoded`; `shares` are those for validation and test.
+    """
+
+    name: str
+    root_as_given: str
+    found: ClassFolders
+    images: list[tuple[Path, str, str]]
+    decoded: DecodedImages
+    audit: Audit
+    shares: tuple[float, float]
+    options: TrainOptions
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A split data set and its pixels by input size; `rows[subset]` index both pixels and `truth`."""
+    """A split data set and its pixels by input size; `rows[subset]` index pixels, `truth` and `facts`."""
 
     name: str
     split: Split
     pixels: Mapping[int, NDArray[np.uint8]]
     rows: dict[str, NDArray[np.int64]]
     truth: NDArray[np.int64]
+    facts: tuple[ImageFacts, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files of the rows of `pixels`, relative to the data set's root, with "/"."""
+        return tuple(fact.path for fact in self.facts)
 
     def examples(self, subset: str, size: int) -> Examples:
         """Return the images of "train", "validation" or "test", decoded to `size`."""
@@ -39,36 +71,84 @@ class PreparedData:
         return Examples(self.pixels[size], rows, self.truth[rows])
 
 
-def prepare(
-    data: str, staging: Path, scratch: Path, options: TrainOptions
-) -> tuple[PreparedData, TrainOptions]:
-    """Scan, decode and split `data`, and choose the input sizes that the options leave open.
+def prepare_audit(
+    data: str, staging: Path, cache: Cache, options: TrainOptions, audit_only: bool = False
+) -> AuditedData:
+    """Read and judge `data`, a folder or the name of a built-in set, and choose what the options leave open.
 
-    Built-in sets are written below `staging`; the pixels are kept in `scratch`. Raises DatasetError for
-    data that cannot be used, WeightsError and OptionError when MobileNetV2 could not be built later.
+    Writes staging/audit.json, and the images of built-in sets below `staging`; with `audit_only` no pixels
+    are kept. Raises DatasetError for data that cannot be used, WeightsError and OptionError when a network
+    could not be built later.
     """
     root, name = _find_root(data, staging)
     found = scan_class_folders(root)
     images = list_images(found)
     paths = [path for path, _, _ in images]
+    options = _choose_sizes(options, paths)
+    sizes = set() if audit_only else set(options.image_size.values())
+    if not audit_only:
+        _require_weights(options)
+    decoded = decode_images(root, paths, sizes, Preprocess(options.resize), cache)
+    for fact in decoded.facts:
+        if fact.reason is not None:
+            say(f"skipped {root / fact.path}: {fact.reason}")
+    labels, subsets = [label for _, label, _ in images], [subset for *_, subset in images]
+    audit = audit_images(decoded.facts, labels, subsets, options.duplicates == "near")
+    write_atomically(staging / AUDIT, audit.to_json())
+    if not audit_only:  # There it is the result, and goes to stdout.
+        for line in audit.summary():
+            say(line)
+    shares = _validation_share(options, images, decoded.facts), options.test_split
+    options = replace(options, validation_split=shares[0])
+    return AuditedData(
+        name, IMAGES if data in BUILT_IN else data, found, images, decoded, audit, shares, options
+    )
+
+
+def split_audited(data: AuditedData) -> PreparedData:
+    """Divide the data set, and say what will be trained on.
+
+    Raises DatasetError, naming the class, when there are too few images to divide.
+    """
+    facts = data.decoded.facts
+    split = make_split(
+        data.found, data.images, facts, data.audit.groups, data.root_as_given, data.shares, data.options.seed
+    )
+    row_of = {fact.path: row for row, fact in enumerate(facts)}
+    rows = {
+        subset: np.array([row_of[image.path] for image in split.images if image.subset == subset], np.int64)
+        for subset in SUBSETS
+    }
+    index = {label: i for i, label in enumerate(data.found.labels)}
+    truth = np.array([index[label] for _, label, _ in data.images], np.int64)
+    _describe(data.name, split)
+    return PreparedData(data.name, split, data.decoded.pixels, rows, truth, facts)
+
+
+def _choose_sizes(options: TrainOptions, paths: list[Path]) -> TrainOptions:
     side = typical_side(paths)
-    sizes = {m: options.image_size.get(m) or choose_image_size(m, side) for m in options.models}
-    options = replace(options, image_size=sizes)
-    if "mobilenet_v2" in sizes:  # Fail before the long work when the weights cannot be had.
-        build_base(options.weights, sizes["mobilenet_v2"], options.alpha)
-    decoded = decode_images(root, paths, set(sizes.values()), Preprocess(options.resize), scratch)
-    for file in decoded.skipped:
-        say(f"skipped {root / file.path}: {file.reason}")
-    as_given = IMAGES if data in BUILT_IN else data
-    fractions = options.validation_split, options.test_split
-    split = make_split(found, images, decoded.sha256, decoded.skipped, as_given, fractions, options.seed)
-    readable = np.flatnonzero([digest is not None for digest in decoded.sha256])
-    subsets = np.array([image.subset for image in split.images])
-    rows = {subset: readable[subsets == subset] for subset in SUBSETS}
-    index = {label: i for i, label in enumerate(found.labels)}
-    truth = np.array([index[label] for _, label, _ in images], np.int64)
-    _describe(name, split)
-    return PreparedData(name, split, decoded.pixels, rows, truth), options
+    fast = options.preset == "fast"
+    sizes = {m: options.image_size.get(m) or choose_image_size(m, side, fast) for m in options.models}
+    return replace(options, image_size=sizes)
+
+
+def _require_weights(options: TrainOptions) -> None:
+    """Fail before the long work when a network's weights cannot be had."""
+    from .weights import build_base  # Loads Keras, which an audit alone does not need.
+
+    for model in filter(BACKBONES.get, options.models):
+        build_base(model, options.weights, options.image_size[model], options.alpha)
+
+
+def _validation_share(
+    options: TrainOptions, images: list[tuple[Path, str, str]], facts: tuple[ImageFacts, ...]
+) -> float:
+    """Resolve --validation-split auto: 0.2 of up to 5,000 images that are not for testing, else 0.1."""
+    if options.validation_split is not None:
+        return options.validation_split
+    given = [subset for (_, _, subset), fact in zip(images, facts, strict=True) if fact.reason is None]
+    kept = len(given) - given.count("test") if "test" in given else len(given) * (1 - options.test_split)
+    return 0.2 if kept < _MANY else 0.1
 
 
 def _find_root(data: str, staging: Path) -> tuple[Path, str]:
@@ -87,6 +167,8 @@ def _describe(name: str, split: Split) -> None:
     counts = split.counts()
     parts = ", ".join(f"{sum(counts[subset].values()):,} {subset}" for subset in SUBSETS)
     say(f"{name}: {len(split.images):,} images in {len(split.labels)} classes ({parts})")
+    if split.left_out:
+        say(f"Left out, for the reasons in split.json: {len(split.left_out):,} images")
     measured = split.evaluation_subset
     if measured == "validation":
         say("No untouched test set exists: accuracy will be measured on the validation images")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,12 +12,49 @@ from ..benchmarks.split import Split
 from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.files import write_atomically
+from .audit_view import view_audit
+from .cache import Cache, open_cache
 from .datasets import BUILT_IN
-from .one_model import library_versions, train_model, unfinished_folder
+from .imbalance import choose
+from .one_model import library_versions, measure_again, train_model, training_counts
 from .options import TrainOptions
-from .output import REPORT, check_output, require_apart, staging
-from .prepare import PreparedData, prepare
+from .output import (
+    REPORT,
+    check_output,
+    checkpoint_of,
+    finish_move,
+    publish,
+    require_apart,
+    resume_command,
+    unfinished,
+)
+from .prepare import PreparedData, prepare_audit, split_audited
 from .report import ModelReport, render_report
+from .search_space import check_tuning
+from .state import Request
+
+
+@dataclass
+class Progress:
+    """A run under way: its request grows by each finished model."""
+
+    request: Request
+    output: Path
+    work: Path
+
+    def finish(self, model: str) -> None:
+        """Note that a model is done."""
+        self.request = self.request.with_finished(model)
+        self.request.write(self.work)
+
+    def folder_of(self, model: str) -> Path | None:
+        """Return where a model lies that an earlier process finished, or None."""
+        if model not in self.request.finished:
+            return None
+        folder = finish_move(self.work, self.output, model)
+        if folder is None:
+            say(f"{model}: was trained before the interruption, but is gone: it is trained again")
+        return folder
 
 
 class Ending(Enum):
@@ -37,41 +72,91 @@ class RunResult:
     split: Split
     models: list[ModelReport]
     ending: Ending
+    unreadable: int
 
 
 def train(data: str, output: Path, options: TrainOptions, force: bool, command: str) -> RunResult:
     """Train every model of `options` on `data`, a folder or the name of a built-in set.
 
-    Everything is made in a temporary folder beside `output` and moved there at the end. Raises
-    DatasetError, WeightsError, OptionError and OutputExistsError, leaving nothing behind.
+    Everything is made in RUN/.unfinished and moved to its place at the end. Raises DatasetError,
+    WeightsError, OptionError and OutputExistsError.
     """
     check_output(output, force)
     if data not in BUILT_IN:
         require_apart(Path(data), output)
+    with unfinished(output, resume=False) as work:
+        request = Request(data, options, command, str(Path.cwd()), library_versions())
+        return _run(request, output, work)
+
+
+def resume(output: Path) -> RunResult:
+    """Go on with a training that was interrupted or killed, as it was asked for then.
+
+    Raises OptionError when there is none in `output`, DatasetError when the images have changed since.
+    """
+    Request.read(output).require_files()
+    with unfinished(output, resume=True) as work:
+        request = Request.read(output)
+        if remark := request.remark_on_versions(library_versions()):
+            say(remark)
+        return _run(request, output, work)
+
+
+def _run(request: Request, output: Path, work: Path) -> RunResult:
     tf.config.experimental.enable_op_determinism()
-    with staging(output) as folder, tempfile.TemporaryDirectory(dir=folder, prefix="pixels-") as scratch:
-        prepared, options = prepare(data, folder, Path(scratch), options)
-        reports, ending = _train_models(prepared, folder, options)
-        prepared.split.write(folder)
-        facts = {"Command": command, "Seed": options.seed, **library_versions()}
-        page = render_report(prepared.name, prepared.split, reports, facts)
-        # A path in the command may hold bytes that are no text.
-        write_atomically(folder / REPORT, page.encode("utf-8", "backslashreplace"))
-    return RunResult(prepared.split, reports, ending)
+    check_tuning(request.options)
+    request.write(work)
+    progress = Progress(request, output, work)
+    try:
+        root = None if request.data in BUILT_IN else Path(request.data)
+        with open_cache(request.options.cache, work, root) as cache:
+            result = _train_and_report(progress, cache)
+    except BaseException:
+        if progress.request.has_progress(work):
+            say(f"Go on with: {resume_command(output)}")
+        else:
+            Request.delete(work)
+        raise
+    if result.ending is Ending.INTERRUPTED:
+        say(f"Go on with: {resume_command(output)}")
+    else:
+        Request.delete(work)
+    return result
+
+
+def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
+    request, work = progress.request, progress.work
+    audited = prepare_audit(request.data, work, cache, request.options)
+    data, options = split_audited(audited), audited.options
+    progress.request = request.on_split(data.split.sha256)
+    progress.request.write(work)
+    reports, ending = _train_models(data, options, cache, progress)
+    data.split.write(work)
+    facts = {"Command": request.command, "Seed": options.seed, **library_versions()}
+    view = view_audit(audited.audit, audited.found.root)
+    page = render_report(data.name, data.split, reports, facts, _notes(data, options), view)
+    # A path in the command may hold bytes that are no text.
+    write_atomically(work / REPORT, page.encode("utf-8", "backslashreplace"))
+    publish(work, progress.output, progress.request.finished)
+    return RunResult(data.split, reports, ending, len(audited.audit.unreadable))
 
 
 def _train_models(
-    data: PreparedData, staging: Path, options: TrainOptions
+    data: PreparedData, options: TrainOptions, cache: Cache, progress: Progress
 ) -> tuple[list[ModelReport], Ending]:
     """Train one model after the other; what goes wrong with a later one doesn't cost the earlier ones."""
     reports: list[ModelReport] = []
     for name in options.models:
+        if folder := progress.folder_of(name):
+            say(f"{name}: was trained before the interruption")
+            reports.append(measure_again(name, folder, data, options))
+            continue
         try:
-            reports.append(train_model(name, data, staging, options))
+            reports.append(train_model(name, data, progress.work, options, cache))
         except (KeyboardInterrupt, OptionError) as error:
-            if not reports:
+            # With a checkpoint, RUN may hold the best epoch so far, which is not to be lost.
+            if not reports or checkpoint_of(progress.work, name).is_file():
                 raise
-            shutil.rmtree(unfinished_folder(staging, name), ignore_errors=True)
             if isinstance(error, OptionError):
                 say(f"{error}. Keeping the model before it")
                 return reports, Ending.FAILED
@@ -79,4 +164,12 @@ def _train_models(
             return reports, Ending.INTERRUPTED
         if reports[-1].interrupted:
             return reports, Ending.INTERRUPTED
+        progress.finish(name)
     return reports, Ending.COMPLETE
+
+
+def _notes(data: PreparedData, options: TrainOptions) -> list[str]:
+    notes = [f"Preset: {options.preset}"]
+    if options.imbalance == "auto":
+        notes.append(choose(training_counts(data))[1])
+    return notes

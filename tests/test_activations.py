@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_classify.train import activations
+from edge_classify.train.activations import Cut, Views, cut_activations, plan_views
+from edge_classify.train.examples import Examples
+from edge_classify.train.fitting import Task
+from edge_classify.train.models import Built
+from edge_classify.train.phases import Phase
+from edge_classify.train.recipe import Recipe, make_recipe
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from .train_options import make_options
+from .training import TINY_LAYERS, tiny_built, tiny_task
+
+HEAD = Phase(1, 3, 0.01, len(TINY_LAYERS), False)
+TAIL = Phase(2, 3, 0.01, TINY_LAYERS.index("conv_2"), False)
+
+
+@pytest.fixture(scope="module")
+def built() -> Built:
+    return tiny_built()
+
+
+@pytest.fixture
+def task(tmp_path: Path, built: Built) -> Task:
+    return tiny_task(tmp_path, built)
+
+
+def _cut(task: Task, phase: Phase = HEAD, **changes: Any) -> Cut | None:
+    recipe = replace(task.recipe, **{k: v for k, v in changes.items() if k in task.recipe.to_json()})
+    return cut_activations(
+        changes.get("built", task.built), phase, changes.get("train", task.train), task.validation, 3,
+        recipe, changes.get("seed", task.seed), task.cache,
+    )  # fmt: skip
+
+
+def _features(built: Built, examples: Examples) -> NDArray[np.float32]:
+    assert built.base is not None
+    pixels = examples.pixels[examples.rows].astype(np.float32)
+    return np.asarray(built.base(pixels / 127.5 - 1, training=False))
+
+
+def _view(cut: Cut, number: int) -> NDArray[np.float32]:
+    table = cut.table
+    return np.asarray(table.values[table.place[number % table.views, np.arange(len(table.truth))]])
+
+
+def test_activations_of_each_image_itself_are_those_of_keras(task: Task) -> None:
+    cut = _cut(task)
+    assert cut is not None and cut.back is None
+    assert np.allclose(_view(cut, 0), _features(task.built, task.train), atol=1e-4)
+    assert np.allclose(cut.validation.values[cut.validation.place[0]], _features(task.built, task.validation),
+                       atol=1e-4)  # fmt: skip
+    assert np.array_equal(cut.table.truth, task.train.truth)
+    assert np.array_equal(cut.validation.truth, task.validation.truth)
+
+
+def test_activations_at_a_cut_lead_to_the_features_by_what_lies_behind(task: Task) -> None:
+    cut = _cut(task, TAIL)
+    assert cut is not None and cut.back is not None
+    assert np.allclose(cut.back(_view(cut, 0)), _features(task.built, task.train), atol=1e-4)
+
+
+def test_later_views_are_other_pictures_of_the_same_image(task: Task) -> None:
+    cut = _cut(task, views=3)
+    assert cut is not None
+    first, second, third = (_view(cut, number) for number in range(3))
+    spread = np.abs(first[:, None] - first[None]).mean()
+    for one, other in ((first, second), (first, third), (second, third)):
+        assert (np.abs(one - other).max(1) > 1e-4).all()
+        assert np.abs(one - other).mean() < spread
+
+
+def test_repeated_images_of_a_small_class_get_stronger_views(task: Task) -> None:
+    cut = _cut(task, imbalance="oversample", views=1)
+    assert cut is not None
+    # 12, 10 and 4 images: each of the last is drawn three times.
+    assert set(cut.table.views[task.train.truth == 2]) == {3}
+    assert set(cut.table.views[task.train.truth == 0]) == {1}
+    small = task.train.truth == 2
+    assert (np.abs(_view(cut, 0) - _view(cut, 1))[small].max(1) > 1e-4).all()
+
+
+def test_activations_are_computed_once_and_then_read(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = _cut(task)
+    monkeypatch.setattr(activations, "run_front", None)
+    again = _cut(task)
+    assert first is not None and again is not None
+    assert np.array_equal(_view(first, 1), _view(again, 1))
+
+
+def _other_pixels(task: Task) -> Examples:
+    pixels = task.train.pixels.copy()
+    pixels[task.train.rows[3], 2, 2, 0] ^= 1
+    return replace(task.train, pixels=pixels)
+
+
+def test_activations_are_computed_anew_when_anything_that_decides_them_changes(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _cut(task) is not None
+    other = tiny_built()
+    assert other.base is not None
+    kernel = other.base.get_layer("conv").kernel
+    kernel.assign(np.asarray(kernel) * 1.01)
+    computed = []
+    monkeypatch.setattr(activations, "run_front", lambda *_: computed.append(1))
+    changes: list[dict[str, Any]] = [
+        {"train": _other_pixels(task)},
+        {"built": other},
+        {"seed": 1},
+        {"augment": ("flip",)},
+        {"views": 3},
+        {"phase": TAIL},
+    ]
+    for number, change in enumerate(changes, 1):
+        _cut(task, **change)
+        assert len(computed) == number, change
+    _cut(task)
+    assert len(computed) == len(changes)
+
+
+def test_activations_of_the_same_seed_are_the_same_in_another_cache(task: Task, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    one, other = _cut(task), _cut(tiny_task(tmp_path / "other", task.built))
+    assert one is not None and other is not None
+    assert np.array_equal(one.table.values, other.table.values)
+
+
+def test_too_little_room_for_all_views_makes_fewer_and_says_so(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 26 images for training and 13 for validation, 12 features of 4 bytes each.
+    monkeypatch.setattr(activations, "_BUDGET", (2 * 26 + 13) * 12 * 4)
+    cut = _cut(task, views=3)
+    assert cut is not None and set(cut.table.views) == {2}
+    assert "52 augmented views instead of 78" in capsys.readouterr().err
+
+
+def test_too_little_room_for_one_view_gives_none_and_a_sentence(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(activations, "_BUDGET", (26 + 13) * 12 * 4 - 1)
+    assert _cut(task) is None
+    said = capsys.readouterr().err
+    assert "tiny: the frozen part is run in every epoch" in said and "allowed" in said
+
+
+def test_activations_that_are_cached_are_used_though_the_disk_is_full_now(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _cut(task)
+
+    class Full:
+        free = 0
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Full)
+    again = _cut(task)
+    assert first is not None and again is not None
+    assert np.array_equal(first.table.values, again.table.values)
+    assert _cut(task, seed=1) is None
+
+
+def test_network_that_is_trained_whole_has_no_activations_to_cache(task: Task) -> None:
+    assert _cut(task, replace(TAIL, first_trained=0)) is None
+    assert _cut(task, built=replace(task.built, pretrained=False)) is None
+    # Pieces of pictures are exchanged before the network.
+    assert _cut(task, mix="cutmix") is None
+
+
+counts_of_views = st.lists(st.integers(1, 5), min_size=1, max_size=20)
+
+
+@given(counts_of_views)
+def test_places_of_any_views_are_each_row_once_in_the_order_of_computation(counts: list[int]) -> None:
+    views = Views(np.array(counts, np.int64))
+    places = views.places()
+    assert places.shape == (max(counts), len(counts))
+    rows = [places[view, image] for view in range(max(counts)) for image in views.rows(view)]
+    assert rows == list(range(views.total)) and views.total == sum(counts)
+    assert (places >= 0).sum(0).tolist() == counts
+
+
+def _recipe(**changes: Any) -> Recipe:
+    return make_recipe("mobilenet_v2", make_options(weights="imagenet", **changes), [30, 30, 3])
+
+
+TRUTH = np.repeat(np.arange(3), [30, 30, 3])
+
+
+def test_plan_has_as_many_views_as_asked_for_but_not_more_than_epochs() -> None:
+    assert set(plan_views(TRUTH, 3, _recipe(views=4, imbalance="none"), 20).counts) == {4}
+    assert set(plan_views(TRUTH, 3, _recipe(views=4, imbalance="none"), 2).counts) == {2}
+
+
+def test_plan_without_augmentation_has_one_view_whatever_was_asked_for() -> None:
+    recipe = _recipe(views=4, augment=(), imbalance="oversample")
+    assert set(plan_views(TRUTH, 3, recipe, 20).counts) == {1}
+
+
+def test_plan_for_oversampling_has_more_views_of_the_small_class_only() -> None:
+    counts = plan_views(TRUTH, 3, _recipe(views=4, imbalance="oversample"), 20).counts
+    assert set(counts[TRUTH < 2]) == {4} and set(counts[TRUTH == 2]) == {8}

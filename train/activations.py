@@ -1,0 +1,213 @@
+"""Activations of a network's frozen part: computed once for some views of every image, and cached."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..edge.console import say
+from ..edge.progress import progress
+from .augmentation import make_augmentation
+from .cache import Cache
+from .disk_arrays import new_array, open_array
+from .examples import Examples, Table
+from .frozen import CHUNK, Divided, divide, run_front
+from .models import Built
+from .oversampling import extra_views
+from .phases import Phase
+from .recipe import Recipe
+from .strong_augmentation import strong_views
+from .trainer import reseed
+
+_FILE = "activations.npy"
+_BUDGET = 4 * 1024**3  # Bytes; what is read again in every epoch should stay in memory.
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Training and validation activations at a cut, and the part of the base behind it (None: nothing)."""
+
+    table: Table
+    validation: Table
+    back: Any | None
+
+
+@dataclass(frozen=True)
+class Views:
+    """How many views of each training image there are, int64 [images], and where they lie."""
+
+    counts: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """The number of rows of all views together."""
+        return int(self.counts.sum())
+
+    def rows(self, view: int) -> NDArray[np.int64]:
+        """Return the images that have a view of that number."""
+        return np.flatnonzero(self.counts > view)
+
+    def digest(self) -> str:
+        """Return a hash of the counts."""
+        return hashlib.blake2b(self.counts.tobytes(), digest_size=16).hexdigest()
+
+    def places(self) -> NDArray[np.int64]:
+        """Return the row of each view [views, images]: view by view, the images in order; -1 for none."""
+        table = np.full((int(self.counts.max()), len(self.counts)), -1, np.int64)
+        start = 0
+        for view in range(len(table)):
+            rows = self.rows(view)
+            table[view, rows] = np.arange(start, start + len(rows))
+            start += len(rows)
+        return table
+
+
+def plan_views(truth: NDArray[np.int64], classes: int, recipe: Recipe, epochs: int) -> Views:
+    """Return the views of each image: `recipe.views`, no more than epochs, and one without augmentation.
+
+    Images that are drawn again and again have more, which are stronger augmented.
+    """
+    views = np.full(len(truth), min(recipe.views, epochs) if recipe.augment else 1, np.int64)
+    if recipe.imbalance == "oversample" and recipe.augment:
+        views = np.maximum(views, extra_views(truth, classes))
+    return Views(views)
+
+
+def cut_activations(
+    built: Built, phase: Phase, train: Examples, validation: Examples, classes: int, recipe: Recipe,
+    seed: int, cache: Cache,
+) -> Cut | None:  # fmt: skip
+    """Return the activations for a phase, or None where it has no frozen part or they would be too many.
+
+    Raises DatasetError when the disk is full.
+    """
+    whole = not built.pretrained or phase.first_trained == 0 or recipe.mix == "cutmix"
+    divided = None if whole else divide(built, phase.first_trained)
+    if divided is None:
+        return None
+    wanted = _Work(divided, train, validation, plan_views(train.truth, classes, recipe, phase.epochs))
+    identity = _identity(wanted, recipe, seed)
+    work = _affordable(wanted, identity, cache, str(built.model.name))
+    if work is None:
+        return None
+
+    def write(folder: Path) -> None:
+        array = new_array(folder / _FILE, (work.rows, *divided.shape), np.float32)
+        _fill(array, work, recipe, seed, str(built.model.name))
+        array.flush()
+
+    values = open_array(cache.make("features", {**identity, "views": work.views.digest()}, write) / _FILE)
+    if values is None:
+        cache.fail()
+    last = work.views.total + np.arange(len(validation.rows))
+    return Cut(
+        Table(values, work.views.places(), work.views.counts, train.truth),
+        Table(values, last[None], np.ones_like(last), validation.truth),
+        divided.back,
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What goes through the frozen part: the views of the training images, then the validation images."""
+
+    divided: Divided
+    train: Examples
+    validation: Examples
+    views: Views
+
+    @property
+    def rows(self) -> int:
+        return self.views.total + len(self.validation.rows)
+
+    @property
+    def bytes(self) -> int:
+        return self.rows * math.prod(self.divided.shape) * 4
+
+    def fewer(self) -> _Work | None:
+        """Return the same with fewer views, or None when there is one of each image."""
+        counts = self.views.counts
+        return replace(self, views=Views(np.maximum(1, counts * 3 // 4))) if counts.max() > 1 else None
+
+
+def _affordable(wanted: _Work, identity: dict[str, Any], cache: Cache, name: str) -> _Work | None:
+    """Return the work with as many views as there is room for, or None, and say what is less than wanted.
+
+    What is cached already needs no room: a training that goes on meets the views that it began with.
+    """
+    room = min(_BUDGET, shutil.disk_usage(cache.root).free // 2)
+    work: _Work | None = wanted
+    smallest = wanted
+    while work is not None:
+        entry = {**identity, "views": work.views.digest()}
+        if work.bytes <= room or (work.bytes <= _BUDGET and cache.entry("features", entry) is not None):
+            if work is not wanted:
+                say(
+                    f"{name}: {work.views.total:,} augmented views instead of {wanted.views.total:,}, since "
+                    f"their activations take {wanted.bytes / 1e9:.1f} GB, and {room / 1e9:.1f} GB are allowed"
+                )
+            return work
+        smallest, work = work, work.fewer()
+    say(
+        f"{name}: the frozen part is run in every epoch, since one view of every image takes "
+        f"{smallest.bytes / 1e9:.1f} GB, and {room / 1e9:.1f} GB are allowed"
+    )
+    return None
+
+
+def _fill(array: NDArray[np.float32], work: _Work, recipe: Recipe, seed: int, name: str) -> None:
+    most = int(work.views.counts.max())
+    title = f"{name}: frozen part, {most} view{'' if most == 1 else 's'}"
+    with progress(title, len(array), "images") as advance:
+        run_front(work.divided, _chunks(work, recipe, seed), array, advance)
+
+
+def _chunks(work: _Work, recipe: Recipe, seed: int) -> Iterator[NDArray[Any]]:
+    """Yield the images, uint8 or float32 [n, side, side, 3]; the first view is the image itself."""
+    train, validation = work.train, work.validation
+    augment = make_augmentation(recipe.augment, seed)
+    for view in range(int(work.views.counts.max())):
+        rows = train.rows[work.views.rows(view)]
+        for number, start in enumerate(range(0, len(rows), CHUNK)):
+            pixels = train.pixels[rows[start : start + CHUNK]]
+            if view:
+                reseed(augment, seed, view, number)
+                pixels = np.asarray(augment(pixels, training=True))
+            if view >= recipe.views:  # Only images of small classes have so many.
+                own = int(np.random.default_rng((seed, view, number)).integers(2**31))
+                pixels = strong_views(pixels.round().astype(np.uint8), 1, own)[0]
+            yield pixels
+    for start in range(0, len(validation.rows), CHUNK):
+        yield validation.pixels[validation.rows[start : start + CHUNK]]
+
+
+def _identity(work: _Work, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Return all that decides the activations, apart from the views."""
+    front = work.divided.front
+    weights = hashlib.blake2b(digest_size=16)
+    for array in front.get_weights():
+        weights.update(array.tobytes())
+    pixels = hashlib.blake2b(digest_size=16)
+    for examples in (work.train, work.validation):
+        for start in range(0, len(examples.rows), 1024):
+            pixels.update(examples.pixels[examples.rows[start : start + 1024]].tobytes())
+    return {
+        "input": front.input_shape[1:],
+        "shape": work.divided.shape,
+        "layer": front.layers[-1].layers[-1].name,
+        "weights": weights.hexdigest(),
+        "images": pixels.hexdigest(),
+        "augment": recipe.augment,
+        "normal_views": recipe.views,
+        "seed": seed,
+        "versions": [version("tensorflow"), version("ai-edge-litert"), version("edge-classify")],
+    }

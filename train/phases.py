@@ -1,0 +1,60 @@
+"""Which part of a model is trained when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from .cnn import SCRATCH_MOMENTUM
+from .models import Built
+from .recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stage of a training: `first_trained` indexes base.layers; 0 trains everything.
+
+    `normalizing` says whether batch norm learns: its statistics follow the batches, and are not frozen.
+    """
+
+    number: int
+    epochs: int
+    learning_rate: float
+    first_trained: int
+    normalizing: bool
+
+
+def plan_phases(built: Built, recipe: Recipe) -> list[Phase]:
+    """Return the phases that have epochs.
+
+    A model from random weights has nothing to preserve, and is trained whole in one phase. A base with
+    weights is frozen in phase 1, while the new head learns; in phase 2 its last layers are trained.
+    """
+    if built.base is None or not built.pretrained:
+        return [Phase(1, sum(recipe.epochs), recipe.learning_rate[0], 0, True)]
+    layers = len(built.base.layers)
+    first = max(0, layers - recipe.fine_tune_layers)
+    phases = [
+        Phase(1, recipe.epochs[0], recipe.learning_rate[0], layers, False),
+        Phase(2, recipe.epochs[1], recipe.learning_rate[1], first, recipe.batch_norm == "trained"),
+    ]
+    return [phase for phase in phases if phase.epochs]
+
+
+def prepare_phase(built: Built, phase: Phase) -> None:
+    """Set what is trained. In Keras, a frozen batch norm runs in inference mode."""
+    if built.base is None:
+        return
+    built.base.trainable = True
+    for number, layer in enumerate(built.base.layers):
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = number >= phase.first_trained and (phase.normalizing or not is_norm)
+        if is_norm:
+            layer.momentum = SCRATCH_MOMENTUM  # 0.99 and more never catch up within a short training.
+
+
+def trainable_parameters(model: Any) -> int:
+    """Return the number of values that the optimizer changes."""
+    return sum(int(keras.ops.size(weight)) for weight in model.trainable_weights)

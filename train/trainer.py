@@ -1,0 +1,89 @@
+"""The network that Keras fits: augmentation in front, logits with a prior instead of softmax behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from .recipe import Recipe
+
+
+class LogitsOf(keras.layers.Layer):  # type: ignore[misc]
+    """What the softmax layer `dense` computes before its softmax, plus `offsets` while training.
+
+    `offsets` are log priors for logit adjustment (Menon et al., ICLR 2021, eq. 10): the network learns
+    what to add to them, and without them answers as if all classes were equally frequent.
+    """
+
+    def __init__(self, dense: Any, offsets: NDArray[np.float32]) -> None:
+        """Take a built Dense layer, whose weights are shared, and float32 [classes]."""
+        super().__init__(name="logits", dtype="float32")
+        self._dense, self._offsets = dense, offsets
+
+    def call(self, features: Any, training: bool = False) -> Any:
+        """Return float32 [n, classes]."""
+        logits = ops.matmul(features, self._dense.kernel) + self._dense.bias
+        return logits + self._offsets if training else logits
+
+
+def through_head(model: Any, base: Any | None, offsets: NDArray[np.float32]) -> Any:
+    """Return a function from what the base gives (or the input, without one) to adjusted logits."""
+    names = [layer.name for layer in model.layers]
+    start = names.index(base.name) + 1 if base is not None else 0
+    *inner, last = model.layers[start:]
+    logits = LogitsOf(last, offsets)
+    if base is None:
+        body = keras.Model(model.input, last.input)
+        return lambda x: logits(body(x))
+
+    def call(x: Any) -> Any:
+        for layer in inner:
+            x = layer(x)
+        return logits(x)
+
+    return call
+
+
+def compile_trainer(trainer: Any, recipe: Recipe, rate: float, steps: int) -> None:
+    """Compile for a phase of `steps` batches in all, whose rate warms up and then falls by a cosine.
+
+    Loshchilov and Hutter, ICLR 2017 (schedule) and 2019 (AdamW). Norms and biases are not decayed.
+    """
+    schedule = _schedule(recipe, rate, steps)
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(
+            schedule, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
+        )
+    else:
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    trainer.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        weighted_metrics=[keras.metrics.CategoricalCrossentropy(name="nll", from_logits=True)],
+    )
+
+
+def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
+    if recipe.schedule == "constant":
+        return rate
+    warmup = round(recipe.warmup * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        rate / 100 if warmup else rate,
+        max(1, steps - warmup),
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def reseed(trainer: Any, *numbers: int) -> None:
+    """Make all random layers draw what only depends on `numbers`, whatever was drawn before."""
+    states = [v for v in trainer.variables if v.name == "seed_generator_state"]
+    draws = np.random.default_rng(numbers).integers(0, 2**31, (len(states), 2), np.uint32)
+    for state, draw in zip(states, draws, strict=True):
+        state.assign(draw)

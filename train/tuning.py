@@ -1,0 +1,165 @@
+"""Searches for better values of the options that were left open, before a model is trained."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..edge.console import say
+from ..edge.errors import OptionError
+from ..edge.files import write_atomically
+from .cache import Cache
+from .fitting import Diverged, Task, fit
+from .models import build_to_train
+from .options import TrainOptions
+from .output import trials_of
+from .prepare import PreparedData
+from .recipe import is_scratch, make_recipe
+from .search_space import Values, default_values, load_optuna, search_space, with_values
+from .trials import COMPLETE, DIVERGED, PRUNED, Trial, best_trial, describe_values, read_trials, to_csv
+
+# A model from random weights is trained for a part of its epochs in a trial, but for so many at least.
+_SHARE_OF_EPOCHS, _LEAST_EPOCHS = 4, 3
+_TRIALS_BEFORE_PRUNING = 5
+
+
+def tune(
+    name: str, data: PreparedData, work: Path, options: TrainOptions, counts: Sequence[int], cache: Cache
+) -> TrainOptions:
+    """Return `options` for the model `name`, completed by the best values of options.tune trials.
+
+    The trials are kept in `work` after each one, and those that are there already count. Judged is the
+    validation loss at the best epoch; the first trial has the recipe's own values. A backbone with weights
+    is tried in phase 1, on the activations that are cached for the training itself; a model from random
+    weights for a part of its epochs. `counts` are the training images of each class. Raises OptionError when
+    all trials diverge or the file of trials is damaged, DatasetError when the disk is full,
+    MissingPackageError without Optuna.
+    """
+    search = _Search(name, data, work, options, counts, cache)
+    path = trials_of(work, name)
+    trials = read_trials(path)
+    if trials:
+        say(f"{name}: {len(trials)} of {options.tune} trials were done before the interruption")
+    while len(trials) < options.tune:
+        trials.append(search.run_next(trials))
+        write_atomically(path, to_csv(trials))
+        say(f"{name} trial {len(trials)}/{options.tune}: {_outcome(trials)}")
+    best = best_trial(trials)
+    if best is None:
+        raise OptionError(f"All {len(trials)} trials of {name} diverged. Give a lower --learning-rate")
+    say(f"{name}: trained with the values of trial {best + 1}: {describe_values(trials[best].values)}")
+    return with_values(name, options, counts, trials[best].values)
+
+
+class _Search:
+    """What all trials of one model share."""
+
+    def __init__(
+        self,
+        name: str,
+        data: PreparedData,
+        work: Path,
+        options: TrainOptions,
+        counts: Sequence[int],
+        cache: Cache,
+    ) -> None:
+        self._name, self._data, self._work, self._cache = name, data, work, cache
+        self._options, self._counts = options, counts
+        self._defaults = default_values(name, options, counts)
+        epochs = make_recipe(name, options, counts).epochs[0]
+        short = max(min(epochs, _LEAST_EPOCHS), epochs // _SHARE_OF_EPOCHS)
+        self._epochs = short if is_scratch(name, options) else epochs
+
+    def run_next(self, trials: Sequence[Trial]) -> Trial:
+        """Return the trial after `trials`: these and the seed alone decide its values and when it ends.
+
+        So an interrupted search goes on as if nothing had happened.
+        """
+        proposed = self._propose(trials)
+        losses: list[float] = []
+        state = COMPLETE
+
+        def on_epoch(row: dict[str, Any]) -> bool:
+            nonlocal state
+            losses.append(row["val_loss"])
+            proposed.report(row["val_loss"], row["epoch"])
+            if row["epoch"] < self._epochs and proposed.should_prune():
+                state = PRUNED
+            return state == PRUNED
+
+        with tempfile.TemporaryDirectory(dir=self._work, prefix="trial-") as folder:
+            task = self._task(proposed.params, Path(folder))
+            note = f" trial {len(trials) + 1}/{self._options.tune}"
+            try:
+                fit(replace(task, on_epoch=on_epoch, note=note))
+            except Diverged:
+                state = DIVERGED
+        return Trial(proposed.params, state, tuple(losses))
+
+    def _task(self, values: Values, folder: Path) -> Task:
+        name, data = self._name, self._data
+        options = with_values(name, self._options, self._counts, values)
+        recipe = replace(make_recipe(name, options, self._counts), epochs=(self._epochs, 0))
+        size, classes = options.image_size[name], len(data.split.labels)
+        keras.backend.clear_session()
+        return Task(
+            built=build_to_train(name, classes, options, recipe),
+            train=data.examples("train", size),
+            validation=data.examples("validation", size),
+            classes=classes,
+            recipe=recipe,
+            seed=options.seed,
+            cache=self._cache,
+            checkpoint=folder / "checkpoint.npz",
+        )
+
+    def _propose(self, trials: Sequence[Trial]) -> Any:
+        """Return an Optuna trial with the next values, which knows how all others went.
+
+        Optuna's own storage would not do: after it was loaded again, its samplers draw other numbers.
+        """
+        optuna = load_optuna()
+        space = search_space(self._defaults)
+        seed = int(np.random.SeedSequence([self._options.seed, len(trials)]).generate_state(1)[0])
+        study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            pruner=optuna.pruners.MedianPruner(_TRIALS_BEFORE_PRUNING, n_warmup_steps=self._epochs // 3),
+        )
+        try:
+            study.add_trials([_as_optuna_has_it(trial, space) for trial in trials])
+        except (ValueError, KeyError) as error:
+            path = trials_of(self._work, self._name)
+            raise OptionError(f"{path} cannot be used ({error}). Start anew with --force") from None
+        if not trials:
+            study.enqueue_trial(self._defaults)
+        return study.ask(space)
+
+
+def _as_optuna_has_it(trial: Trial, space: dict[str, Any]) -> Any:
+    optuna = load_optuna()
+    done = trial.state == COMPLETE
+    return optuna.trial.create_trial(
+        state=optuna.trial.TrialState.COMPLETE if done else optuna.trial.TrialState.PRUNED,
+        value=trial.loss if done else None,
+        params=dict(trial.values),
+        distributions=space,
+        # Optuna takes NaN for the worst of all.
+        intermediate_values=dict(enumerate(trial.losses, 1)),
+    )
+
+
+def _outcome(trials: Sequence[Trial]) -> str:
+    trial, best = trials[-1], best_trial(trials)
+    loss = {
+        COMPLETE: f"loss {trial.loss:.3f}",
+        PRUNED: f"stopped at loss {trial.loss:.3f}, which is above the median",
+        DIVERGED: "diverged",
+    }[trial.state]
+    so_far = "" if best is None else f", best {trials[best].loss:.3f}"
+    return f"{loss}{so_far} ({describe_values(trial.values)})"

@@ -76,7 +76,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 TRAIN_OPTIONS = (
-    "--epochs", "6,2", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
+    "--epochs", "16,4", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 def _numbered(images: int, views: list[int]) -> Table:
     """A table whose value is 100 * image + view, so that a batch tells what it was made of."""
     place = np.full((max(views), images), -1, np.int64)
-    values = []
+    values: list[int] = []
     for view in range(max(views)):
         for image in range(images):
             if view < views[image]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -98,7 +99,7 @@ def test_activations_that_litert_computes_are_those_of_keras_in_the_order_of_the
     assert divided is not None
     target = np.zeros((5, *divided.shape), np.float32)
     done: list[int] = []
-    chunks = iter([PIXELS[:2], PIXELS[2:3].astype(np.float32), PIXELS[3:]])
+    chunks: Iterator[Any] = iter([PIXELS[:2], PIXELS[2:3].astype(np.float32), PIXELS[3:]])
     run_front(divided, chunks, target, done.append)
     expected = np.asarray(divided.front(PIXELS.astype(np.float32), training=False))
     assert np.abs(target).max() > 0.1

@@ -138,9 +138,17 @@ def test_description_tells_what_was_chosen(preset: str) -> None:
 
 
 def test_description_of_a_model_from_random_weights_has_one_phase() -> None:
-    recipe = _recipe("cnn", compute="bfloat16", label_smoothing=0.25)
+    recipe = _recipe(
+        "cnn",
+        compute="bfloat16",
+        label_smoothing=0.25,
+        mix="mixup",
+        optimizer="sgd",
+        learning_rate=(0.3, 0.1),
+    )
     text = describe(recipe, scratch=True)
     assert text.startswith(f"{recipe.epochs[0]} epochs, ") and "fine-tuned" not in text
+    assert "mixup" in text and "sgd at 0.3" in text
     assert "label smoothing 0.25" in text and "computed in bfloat16" in text and "imbalance" not in text
 
 

@@ -76,9 +76,9 @@ def test_run_interrupted_in_both_models_keeps_the_best_so_far_and_goes_on_to_the
 ) -> None:
     run = tmp_path / "my run"
     process = start(
-        tmp_path / "1", data, "-o", run, *options, at="cnn phase 1  epoch 3/4", send=signal.SIGSTOP
+        tmp_path / "1", data, "-o", run, *options, at="cnn phase 1  epoch 2/4", send=signal.SIGSTOP
     )
-    process.wait_for("cnn phase 1  epoch 3/4")
+    process.wait_for("cnn phase 1  epoch 2/4")
     for again in ((data, "-o", run, *options), (data, "-o", run, *options, "--force"), ("--resume", run)):
         refused = train(*again)
         assert refused.exit_code == 1 and f"Another edge-train is writing {run}" in refused.output
@@ -100,7 +100,7 @@ def test_run_interrupted_in_both_models_keeps_the_best_so_far_and_goes_on_to_the
     assert _published(run) == before
 
     status, text = start(
-        tmp_path / "3", "--resume", run, at="mobilenet_v2 phase 2  epoch 1/2", send=signal.SIGINT
+        tmp_path / "3", "--resume", run, at="mobilenet_v2 phase 1  epoch 2/2", send=signal.SIGINT
     ).wait()
     assert status == 130 and "Interrupted: keeping the best of 2 epochs of mobilenet_v2" in text
     assert {path.name for path in run.iterdir()} == {*RUN_FILES, *BOTH, UNFINISHED}
@@ -115,26 +115,19 @@ def _published(run: Path) -> dict[str, bytes]:
     return {name: data for name, data in tree(run).items() if not name.startswith(UNFINISHED)}
 
 
-def _begun(run: Path, data: Path, **changes: Any) -> Path:
-    """Write what a killed training on `data` leaves in `run`, and return the file of its request."""
+def _begun(run: Path, images: Path, **changes: Any) -> Path:
+    """Write what a killed training on `images` leaves in `run`, and return the file of its request."""
     work = run / UNFINISHED
     work.mkdir(parents=True)
     values: dict[str, Any] = {
-        "data": str(data),
+        "data": str(images),
         "options": make_options(models=("cnn",)),
         "command": "edge-train",
-        "folder": str(data.parent),
+        "folder": str(images.parent),
         "versions": library_versions(),
     }
     Request(**{**values, **changes}).write(work)
     return work / "request.json"
-
-
-def test_request_written_and_read_again_is_the_same(tmp_path: Path, few: Path) -> None:
-    _begun(tmp_path / "run", few, finished=("cnn",), split_sha256="0" * 64)
-    request = Request.read(tmp_path / "run")
-    assert request.options == make_options(models=("cnn",)) and request.finished == ("cnn",)
-    assert (request.data, request.split_sha256) == (str(few), "0" * 64)
 
 
 def test_images_that_changed_since_the_training_began_are_refused_and_the_checkpoint_stays(
@@ -239,12 +232,3 @@ def test_resume_from_another_folder_names_the_one_where_the_relative_data_are(
         and f"Give --resume in the folder where the training began: {few.parent}"
         in (result.output.replace("\n", ""))
     )
-
-
-def test_request_of_other_library_versions_says_what_changed(few: Path, tmp_path: Path) -> None:
-    _begun(tmp_path / "run", few, versions={**library_versions(), "keras": "3.0.0"})
-    remark = Request.read(tmp_path / "run").remark_on_versions(library_versions())
-    assert remark is not None and f"keras (was 3.0.0, is {keras.__version__}) changed" in remark
-    assert Request.read(tmp_path / "run").remark_on_versions(
-        {**library_versions(), "keras": "3.0.0"}
-    ) is None  # fmt: skip

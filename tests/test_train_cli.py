@@ -196,7 +196,6 @@ _USAGE += [
 ]
 _USAGE += [
     (("--class-weights", "none", "--imbalance", "auto"), "say the same: give one of them"),
-    (("--model", "mobilenet", "--model", "resnet50", "--weights", "base.h5"), "--weights"),
     (("--weight-decay", "nan"), "'nan' is not a number"),
     (("--warmup", "0.6"), "not in the range"),
     (("--answer-precision", "0"), "not in the range"),
@@ -228,6 +227,13 @@ def test_unknown_name_lists_the_valid_ones(
     result = train(few, "-o", tmp_path / "run", option, "vgg")
     assert result.exit_code == 2 and "'vgg' is not one of" in result.output
     assert all(repr(name) in result.output for name in names)
+
+
+def test_weights_of_one_file_for_two_backbones_are_refused(few: Path, tmp_path: Path) -> None:
+    models = ("--model", "mobilenet", "--model", "resnet50")
+    result = train(few, "-o", tmp_path / "run", *models, "--weights", "base.h5")
+    assert result.exit_code == 1 and "base.h5" in result.output and "resnet50" in result.output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_command_without_data_or_output_ends_with_status_2(few: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ TRAINING = (
     click.option("--label-smoothing", type=FiniteRange(0, 1, max_open=True), show_default=_AUTO,
                  help="Share of the target that goes to all classes alike."),
     click.option("--batch-size", type=click.IntRange(1), show_default=_AUTO, help="Images a step."),
-    click.option("--patience", type=click.IntRange(1), show_default="a third of the phase, at least 5",
+    click.option("--patience", type=click.IntRange(1), show_default="half of the phase, at least 5",
                  help="Epochs without improvement before a phase ends."),
     click.option("--imbalance", type=click.Choice(IMBALANCE), default="auto", show_default=True,
                  help="What is done for small classes; auto chooses by their counts and says so."),

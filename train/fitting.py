@@ -25,13 +25,14 @@ from .cache import Cache
 from .checkpoint import Checkpoint, State
 from .examples import Examples, Table
 from .feeds import Feed
-from .imbalance import class_weights, logit_offsets, sample_order
+from .imbalance import class_weights, logit_offsets, sample_order, validation_weights
 from .mixing import Mixer
 from .models import Built
 from .oversampling import with_strong_views
 from .phases import Phase, plan_phases, prepare_phase, trainable_parameters
 from .recipe import Recipe
 from .trainer import compile_trainer, reseed, through_head
+from .validation import validate
 
 COLUMNS = ("phase", "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -134,8 +135,11 @@ class _Run:
         )
         self._trainer = self._build(cut)
         done = state.epochs(phase.number)
-        self._feeds = self._feed(cut, done)
-        compile_trainer(self._trainer, task.recipe, phase.learning_rate, len(self._feeds[0]) * phase.epochs)
+        self._train = self._feed(cut, done)
+        self._validation = Feed(
+            cut.validation if cut else Table.of_pixels(task.validation), task.classes, 128
+        )
+        compile_trainer(self._trainer, task.recipe, phase.learning_rate, len(self._train) * phase.epochs)
         self._trainer.optimizer.build(self._trainer.trainable_variables)
         if state.phase == phase.number:
             self._restore()
@@ -149,8 +153,7 @@ class _Run:
             if done < self.phase.epochs and not self._exhausted():
                 with ExitStack() as bars:
                     self._trainer.fit(
-                        self._feeds[0],
-                        validation_data=self._feeds[1],
+                        self._train,
                         initial_epoch=done,
                         epochs=self.phase.epochs,
                         callbacks=[_Epochs(self, bars)],
@@ -164,8 +167,7 @@ class _Run:
 
     def _build(self, cut: Cut | None) -> Any:
         task = self.task
-        counts = np.bincount(task.train.truth, minlength=task.classes).tolist()
-        offsets = logit_offsets(task.recipe.imbalance, counts)
+        offsets = logit_offsets(task.recipe.imbalance, self._counts)
         if cut is not None:
             inputs = keras.Input(cut.table.values.shape[1:])
             x = cut.back(inputs) if cut.back is not None else inputs
@@ -177,33 +179,40 @@ class _Run:
             x = layer(x)
         return keras.Model(inputs, through_head(task.built.model, task.built.base, offsets)(x))
 
-    def _feed(self, cut: Cut | None, epoch: int) -> tuple[Feed, Feed]:
+    def _feed(self, cut: Cut | None, epoch: int) -> Feed:
         task, recipe = self.task, self.task.recipe
-        counts = np.bincount(task.train.truth, minlength=task.classes).tolist()
-        train = cut.table if cut else self._pixels(counts)
-        validation = cut.validation if cut else Table.of_pixels(task.validation)
-        held = np.bincount(task.validation.truth, minlength=task.classes).tolist()
-        even = None if recipe.imbalance == "none" else class_weights("balanced", held)
-        return (
-            Feed(
-                train,
-                task.classes,
-                recipe.batch_size,
-                class_weights(recipe.imbalance, counts),
-                lambda number: sample_order(
-                    task.train.truth, task.seed + self.phase.number, number, recipe.imbalance
-                ),
-                epoch,
-                None if recipe.mix == "none" else Mixer(recipe.mix, task.seed),
+        return Feed(
+            cut.table if cut else self._pixels(),
+            task.classes,
+            recipe.batch_size,
+            class_weights(recipe.imbalance, self._counts),
+            lambda number: sample_order(
+                task.train.truth, task.seed + self.phase.number, number, recipe.imbalance
             ),
-            Feed(validation, task.classes, max(recipe.batch_size, 128), even),
+            epoch,
+            None if recipe.mix == "none" else Mixer(recipe.mix, task.seed),
         )
 
-    def _pixels(self, counts: list[int]) -> Table:
+    def validate(self) -> tuple[float, float]:
+        """Return loss and accuracy of the validation images now."""
+        recipe = self.task.recipe
+        return validate(
+            self._trainer.predict(self._validation, verbose=0),
+            self.task.validation.truth,
+            logit_offsets(recipe.imbalance, self._counts),
+            validation_weights(recipe.imbalance, self._counts),
+        )
+
+    @property
+    def _counts(self) -> list[int]:
+        """Training images by class."""
+        return [int(n) for n in np.bincount(self.task.train.truth, minlength=self.task.classes)]
+
+    def _pixels(self) -> Table:
         task = self.task
         if task.recipe.imbalance == "oversample" and task.recipe.augment:
             say(f"{task.name}: making stronger augmented views of the small classes")
-            return with_strong_views(task.train, len(counts), task.seed)
+            return with_strong_views(task.train, task.classes, task.seed)
         return Table.of_pixels(task.train)
 
     def _begin(self) -> None:
@@ -226,7 +235,7 @@ class _Run:
             variable.assign(value)
 
     def _optimizer(self) -> list[NDArray[Any]]:
-        return [np.array(variable) for variable in self._trainer.optimizer.variables]
+        return [keras.ops.convert_to_numpy(variable) for variable in self._trainer.optimizer.variables]
 
     def record(self, row: dict[str, Any]) -> bool:
         """Take a finished epoch's row; return whether to stop, since no epoch has been better for long."""
@@ -246,7 +255,7 @@ class _Run:
 
         Or whether the loss has become NaN, which it then remains.
         """
-        patience = self.task.recipe.patience or max(5, self.phase.epochs // 3)
+        patience = self.task.recipe.patience or max(5, self.phase.epochs // 2)
         rows = [row for row in self._state.rows if row["phase"] == self.phase.number]
         if any(math.isnan(row["loss"]) for row in rows):
             return True
@@ -279,19 +288,18 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._bars.close()
-        values = {
-            "loss": "loss",
-            "accuracy": "accuracy",
-            "val_loss": "val_nll",
-            "val_accuracy": "val_accuracy",
-        }
+        loss, accuracy = self._run.validate()
         row = {
             "phase": self._run.phase.number,
             "epoch": epoch + 1,
             "learning_rate": float(f"{float(self.model.optimizer.learning_rate):.4g}"),
-            **{column: round(float(logs[key]), 6) for column, key in values.items()},
+            "loss": round(float(logs["loss"]), 6),
+            "accuracy": round(float(logs["accuracy"]), 6),
+            "val_loss": round(loss, 6),
+            "val_accuracy": round(accuracy, 6),
         }
-        if self._run.record(row) or self._say_or_pass_on(row):
+        exhausted = self._run.record(row)
+        if self._say_or_pass_on(row) or exhausted:
             self.model.stop_training = True
 
     def _say_or_pass_on(self, row: dict[str, Any]) -> bool:

@@ -63,6 +63,15 @@ def class_weights(method: str, counts: Sequence[int]) -> NDArray[np.float32] | N
     return np.asarray(weights / max(mean, 1e-12), np.float32)
 
 
+def validation_weights(method: str, counts: Sequence[int]) -> NDArray[np.float32] | None:
+    """Return the weights with which the validation loss measures what training with `method` lowers.
+
+    With adjusted logits the loss is measured as it is trained, with the offsets and without weights: a few
+    validation images of a small class, weighted up, would choose the best epoch by chance.
+    """
+    return class_weights("balanced" if method == "oversample" else method, counts)
+
+
 def log_priors(counts: Sequence[int]) -> NDArray[np.float32]:
     """Return ln(images of the class / images), float32 [classes]; a class without images counts as one."""
     number = np.maximum(np.asarray(counts, np.float64), 1)

@@ -194,7 +194,7 @@ def _clean(folder: Path, resume: bool) -> None:
 
 
 def _is_whole(model: Path) -> bool:
-    return all((model / name).is_file() for name in MODEL_FILES)
+    return all((model / name).is_file() for name in MODEL_FILES if name != TRIALS)  # Only --tune writes it.
 
 
 def _files_of_run(output: Path) -> set[Path]:

@@ -20,8 +20,8 @@ class _Preset:
     """Costs are bounded by images seen: epochs = passes / images, between a least and a most.
 
     `head_epochs` and `tune_epochs` are for the two phases of a backbone with weights, `scratch_epochs`
-    (least, most) for a model from random weights. `views` is the most augmented views of an image that are put through
-    the frozen part, and `view_budget` the most of all images together.
+    (least, most) for a model from random weights. `views` is the most augmented views of an image that are
+    put through the frozen part, and `view_budget` the most of all images together.
     """
 
     head_epochs: int
@@ -118,7 +118,14 @@ def is_scratch(model: str, options: TrainOptions) -> bool:
 def describe(recipe: Recipe, scratch: bool) -> str:
     """Return one line for the user that says how the model will be trained."""
     epochs = f"{recipe.epochs[0]} epochs" if scratch else f"{recipe.epochs[0]} + {recipe.epochs[1]} epochs"
-    parts = [epochs, f"batches of {recipe.batch_size}", f"label smoothing {recipe.label_smoothing:g}"]
+    parts = [
+        epochs,
+        f"batches of {recipe.batch_size}",
+        f"{recipe.optimizer} at {recipe.learning_rate[0]:.3g}",
+        f"label smoothing {recipe.label_smoothing:g}",
+    ]
+    if recipe.mix != "none":
+        parts.append(recipe.mix)
     if not scratch and recipe.epochs[1]:
         tuned = "all layers" if recipe.fine_tune_layers >= ALL_LAYERS else f"{recipe.fine_tune_layers} layers"
         parts.append(f"then {tuned} fine-tuned, batch norm {recipe.batch_norm}")

@@ -26,12 +26,14 @@ from .output import (
     publish,
     require_apart,
     resume_command,
+    trials_of,
     unfinished,
 )
 from .prepare import PreparedData, prepare_audit, split_audited
 from .report import ModelReport, render_report
 from .search_space import check_tuning
 from .state import Request
+from .trials import describe_best
 
 
 @dataclass
@@ -111,11 +113,11 @@ def _run(request: Request, output: Path, work: Path) -> RunResult:
         root = None if request.data in BUILT_IN else Path(request.data)
         with open_cache(request.options.cache, work, root) as cache:
             result = _train_and_report(progress, cache)
-    except BaseException:
-        if progress.request.has_progress(work):
-            say(f"Go on with: {resume_command(output)}")
-        else:
+    except BaseException as error:
+        if not progress.request.has_progress(work):
             Request.delete(work)
+        elif isinstance(error, KeyboardInterrupt | OSError):
+            say(f"Go on with: {resume_command(output)}")
         raise
     if result.ending is Ending.INTERRUPTED:
         say(f"Go on with: {resume_command(output)}")
@@ -134,7 +136,10 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     data.split.write(work)
     facts = {"Command": request.command, "Seed": options.seed, **library_versions()}
     view = view_audit(audited.audit, audited.found.root)
-    page = render_report(data.name, data.split, reports, facts, _notes(data, options), view)
+    notes = _notes(data, options)
+    if options.tune:
+        notes += [describe_best(report.name, trials_of(work, report.name)) for report in reports]
+    page = render_report(data.name, data.split, reports, facts, notes, view)
     # A path in the command may hold bytes that are no text.
     write_atomically(work / REPORT, page.encode("utf-8", "backslashreplace"))
     publish(work, progress.output, progress.request.finished)

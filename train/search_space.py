@@ -28,7 +28,7 @@ def load_optuna() -> ModuleType:
 
 
 def check_tuning(options: TrainOptions) -> None:
-    """Raise OptionError when --tune could not work with the other options, MissingPackageError without Optuna."""
+    """Raise OptionError when --tune contradicts other options, MissingPackageError without Optuna."""
     if not options.tune:
         return
     load_optuna()
@@ -36,13 +36,14 @@ def check_tuning(options: TrainOptions) -> None:
         if not open_options(model, options):
             given = ", ".join(f"--{name.replace('_', '-')}" for name in _of_model(model))
             raise OptionError(
-                f"--tune has nothing to vary for {model}, since its values are all given. Leave out one of {given}"
+                f"--tune has nothing to vary for {model}, since its values are all given. Leave out one of "
+                f"{given}"
             )
         if not is_scratch(model, options) and options.epochs and not options.epochs[0]:
             epochs = ",".join(map(str, options.epochs))
             raise OptionError(
-                f"--tune tries values in phase 1 of {model}, which --epochs leaves out. Give it at least 1 epoch. "
-                f"Received: --epochs {epochs}"
+                f"--tune tries values in phase 1 of {model}, which --epochs leaves out. Give it at least 1 "
+                f"epoch. Received: --epochs {epochs}"
             )
 
 

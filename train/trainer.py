@@ -65,7 +65,6 @@ def compile_trainer(trainer: Any, recipe: Recipe, rate: float, steps: int) -> No
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        weighted_metrics=[keras.metrics.CategoricalCrossentropy(name="nll", from_logits=True)],
     )
 
 

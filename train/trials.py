@@ -55,7 +55,10 @@ def read_trials(path: Path) -> list[Trial]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_trial(row) for row in csv.DictReader(file)]
+            rows = csv.DictReader(file)
+            if not {_TRIAL, _STATE, _LOSS, _LOSSES} <= set(rows.fieldnames or ()):
+                raise ValueError("its first line is not that of a file of trials")
+            return [_trial(row) for row in rows]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:

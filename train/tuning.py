@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -88,7 +89,7 @@ class _Search:
         def on_epoch(row: dict[str, Any]) -> bool:
             nonlocal state
             losses.append(row["val_loss"])
-            proposed.report(row["val_loss"], row["epoch"])
+            proposed.report(_or_infinite(row["val_loss"]), row["epoch"])
             if row["epoch"] < self._epochs and proposed.should_prune():
                 state = PRUNED
             return state == PRUNED
@@ -149,9 +150,13 @@ def _as_optuna_has_it(trial: Trial, space: dict[str, Any]) -> Any:
         value=trial.loss if done else None,
         params=dict(trial.values),
         distributions=space,
-        # Optuna takes NaN for the worst of all.
-        intermediate_values=dict(enumerate(trial.losses, 1)),
+        intermediate_values={epoch: _or_infinite(loss) for epoch, loss in enumerate(trial.losses, 1)},
     )
+
+
+def _or_infinite(loss: float) -> float:
+    """Return what Optuna sorts behind all other losses where this one is NaN, of which it would warn."""
+    return math.inf if math.isnan(loss) else loss
 
 
 def _outcome(trials: Sequence[Trial]) -> str:

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import pytest
+from edge_classify.edge.errors import OptionError
+from edge_classify.train import tuning
+from edge_classify.train.cache import Cache
+from edge_classify.train.fitting import Diverged, Task
+from edge_classify.train.options import MODELS, PRESETS, TrainOptions
+from edge_classify.train.output import TRIALS, UNFINISHED, trials_of
+from edge_classify.train.recipe import make_recipe
+from edge_classify.train.search_space import (
+    SEARCHED,
+    check_tuning,
+    default_values,
+    open_options,
+    search_space,
+    with_values,
+)
+from edge_classify.train.trials import COMPLETE, DIVERGED, PRUNED, STATES, Trial, read_trials, to_csv
+from edge_classify.train.weights import build_base
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .train_options import make_options
+from .training import CNN, assert_same_runs, start, train
+
+LEFT_OPEN: dict[str, Any] = dict.fromkeys(SEARCHED)
+COUNTS = (30, 30, 10)
+_losses = st.floats(0, 1e6) | st.just(math.nan)
+
+
+def _plain(trial: Trial) -> tuple[Any, ...]:
+    """Return a trial's facts so that they can be compared: NaN equals nothing."""
+    return dict(trial.values), trial.state, repr(trial.losses)
+
+
+def _given_values() -> st.SearchStrategy[dict[str, Any]]:
+    """Options of which any may be left open."""
+    values = {
+        "learning_rate": st.tuples(st.floats(1e-5, 1.0), st.floats(1e-5, 1.0)),
+        "weight_decay": st.floats(0.0, 1.0),
+        "dropout": st.floats(0.0, 0.9),
+        "label_smoothing": st.floats(0.0, 0.9),
+        "batch_size": st.integers(1, 500),
+        "head_units": st.integers(0, 500),
+    }
+    return st.fixed_dictionaries({name: st.none() | value for name, value in values.items()})
+
+
+@given(
+    st.sampled_from(MODELS),
+    st.sampled_from(PRESETS),
+    _given_values(),
+    st.sampled_from([None, (3, 2)]),
+    st.sampled_from(["none", "imagenet"]),
+    st.lists(st.integers(1, 20_000), min_size=2, max_size=4),
+)
+def test_first_trial_has_the_recipe_that_training_without_a_search_has(
+    model: str, preset: str, values: dict[str, Any], epochs: Any, weights: str, counts: list[int]
+) -> None:
+    options = make_options(preset=preset, epochs=epochs, weights=weights, alpha=1.0, **values)
+    defaults = default_values(model, options, counts)
+    completed = with_values(model, options, counts, defaults)
+    assert make_recipe(model, completed, counts) == make_recipe(model, options, counts)
+    space = search_space(defaults)
+    assert all(space[name]._contains(space[name].to_internal_repr(defaults[name])) for name in space)
+
+
+@given(st.sampled_from(MODELS), _given_values())
+def test_value_that_the_user_gave_is_neither_searched_nor_changed(model: str, values: dict[str, Any]) -> None:
+    options = make_options(**values)
+    names = {name for name, value in values.items() if value is None}
+    assert set(open_options(model, options)) == names - ({"head_units"} if model == "cnn" else set())
+    proposed = {name: value * 2 or 1 for name, value in default_values(model, options, COUNTS).items()}
+    completed = with_values(model, options, COUNTS, proposed)
+    kept = {name: getattr(completed, name) for name, value in values.items() if value is not None}
+    assert kept == {name: value for name, value in values.items() if value is not None}
+
+
+@given(
+    st.lists(
+        st.builds(
+            Trial,
+            st.fixed_dictionaries({"learning_rate": st.floats(1e-9, 10), "batch_size": st.integers(1, 9999)}),
+            st.sampled_from(STATES),
+            st.lists(_losses, max_size=4).map(tuple),
+        ),
+        max_size=5,
+    )
+)
+def test_trials_read_back_are_those_that_were_written(trials: list[Trial]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trials.csv"
+        path.write_text(to_csv(trials))
+        assert [_plain(trial) for trial in read_trials(path)] == [_plain(trial) for trial in trials]
+
+
+@pytest.mark.parametrize("text", ["trial,state\n1,complete\n", "\0", "trial,state,loss,losses\n1,odd,1,1\n"])
+def test_damaged_file_of_trials_names_the_file_and_the_way_out(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cnn.tuning.csv"
+    path.write_text(text)
+    with pytest.raises(OptionError, match=r"cnn\.tuning\.csv cannot be used \(.*--force"):
+        read_trials(path)
+
+
+class Pretended:
+    """Stands in for the training of a trial: the loss after each epoch follows from the recipe alone."""
+
+    def __init__(self, losses: Callable[[Task], Sequence[float]]) -> None:
+        self.losses = losses
+        self.tasks: list[Task] = []
+
+    def __call__(self, task: Task) -> None:
+        self.tasks.append(task)
+        assert task.on_epoch is not None
+        losses = self.losses(task)
+        for epoch, loss in enumerate(losses, 1):
+            if task.on_epoch({"epoch": epoch, "val_loss": loss}):
+                return
+        if not any(map(math.isfinite, losses)):
+            raise Diverged("diverged")
+
+
+def _far_from(best: float) -> Callable[[Task], Sequence[float]]:
+    """Return losses that are lower the nearer the learning rate is to `best`."""
+
+    def losses(task: Task) -> Sequence[float]:
+        far = abs(math.log(task.recipe.learning_rate[0] / best))
+        return [far + 1 / epoch for epoch in range(1, task.recipe.epochs[0] + 1)]
+
+    return losses
+
+
+@pytest.fixture
+def search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[TrainOptions, list[Trial]]]:
+    """Run a search over pretended trainings, and return its result and its trials."""
+    data: Any = SimpleNamespace(split=SimpleNamespace(labels=("a", "b", "c")), examples=lambda *_: None)
+    monkeypatch.setattr(tuning, "build_to_train", lambda *_: None)
+
+    def run(folder: str, pretended: Pretended, **changes: Any) -> tuple[TrainOptions, list[Trial]]:
+        work = tmp_path / folder
+        work.mkdir(exist_ok=True)
+        monkeypatch.setattr(tuning, "fit", pretended)
+        options = make_options(**{**LEFT_OPEN, "epochs": (24, 0), "tune": 12, **changes})
+        tuned = tuning.tune("cnn", data, work, options, COUNTS, Cache(work, 10**9))
+        return tuned, read_trials(trials_of(work, "cnn"))
+
+    return run
+
+
+def test_search_with_the_same_seed_has_the_same_trials_also_after_every_interruption(search: Any) -> None:
+    losses = _far_from(0.01)
+    tuned, trials = search("whole", Pretended(losses))
+    for number in range(1, 13):
+        again = Pretended(losses)
+        parts = search("in parts", again, tune=number)
+        assert len(again.tasks) == 1  # Those that are done count.
+    assert parts[1] == trials
+    assert replace(parts[0], tune=0) == replace(tuned, tune=0)
+    assert search("other seed", Pretended(losses), seed=1)[1][1:] != trials[1:]
+
+
+def test_search_ends_with_values_that_are_better_than_those_it_began_with(search: Any) -> None:
+    tuned, trials = search("work", Pretended(_far_from(0.01)), tune=15)
+    best = min((t for t in trials if t.state == COMPLETE), key=lambda trial: trial.loss)
+    assert abs(math.log(best.values["learning_rate"] / 0.01)) < 0.5 < abs(math.log(0.002 / 0.01))
+    assert best.values == {
+        **{name: getattr(tuned, name) for name in trials[0].values},
+        "learning_rate": tuned.learning_rate[0],
+    }
+
+
+def test_trial_of_a_model_from_random_weights_takes_a_part_of_the_epochs_and_stops_above_the_median(
+    search: Any,
+) -> None:
+    pretended = Pretended(_far_from(0.01))
+    _, trials = search("work", pretended)
+    assert {task.recipe.epochs for task in pretended.tasks} == {(6, 0)}
+    assert all(trial.state == COMPLETE for trial in trials[:5])
+    stopped = [trial for trial in trials if trial.state == PRUNED]
+    assert stopped and all(2 <= len(trial.losses) < 6 for trial in stopped)
+
+
+def test_trial_that_diverges_is_no_result_and_if_all_do_the_option_is_named(search: Any) -> None:
+    def beyond(limit: float) -> Callable[[Task], Sequence[float]]:
+        return lambda task: [math.nan if task.recipe.learning_rate[0] > limit else 1.0] * 3
+
+    tuned, trials = search("some", Pretended(beyond(0.003)))
+    assert {DIVERGED, COMPLETE} <= {trial.state for trial in trials}
+    assert tuned.learning_rate[0] <= 0.003
+    with pytest.raises(OptionError, match=r"All 2 trials of cnn diverged\. Give a lower --learning-rate"):
+        search("all", Pretended(beyond(0)), tune=2)
+
+
+def test_tune_without_optuna_names_the_extra_and_writes_nothing(
+    tmp_path: Path, few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    result = train(few, "-o", tmp_path / "run", "--tune", "2", *CNN)
+    assert result.exit_code == 1
+    assert (
+        '--tune needs optuna, which is not installed. Run: pip install "edge-classify[tune]"' in result.output
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_tune_with_nothing_to_vary_or_without_phase_1_says_what_to_change() -> None:
+    with pytest.raises(OptionError, match=r"nothing to vary for cnn.*--learning-rate.*--batch-size$"):
+        check_tuning(
+            make_options(models=("cnn",), weight_decay=0.1, label_smoothing=0.1, head_units=None, tune=2)
+        )
+    with pytest.raises(OptionError, match=r"phase 1 of mobilenet_v2.*Received: --epochs 0,5"):
+        check_tuning(
+            make_options(**LEFT_OPEN, models=("mobilenet_v2",), weights="imagenet", epochs=(0, 5), tune=2)
+        )
+
+
+SEARCH = (*CNN, "--tune", "3", "--cache", "none", "--seed", "3", "--compute", "float32", "--batch-size", "8")
+
+
+@pytest.fixture(scope="module")
+def searched(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("searched")
+    status, text = start(folder / "log", few, "-o", folder / "run", *SEARCH).wait()
+    assert status == 0, text
+    assert [f"cnn trial {number}/3: " in text for number in (1, 2, 3)] == [True] * 3
+    assert text.count("cnn phase 1  epoch") == 1  # Trials have no line for each epoch.
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_model_after_a_search_is_the_one_that_its_best_values_give(
+    few: Path, searched: Path, tmp_path: Path
+) -> None:
+    trials = read_trials(searched / "cnn" / TRIALS)
+    assert len(trials) == 3 and "batch_size" not in trials[0].values
+    best = min(trials, key=lambda trial: trial.loss)
+    card = json.loads((searched / "cnn" / "card.json").read_text())["training"]["options"]
+    assert card["tune"] == 3 and card["dropout"] == best.values["dropout"]
+    assert "Search for cnn: trial " in (searched / "report.html").read_text()
+    given = [text for name, value in best.values.items() if name != "learning_rate"
+             for text in (f"--{name.replace('_', '-')}", value)]  # fmt: skip
+    rates = ",".join(map(str, card["learning_rate"]))
+    plain = [text for text in SEARCH if text not in ("--tune", "3")]
+    result = train(few, "-o", tmp_path / "run", *plain, "--seed", 3, *given, "--learning-rate", rates)
+    assert result.exit_code == 0, result.output
+    models = [keras.models.load_model(run / "cnn" / "model.keras") for run in (searched, tmp_path / "run")]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        assert (one == other).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_search_that_was_stopped_goes_on_to_the_same_run(
+    few: Path, searched: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    run = tmp_path / "run"
+    status, text = start(tmp_path / "log", few, "-o", run, *SEARCH, at="cnn trial 2/3", send=number).wait()
+    assert status == (130 if number == signal.SIGINT else -number), text
+    assert [path.name for path in run.iterdir()] == [UNFINISHED]
+    assert len(read_trials(trials_of(run / UNFINISHED, "cnn"))) == 2
+    assert number == signal.SIGKILL or f"Go on with: edge-train --resume {run}" in text
+    (tmp_path / "log").unlink()
+    status, text = start(tmp_path / "log", "--resume", run).wait()
+    assert status == 0, text
+    assert "2 of 3 trials were done before the interruption" in text and "trial 2/3" not in text
+    assert_same_runs(run, searched, ("cnn",))
+    assert (run / "cnn" / TRIALS).read_bytes() == (searched / "cnn" / TRIALS).read_bytes()
+
+
+@pytest.mark.slow
+def test_search_for_a_backbone_runs_its_frozen_part_once_for_all_trials_and_the_training(
+    few: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "base.weights.h5"
+    keras.utils.set_random_seed(1)
+    build_base("mobilenet_v2", "none", 32, 0.35).network.save_weights(weights)
+    result = train(
+        few, "-o", tmp_path / "run", "--model", "mobilenet_v2", "--image-size", "32", "--alpha", "0.35",
+        "--weights", weights, "--epochs", "3,0", "--tune", "3", "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "cache" / "features").glob("*/entry.json"))) == 1
+    trials = read_trials(tmp_path / "run" / "mobilenet_v2" / TRIALS)
+    assert {len(trial.losses) for trial in trials} == {3}
+    assert set(trials[0].values) == set(SEARCHED)

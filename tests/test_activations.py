@@ -9,10 +9,10 @@ import pytest
 from edge_classify.train import activations
 from edge_classify.train.activations import Cut, Views, cut_activations, plan_views
 from edge_classify.train.examples import Examples
-from edge_classify.train.fitting import Task
 from edge_classify.train.models import Built
 from edge_classify.train.phases import Phase
 from edge_classify.train.recipe import Recipe, make_recipe
+from edge_classify.train.task import Task
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray

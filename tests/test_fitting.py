@@ -11,10 +11,11 @@ import keras
 import numpy as np
 import pytest
 from edge_classify.edge.errors import OptionError
-from edge_classify.train import fitting, one_model
+from edge_classify.train import one_model, phase_run
 from edge_classify.train.checkpoint import State
 from edge_classify.train.examples import Examples
-from edge_classify.train.fitting import COLUMNS, Diverged, History, fit
+from edge_classify.train.fitting import Diverged, fit
+from edge_classify.train.history import COLUMNS, History
 from edge_classify.train.imbalance import class_weights
 from edge_classify.train.models import build, build_to_train
 from edge_classify.train.recipe import make_recipe
@@ -45,8 +46,8 @@ def _press_ctrl_c(patch: pytest.MonkeyPatch, phase: int, epoch: int) -> None:
         if now == (phase, epoch) and batch == 1:
             raise KeyboardInterrupt
 
-    patch.setattr(fitting, "reseed", note)
-    patch.setattr(fitting._Epochs, "on_train_batch_end", press)
+    patch.setattr(phase_run, "reseed", note)
+    patch.setattr(phase_run._Epochs, "on_train_batch_end", press)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,10 @@ import pytest
 from edge_classify.benchmarks.split import Split
 from edge_classify.edge.errors import OptionError
 from edge_classify.train import one_model
-from edge_classify.train.fitting import History, Task, fit
+from edge_classify.train.fitting import fit
+from edge_classify.train.history import History
 from edge_classify.train.output import UNFINISHED
+from edge_classify.train.task import Task
 
 from .training import CNN, MODEL_FILES, RUN_FILES, metrics, start, train, tree
 

@@ -16,7 +16,7 @@ import pytest
 from edge_classify.edge.errors import OptionError
 from edge_classify.train import tuning
 from edge_classify.train.cache import Cache
-from edge_classify.train.fitting import Diverged, Task
+from edge_classify.train.fitting import Diverged
 from edge_classify.train.options import MODELS, PRESETS, TrainOptions
 from edge_classify.train.output import TRIALS, UNFINISHED, trials_of
 from edge_classify.train.recipe import make_recipe
@@ -28,6 +28,7 @@ from edge_classify.train.search_space import (
     search_space,
     with_values,
 )
+from edge_classify.train.task import Task
 from edge_classify.train.trials import COMPLETE, DIVERGED, PRUNED, STATES, Trial, read_trials, to_csv
 from edge_classify.train.weights import build_base
 from hypothesis import given

@@ -24,7 +24,7 @@ from .corruption import CORRUPTIONS, corrupt
 MAX_TRAIN_MEASURED = 10_000
 MAX_CORRUPTED = 1_000
 MAX_MISTAKES = 12
-_BATCH = 256
+_BATCH = 64
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From pixels, uint8 [n, side, side, 3], to probabilities, float32 [n, classes]."""

@@ -18,8 +18,9 @@ from ..edge.card import Accuracy, InputSpec, ModelCard, OutputSpec, Preprocess, 
 from ..edge.console import say
 from .cache import Cache
 from .evaluation import Evaluation, evaluate
-from .fitting import History, Task, fit
+from .fitting import fit
 from .gradcam import picture_mistakes
+from .history import History
 from .models import Built, build, build_to_train, head_units
 from .options import TrainOptions
 from .output import TRIALS, checkpoint_of, trials_of, unfinished_folder
@@ -27,6 +28,7 @@ from .plots import confusion_png, curves_png
 from .prepare import PreparedData
 from .recipe import Recipe, describe, is_scratch, make_recipe
 from .report import ModelReport
+from .task import Task
 
 MODEL_NAME, CARD_NAME, METRICS_NAME, HISTORY_NAME = "model.keras", "card.json", "metrics.json", "history.csv"
 

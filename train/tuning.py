@@ -16,13 +16,14 @@ from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.files import write_atomically
 from .cache import Cache
-from .fitting import Diverged, Task, fit
+from .fitting import Diverged, fit
 from .models import build_to_train
 from .options import TrainOptions
 from .output import trials_of
 from .prepare import PreparedData
 from .recipe import is_scratch, make_recipe
 from .search_space import Values, default_values, load_optuna, search_space, with_values
+from .task import Task
 from .trials import COMPLETE, DIVERGED, PRUNED, Trial, best_trial, describe_values, read_trials, to_csv
 
 # A model from random weights is trained for a part of its epochs in a trial, but for so many at least.

@@ -133,7 +133,7 @@ def test_description_tells_what_was_chosen(preset: str) -> None:
     assert f"{recipe.epochs[0]} + {recipe.epochs[1]} epochs" in text
     assert f"batches of {recipe.batch_size}" in text
     assert "imbalance: logit-adjustment" in text
-    tuned = {"fast": None, "balanced": "30 layers fine-tuned", "best": "all layers fine-tuned"}[preset]
+    tuned = {"fast": None, "balanced": "60 layers fine-tuned", "best": "all layers fine-tuned"}[preset]
     assert tuned in text if tuned else "fine-tuned" not in text
 
 

@@ -111,19 +111,6 @@ def test_weight_decay_shrinks_kernels_but_neither_biases_nor_norms(optimizer: st
     assert means == pytest.approx({"kernel": 0.95, "bias": 1, "gamma": 1, "beta": 1})
 
 
-def test_validation_loss_is_the_weighted_cross_entropy_without_label_smoothing() -> None:
-    model = _small()
-    compile_trainer(model, _recipe(label_smoothing=0.2), 0.01, 10)
-    inputs = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-    truth, weights = np.array([0, 1, 2, 1, 0]), np.array([1, 4, 0.5, 4, 1], np.float32)
-    found = model.evaluate(
-        inputs, np.eye(3, dtype=np.float32)[truth], sample_weight=weights, verbose=0, return_dict=True
-    )
-    losses = -_log_softmax(model(inputs, training=False))[np.arange(5), truth]
-    assert found["nll"] == pytest.approx((losses * weights).sum() / weights.sum(), rel=1e-5)
-    assert found["loss"] != pytest.approx(found["nll"], rel=1e-3)
-
-
 def test_draws_after_reseeding_depend_on_its_numbers_alone() -> None:
     inputs = keras.Input((32, 32, 3))
     augmented = make_augmentation(AUGMENTATIONS, 0)(inputs)

@@ -66,6 +66,8 @@ def class_weights(method: str, counts: Sequence[int]) -> NDArray[np.float32] | N
 def validation_weights(method: str, counts: Sequence[int]) -> NDArray[np.float32] | None:
     """Return the weights with which the validation loss measures what training with `method` lowers.
 
+    `counts` are those of the validation images, which may be given in other proportions.
+
     With adjusted logits the loss is measured as it is trained, with the offsets and without weights: a few
     validation images of a small class, weighted up, would choose the best epoch by chance.
     """

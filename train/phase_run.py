@@ -107,13 +107,13 @@ class PhaseRun:
             self._trainer.predict(self._validation, verbose=0),
             self.task.validation.truth,
             logit_offsets(recipe.imbalance, self._counts),
-            validation_weights(recipe.imbalance, self._counts),
+            validation_weights(recipe.imbalance, _count(self.task.validation.truth, self.task.classes)),
         )
 
     @property
     def _counts(self) -> list[int]:
         """Training images by class."""
-        return [int(n) for n in np.bincount(self.task.train.truth, minlength=self.task.classes)]
+        return _count(self.task.train.truth, self.task.classes)
 
     def _pixels(self) -> Table:
         task = self.task
@@ -168,6 +168,10 @@ class PhaseRun:
             return True
         losses = [row["val_loss"] for row in rows]
         return len(losses) > patience and not min(losses[-patience:]) < min(losses[:-patience])
+
+
+def _count(truth: NDArray[np.int64], classes: int) -> list[int]:
+    return [int(n) for n in np.bincount(truth, minlength=classes)]
 
 
 def _until_base(built: Built) -> list[Any]:

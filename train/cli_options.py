@@ -85,7 +85,7 @@ BACKBONE_OPTIONS = (
     click.option("--alpha", type=FiniteRange(0.1, 2.0), default=1.0, show_default=True,
                  help="Width of a MobileNet."),
     click.option("--fine-tune-layers", type=LayersType(), show_default=_AUTO,
-                 help="Layers of a backbone to train in phase 2, from the end; from random weights, all are anyway."),
+                 help="Layers of a backbone to train in phase 2, from the end (all without weights)."),
     click.option("--batch-norm", type=click.Choice(BATCH_NORMS), show_default=_AUTO,
                  help="Whether batch norm learns in phase 2."),
     click.option("--head-units", type=click.IntRange(0), show_default=str(DEFAULT_HEAD_UNITS),

@@ -198,7 +198,9 @@ def test_converted_backbone_agrees_with_keras(trained: Trained, variant: str, to
     probabilities = (np.array(answers) - card.output.zero_point) * card.output.scale
     assert set(trained.probabilities.argmax(1)) == {0, 1, 2}
     assert np.abs(probabilities - trained.probabilities).max(1).mean() < tolerance
-    assert (probabilities.argmax(1) == trained.probabilities.argmax(1)).mean() >= 0.9
+    # A network of random weights has features that 8 bits blur: by chance it would be 0.33.
+    least = 0.75 if variant == "int8" else 0.9
+    assert (probabilities.argmax(1) == trained.probabilities.argmax(1)).mean() >= least
     if variant == "int8":
         dtypes = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
         assert dtypes == {"uint8", "int8", "int32"}  # No operation was left in float.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+# A shell that starts the tests in the background has them and their children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no reason to fail.
 settings.register_profile("calm", deadline=None)
 settings.load_profile("calm")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -13,14 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from edge_classify.edge.errors import DatasetError, OptionError
-from edge_classify.train import disk_arrays
+from edge_classify.edge.errors import OptionError
 from edge_classify.train.cache import VERSION, Cache, cache_root, open_cache
-from edge_classify.train.disk_arrays import fingerprint, new_array, open_array, require_room
-from hypothesis import given, settings
-from hypothesis import strategies as st
+
+from .cache_files import files, writer
 
 
 @pytest.fixture
@@ -29,22 +25,11 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
         yield opened
 
 
-def _writer(data: bytes) -> Callable[[Path], None]:
-    def write(folder: Path) -> None:
-        (folder / "data.bin").write_bytes(data)
-
-    return write
-
-
-def _files(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-
-
 def test_entry_is_made_once_and_found_by_its_recipe(cache: Cache) -> None:
     recipe: dict[str, Any] = {"size": 32, "versions": {"pillow": "1.0"}}
     assert cache.entry("features", recipe) is None
-    folder = cache.make("features", recipe, _writer(b"one"))
-    assert cache.make("features", dict(reversed(recipe.items())), _writer(b"two")) == folder
+    folder = cache.make("features", recipe, writer(b"one"))
+    assert cache.make("features", dict(reversed(recipe.items())), writer(b"two")) == folder
     assert (folder / "data.bin").read_bytes() == b"one"
     assert cache.entry("features", {**recipe, "size": 33}) is None and cache.entry("facts", recipe) is None
     described = json.loads((folder / "entry.json").read_text())
@@ -79,12 +64,12 @@ def test_damaged_entry_or_one_of_another_version_is_announced_once_and_made_anew
     problem: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = cache.make("pixels", {"a": 1}, _writer(b"one"))
+    folder = cache.make("pixels", {"a": 1}, writer(b"one"))
     damage(folder)
-    assert cache.make("pixels", {"a": 1}, _writer(b"new")) == folder
+    assert cache.make("pixels", {"a": 1}, writer(b"new")) == folder
     assert (folder / "data.bin").read_bytes() == b"new"
     assert re.fullmatch(f"Cache: .* {problem}\\. It is made anew\n", capsys.readouterr().err)
-    assert _files(cache.root) == [f"pixels/{folder.name}/{name}" for name in ("data.bin", "entry.json")]
+    assert files(cache.root) == [f"pixels/{folder.name}/{name}" for name in ("data.bin", "entry.json")]
 
 
 def test_failure_while_an_entry_is_made_leaves_nothing(cache: Cache) -> None:
@@ -94,16 +79,16 @@ def test_failure_while_an_entry_is_made_leaves_nothing(cache: Cache) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         cache.make("pixels", {}, fail)
-    assert _files(cache.root) == [] and cache.entry("pixels", {}) is None
+    assert files(cache.root) == [] and cache.entry("pixels", {}) is None
 
 
 def test_entry_of_a_process_that_was_faster_is_used(cache: Cache, tmp_path: Path) -> None:
     def write(folder: Path) -> None:
-        Cache(cache.root, 10**9).make("pixels", {}, _writer(b"first"))
+        Cache(cache.root, 10**9).make("pixels", {}, writer(b"first"))
         (folder / "data.bin").write_bytes(b"second")
 
     folder = cache.make("pixels", {}, write)
-    assert (folder / "data.bin").read_bytes() == b"first" and len(_files(cache.root)) == 2
+    assert (folder / "data.bin").read_bytes() == b"first" and len(files(cache.root)) == 2
 
 
 def test_two_processes_at_once_get_the_same_whole_entry(tmp_path: Path) -> None:
@@ -119,7 +104,7 @@ def test_two_processes_at_once_get_the_same_whole_entry(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path / "cache")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) for _ in range(2)]
     assert [process.communicate()[0].split() for process in both] == [["50000"] * 5] * 2
-    assert len(_files(tmp_path / "cache")) == 10
+    assert len(files(tmp_path / "cache")) == 10
 
 
 def test_cache_deleted_again_and_again_ends_in_one_sentence(cache: Cache) -> None:
@@ -132,7 +117,7 @@ def test_entries_unused_longest_are_deleted_over_the_limit_but_never_what_the_ru
 ) -> None:
     now = time.time()
     with open_cache(str(tmp_path / "c"), tmp_path, None) as filling:
-        folders = [filling.make("pixels", {"n": n}, _writer(bytes(100_000))) for n in range(4)]
+        folders = [filling.make("pixels", {"n": n}, writer(bytes(100_000))) for n in range(4)]
     for age, folder in zip((10, 40, 30, 20), folders, strict=True):
         os.utime(folder / "entry.json", (now - age, now - age))
     (tmp_path / "c" / "pixels" / "of the user").mkdir()
@@ -141,7 +126,7 @@ def test_entries_unused_longest_are_deleted_over_the_limit_but_never_what_the_ru
     assert cache.entry("pixels", {"n": 1}) == folders[1]
     assert (folders[1] / "entry.json").stat().st_mtime > now - 5
     os.utime(folders[1] / "entry.json", (now - 40, now - 40))  # So that only this run's use protects it.
-    made = cache.make("features", {}, _writer(bytes(100_000)))
+    made = cache.make("features", {}, writer(bytes(100_000)))
     assert [folder.exists() for folder in (*folders, made)] == [True, True, False, False, True]
     assert (tmp_path / "c" / "pixels" / "of the user" / "entry.json").exists()
 
@@ -151,12 +136,12 @@ def test_temporary_folder_of_a_killed_process_is_deleted_after_a_day(cache: Cach
     for folder in (old, young):
         folder.mkdir(parents=True)
     os.utime(old, (time.time() - 100_000,) * 2)
-    cache.make("facts", {}, _writer(b""))
+    cache.make("facts", {}, writer(b""))
     assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_similar_entries_differ_in_one_key_and_come_last_used_first(cache: Cache) -> None:
-    folders = {n: cache.make("pixels", {"images": n, "size": 32 + (n == 3)}, _writer(b"x")) for n in range(4)}
+    folders = {n: cache.make("pixels", {"images": n, "size": 32 + (n == 3)}, writer(b"x")) for n in range(4)}
     for n, age in ((0, 20), (1, 10), (2, 30)):
         os.utime(folders[n] / "entry.json", (time.time() - age,) * 2)
     (folders[2] / "data.bin").write_bytes(b"y")
@@ -182,13 +167,13 @@ def test_cache_root_is_the_options_then_the_environments_then_the_users(
 
 def test_new_cache_is_private(tmp_path: Path) -> None:
     with open_cache(str(tmp_path / "a" / "b"), tmp_path, None) as cache:
-        cache.make("facts", {}, _writer(b""))
+        cache.make("facts", {}, writer(b""))
         assert stat.S_IMODE(cache.root.stat().st_mode) == 0o700
 
 
 def test_run_without_a_cache_keeps_nothing(tmp_path: Path) -> None:
     with open_cache("none", tmp_path, None) as cache:
-        assert cache.make("facts", {}, _writer(b"x")).is_relative_to(tmp_path)
+        assert cache.make("facts", {}, writer(b"x")).is_relative_to(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -197,7 +182,7 @@ def test_cache_that_cannot_be_written_is_announced_and_the_run_goes_on_without(
 ) -> None:
     (tmp_path / "file").touch()
     with open_cache(str(tmp_path / "file" / "cache"), tmp_path, None) as cache:
-        assert cache.make("facts", {}, _writer(b"x")).exists()
+        assert cache.make("facts", {}, writer(b"x")).exists()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     message = capsys.readouterr().err
     assert (
@@ -227,104 +212,3 @@ def test_limit_that_is_no_number_is_named(
         open_cache("none", tmp_path, None),
     ):
         pass
-
-
-def test_new_array_is_zeros_in_a_file_that_opens_read_only(tmp_path: Path) -> None:
-    array = new_array(tmp_path / "a.npy", (3, 2), np.float32)
-    assert not array.any()
-    array[1] = 5
-    array.flush()
-    opened = open_array(tmp_path / "a.npy")
-    assert opened is not None and opened.dtype == np.float32 and opened.tolist() == [[0, 0], [5, 5], [0, 0]]
-    with pytest.raises(ValueError, match="read-only"):
-        opened[0] = 1
-    assert open_array(tmp_path / "gone.npy") is None
-
-
-def test_new_array_takes_its_place_on_the_disk_at_once(tmp_path: Path) -> None:
-    array = new_array(tmp_path / "a.npy", (1 << 20,), np.uint8)
-    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= array.nbytes
-
-
-@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EINVAL])
-def test_file_system_that_cannot_preallocate_gets_zeros_written(
-    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(handle: int, start: int, size: int) -> None:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    array = new_array(tmp_path / "a.npy", (3 << 20,), np.uint8)
-    assert not array.any() and (tmp_path / "a.npy").stat().st_blocks * 512 >= array.nbytes
-    assert np.load(tmp_path / "a.npy").shape == (3 << 20,)
-
-
-def test_full_disk_is_named_with_what_is_needed_and_leaves_nothing(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(handle: int, start: int, size: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with (
-        pytest.raises(
-            DatasetError, match=r"cache/pixels is full: 3\.0 MB are needed and .* are free.*--cache DIR"
-        ),
-        cache.making("pixels", {}) as folder,
-    ):
-        new_array(folder / "a.npy", (3_000_000,), np.uint8)
-    with pytest.raises(DatasetError):
-        new_array(cache.root / "a.npy", (3_000_000,), np.uint8)
-    assert _files(cache.root) == []
-
-
-def test_disk_that_really_fills_up_ends_in_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk is not permitted here")
-    try:
-        with open_cache(str(tmp_path / "cache"), tmp_path, None) as cache:
-            with pytest.raises(DatasetError, match=r"is full: 2\.0 MB are needed and 1\.0 MB are free"):
-                require_room(cache.root, 2_000_000)
-            with (
-                pytest.raises(DatasetError, match=r"is full: 2\.0 MB are needed"),
-                cache.making("pixels", {}) as folder,
-            ):
-                new_array(folder / "a.npy", (2_000_000,), np.uint8)
-            with pytest.raises(DatasetError, match=r"cache is full: .* are free"):
-                cache.make("facts", {}, _writer(bytes(2_000_000)))
-            assert _files(cache.root) == []
-            cache.make("pixels", {}, _writer(bytes(500_000)))
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
-
-
-@settings(max_examples=50, deadline=None)
-@given(size=st.integers(0, 5000), where=st.integers(0, 4999), block=st.integers(1, 64))
-def test_fingerprint_of_a_file_read_whole_notices_every_changed_byte(
-    size: int, where: int, block: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(disk_arrays, "_BLOCK", block)
-        patch.setattr(disk_arrays, "_BLOCKS", -(-5000 // block))
-        path = tmp_path_factory.mktemp("f") / "a"
-        data = bytearray(os.urandom(size))
-        path.write_bytes(data)
-        before = fingerprint(path)
-        assert before["bytes"] == size
-        if where < size:
-            data[where] ^= 1
-            path.write_bytes(data)
-            assert fingerprint(path) != before
-
-
-def test_fingerprint_of_a_large_file_notices_a_part_that_was_never_written(tmp_path: Path) -> None:
-    data = np.random.default_rng(0).integers(0, 256, 40_000_000, np.uint8)
-    data.tofile(tmp_path / "a")
-    before = fingerprint(tmp_path / "a")
-    assert fingerprint(tmp_path / "a") == before
-    data[20_000_000:20_300_000] = 0
-    data.tofile(tmp_path / "a")
-    assert fingerprint(tmp_path / "a") != before

@@ -131,17 +131,6 @@ def test_order_changes_by_epoch_and_seed_and_repeats_for_the_same() -> None:
     assert not np.array_equal(first, sample_order(truth, 2, 0, "oversample"))
 
 
-def test_strong_views_differ_and_are_the_same_for_the_same_seed() -> None:
-    from edge_classify.train.strong_augmentation import strong_views
-
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
-    views = strong_views(pixels, 2, 1)
-    assert views.shape == (2, 2, 8, 8, 3)
-    assert views.dtype == np.uint8
-    assert np.array_equal(views, strong_views(pixels, 2, 1))
-    assert not np.array_equal(views[0], views[1])
-
-
 @pytest.fixture(scope="module")
 def bar() -> ModuleType:
     path = Path(__file__).parent.parent / "benchmarks" / "bars" / "imbalance.py"

@@ -229,6 +229,20 @@ def test_unknown_name_lists_the_valid_ones(
     assert all(repr(name) in result.output for name in names)
 
 
+def test_options_that_need_a_frozen_network_are_said_to_be_without_effect_on_random_weights(
+    few: Path, tmp_path: Path
+) -> None:
+    options = ("--views", "3", "--batch-norm", "frozen", "--alpha", "0.35")
+    audit = train(few, "--audit-only", *options, "--weights", "none")
+    said = [line.partition(" ")[0] for line in audit.stderr.splitlines() if "has no effect" in line]
+    assert audit.exit_code == 0 and said == ["--batch-norm", "--views"]
+    assert "has no effect" not in train(few, "--audit-only", *options).output
+    model = ("--model", "mobilenet_v2", "--image-size", "32", "--epochs", "1,0", "--weights", "none")
+    result = train(few, "-o", tmp_path / "run", *model, "--alpha", "0.35", "--views", "3")
+    assert result.exit_code == 0 and result.stderr.startswith("--views has no effect: --weights none")
+    assert {path.name for path in (tmp_path / "run" / "mobilenet_v2").iterdir()} == MODEL_FILES
+
+
 def test_weights_of_one_file_for_two_backbones_are_refused(few: Path, tmp_path: Path) -> None:
     models = ("--model", "mobilenet", "--model", "resnet50")
     result = train(few, "-o", tmp_path / "run", *models, "--weights", "base.h5")

@@ -70,14 +70,19 @@ def _small() -> Any:
     return keras.Model(inputs, keras.layers.BatchNormalization()(keras.layers.Dense(3)(inputs)))
 
 
+def _rates(model: Any, steps: int) -> list[float]:
+    rates = []
+    for step in range(steps):
+        model.optimizer.iterations.assign(step)
+        rates.append(float(model.optimizer.learning_rate))
+    return rates
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_learning_rate_warms_up_to_the_rate_and_falls_to_zero(optimizer: str) -> None:
     model = _small()
     compile_trainer(model, _recipe(warmup=0.2, optimizer=optimizer), 0.01, 100)
-    rates = []
-    for step in range(101):
-        model.optimizer.iterations.assign(step)
-        rates.append(float(model.optimizer.learning_rate))
+    rates = _rates(model, 101)
     assert 0 < rates[0] < 0.001
     assert rates[:21] == sorted(rates[:21]) and rates[20:] == sorted(rates[20:], reverse=True)
     assert rates[20] == pytest.approx(0.01)
@@ -91,11 +96,19 @@ def test_learning_rate_without_warm_up_begins_at_its_highest() -> None:
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
 
 
-def test_constant_schedule_keeps_the_rate() -> None:
+def test_constant_schedule_warms_up_and_then_keeps_the_rate() -> None:
     model = _small()
-    compile_trainer(model, _recipe(schedule="constant"), 0.01, 100)
-    model.optimizer.iterations.assign(99)
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+    compile_trainer(model, _recipe(schedule="constant", warmup=0.2), 0.01, 100)
+    rates = _rates(model, 101)
+    assert 0 < rates[0] < 0.001 and rates[:21] == sorted(rates[:21])
+    assert rates[10] == pytest.approx(0.005, rel=0.02)  # Half-way, from a hundredth on.
+    assert rates[20:] == pytest.approx([0.01] * 81)
+
+
+def test_constant_schedule_without_warm_up_keeps_the_rate_from_the_first_step() -> None:
+    model = _small()
+    compile_trainer(model, _recipe(schedule="constant", warmup=0.0), 0.01, 100)
+    assert _rates(model, 101) == pytest.approx([0.01] * 101)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -183,8 +183,7 @@ def _chunks(work: _Work, recipe: Recipe, seed: int) -> Iterator[NDArray[Any]]:
                 reseed(augment, seed, view, number)
                 pixels = np.asarray(augment(pixels, training=True))
             if view >= recipe.views:  # Only images of small classes have so many.
-                own = int(np.random.default_rng((seed, view, number)).integers(2**31))
-                pixels = strong_views(pixels.round().astype(np.uint8), 1, own)[0]
+                pixels = strong_views(pixels.round().astype(np.uint8), seed, view, number)
             yield pixels
     for start in range(0, len(validation.rows), CHUNK):
         yield validation.pixels[validation.rows[start : start + CHUNK]]

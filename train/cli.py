@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .run import RunResult
 
 _BACKBONE_ONLY = ("weights", "alpha", "fine_tune_layers", "batch_norm", "head_units", "views")
+_PRETRAINED_ONLY = ("fine_tune_layers", "batch_norm", "views")
 _WITH_RESUME = ("resume", "as_json")
 
 
@@ -142,6 +143,12 @@ def _refuse_more_than_resume(ctx: click.Context) -> None:
             raise click.UsageError(f"--resume goes on with what was asked for then: leave out {name}.")
 
 
+def _say_without_effect(ctx: click.Context) -> None:
+    for name in _PRETRAINED_ONLY:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            say(f"--{name.replace('_', '-')} has no effect: --weights none trains all layers at once")
+
+
 def _options(ctx: click.Context, data: str, values: dict[str, Any]) -> TrainOptions:
     models = tuple(dict.fromkeys(values["models"]))
     if models == ("cnn",):
@@ -152,6 +159,8 @@ def _options(ctx: click.Context, data: str, values: dict[str, Any]) -> TrainOpti
     for_all = set(sizes) == set(MODELS) and len(set(sizes.values())) == 1
     if not for_all and (unused := [name for name in sizes if name not in models]):
         raise click.UsageError(f"--image-size names {unused[0]}, which is not trained.")
+    if values["weights"] == "none":
+        _say_without_effect(ctx)
     check_weights(models, values["weights"])
     for name in filter(BACKBONES.get, models):
         check_alpha(name, values["weights"], values["alpha"])

@@ -24,11 +24,14 @@ class Mixer:
     ) -> tuple[Any, Any]:
         """Blend each row of `values` [n, ...] with another; `labels` are one-hot, float32 [n, classes].
 
-        Activations of any shape can be blended too; CutMix takes images only.
+        The type stays: pixels are rounded. Activations of any shape can be blended too; CutMix is for images.
         """
         reseed(self._layer, self._seed, epoch, batch)
         images = np.asarray(values, np.float32)
         if images.ndim != 4:
             images = images.reshape(len(images), 1, 1, -1)
         mixed = self._layer({"images": images, "labels": labels}, training=True)
-        return np.asarray(mixed["images"]).reshape(values.shape), np.asarray(mixed["labels"], np.float32)
+        blended = np.asarray(mixed["images"]).reshape(values.shape)
+        if values.dtype == np.uint8:
+            blended = np.rint(blended).clip(0, 255).astype(np.uint8)
+        return blended, np.asarray(mixed["labels"], np.float32)

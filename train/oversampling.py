@@ -57,7 +57,7 @@ def with_strong_views(examples: Examples, classes: int, seed: int) -> Table:
     made, start = [], len(examples.pixels)
     for view in range(1, len(place)):
         rows = np.flatnonzero(views > view)
-        made.append(strong_views(examples.pixels[examples.rows[rows]], 1, seed + view)[0])
+        made.append(strong_views(examples.pixels[examples.rows[rows]], seed, view))
         place[view, rows] = np.arange(start, start + len(rows))
         start += len(rows)
     if not made:

@@ -10,8 +10,8 @@ from .compute import choose_compute
 from .imbalance import choose
 from .options import ALL_LAYERS, DEFAULT_DROPOUT, TrainOptions
 
-_SGD_STEPS = 2_000
-_LEAST_TUNING = 3  # Epochs.
+_SGD_STEPS = 2_000  # Fewer don't suffice for its high rate to fall again.
+_LEAST_TUNING = 3  # Epochs of phase 2.
 _BATCH_NORM_IMAGES = 2_000  # Statistics of fewer images are worse than ImageNet's.
 
 

@@ -26,15 +26,14 @@ def strong_augmentation(seed: int) -> Any:
     )
 
 
-def strong_views(pixels: NDArray[np.uint8], views: int, seed: int) -> NDArray[np.uint8]:
-    """Return `views` random variants of each image: uint8 [n, h, w, 3] to [views, n, h, w, 3].
+def strong_views(pixels: NDArray[np.uint8], *numbers: int) -> NDArray[np.uint8]:
+    """Return a random variant of each image, uint8 [n, h, w, 3]; the same `numbers` give the same.
 
-    The operations change every few images. The same seed gives the same views.
+    The operations change every few images.
     """
-    augment = strong_augmentation(seed)
-    result = np.empty((views, *pixels.shape), np.uint8)
-    for view in result:
-        for start in range(0, len(pixels), _TOGETHER):
-            chunk = pixels[start : start + _TOGETHER].astype(np.float32)
-            view[start : start + _TOGETHER] = np.rint(np.asarray(augment(chunk, training=True))).clip(0, 255)
+    augment = strong_augmentation(int(np.random.default_rng(numbers).integers(2**31)))
+    result = np.empty_like(pixels)
+    for start in range(0, len(pixels), _TOGETHER):
+        chunk = pixels[start : start + _TOGETHER].astype(np.float32)
+        result[start : start + _TOGETHER] = np.rint(np.asarray(augment(chunk, training=True))).clip(0, 255)
     return result

@@ -69,12 +69,11 @@ def compile_trainer(trainer: Any, recipe: Recipe, rate: float, steps: int) -> No
 
 
 def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
-    if recipe.schedule == "constant":
-        return rate
     warmup = round(recipe.warmup * steps)
     return keras.optimizers.schedules.CosineDecay(
         rate / 100 if warmup else rate,
         max(1, steps - warmup),
+        alpha=1.0 if recipe.schedule == "constant" else 0.0,  # What is left of the rate at the end.
         warmup_target=rate if warmup else None,
         warmup_steps=warmup,
     )

@@ -9,5 +9,6 @@ Importing this package loads no TensorFlow, Keras, matplotlib, scikit-learn or O
 from .card import ModelCard
 from .classifier import Classifier, Prediction, Score
 from .errors import EdgeClassifyError
+from .self_check import SelfCheck, self_check
 
-__all__ = ["Classifier", "EdgeClassifyError", "ModelCard", "Prediction", "Score"]
+__all__ = ["Classifier", "EdgeClassifyError", "ModelCard", "Prediction", "Score", "SelfCheck", "self_check"]

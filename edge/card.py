@@ -18,7 +18,9 @@ import dacite
 
 from .errors import CardError
 
-FORMAT = "1.1"  # 1.1 added output.threshold_precision and the last three fields of accuracy.
+# 1.1 added output.threshold_precision, ece_uncalibrated, coverage and selective_accuracy; 1.2 the last
+# three fields of accuracy, calibration.source and .copies, and conversion.compatible.
+FORMAT = "1.2"
 INPUT_DTYPES = ("uint8", "float32")
 OUTPUT_DTYPES = ("uint8", "float32")
 RESIZE_RULES = ("stretch", "crop")
@@ -110,6 +112,9 @@ class Accuracy:
     probabilities after temperature, and `ece_uncalibrated` that of the Keras model's own, before it.
     `coverage` is the share of images answered at the card's threshold, and `selective_accuracy` the
     share of these answers that are right; None where there is no threshold, or no answer.
+    `mean_difference` and `largest_difference` are of single probabilities to the Keras model's on the
+    same images, both at this file's temperature. `p_value` is the exact McNemar test's, of whether this
+    file and the Keras model are equally often right.
     """
 
     dataset: str
@@ -123,6 +128,9 @@ class Accuracy:
     ece_uncalibrated: float | None = None
     coverage: float | None = None
     selective_accuracy: float | None = None
+    mean_difference: float | None = None
+    largest_difference: float | None = None
+    p_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,21 +153,27 @@ class TrainingInfo:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The representative dataset: how many images, of which classes, and a hash of their pixels."""
+    """The representative dataset: how many images, of which classes, and a hash of their pixels.
+
+    `source` says where they come from; `copies` of others were left out.
+    """
 
     images: int
     sha256: str
     per_class: dict[str, int]
+    source: str = "training images"
+    copies: int = 0
 
 
 @dataclass(frozen=True)
 class ConversionInfo:
-    """How the .tflite was made."""
+    """How the .tflite was made; `compatible` names the older runtime that it was made for, if any."""
 
     variant: str
     recipe: dict[str, Any]
     calibration: Calibration | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    compatible: str | None = None
 
 
 @dataclass(frozen=True)

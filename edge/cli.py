@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from .classifier import Classifier, Prediction, load_classifiers
 from .console import CONTEXT, Command, foreign_model_options, print_json, printable, say, version_option
@@ -18,6 +19,7 @@ from .labels import read_label_file
 from .modelfile import Normalization
 from .report import FrameRate, to_line, to_record
 from .runtime import MAX_THREADS
+from .self_check import self_check
 from .sources import CameraSource, FileSource, Frame, Source, find_images
 
 
@@ -46,6 +48,13 @@ from .sources import CameraSource, FileSource, Frame, Source, find_images
     show_default=True,
     help="Threads of the interpreter.",
 )
+@click.option(
+    "--self-check",
+    "checked",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Prove that a model file is whole and that its golden examples come out right here.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model.")
 @version_option()
 def main(
@@ -58,6 +67,7 @@ def main(
     labels: Path | None,
     normalization: Normalization | None,
     threads: int,
+    checked: Path | None,
     as_json: bool,
 ) -> None:
     """Classify images, folders of images, or what a camera sees.
@@ -68,9 +78,13 @@ def main(
       edge-classify -m cats_int8.tflite photo.jpg holiday/
       edge-classify -m cats_int8.tflite --camera 0
       edge-classify -m a.tflite -m b.tflite photo.jpg --json
+      edge-classify --self-check cats_int8.tflite
 
-    The exit status is 1 if anything could not be read.
+    The exit status is 1 if anything could not be read, or a check failed.
     """
+    if checked is not None:
+        _run_self_check(checked, as_json)
+        return
     _check_usage(paths, camera, frames)
     names = read_label_file(labels) if labels else None
     classifiers = load_classifiers(models or (DEFAULT_MODEL,), names, normalization, threads)
@@ -81,6 +95,26 @@ def main(
             say(f"{classifier.file.path} names no classes: numbers are shown. Name them with --labels FILE")
     source: Source = CameraSource(camera) if camera is not None else FileSource(find_images(paths, recursive))
     if not _classify_all(source, classifiers, top, as_json, frames):
+        raise click.exceptions.Exit(1)
+
+
+def _run_self_check(path: Path, as_json: bool) -> None:
+    """Print the outcome of each check; exit status 1 unless all could be made and hold."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE and context.params[name]
+        if given and name not in ("checked", "as_json"):
+            what = parameter.opts[0] if isinstance(parameter, click.Option) else "a PATH"
+            raise click.UsageError(f"--self-check goes with --json and nothing else. Received: {what}")
+    result = self_check(path)
+    if as_json:
+        print_json(result.to_record())
+    else:
+        click.echo(printable(f"{path}, run by {result.runtime}"))
+        for check in result.checks:
+            click.echo(printable(f"  {check.status:<12}{check.name}: {check.detail}").replace("\n", "\\x0a"))
+    if not result.passed:
         raise click.exceptions.Exit(1)
 
 

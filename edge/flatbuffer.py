@@ -17,17 +17,25 @@ from flatbuffers import number_types as types
 from flatbuffers.table import Table
 from numpy.typing import NDArray
 
+MAX_TABLES = 500_000  # Ten times what the largest language models have; about 200 MB of Python objects.
+
 
 class _Budget:
-    """Bytes that may still be read: in a crafted file, vectors that overlap would never end."""
+    """What may still be read: in a crafted file, vectors that overlap or are all tables would never end."""
 
     def __init__(self, size: int) -> None:
-        self._left = 4 * size  # An honest file has each byte read about once.
+        self._bytes = 4 * size  # An honest file has each byte read about once.
+        self._tables = MAX_TABLES
 
     def spend(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
+        self._bytes -= size
+        if self._bytes < 0:
             raise ValueError("overlapping vectors")
+
+    def spend_tables(self, count: int) -> None:
+        self._tables -= count
+        if self._tables < 0:
+            raise ValueError("too many tables")
 
 
 class FlatTable:
@@ -35,6 +43,8 @@ class FlatTable:
 
     A malformed buffer makes the methods raise one of `MALFORMED`.
     """
+
+    __slots__ = ("_budget", "_table")
 
     def __init__(self, buffer: Any, position: int, budget: _Budget) -> None:
         if not 0 <= position < len(buffer):
@@ -52,20 +62,21 @@ class FlatTable:
         offset = self._offset(field)
         return int(self._table.Get(flags, self._table.Pos + offset)) if offset else default
 
-    def string(self, field: int) -> str | None:
-        """Return the text in `field`, or None where there is none."""
+    def string(self, field: int, errors: str = "strict") -> str | None:
+        """Return the text in `field`, or None where there is none; `errors` is for what is not UTF-8."""
         offset = self._offset(field)
         if not offset:
             return None
         raw: bytes = self._table.String(self._table.Pos + offset)
         self._budget.spend(len(raw))
-        return raw.decode()
+        return raw.decode(errors=errors)
 
     def table(self, field: int) -> FlatTable | None:
         """Return the table that `field` points to, or None."""
         offset = self._offset(field)
         if not offset:
             return None
+        self._budget.spend_tables(1)
         return self._at(self._table.Pos + offset)
 
     def tables(self, field: int) -> list[FlatTable]:
@@ -75,6 +86,7 @@ class FlatTable:
             return []
         start = self._table.Vector(offset)
         count = self._vector_length(offset, 4)
+        self._budget.spend_tables(count)
         return [self._at(start + 4 * i) for i in range(count)]
 
     def numbers(self, field: int, dtype: str) -> NDArray[Any]:
@@ -84,6 +96,11 @@ class FlatTable:
             return np.empty(0, dtype)
         count = self._vector_length(offset, np.dtype(dtype).itemsize)
         return np.frombuffer(self._table.Bytes, dtype, count, self._table.Vector(offset)).copy()
+
+    def vector_bytes(self, field: int) -> int:
+        """Return how many bytes the vector of bytes in `field` has, without reading them; 0 where absent."""
+        offset = self._offset(field)
+        return self._vector_length(offset, 1) if offset else 0
 
     def _vector_length(self, offset: int, item_size: int) -> int:
         count = int(self._table.VectorLen(offset))
@@ -104,3 +121,5 @@ INT8 = types.Int8Flags
 UINT8 = types.Uint8Flags
 INT32 = types.Int32Flags
 UINT32 = types.Uint32Flags
+UINT64 = types.Uint64Flags
+BOOL = types.BoolFlags

@@ -1,8 +1,7 @@
 """Reads what travels inside a .tflite: the card, labels, TFLite metadata, golden examples, checksum.
 
-A .tflite is a flatbuffer, after which a zip may be appended; its entries are TFLite's "associated
-files". Both are untrusted input: sizes and counts are bounded, and nothing is extracted to disk.
-Writing all this is the business of `edge_classify.convert`.
+A .tflite is a flatbuffer, after which a zip may be appended (see appended.py). Both are untrusted input:
+sizes and counts are bounded. Writing all this is the business of `edge_classify.convert`.
 """
 
 from __future__ import annotations
@@ -10,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import math
 import mmap
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .appended import Directory, read_directory, read_entry
 from .card import ModelCard
 from .errors import CardError, ModelFileError
 from .flatbuffer import INT8, INT32, MALFORMED, UINT8, UINT32, FlatTable
@@ -27,25 +24,10 @@ CARD_NAME = "card.json"
 LABELS_NAME = "labels.txt"
 METADATA_BUFFER = "TFLITE_METADATA"
 IDENTIFIER = b"TFL3"
-MAX_ENTRIES = 256
-MAX_ENTRY_BYTES = 16 * 1024 * 1024
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What zipfile raises for damaged archives.
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OSError,
-    EOFError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
+MAX_TEXT_BYTES = 4 * 1024 * 1024  # Of card and labels: parsed JSON takes up to 30 times as much memory.
 
 # Codes of BuiltinOperator in TFLite's schema.fbs.
 _DEQUANTIZE, _LOGISTIC, _RESHAPE, _SOFTMAX, _QUANTIZE = 6, 14, 22, 25, 114
-TEXT_NAMES = (".json", ".txt")
 # Codes of AssociatedFileType and ProcessUnitOptions in metadata_schema.fbs.
 _TENSOR_AXIS_LABELS, _NORMALIZATION_OPTIONS = 2, 1
 
@@ -79,44 +61,66 @@ class ModelFile:
     def read(cls, path: Path) -> ModelFile:
         """Read and check a .tflite file.
 
-        Raises ModelFileError when it is no TFLite model or does not match its checksum, CardError
-        when its card is broken, and LabelError when its labels are.
+        Raises ModelFileError when it is no TFLite model, does not match its checksum, or has a hostile
+        zip; CardError when its card is broken, and LabelError when its labels are.
         """
-        with _mapped(path) as data:
-            entries, zip_offset = _read_zip(path)
-            try:
-                card = ModelCard.from_json(entries[CARD_NAME]) if CARD_NAME in entries else None
-            except CardError as error:
-                raise CardError(f"{path}: {error}") from None
+        with mapped(path) as data:
+            directory = read_directory(path)
+            directory.check()
+            card = read_card(directory)
             if card is not None:
-                _check_sha256(path, data, zip_offset, card)
-            try:
+                _check_sha256(path, data, directory.start, card)
+            with tables_of(path):
                 model = FlatTable.root(data)
-                metadata = _metadata(model)
-                labels_name = _labels_name(metadata) if metadata else None
-                normalization = _normalization(metadata) if metadata else None
+                metadata = find_metadata(model)
+                labels_name = find_labels_name(metadata) if metadata else None
+                normalization = find_normalization(metadata) if metadata else None
                 gives_probabilities = _gives_probabilities(model)
-            except MALFORMED as error:
-                raise ModelFileError(
-                    f"{path} is damaged: its tables cannot be read ({type(error).__name__}). "
-                    "Copy or download it again"
-                ) from None
         labels = card.labels if card else None
-        if labels is None and labels_name in entries:
-            labels = parse_labels(entries[labels_name], f"{path}: {labels_name}")
-        return cls(path, card, labels, normalization, gives_probabilities, zip_offset)
+        if labels is None and labels_name in directory.names:
+            raw = read_entry(path, labels_name, MAX_TEXT_BYTES)
+            labels = parse_labels(raw, f"{path}: {labels_name}")
+        return cls(path, card, labels, normalization, gives_probabilities, directory.start)
 
 
-def read_entry(path: Path, name: str) -> bytes:
-    """Return the associated file `name` inside the .tflite at `path`; raises ModelFileError."""
-    entries, _ = _read_zip(path, only=name)
-    if name not in entries:
-        raise ModelFileError(f"{path} holds no file {name}")
-    return entries[name]
+def read_card(directory: Directory) -> ModelCard | None:
+    """Return the card of a file whose appended zip was checked; None where it has none.
+
+    Raises CardError when it is broken, or names golden examples that cannot be.
+    """
+    if CARD_NAME not in directory.names:
+        return None
+    try:
+        card = ModelCard.from_json(read_entry(directory.path, CARD_NAME, MAX_TEXT_BYTES))
+        _check_golden(card, directory)
+    except CardError as error:
+        raise CardError(f"{directory.path}: {error}") from None
+    return card
+
+
+def _check_golden(card: ModelCard, directory: Directory) -> None:
+    if len(card.golden) > len(directory.names):
+        raise CardError(f"card.json names {len(card.golden)} golden examples, more than there are files")
+    for number, example in enumerate(card.golden):
+        if example.image not in directory.names:
+            raise CardError(
+                f"card.json: golden example {number} is a file that is not there: {example.image[:80]!r}"
+            )
+        if len(example.expected) != len(card.labels):
+            raise CardError(
+                f"card.json: golden example {number} has {len(example.expected)} probabilities for "
+                f"{len(card.labels)} labels"
+            )
+        if not (all(map(math.isfinite, example.expected)) and 0 <= example.tolerance <= 1):
+            raise CardError(
+                f"card.json: golden example {number} has probabilities that are no numbers, or a tolerance "
+                f"that is not 0 to 1. Received: {example.tolerance}"
+            )
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap]:
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """Map a file that starts like a .tflite into memory; raises ModelFileError for any other."""
     try:
         if not path.is_file():
             raise ModelFileError(f"{path}: no such file" if not path.exists() else f"{path} is not a file")
@@ -132,27 +136,16 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
         raise ModelFileError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def _read_zip(path: Path, only: str | None = None) -> tuple[dict[str, bytes], int]:
-    """Return the small text entries (or the one named `only`), and where the zip starts."""
-    if not zipfile.is_zipfile(path):
-        return {}, path.stat().st_size
+@contextmanager
+def tables_of(path: Path) -> Iterator[None]:
+    """Turn what a malformed flatbuffer makes FlatTable raise into ModelFileError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-            if len(infos) > MAX_ENTRIES:
-                raise ModelFileError(f"{path} has {len(infos)} appended files; {MAX_ENTRIES} are allowed")
-            wanted = [i for i in infos if (i.filename == only if only else i.filename.endswith(TEXT_NAMES))]
-            if sum(info.file_size for info in wanted) > MAX_ENTRY_BYTES:
-                names = ", ".join(info.filename for info in wanted[:3])
-                raise ModelFileError(
-                    f"{path}: its appended files ({names}) are larger than {MAX_ENTRY_BYTES >> 20} MiB"
-                )
-            if any(info.compress_type not in _COMPRESSIONS for info in wanted):
-                raise ModelFileError(f"{path}: its appended files are neither stored nor deflated")
-            offset = min((info.header_offset for info in infos), default=path.stat().st_size)
-            return {info.filename: archive.read(info) for info in wanted}, offset
-    except _ZIP_ERRORS as error:
-        raise ModelFileError(f"{path}: its appended files are damaged ({error})") from None
+        yield
+    except MALFORMED as error:
+        raise ModelFileError(
+            f"{path} is damaged: its tables cannot be read ({type(error).__name__}). "
+            "Copy or download it again"
+        ) from None
 
 
 def _check_sha256(path: Path, data: mmap.mmap, end: int, card: ModelCard) -> None:
@@ -167,7 +160,7 @@ def _check_sha256(path: Path, data: mmap.mmap, end: int, card: ModelCard) -> Non
         )
 
 
-def _metadata(model: FlatTable) -> FlatTable | None:
+def find_metadata(model: FlatTable) -> FlatTable | None:
     """Return the root of the TFLite metadata, ModelMetadata, or None where the model has none."""
     for entry in model.tables(6):
         if entry.string(0) == METADATA_BUFFER:
@@ -183,7 +176,8 @@ def _tensor_metadata(metadata: FlatTable, field: int) -> FlatTable | None:
     return tensors[0] if tensors else None
 
 
-def _labels_name(metadata: FlatTable) -> str | None:
+def find_labels_name(metadata: FlatTable) -> str | None:
+    """Return the name of the appended file that holds the output's labels; None where none is named."""
     output = _tensor_metadata(metadata, 3)
     for file in output.tables(6) if output else []:
         if file.scalar(2, INT8) == _TENSOR_AXIS_LABELS:
@@ -191,7 +185,7 @@ def _labels_name(metadata: FlatTable) -> str | None:
     return None
 
 
-def _normalization(metadata: FlatTable) -> Normalization | None:
+def find_normalization(metadata: FlatTable) -> Normalization | None:
     """Return what the metadata says about the input; None where it says nothing that can be applied."""
     tensor = _tensor_metadata(metadata, 2)
     for unit in tensor.tables(4) if tensor else []:

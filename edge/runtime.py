@@ -40,13 +40,20 @@ def find_runtime() -> Runtime:
     raise MissingPackageError("a TFLite runtime", "Running a model", "ai-edge-litert")
 
 
-def load_interpreter(model: Path | bytes, threads: int) -> Any:
+def load_interpreter(model: Path | bytes, threads: int, keep_all: bool = False) -> Any:
     """Return an interpreter with allocated tensors for a .tflite file or its bytes.
 
-    Raises ModelFileError when the runtime refuses the model.
+    With `keep_all`, what every layer gives can be read afterwards; it then runs without a delegate, which
+    would fuse layers, and slowly. Raises ModelFileError when the runtime refuses the model.
     """
     runtime = find_runtime()
-    source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    source: dict[str, Any] = (
+        {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    )
+    if keep_all:
+        resolver = importlib.import_module(runtime.interpreter.__module__).OpResolverType
+        source["experimental_preserve_all_tensors"] = True
+        source["experimental_op_resolver_type"] = resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     name = "the model" if isinstance(model, bytes) else str(model)
     try:
         with silenced():  # The runtime announces its delegate on stderr.

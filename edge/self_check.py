@@ -1,0 +1,172 @@
+"""Proves on the device that a model file is whole, and that the runtime here gives the right answers.
+
+The proof is what the file carries: the card's checksum, the appended files' CRCs, and golden examples, which
+are pictures at the input's size with the probabilities that the file gave for them when it was made.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .appended import check_entries, read_entry
+from .card import GoldenExample, ModelCard
+from .classifier import Classifier
+from .errors import CardError, ImageError, LabelError, ModelFileError
+from .modelfile import ModelFile
+from .runtime import find_runtime
+
+OK, FAILED, UNCHECKED = "ok", "failed", "not checked"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check and its outcome: `status` is "ok", "failed" or "not checked".
+
+    For a golden example that was run, `difference` is the largest one of a probability, 0..1, `tolerance`
+    what the card allows, and `same_top1` whether the most probable class is the recorded one.
+    """
+
+    name: str
+    status: str
+    detail: str
+    difference: float | None = None
+    tolerance: float | None = None
+    same_top1: bool | None = None
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """The outcome for one file; `runtime` is the package's name and version."""
+
+    path: Path
+    runtime: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was checked, and holds."""
+        return all(check.status == OK for check in self.checks)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the object that --json prints: file, passed, runtime, and checks with Check's fields."""
+        checks = [asdict(check) for check in self.checks]
+        return {"file": str(self.path), "passed": self.passed, "runtime": self.runtime, "checks": checks}
+
+
+def self_check(path: str | Path) -> SelfCheck:
+    """Check a .tflite file that edge-convert made, on this machine.
+
+    A check that needs what another one found broken is "not checked". Raises ModelFileError when there is no
+    such file, and MissingPackageError when there is no runtime.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file" if not path.exists() else f"{path} is not a file")
+    runtime = find_runtime()
+    return SelfCheck(path, f"{runtime.name} {runtime.version}", tuple(_checks(path)))
+
+
+def _checks(path: Path) -> Iterator[Check]:
+    try:
+        file = ModelFile.read(path)
+    except ModelFileError as error:
+        yield Check("checksum", FAILED, _without_path(error, path))
+        yield Check("the rest", UNCHECKED, "the file is damaged")
+        return
+    card = file.card
+    if card is None or card.sha256 is None:
+        reason = "no card gives one: the file was not made by edge-convert, or it is cut off"
+        yield Check("checksum", UNCHECKED, reason)
+    else:
+        yield Check("checksum", OK, f"{card.sha256[:12]}... of {file.zip_offset:,} bytes, as the card says")
+    yield _appended(path)
+    if card is None:
+        yield Check("card", UNCHECKED, "there is none")
+        yield Check("golden examples", UNCHECKED, "there are none")
+        return
+    try:
+        classifier = Classifier(file)
+        _compare_quantization(classifier, card)
+    except (CardError, LabelError) as error:
+        yield Check("card", FAILED, _without_path(error, path))
+        yield Check("golden examples", UNCHECKED, "the card and the model contradict each other")
+        return
+    except ModelFileError as error:
+        yield Check("loading", FAILED, _without_path(error, path))
+        yield Check("golden examples", UNCHECKED, "the model cannot be loaded")
+        return
+    yield Check("card", OK, f"its input, output and {len(card.labels)} labels are the model's")
+    if not card.golden:
+        yield Check("golden examples", UNCHECKED, "there are none")
+    for example in card.golden:
+        yield _golden(classifier, example)
+
+
+def _appended(path: Path) -> Check:
+    try:
+        directory = check_entries(path)
+    except ModelFileError as error:
+        return Check("appended files", FAILED, _without_path(error, path))
+    if not directory.files:
+        return Check("appended files", UNCHECKED, "there are none")
+    return Check("appended files", OK, f"all {len(directory.files)} have the CRC that their directory says")
+
+
+def _compare_quantization(classifier: Classifier, card: ModelCard) -> None:
+    """Raise CardError unless the output is quantized as the card says; the rest was compared on loading."""
+    actual = (classifier.output.scale, classifier.output.zero_point)
+    if actual[0] > 0 and actual != (card.output.scale, card.output.zero_point):
+        raise CardError(
+            f"the card gives the output scale {card.output.scale:g} and zero point {card.output.zero_point}, "
+            f"and the model {actual[0]:g} and {actual[1]}"
+        )
+
+
+def _golden(classifier: Classifier, example: GoldenExample) -> Check:
+    path, name = classifier.file.path, f"golden example {example.image}"
+    try:
+        pixels = _read_golden(read_entry(path, example.image), classifier)
+        actual = classifier.classify_pixels(pixels).probabilities
+    except (ModelFileError, ImageError) as error:
+        return Check(name, FAILED, _without_path(error, path), tolerance=example.tolerance)
+    expected = np.asarray(example.expected, np.float64)
+    difference = float(np.abs(actual - expected).max())
+    same = int(actual.argmax()) == int(expected.argmax())
+    given, right = (classifier.labels[int(values.argmax())] for values in (actual, expected))
+    answer = f"{given}, as it was" if same else f"{given} instead of {right}"
+    return Check(
+        name,
+        OK if difference <= example.tolerance else FAILED,
+        f"largest difference of a probability {difference:.6f}, allowed {example.tolerance:g}; "
+        f"answer {answer}",
+        difference,
+        example.tolerance,
+        same,
+    )
+
+
+def _read_golden(raw: bytes, classifier: Classifier) -> NDArray[np.uint8]:
+    """Decode a golden PNG, after its header has shown that it is no larger than the input."""
+    size = (classifier.spec.width, classifier.spec.height)
+    try:
+        with Image.open(io.BytesIO(raw), formats=("PNG",)) as image:
+            if image.size != size or image.mode != "RGB":
+                raise ImageError(
+                    f"it must be RGB of {size[0]}x{size[1]} pixels. "
+                    f"Received: {image.mode} of {image.size[0]}x{image.size[1]}"
+                )
+            return np.array(image, np.uint8)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"it is no PNG that can be read ({error})") from None
+
+
+def _without_path(error: Exception, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")

@@ -15,12 +15,21 @@ from typing import Any
 import flatbuffers
 
 from ..edge.card import ModelCard
-from ..edge.modelfile import LABELS_NAME, METADATA_BUFFER
+from ..edge.errors import ConversionError, LabelError
+from ..edge.flatbuffer import FlatTable
+from ..edge.labels import parse_labels
+from ..edge.modelfile import (
+    LABELS_NAME,
+    METADATA_BUFFER,
+    Normalization,
+    find_labels_name,
+    find_metadata,
+    find_normalization,
+)
 
 # Numbers of enums and unions in metadata_schema.fbs.
 _TENSOR_AXIS_LABELS, _IMAGE_PROPERTIES, _FEATURE_PROPERTIES, _RGB, _NORMALIZATION = 2, 2, 1, 1, 1
 _MIN_PARSER_VERSION = "1.0.0"  # The first that reads all fields used here.
-_ALIGNMENT = 16  # schema.fbs: Buffer.data is force_align 16, which the Python generator ignores.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # The same input gives the same bytes.
 
 
@@ -79,14 +88,13 @@ def add_metadata(flatbuffer: bytes, metadata: bytes) -> bytes:
     """Return the model with `metadata` in the buffer TFLITE_METADATA; weights stay aligned to 16 bytes."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(flatbuffer)
-    buffer = schema.BufferT(data=list(metadata))
+    from .flatgraph import pack, unpack
+
+    model = unpack(flatbuffer)
     entry = schema.MetadataT(name=METADATA_BUFFER, buffer=len(model.buffers))
-    model.buffers.append(buffer)
+    model.buffers.append(schema.BufferT(data=list(metadata)))
     model.metadata = [*(model.metadata or []), entry]
-    builder = _AlignedBuilder(len(flatbuffer))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return pack(model)
 
 
 def append_files(flatbuffer: bytes, files: Sequence[tuple[str, bytes]]) -> bytes:
@@ -102,9 +110,35 @@ def append_files(flatbuffer: bytes, files: Sequence[tuple[str, bytes]]) -> bytes
     return buffer.getvalue()
 
 
-class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
-        return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT))
+def check_metadata(file: bytes, card: ModelCard) -> None:
+    """Read a finished file back, and raise ConversionError unless other readers get from it what `card` says.
+
+    MediaPipe finds a wrong number of labels only when it classifies, and a wrong mean or std never. Pixels go
+    in as they are, so mean must be 0 and std 1. Readers of labels.txt drop spaces around labels.
+    """
+    model = FlatTable.root(file)
+    graph = model.tables(2)[0]
+    outputs = [graph.tables(0)[index].numbers(0, "<i4") for index in graph.numbers(2, "<i4")]
+    if len(outputs) != 1 or int(outputs[0][-1]) != len(card.labels):
+        shapes = ", ".join(str(shape.tolist()) for shape in outputs)
+        raise ConversionError(
+            f"{card.name}: {len(card.labels)} labels need as many outputs. Received: {shapes}"
+        )
+    with zipfile.ZipFile(io.BytesIO(file)) as archive:
+        try:
+            labels = parse_labels(archive.read(LABELS_NAME), LABELS_NAME)
+        except LabelError as error:
+            raise ConversionError(f"{card.name}: its labels cannot be written: {error}") from None
+    if labels != tuple(label.strip() for label in card.labels):
+        raise ConversionError(f"{card.name}: its labels are others when {LABELS_NAME} is read again")
+    table = find_metadata(model)
+    if table is None or find_labels_name(table) != LABELS_NAME:
+        raise ConversionError(f"{card.name}: the metadata does not name {LABELS_NAME}")
+    if (normalization := find_normalization(table)) != Normalization((0.0,), (1.0,)):
+        raise ConversionError(
+            f"{card.name}: the metadata must give mean 0 and std 1, since scaling is in the graph. "
+            f"Received: {normalization}"
+        )
 
 
 def _table(builder: Any, fields: int, values: dict[int, tuple[str, int]]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,7 +18,8 @@ from ..edge.errors import ConversionError
 from ..edge.modelfile import CARD_NAME, LABELS_NAME
 from ..edge.runtime import load_interpreter
 from ..edge.tensors import TensorSpec
-from .metadata import add_metadata, append_files, build_metadata
+from .flatgraph import operation_of, unpack
+from .metadata import add_metadata, append_files, build_metadata, check_metadata
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCar
     It has this program's format, whatever format it was read from.
 
     Raises ConversionError when they break the contract: an 8-bit input must have scale exactly 1 and
-    zero point 0.
+    zero point 0, and where a float input becomes 8-bit inside, a pixel must stay the same number too.
     """
     interpreter = load_interpreter(flatbuffer, 1)
     given = TensorSpec.from_details(interpreter.get_input_details()[0])
@@ -46,6 +48,7 @@ def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCar
         raise ConversionError(
             f"the input must have scale 1 and zero point 0. Received: {given.scale}, {given.zero_point}"
         )
+    _check_pixel_scale(flatbuffer)
     quantized = result.scale > 0
     output = replace(
         card.output,
@@ -56,8 +59,26 @@ def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCar
     return replace(card, input=replace(card.input, dtype=given.dtype), output=output, format=FORMAT)
 
 
+def _check_pixel_scale(flatbuffer: bytes) -> None:
+    """Raise ConversionError where float pixels are quantized to other than 8-bit numbers one apart."""
+    model = unpack(flatbuffer)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        if operation_of(model, operator) != "QUANTIZE" or int(operator.inputs[0]) != int(graph.inputs[0]):
+            continue
+        stored = graph.tensors[int(operator.outputs[0])]
+        scale, zero_point = stored.quantization.scale[0], stored.quantization.zeroPoint[0]
+        if stored.type == schema.TensorType.INT8 and (scale, zero_point) != (1.0, -128):
+            raise ConversionError(
+                f"pixels must be quantized with scale 1 and zero point -128. Received: {scale}, {zero_point}"
+            )
+
+
 def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> bytes:
-    """Return the whole file. The same arguments give the same bytes."""
+    """Return the whole file. The same arguments give the same bytes.
+
+    Raises ConversionError, as check_metadata does, when other readers would not get from it what `card` says.
+    """
     model = add_metadata(flatbuffer, build_metadata(card))
     pictures: list[tuple[str, bytes]] = []
     examples = []
@@ -69,7 +90,9 @@ def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> b
     final = replace(card, golden=tuple(examples), sha256=hashlib.sha256(model).hexdigest())
     labels = "\n".join(card.labels) + "\n"
     files = [(LABELS_NAME, labels.encode()), (CARD_NAME, final.to_json().encode()), *pictures]
-    return append_files(model, files)
+    sealed = append_files(model, files)
+    check_metadata(sealed, card)
+    return sealed
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

@@ -6,14 +6,14 @@ DATA ?= cifar10
 NOTE ?=
 BIN := $(VENV)/bin
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
-DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --fine-tune-layers all --batch-norm trained \
-	--epochs 10,16 --output $(DEMO)/run --force
+DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
-.PHONY: help demo test lint format clean default-model
+.PHONY: help demo test clients lint format clean default-model
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
 	@echo "make test    run the tests"
+	@echo "make clients run the files with MediaPipe, tflite-runtime 2.14 and LiteRT.js in Chromium"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
 	@echo "make lint    check style and types"
@@ -27,7 +27,7 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 demo: $(VENV)/installed
 	@echo "== Training both models on handwritten digits"
-	@$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights imagenet || { \
+	@$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights imagenet --fine-tune-layers all --batch-norm trained || { \
 		echo "== MobileNetV2 could not start from ImageNet weights (see above): it starts from random ones, with --weights none"; \
 		$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights none; }
 	@echo "== Converting each model to four .tflite files"
@@ -47,7 +47,11 @@ default-model: $(VENV)/installed
 	cp build/default-model/models/mobilenet_v2_int8.tflite edge/default_model.tflite
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not clients"
+
+# Each client is installed apart, which takes minutes the first time; one that can't be had is skipped.
+clients: $(VENV)/installed
+	$(BIN)/python -m pytest -m clients
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -1,0 +1,68 @@
+"""MediaPipe Tasks' ImageClassifier takes the files, and answers as edge-classify does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_classify.convert.recipes import find_recipe
+
+from ..conftest import SHAPES
+from .conftest import COUNT, VARIANTS, Pictures, expect
+from .environments import HERE
+
+pytestmark = [pytest.mark.clients, pytest.mark.usefixtures("mediapipe_python")]
+
+Answers = dict[str, list[dict[str, float]]]
+
+
+@pytest.fixture(scope="module")
+def answers(mediapipe_python: Path, models: list[Path], sized: Pictures, raw: Pictures) -> Answers:
+    """Return MediaPipe's scores by label for every model and picture, first of `sized`, then of `raw`."""
+    work = {
+        "models": [str(path) for path in models],
+        "pictures": [str(p) for p in (*sized.paths, *raw.paths)],
+    }
+    done = subprocess.run(
+        [mediapipe_python, HERE / "mediapipe_client.py"],
+        input=json.dumps(work), capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: Answers = json.loads(done.stdout)
+    return found
+
+
+def best(scores: list[dict[str, float]]) -> list[str]:
+    return [max(answer, key=lambda name: answer[name]) for answer in scores]
+
+
+def test_every_variant_of_both_models_gives_all_labels_by_name(models: list[Path], answers: Answers) -> None:
+    assert len(models) == 2 * len(VARIANTS)
+    for model in models:
+        assert all(set(answer) == set(SHAPES) for answer in answers[str(model)])
+
+
+def test_on_pictures_of_the_input_size_every_answer_is_ours(
+    models: list[Path], answers: Answers, sized: Pictures, record_property: Any
+) -> None:
+    for model in models:
+        ours, theirs = expect(model, sized), answers[str(model)][:COUNT]
+        probabilities = np.array([[answer[label] for label in ours.labels] for answer in theirs])
+        tolerance = find_recipe(model.stem.rsplit("_", 1)[1]).tolerance
+        assert np.abs(probabilities - ours.probabilities).max() <= tolerance, model.name
+        agreement = ours.agreement(best(theirs))
+        record_property(f"MediaPipe agrees on pictures of the input's size, {model.name}", f"{agreement:.0%}")
+        assert agreement == 1, model.name
+
+
+def test_on_raw_photos_nearly_every_answer_is_ours(
+    models: list[Path], answers: Answers, raw: Pictures, record_property: Any
+) -> None:
+    for model in models:
+        agreement = expect(model, raw).agreement(best(answers[str(model)][COUNT:]))
+        record_property(f"MediaPipe agrees on raw photos, {model.name}", f"{agreement:.0%}")
+        assert agreement >= 0.9, model.name

@@ -1,4 +1,4 @@
-"""The representative dataset: training images that show the converter the range of every activation."""
+"""The representative dataset: images that show the converter the range of every activation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,19 @@ from numpy.typing import NDArray
 from ..benchmarks.predict import read_pixels
 from ..benchmarks.split import LabelledImage, SkippedImage
 from ..edge.card import Calibration, InputSpec, ModelCard, Preprocess
-from ..edge.errors import ConversionError, ImageError
+from ..edge.errors import ConversionError, DatasetError, ImageError, SourceError
+from ..edge.sources import find_images
+
+# Ranges of fewer images are often too narrow; of more than 100 they hardly grow.
+_FEW = 50
 
 
 @dataclass(frozen=True)
 class CalibrationSet:
     """Which images calibrate, and what the card records of them; `read` gives their pixels.
 
-    `skipped` are the images that could not be read and were replaced by the next ones.
+    `skipped` are the images that could not be read and were replaced by the next ones, `warnings`
+    sentences on what may make the ranges wrong.
     """
 
     images: list[LabelledImage]
@@ -28,6 +34,7 @@ class CalibrationSet:
     preprocess: Preprocess
     info: Calibration
     skipped: list[SkippedImage]
+    warnings: tuple[str, ...] = ()
 
     def read(self) -> Iterator[NDArray[np.uint8]]:
         """Yield each image as uint8 [height, width, 3]: one at a time, so that any number fits into memory.
@@ -43,22 +50,42 @@ class CalibrationSet:
 def order_by_turns(images: Sequence[LabelledImage], labels: Sequence[str], seed: int) -> list[LabelledImage]:
     """Return the images shuffled, the classes in turn, so that any first part has about as many of each."""
     rng = np.random.default_rng(seed)
-    queues = []
-    for label in labels:
-        own = [image for image in images if image.label == label]
-        queues.append([own[i] for i in rng.permutation(len(own))])
+    classes: dict[str, list[LabelledImage]] = {label: [] for label in labels}
+    for image in images:
+        if image.label in classes:
+            classes[image.label].append(image)
+    queues = [[own[i] for i in rng.permutation(len(own))] for own in classes.values()]
     turns = max((len(queue) for queue in queues), default=0)
     return [queue[turn] for turn in range(turns) for queue in queues if turn < len(queue)]
 
 
-def load_calibration(images: Sequence[LabelledImage], count: int, card: ModelCard) -> CalibrationSet:
-    """Choose the first `count` readable images, and hash their pixels.
+def folder_images(folder: Path) -> list[LabelledImage]:
+    """Return the images of --calibration, at any depth, each labelled by the folder that it lies in.
 
-    Raises ConversionError when none can be read.
+    Raises DatasetError when there are none.
+    """
+    if not folder.is_dir():
+        found = "is not a folder" if folder.exists() else "no such folder"
+        raise DatasetError(f"--calibration {folder}: {found}")
+    try:
+        paths = find_images([folder], recursive=True)
+    except SourceError as error:
+        raise DatasetError(f"--calibration {error}") from None
+    return [LabelledImage(path, path.parent.name) for path in paths]
+
+
+def load_calibration(
+    images: Sequence[LabelledImage], count: int, card: ModelCard, source: str = "training images"
+) -> CalibrationSet:
+    """Choose the first `count` images that can be read and differ from each other, and hash their pixels.
+
+    `source` says where they come from. Raises ConversionError when none can be read.
     """
     used: list[LabelledImage] = []
     skipped: list[SkippedImage] = []
+    seen: set[bytes] = set()
     digest = hashlib.sha256()
+    copies = constant = 0
     for image in images:
         if len(used) == count:
             break
@@ -67,13 +94,54 @@ def load_calibration(images: Sequence[LabelledImage], count: int, card: ModelCar
         except ImageError as error:
             skipped.append(SkippedImage(str(image.path), str(error)))
             continue
+        own = hashlib.sha256(pixels.tobytes()).digest()
+        if own in seen:
+            copies += 1
+            continue
+        seen.add(own)
+        constant += bool((pixels == pixels[0, 0]).all())
         digest.update(_with_extremes(pixels, len(used)).tobytes())
         used.append(image)
     if not used:
-        raise ConversionError(f"None of the {len(images)} training images can be read to calibrate int8 with")
+        raise ConversionError(f"None of the {len(images)} {source} can be read to calibrate int8 with")
     counts = Counter(image.label for image in used)
-    info = Calibration(len(used), digest.hexdigest(), {label: counts[label] for label in card.labels})
-    return CalibrationSet(used, card.input, card.preprocess, info, skipped)
+    # Images of --calibration may lie in folders that are no classes of the model.
+    names = (
+        [*card.labels, *sorted(set(counts) - set(card.labels))] if _labelled(used, card) else sorted(counts)
+    )
+    info = Calibration(len(used), digest.hexdigest(), {n: counts[n] for n in names}, source, copies)
+    warnings = tuple(_warnings(info, count, constant, card))
+    return CalibrationSet(used, card.input, card.preprocess, info, skipped, warnings)
+
+
+def _labelled(images: Sequence[LabelledImage], card: ModelCard) -> bool:
+    return any(image.label in card.labels for image in images)
+
+
+def _warnings(info: Calibration, wanted: int, constant: int, card: ModelCard) -> Iterator[str]:
+    if info.images < min(wanted, _FEW):
+        yield (
+            f"calibrated with only {info.images} different images: ranges may come out too narrow. Give at "
+            f"least {_FEW}, with --calibration FOLDER"
+        )
+    if info.copies:
+        yield f"{info.copies} calibration images are copies of others, and were left out"
+    if constant:
+        yield (
+            f"{constant} of {info.images} calibration images are of one colour, and show nothing of what the "
+            "model sees"
+        )
+    missing = [label for label in card.labels if not info.per_class.get(label)]
+    if not missing or len(missing) == len(card.labels):  # All: the folder's names are no classes.
+        return
+    if info.images >= len(card.labels):
+        shown = ", ".join(missing[:5]) + (" and more" if len(missing) > 5 else "")
+        yield f"no calibration image is of {len(missing)} classes: {shown}"
+    else:
+        yield (
+            f"{info.images} calibration images cannot show all {len(card.labels)} classes: give more with "
+            "--calibration-images"
+        )
 
 
 def _with_extremes(pixels: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:

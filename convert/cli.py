@@ -2,108 +2,152 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..edge.console import CONTEXT, Command, print_json, print_table, say, version_option
-from .quiet import import_tensorflow
-from .recipes import RECIPES, find_recipe
+from ..benchmarks.recommend import Budget
+from ..edge.console import CONTEXT, Command, print_json, say, version_option
+from ..edge.labels import read_label_file
+from ..edge.modelfile import Normalization
+from .cli_options import convert_options
+from .recipes import find_recipe
+from .tflite.compatibility import find_target
 
 if TYPE_CHECKING:
-    from .run import Converted
+    from .sources.jobs import Source
+    from .workshop import Outcome, Settings
+
+_INSPECT_TAKES = ("path", "inspect", "as_json")
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
-@click.argument("source", metavar="RUN", type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    "-o",
-    required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="The folder for the .tflite files.",
-)
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    type=click.Choice(list(RECIPES)),
-    default=list(RECIPES),
-    show_default="all",
-    help="Make only this one; may be repeated.",
-)
-@click.option(
-    "--calibration-images",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    help="Training images that int8 is calibrated with, taken from all classes in turn, one at a time. "
-    "Each costs one run of the float model.",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where the images are now, if they moved since the training.",
-)
-@click.option("--force", is_flag=True, help="Replace files of the same names.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file.")
+@click.argument("path", metavar="MODEL", type=click.Path(path_type=Path))
+@convert_options
 @version_option()
+@click.pass_context
 def main(
-    source: Path,
-    output: Path,
-    variants: tuple[str, ...],
-    calibration_images: int,
-    data: Path | None,
-    force: bool,
-    as_json: bool,
+    ctx: click.Context, /, path: Path, inspect: bool, doctor: bool, as_json: bool, **options: Any
 ) -> None:
-    """Convert the models of RUN, made by edge-train, or of one model's folder in it.
+    """Convert MODEL to .tflite files, and score each for what it lost.
 
-    Every file is run on the test images of RUN with the interpreter that devices use, and carries its
-    labels, preprocessing and measured accuracy inside. Its temperature, and the confidence below which it
-    answers "unknown", are fitted to what it itself gives for the validation images.
+    MODEL is a run of edge-train, or one model's folder in it; or somebody else's Keras model (.keras, .h5),
+    SavedModel or float .tflite, about which --labels and --normalization tell the rest.
+
+    \b
+    Examples:
+      edge-convert run -o models
+      edge-convert run/cnn -o models --variant int8 --budget size=1MB,p99=5ms
+      edge-convert theirs.keras --labels labels.txt --normalization -1..1 \\
+        --data photos/test --calibration photos/train -o models
+      edge-convert --inspect anything.tflite
+      edge-convert --doctor run/mobilenet_v2
+
+    Every file is run on the labelled images with the interpreter that devices use, and carries its labels,
+    preprocessing and measured accuracy inside. Its temperature, and the confidence below which it answers
+    "unknown", are fitted to what it itself gives for other images.
+
+    The exit status is 1 when images could not be read, when int8 loses too much and no repair helps, or
+    when no file keeps the --budget.
     """
-    import_tensorflow("Converting", "convert")
-    from .run import convert
+    if inspect:
+        _inspect(ctx, path, as_json)
+        return
+    if options["output"] is None and not doctor:
+        raise click.UsageError("Name the folder for the files: --output DIR.")
+    budget: Budget | None = options.pop("budget")
+    source = _source(path, options)
+    if source.path.suffix != ".tflite":
+        from .quiet import import_tensorflow
 
-    recipes = [find_recipe(name) for name in dict.fromkeys(variants)]
-    made, skipped = convert(source, output, recipes, calibration_images, data, force)
+        import_tensorflow("Converting", "convert")
+    settings = _settings(options)
+    if doctor:
+        _examine(source, settings, as_json)
+        return
+    _convert(source, settings, budget, as_json)
+
+
+def _inspect(ctx: click.Context, path: Path, as_json: bool) -> None:
+    for name in ctx.params:
+        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in _INSPECT_TAKES:
+            raise click.UsageError(f"--inspect only shows a file: leave out --{name.replace('_', '-')}.")
+    from .inspection.view import run_inspection
+
+    run_inspection(path, as_json)
+
+
+def _source(path: Path, options: dict[str, Any]) -> Source:
+    from .sources.jobs import Source
+
+    label_file: Path | None = options.pop("labels")
+    normalization: Normalization | None = options.pop("normalization")
+    labels = read_label_file(label_file) if label_file else None
+    names = ("data", "calibration", "image_size", "resize", "trust")
+    return Source(
+        path, labels=labels, normalization=normalization, **{name: options.pop(name) for name in names}
+    )
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    from .workshop import Settings
+
+    return Settings(
+        recipes=tuple(find_recipe(name) for name in dict.fromkeys(options["variants"])),
+        output=options["output"] or Path(),
+        calibration_images=options["calibration_images"],
+        max_drop=options["max_drop"] / 100,
+        target=find_target(options["compatible"]) if options["compatible"] else None,
+        force=options["force"],
+    )
+
+
+def _convert(source: Source, settings: Settings, budget: Budget | None, as_json: bool) -> None:
+    from .doctor.view import print_treatment
+    from .run import convert
+    from .sources.jobs import find_jobs
+    from .tables import choose, print_tables
+
+    outcome = convert(find_jobs(source, settings.target), settings, source.path.resolve().name)
+    advice = choose(outcome.files, budget or Budget(), settings.max_drop)
     if as_json:
-        for item in made:
-            print_json(asdict(item))
+        for item in outcome.files:
+            print_json({**item.to_json(), "recommended": item.file == advice.name})
     else:
-        _print_table(made, output)
-    if skipped:
-        say(f"Skipped, since they could not be read: {len(skipped)}; the rest was used")
+        for treatment in outcome.treatments:
+            print_treatment(treatment)
+        print_tables(outcome.files, settings.output, advice)
+    failed = _say_what_failed(outcome)
+    if budget is not None and advice.name is None:
+        say(f"--budget: {advice.reason}")
+        failed = True
+    if failed:
         raise click.exceptions.Exit(1)
 
 
-def _print_table(made: list[Converted], output: Path) -> None:
-    columns = (
-        "file",
-        "MB",
-        "top-1",
-        "95 %\ninterval",
-        "points\nlost",
-        "same as\nKeras",
-        "calib.\nerror",
-        "unknown\nbelow",
-    )
-    rows = [
-        (
-            item.file,
-            f"{item.size_bytes / 1e6:.2f}",
-            f"{item.top1:.2%}",
-            f"{item.top1_ci95[0] * 100:.1f} to {item.top1_ci95[1]:.1%}",
-            f"{0 - item.keras_difference * 100:.2f}",
-            f"{item.float_agreement:.2%}",
-            f"{item.ece:.2%}",
-            "-" if item.threshold is None else f"{item.threshold:.1%}",
-        )
-        for item in made
-    ]
-    print_table(f"Written to {output}, scored on {made[0].images:,} images", columns, rows)
+def _say_what_failed(outcome: Outcome) -> bool:
+    if outcome.skipped:
+        say(f"Skipped, since they could not be read: {len(outcome.skipped)}; the rest was used")
+    for sentence in outcome.unrepaired:
+        say(sentence)
+    return bool(outcome.skipped or outcome.unrepaired)
+
+
+def _examine(source: Source, settings: Settings, as_json: bool) -> None:
+    from .doctor.view import print_treatment
+    from .guard import examine
+    from .run import plot_name
+    from .sources.jobs import find_jobs
+
+    jobs = find_jobs(source, settings.target)
+    treatments = examine(jobs, settings)
+    for job, treatment in zip(jobs, treatments, strict=True):
+        if as_json:
+            print_json(treatment.to_json())
+        else:
+            print_treatment(treatment)
+            say(f"Plot: {settings.output / plot_name(job)}")
+    if not all(treatment.chosen for treatment in treatments):
+        raise click.exceptions.Exit(1)

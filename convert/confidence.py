@@ -14,8 +14,9 @@ from ..benchmarks.split import LabelledImage, SkippedImage
 from ..benchmarks.statistics import Z95
 from ..edge.console import say
 from ..edge.errors import DatasetError
-from .candidate import Candidate, CandidateMaker
+from .candidate import Candidate
 from .scoring import predict_files
+from .tflite.temperature import TAKES_NONE
 
 # A residual within 5 % of 1 moves a probability of 0.9 by about one point.
 _TOLERANCE = 0.05
@@ -34,41 +35,40 @@ class _Measured:
 
 
 def refit_confidence(
-    maker: CandidateMaker, candidates: Sequence[Candidate], validation: Sequence[LabelledImage], name: str
+    candidates: Sequence[Candidate], validation: Sequence[LabelledImage], name: str
 ) -> tuple[list[Candidate], list[SkippedImage]]:
     """Return the candidates with temperature and threshold fitted to their own validation outputs.
 
-    A candidate whose own best temperature differs is converted again, at most three times: where 8-bit
-    probabilities are nearly all 0 or 1, the first fit falls short. Where no validation image can be
+    A candidate whose own best temperature differs gets that one, which is fitted at most three times: where
+    8-bit probabilities are nearly all 0 or 1, the first fit falls short. Where no validation image can be
     read, all stay as they are, which is said. Also returns the images that cannot be read. Raises
     DatasetError when one vanishes meanwhile.
     """
     if not any(image.path.is_file() for image in validation):
-        say(f"{name}: no validation images here; temperature and threshold stay the Keras model's")
+        say(f"{name}: no validation images here; temperature and threshold stay as they are")
         return list(candidates), []
     say(f"{name}: fitting temperature and threshold on {len(validation):,} validation images")
     predictions = predict_files([c.sealed for c in candidates], validation, f"fitting {name}")
     if not predictions.images:
-        say(f"{name}: no validation image can be read; temperature and threshold stay the Keras model's")
+        say(f"{name}: no validation image can be read; temperature and threshold stay as they are")
         return list(candidates), predictions.skipped
-    truth = true_indices(predictions.images, maker.card.labels)
+    truth = true_indices(predictions.images, candidates[0].card.labels)
     measured = [_Measured(*pair) for pair in zip(candidates, predictions.probabilities, strict=True)]
-    settled = _settle_temperatures(maker, measured, predictions.images, truth, name)
+    settled = _settle_temperatures(measured, predictions.images, truth, name)
     return [_with_threshold(item, truth, name) for item in settled], predictions.skipped
 
 
 def _settle_temperatures(
-    maker: CandidateMaker,
     measured: Sequence[_Measured],
     images: Sequence[LabelledImage],
     truth: NDArray[np.int64],
     name: str,
 ) -> list[_Measured]:
-    """Convert again what needs another temperature, as long as that lowers the loss on `images`."""
+    """Build in what temperature is needed, as long as that lowers the loss on `images`."""
     best = list(measured)
     unsettled: Sequence[int] = range(len(best))
     for _ in range(_MOST_ROUNDS):
-        remade = {i: _convert_again(maker, best[i], truth, name) for i in unsettled}
+        remade = {i: _adjusted(best[i], truth, name) for i in unsettled}
         again = {i: candidate for i, candidate in remade.items() if candidate is not None}
         if not again:
             break
@@ -83,9 +83,7 @@ def _settle_temperatures(
     return best
 
 
-def _convert_again(
-    maker: CandidateMaker, item: _Measured, truth: NDArray[np.int64], name: str
-) -> Candidate | None:
+def _adjusted(item: _Measured, truth: NDArray[np.int64], name: str) -> Candidate | None:
     """Return the candidate with its residual temperature built in too; None when there is no need.
 
     There is none when the residual is small, or no better than 1 beyond chance: by the likelihood-ratio
@@ -99,16 +97,13 @@ def _convert_again(
         return None
     manner = "too sure" if residual > 1 else "not sure enough"
     new = round(old * residual, 4)
-    if not maker.takes_temperature:
+    if not item.candidate.takes_temperature:
         say(
-            f"{name}: {recipe.name} is {manner}, and stays so: the temperature {new:.2f} cannot be built in, "
-            "since the last layer is no Dense layer with softmax"
+            f"{name}: {recipe.name} is {manner}, and stays so without the temperature {new:.2f}: {TAKES_NONE}"
         )
         return None
-    say(
-        f"{name}: {recipe.name} is {manner}: converting again with temperature {new:.2f} instead of {old:.2f}"
-    )
-    return maker.make(recipe, new)
+    say(f"{name}: {recipe.name} is {manner}: temperature {new:.2f} instead of {old:.2f}")
+    return item.candidate.at(new)
 
 
 def _with_threshold(item: _Measured, truth: NDArray[np.int64], name: str) -> Candidate:

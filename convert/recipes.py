@@ -25,7 +25,7 @@ class Recipe:
     @property
     def calibrated(self) -> bool:
         """Whether a representative dataset is needed."""
-        return self.activations == "int8"
+        return self.activations != "float32"
 
     def to_json(self) -> dict[str, Any]:
         """Return what the card records."""
@@ -39,8 +39,13 @@ RECIPES = {
         Recipe("float16", weights="float16", activations="float32", io="float32", tolerance=0.01),
         Recipe("dynamic", weights="int8", activations="float32", io="float32", tolerance=0.05),
         Recipe("int8", weights="int8", activations="int8", io="uint8", tolerance=0.05),
+        Recipe("int8-float-io", weights="int8", activations="int8", io="float32", tolerance=0.05),
+        Recipe("int16x8", weights="int8", activations="int16", io="float32", tolerance=0.02),
+        # int8 but for the layers that the doctor found to need float32.
+        Recipe("mixed", weights="int8", activations="int8", io="float32", tolerance=0.05),
     )
 }
+DEFAULT_VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,219 +1,136 @@
-"""One run of edge-convert: trained models in, scored .tflite files out. Imported after TensorFlow."""
+"""One run of edge-convert: models in, scored .tflite files out."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from ..benchmarks.split import LabelledImage, SkippedImage, Split
+from ..benchmarks.latency import measure_latency
+from ..benchmarks.predict import top1_agreement
 from ..edge.console import say
-from ..edge.errors import DatasetError, OutputExistsError
+from ..edge.errors import BenchmarkError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
-from .calibration import CalibrationSet, load_calibration, order_by_turns
-from .candidate import Candidate, CandidateMaker
-from .confidence import refit_confidence
-from .converter import load_model
-from .inputs import MODEL_NAME, ModelFolder, check_split, find_models
-from .recipes import Recipe
-from .scoring import Scores, score
-from .sealing import seal
+from ..edge.progress import progress
+from .converted import Converted, Latency
+from .output_folder import check_output, made_folder, write_summary
+from .recipes import RECIPES, Recipe
+from .scoring import Scored
+from .sources.jobs import Job
+from .tflite.sealing import seal
+from .workshop import Outcome, Settings, Workshop, open_workshop
 
-SUMMARY_NAME = "conversion.json"
+_TIMED_RUNS = 100
+FLOAT32, INT8, MIXED = RECIPES["float32"], RECIPES["int8"], RECIPES["mixed"]
 
 
-@dataclass(frozen=True)
-class Converted:
-    """One file that was made; rates are fractions of 1, `keras_difference` is its top-1 minus Keras's.
+def convert(jobs: Sequence[Job], settings: Settings, source: str) -> Outcome:
+    """Convert every job by every recipe, score the files, and write them to the output folder.
 
-    `ece` is the expected calibration error. `coverage` and `selective_accuracy` are the share of images
-    answered at `threshold`, and of these the share that is right; see edge/card.py.
+    The files of a model are written when all of them were scored, with conversion.json beside them, in
+    which `source` names what was converted. Raises ConversionError, CardError, DatasetError and
+    OutputExistsError.
     """
-
-    file: str
-    model: str
-    variant: str
-    size_bytes: int
-    images: int
-    top1: float
-    top1_ci95: tuple[float, float]
-    keras_top1: float
-    keras_difference: float
-    float_agreement: float
-    ece: float
-    ece_uncalibrated: float | None
-    temperature: float
-    threshold: float | None
-    threshold_precision: float | None
-    coverage: float | None
-    selective_accuracy: float | None
-    convert_seconds: float
-
-
-@dataclass(frozen=True)
-class _Images:
-    """The run's images by their use; `training` has the classes in turn."""
-
-    training: list[LabelledImage]
-    validation: list[LabelledImage]
-    evaluation: list[LabelledImage]
-    evaluation_subset: str
-
-
-def convert(
-    source: Path,
-    output: Path,
-    recipes: Sequence[Recipe],
-    calibration_images: int,
-    data: Path | None,
-    force: bool,
-) -> tuple[list[Converted], list[SkippedImage]]:
-    """Convert every model found in `source` by every recipe, score the files, and write them to `output`.
-
-    The files of a model are written when all of them were scored, with conversion.json beside them.
-    Returns what was made and which images could not be read. Raises ConversionError, CardError,
-    DatasetError and OutputExistsError.
-    """
-    run, models = find_models(source)
-    split = Split.read(run)
-    for model in models:
-        check_split(model, split, run)
-    images = _find_images(split, run, data)
-    names = [_file_name(model, recipe) for model in models for recipe in recipes]
-    done: list[Converted] = []
-    skipped: dict[str, SkippedImage] = {}
-    with _folder_unless_it_stays_empty(output):
-        earlier = _check_output(output, names, force)
-        for model in models:
-            made, unread = _convert_model(model, recipes, calibration_images, images, output)
-            done += made
-            skipped |= {file.path: file for file in unread}
-            summary = {
-                "source": source.resolve().name,
-                "files": [*earlier, *(asdict(item) for item in done)],
-            }
-            write_atomically(output / SUMMARY_NAME, json.dumps(summary, indent=1) + "\n")
-    for file in skipped.values():
+    outcome = Outcome()
+    names = [_file_name(job, recipe) for job in jobs for recipe in settings.recipes]
+    with made_folder(settings.output):
+        summary = check_output(settings.output, names, settings.force)
+        summary["source"] = source
+        _check_repairs(jobs, settings)
+        for job in jobs:
+            made = _convert_job(job, settings, outcome)
+            outcome.files += made
+            written = {item.file for item in made}
+            kept = [item for item in summary["files"] if item["file"] not in written]
+            summary["files"] = [*kept, *(item.to_json() for item in made)]
+            summary["doctor"] |= {found.name: found.to_json() for found in outcome.treatments}
+            write_summary(settings.output, summary)
+    for file in outcome.skipped.values():
         say(f"skipped {file.reason}")
-    return done, list(skipped.values())
+    return outcome
 
 
-def _find_images(split: Split, run: Path, data: Path | None) -> _Images:
-    root = split.find_root(run, data, "Say where they are with --data DIR")
-    subset = split.evaluation_subset
-    images = _Images(
-        split.subset("train", root), split.subset("validation", root), split.subset(subset, root), subset
-    )
-    if not any(image.path.is_file() for image in images.evaluation):
-        raise DatasetError(f"{root} holds none of the {len(images.evaluation)} {subset} images of {run}")
-    return images
+def _check_repairs(jobs: Sequence[Job], settings: Settings) -> None:
+    """Check that what a repair would write can be written, before hours of work."""
+    if not any(recipe.activations == "int8" for recipe in settings.recipes):
+        return
+    for job in jobs:
+        for name in (_file_name(job, MIXED), plot_name(job)):
+            refuse_to_overwrite(settings.output / name, settings.force)
+            require_writable(settings.output / name)
 
 
-def _convert_model(
-    folder: ModelFolder,
-    recipes: Sequence[Recipe],
-    calibration_images: int,
-    images: _Images,
-    output: Path,
-) -> tuple[list[Converted], list[SkippedImage]]:
-    """Make, fit, score and write the files of one model; also return the images that cannot be read."""
-    model = load_model(folder.path / MODEL_NAME, folder.card)
-    calibration = _calibration(folder, images.training, calibration_images, recipes)
-    maker = CandidateMaker(model, folder.card, calibration)
-    first = []
-    for recipe in recipes:
-        say(f"{folder.name}: converting to {recipe.name}")
-        first.append(maker.make(recipe, folder.card.output.temperature))
-    candidates, unread = refit_confidence(maker, first, images.validation, folder.name)
-    say(f"{folder.name}: scoring on {len(images.evaluation):,} images")
-    dataset = f"{folder.dataset} {images.evaluation_subset}"
-    scores = score(model, candidates, images.evaluation, folder.card, dataset)
-    made = [_write(folder, candidates, number, scores, output) for number in range(len(candidates))]
-    return made, [*unread, *scores.predictions.skipped, *(calibration.skipped if calibration else [])]
+def plot_name(job: Job) -> str:
+    """Return the name of the doctor's picture of a model."""
+    return f"{job.name}_doctor.png"
 
 
-def _calibration(
-    folder: ModelFolder, training: Sequence[LabelledImage], count: int, recipes: Sequence[Recipe]
-) -> CalibrationSet | None:
-    """Choose the images that the model is calibrated with; None when no recipe needs them."""
-    if not any(recipe.calibrated for recipe in recipes):
-        return None
-    seed = folder.card.training.seed if folder.card.training else 0
-    return load_calibration(order_by_turns(training, folder.card.labels, seed), count, folder.card)
+def _convert_job(job: Job, settings: Settings, outcome: Outcome) -> list[Converted]:
+    workshop = open_workshop(job, settings, outcome)
+    candidates = []
+    for recipe in _to_make(settings.recipes):
+        say(f"{job.name}: converting to {recipe.name}")
+        candidates.append(workshop.maker.make(recipe, job.card.output.temperature))
+    scored = workshop.fit_and_score(candidates, outcome)
+    wanted = [item for item in scored if item.candidate.recipe in settings.recipes]
+    if workshop.calibration is not None:
+        from .guard import repair
+
+        wanted += repair(workshop, scored, settings, outcome)
+    made = [_write(workshop, item, scored[0], settings.output) for item in wanted]
+    return _with_latencies(made, settings.output, job.name)
 
 
-def _write(
-    folder: ModelFolder, candidates: Sequence[Candidate], number: int, scores: Scores, output: Path
-) -> Converted:
-    candidate, accuracy = candidates[number], scores.accuracies[number]
-    golden = scores.golden(number, candidate.card, candidate.recipe.tolerance)
-    sealed = seal(candidate.flatbuffer, replace(candidate.card, accuracy=accuracy), golden)
-    name = _file_name(folder, candidate.recipe)
+def _with_latencies(made: Sequence[Converted], output: Path, name: str) -> list[Converted]:
+    """Measure the files, each in a process of its own, one after the other."""
+    done = []
+    with progress(f"timing {name}", len(made), "files") as advance:
+        for item in made:
+            latency = None
+            try:
+                found = measure_latency(output / item.file, 1, _TIMED_RUNS)
+                latency = Latency(found.median_ms, found.p99_ms, found.peak_rss_mb)
+            except BenchmarkError as error:
+                say(f"{item.file} could not be timed: {error}")
+            done.append(replace(item, latency=latency))
+            advance()
+    return done
+
+
+def _to_make(wanted: Sequence[Recipe]) -> list[Recipe]:
+    """Return float32 first, which tells what conversion changed from what quantizing did, then the others."""
+    others = [recipe for recipe in wanted if recipe not in (FLOAT32, MIXED)]
+    if MIXED in wanted and INT8 not in others:
+        others.append(INT8)  # It is what mixed repairs.
+    return [FLOAT32, *others]
+
+
+def _write(workshop: Workshop, item: Scored, float32: Scored, output: Path) -> Converted:
+    candidate, scorer = item.candidate, workshop.scorer
+    others = workshop.calibration.images if workshop.calibration else []
+    golden = scorer.golden(item, others)
+    sealed = seal(candidate.flatbuffer, replace(candidate.card, accuracy=item.accuracy), golden)
+    name = _file_name(workshop.job, candidate.recipe)
     write_atomically(output / name, sealed)
-    confidence = candidate.card.output
+    agreement = difference = None
+    if item.accuracy is not None and float32.accuracy is not None:
+        assert item.probabilities is not None and float32.probabilities is not None
+        agreement = top1_agreement(item.probabilities, float32.probabilities)
+        difference = item.accuracy.top1 - float32.accuracy.top1
     return Converted(
         file=name,
-        model=folder.name,
+        model=workshop.job.name,
         variant=candidate.recipe.name,
         size_bytes=len(sealed),
-        images=accuracy.images,
-        top1=accuracy.top1,
-        top1_ci95=accuracy.top1_ci95,
-        keras_top1=scores.keras_top1,
-        keras_difference=accuracy.top1 - scores.keras_top1,
-        float_agreement=scores.agreement(number),
-        ece=accuracy.ece,
-        ece_uncalibrated=accuracy.ece_uncalibrated,
-        temperature=confidence.temperature,
-        threshold=confidence.threshold,
-        threshold_precision=confidence.threshold_precision,
-        coverage=accuracy.coverage,
-        selective_accuracy=accuracy.selective_accuracy,
         convert_seconds=round(candidate.seconds, 2),
+        output=candidate.card.output,
+        accuracy=item.accuracy,
+        reference_top1=scorer.reference_top1,
+        float32_agreement=agreement,
+        float32_difference=difference,
+        latency=None,
     )
 
 
-@contextmanager
-def _folder_unless_it_stays_empty(folder: Path) -> Iterator[None]:
-    """Make a folder and its parents, and in the end remove those that are new and still empty."""
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        for path in new:
-            if any(path.iterdir()):
-                break
-            path.rmdir()
-
-
-def _check_output(output: Path, names: Sequence[str], force: bool) -> list[dict[str, Any]]:
-    """Check that `names` can be written into the folder, and return the summary's entries that stay."""
-    for name in names:
-        refuse_to_overwrite(output / name, force)
-        require_writable(output / name)
-    return [item for item in _earlier_files(output) if item["file"] not in names]
-
-
-def _earlier_files(output: Path) -> list[dict[str, Any]]:
-    """Return what an earlier conversion into the same folder recorded of files that are still there.
-
-    Raises OutputExistsError when the summary's name is taken by something else.
-    """
-    path = output / SUMMARY_NAME
-    if not path.exists():
-        return []
-    try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        return [item for item in files if (output / item["file"]).is_file()]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise OutputExistsError(
-            f"{path} is not of edge-convert, and is not replaced. Name another --output"
-        ) from None
-
-
-def _file_name(model: ModelFolder, recipe: Recipe) -> str:
-    return f"{model.name}_{recipe.name}.tflite"
+def _file_name(job: Job, recipe: Recipe) -> str:
+    return f"{job.name}_{recipe.name}.tflite"

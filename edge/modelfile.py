@@ -45,8 +45,8 @@ class ModelFile:
     """What a .tflite says about itself, without the interpreter.
 
     `labels` come from the card or else from the TFLite metadata, `normalization` from the TFLite
-    metadata. `gives_probabilities` is whether the graph ends in softmax or sigmoid, read from its
-    last operation; where it is False the outputs are logits. `zip_offset` is the length of the
+    metadata. `gives_probabilities` is whether there is a card, or the graph ends in softmax or sigmoid,
+    read from its last operation; where it is False the outputs are logits. `zip_offset` is the length of the
     flatbuffer: where the appended zip starts, or the file's size.
     """
 
@@ -75,7 +75,7 @@ class ModelFile:
                 metadata = find_metadata(model)
                 labels_name = find_labels_name(metadata) if metadata else None
                 normalization = find_normalization(metadata) if metadata else None
-                gives_probabilities = _gives_probabilities(model)
+                gives_probabilities = card is not None or _gives_probabilities(model)
         labels = card.labels if card else None
         if labels is None and labels_name in directory.names:
             raw = read_entry(path, labels_name, MAX_TEXT_BYTES)

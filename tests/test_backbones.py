@@ -13,9 +13,9 @@ import pytest
 from edge_classify.benchmarks.labelled import labelled_images
 from edge_classify.benchmarks.predict import read_pixels
 from edge_classify.convert.calibration import CalibrationSet, load_calibration
-from edge_classify.convert.converter import to_tflite, trace
 from edge_classify.convert.recipes import RECIPES
-from edge_classify.convert.sealing import complete_card
+from edge_classify.convert.sources.converter import to_tflite, trace
+from edge_classify.convert.tflite.sealing import complete_card
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.errors import OptionError, WeightsError
 from edge_classify.edge.runtime import load_interpreter
@@ -185,7 +185,7 @@ def _ridge(features: NDArray[np.float64], targets: NDArray[np.float64]) -> list[
     ("variant", "tolerance"), [("float32", 1e-4), ("float16", 0.01), ("dynamic", 0.1), ("int8", 0.25)]
 )
 def test_converted_backbone_agrees_with_keras(trained: Trained, variant: str, tolerance: float) -> None:
-    function = trace(trained.model, trained.card, 1.0)
+    function = trace(lambda image: trained.model(image, training=False), SIZE, SIZE)
     flatbuffer = to_tflite(function, RECIPES[variant], trained.calibration)
     card = complete_card(flatbuffer, trained.card, RECIPES[variant].io)  # Checks the input's scale.
     interpreter = load_interpreter(flatbuffer, 1)

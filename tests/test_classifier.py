@@ -12,7 +12,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
-from edge_classify.convert.metadata import add_metadata
+from edge_classify.convert.tflite.metadata import add_metadata
 from edge_classify.edge import Classifier, EdgeClassifyError
 from edge_classify.edge.classifier import top_scores
 from edge_classify.edge.errors import CardError, LabelError, ModelFileError

@@ -8,7 +8,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.compatibility import converter_settings, find_target, unsupported
+from edge_classify.convert.tflite.compatibility import converter_settings, find_target, unsupported
 from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st

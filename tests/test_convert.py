@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.benchmarks.calibration import apply_temperature
-from edge_classify.convert.converter import trace
-from edge_classify.convert.recipes import RECIPES
-from edge_classify.edge.card import ModelCard
+from edge_classify.convert.recipes import DEFAULT_VARIANTS
+from edge_classify.edge.appended import read_entry
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.image import load_image
-from edge_classify.edge.modelfile import ModelFile, Normalization, read_entry
+from edge_classify.edge.modelfile import ModelFile, Normalization
 
 from .conftest import SHAPES
 from .conversion import convert, evaluation_pixels, keras_model
 
 MODELS = ("cnn", "mobilenet_v2")
-FILES = [f"{model}_{variant}.tflite" for model in MODELS for variant in RECIPES]
+FILES = [f"{model}_{variant}.tflite" for model in MODELS for variant in DEFAULT_VARIANTS]
 
 
 def test_run_with_two_models_becomes_eight_files_and_a_summary(converted: Path) -> None:
@@ -125,17 +124,3 @@ def test_json_prints_one_object_a_file(
     result = convert(run / "cnn", "--output", tmp_path / "out", "--variant", "dynamic", "--json")
     (record,) = json_lines(result.stdout)
     assert (record["file"], record["variant"]) == ("cnn_dynamic.tflite", "dynamic")
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_temperature_divides_the_logits_of_a_copy_and_leaves_the_model_alone(run: Path, model: str) -> None:
-    card = ModelCard.from_json((run / model / "card.json").read_bytes())
-    pixels = evaluation_pixels(run, card)[:5].astype(np.float32)
-    keras = keras_model(run, model)
-    plain = np.asarray(keras(pixels, training=False))
-    function = trace(keras, card, 2.0)
-    actual = np.concatenate([np.asarray(function(p[None])) for p in pixels])
-    # softmax(z / 2) is proportional to the square root of softmax(z).
-    expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(actual, expected, atol=1e-5)
-    np.testing.assert_array_equal(np.asarray(keras(pixels, training=False)), plain)

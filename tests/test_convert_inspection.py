@@ -15,13 +15,13 @@ import click
 import flatbuffers
 import pytest
 from click.testing import CliRunner, Result
-from edge_classify.convert import inspection, inspection_xnnpack
-from edge_classify.convert.inspection import inspect
-from edge_classify.convert.inspection_graph import Operator, Subgraph, Tensor
-from edge_classify.convert.inspection_macs import count_macs
-from edge_classify.convert.inspection_view import run_inspection
-from edge_classify.convert.inspection_xnnpack import Delegation
-from edge_classify.convert.sealing import complete_card, seal
+from edge_classify.convert.inspection import inspection, xnnpack
+from edge_classify.convert.inspection.graph import Operator, Subgraph, Tensor
+from edge_classify.convert.inspection.inspection import inspect
+from edge_classify.convert.inspection.macs import count_macs
+from edge_classify.convert.inspection.view import run_inspection
+from edge_classify.convert.inspection.xnnpack import Delegation
+from edge_classify.convert.tflite.sealing import complete_card, seal
 from edge_classify.edge.console import Command
 from edge_classify.edge.errors import ModelFileError
 from edge_classify.edge.flatbuffer import MAX_TABLES
@@ -203,15 +203,15 @@ def test_custom_operation_is_named_and_leaves_xnnpack_unknown(tmp_path: Path) ->
 def test_runtime_that_crashes_is_reported_and_the_rest_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inspection_xnnpack, "_START", "import os; os.abort()")
+    monkeypatch.setattr(xnnpack, "_START", "import os; os.abort()")
     found = inspect(write(tmp_path / "m.tflite", classifier()))
     assert found.delegation.reason == "the runtime crashed on it (exit status -6)"
     assert found.macs == 6928
 
 
 def test_runtime_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection_xnnpack, "_START", "import time; time.sleep(60)")
-    monkeypatch.setattr(inspection_xnnpack, "_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(xnnpack, "_START", "import time; time.sleep(60)")
+    monkeypatch.setattr(xnnpack, "_TIMEOUT_S", 0.2)
     found = inspect(write(tmp_path / "m.tflite", classifier()))
     assert found.delegation.reason == "the runtime did not load it within 0.2 seconds"
 
@@ -250,7 +250,7 @@ def test_json_is_one_object_with_the_keys_that_are_documented(tmp_path: Path) ->
     assert [file["name"] for file in record["appended"]] == [
         "labels.txt", "card.json", "golden_0.png", "golden_1.png",
     ]  # fmt: skip
-    from edge_classify.convert.inspection_record import to_record
+    from edge_classify.convert.inspection.record import to_record
 
     assert all(key in (to_record.__doc__ or "") for key in record)
 
@@ -383,7 +383,7 @@ def test_inspecting_loads_no_tensorflow(tmp_path: Path) -> None:
     path = write_sealed(tmp_path / "m.tflite")
     code = (
         "import sys; from pathlib import Path\n"
-        "from edge_classify.convert.inspection_view import run_inspection\n"
+        "from edge_classify.convert.inspection.view import run_inspection\n"
         "run_inspection(Path(sys.argv[1]), True)\n"
         "print([name for name in ('tensorflow', 'keras', 'jax', 'matplotlib') if name in sys.modules])"
     )

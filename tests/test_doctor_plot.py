@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.convert.doctor_plot import plot_errors
-from edge_classify.convert.doctor_view import print_treatment
-from edge_classify.convert.sensitivity import LayerError
-from edge_classify.convert.treatment import Attempt, Treatment
+from edge_classify.convert.doctor.plot import plot_errors
+from edge_classify.convert.doctor.sensitivity import LayerError
+from edge_classify.convert.doctor.treatment import Attempt, Treatment
+from edge_classify.convert.doctor.view import print_treatment
 from PIL import Image
 
 HOSTILE = "$\\frac{$ 中文 [bold]\x07\x1b[31m" + "x" * 300

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.convert.inspection import inspect
+from edge_classify.convert.inspection.inspection import inspect
 from edge_classify.edge.appended import MAX_ENTRY_BYTES, check_entries, read_directory, read_entry
 from edge_classify.edge.errors import CardError, ModelFileError
 from edge_classify.edge.modelfile import ModelFile

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.convert.answers import answer
-from edge_classify.convert.doctor_view import print_treatment
-from edge_classify.convert.quantizer import requantize
-from edge_classify.convert.ranges import observe
-from edge_classify.convert.repair import _cheapest, find_repair
-from edge_classify.convert.sensitivity import LayerError, rank_layers
-from edge_classify.convert.treatment import Attempt, Patient, Treatment
+from edge_classify.convert.doctor.answers import answer
+from edge_classify.convert.doctor.ranges import observe
+from edge_classify.convert.doctor.repair import _cheapest, find_repair
+from edge_classify.convert.doctor.sensitivity import LayerError, rank_layers
+from edge_classify.convert.doctor.treatment import Attempt, Patient, Treatment
+from edge_classify.convert.doctor.view import print_treatment
+from edge_classify.convert.tflite.quantizer import requantize
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.runtime import load_interpreter
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def test_healthy_model_is_sent_home_as_it_is(capsys: pytest.CaptureFixture[str])
     assert "nothing to repair" in " ".join(capsys.readouterr().out.split())
 
 
-def test_unlabelled_images_are_judged_by_agreement_with_the_float_model() -> None:
+def test_unlabelled_images_are_judged_by_what_the_float_model_thinks_of_the_answers() -> None:
     treatment = find_repair(patient(tiny_classifier(PLANTED, RELU6), truth=None))
     assert not treatment.labelled and treatment.float_top1 is None
     assert treatment.int8.drop > 0.2 and treatment.chosen is not None

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert import metadata, sealing
-from edge_classify.convert.metadata import add_metadata
-from edge_classify.convert.sealing import Golden, complete_card, seal
+from edge_classify.convert.tflite import metadata, sealing
+from edge_classify.convert.tflite.metadata import add_metadata
+from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.card import ModelCard
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.modelfile import ModelFile, Normalization

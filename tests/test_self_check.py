@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from edge_classify.convert.sealing import Golden, complete_card, seal
+from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.cli import main
 from edge_classify.edge.errors import ModelFileError

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_classify.convert.answers import answer, as_probabilities, divergence, drop, store_pixels
-from edge_classify.convert.flatgraph import read_layers, unpack
-from edge_classify.convert.ranges import observe
-from edge_classify.convert.sensitivity import rank_layers
+from edge_classify.convert.doctor.answers import answer, as_probabilities, divergence, drop, store_pixels
+from edge_classify.convert.doctor.ranges import observe
+from edge_classify.convert.doctor.sensitivity import rank_layers
+from edge_classify.convert.tflite.flatgraph import read_layers, unpack
 from edge_classify.edge.errors import ConversionError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,11 +81,13 @@ def test_divergence_is_zero_only_for_the_same_answers(one: np.ndarray, other: np
     assert divergence(one, other) > 0 or np.allclose(one, other, atol=1e-6)
 
 
-def test_drop_counts_accuracy_with_classes_and_disagreement_without() -> None:
+def test_drop_is_of_accuracy_with_classes_and_of_expected_accuracy_without() -> None:
     truth = np.array([0, 0, 1, 1])
     right, other = np.eye(2)[truth], np.eye(2)[[0, 1, 1, 0]]
     assert drop(right, other, truth) == 0.5 and drop(other, right, truth) == -0.5
     assert drop(right, other, None) == 0.5
+    torn = np.array([[0.51, 0.49], [0.9, 0.1]])  # Where two are as likely, another answer costs little.
+    assert drop(torn, np.array([[0.4, 0.6], [0.8, 0.2]]), None) == pytest.approx(0.01)
 
 
 def test_drop_of_exactly_the_limit_is_not_above_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.sealing import Golden, complete_card, seal
+from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
 

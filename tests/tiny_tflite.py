@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.flatgraph import pack
+from edge_classify.convert.tflite.flatgraph import pack
 from numpy.typing import NDArray
 
 SIZE = 8

@@ -14,8 +14,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..benchmarks.predict import cores
-from ..convert.converter import to_tflite
 from ..convert.recipes import RECIPES
+from ..convert.sources.converter import to_tflite
 from ..edge.quiet import silenced
 from ..edge.runtime import load_interpreter
 from .models import Built

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from edge_classify.convert.compatibility import find_target, unsupported
 from edge_classify.convert.recipes import find_recipe
+from edge_classify.convert.tflite.compatibility import find_target, unsupported
 from edge_classify.edge.classifier import Classifier
 from numpy.typing import NDArray
 

@@ -1,0 +1,149 @@
+"""Which of several model files to ship: of those as accurate as the best, the fastest in a budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..edge.errors import OptionError
+
+# What each limit is compared with, and what a unit is worth: sizes in bytes, times in ms, drop in points.
+_UNITS = {
+    "size": {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2},
+    "memory": {"MB": 1.0, "GB": 1e3, "MiB": 1024.0**2 / 1e6, "GiB": 1024.0**3 / 1e6},
+    "median": {"ms": 1.0, "us": 1e-3, "s": 1e3},
+    "p99": {"ms": 1.0, "us": 1e-3, "s": 1e3},
+    "drop": {"": 1.0, "points": 1.0},
+}
+# Medians of one run, and sizes, that are closer than this are not told apart.
+_SAME_SPEED, _SAME_SIZE = 1.1, 1.05
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a file may have: bytes, MB of memory, ms, and points of top-1 lost; None: no limit."""
+
+    size: float | None = None
+    memory: float | None = None
+    median: float | None = None
+    p99: float | None = None
+    drop: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read "size=4MB,p99=20ms,drop=1"; raises OptionError that lists what is valid."""
+        limits: dict[str, float] = {}
+        for part in text.split(","):
+            name, _, value = part.strip().partition("=")
+            units = _UNITS.get(name)
+            if units is None:
+                raise OptionError(f"--budget knows {', '.join(_UNITS)}. Received: {name!r} in {text!r}")
+            match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
+            if match is None or match[2] not in units:
+                example = (
+                    f"{name}={'4' if name != 'drop' else '1'}{next(iter(units)) if name != 'size' else 'MB'}"
+                )
+                valid = ", ".join(unit for unit in units if unit) or "none"
+                raise OptionError(
+                    f"--budget {name} must be a number with a unit ({valid}), such as {example}. Received: "
+                    f"{value!r}"
+                )
+            if name in limits:
+                raise OptionError(f"--budget gives {name} twice. Received: {text!r}")
+            limits[name] = float(match[1]) * units[match[2]]
+        return cls(**limits)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model file as measured: rates are fractions of 1, times ms, `memory` MB; None: not measured.
+
+    `lost` is the top-1 that it lost to the model that it was made from.
+    """
+
+    name: str
+    size: int
+    top1: float | None
+    lost: float | None
+    median: float
+    p99: float
+    memory: float | None
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The file to ship, or None; `reason` is a sentence, and `misses` says what each other one breaks."""
+
+    name: str | None
+    reason: str
+    misses: dict[str, list[str]]
+
+
+def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) -> Recommendation:
+    """Choose among files that were measured in one run.
+
+    Those within the budget stay; of these, those whose top-1 is within `max_drop` (a fraction) of the best
+    one's; of these the fastest by its median; of those that are as fast within 10 % the smallest; and of
+    those that are as small within 5 % the one with the lowest p99. The budget's own drop replaces `max_drop`
+    as the most that a file may have lost. Raises ValueError for no files.
+    """
+    if not contenders:
+        raise ValueError("no files to choose from")
+    limit = max_drop if budget.drop is None else budget.drop / 100
+    misses = {c.name: found for c in contenders if (found := _misses(c, budget, limit))}
+    fitting = [c for c in contenders if c.name not in misses]
+    if not fitting:
+        closest = min(misses, key=lambda name: len(misses[name]))
+        return Recommendation(
+            None,
+            f"none of the {len(contenders)} files keeps the limits; {closest}: {', '.join(misses[closest])}",
+            misses,
+        )
+    best = max((c.top1 or 0.0) for c in fitting)
+    accurate = [c for c in fitting if (c.top1 or 0.0) >= best - limit]
+    fastest = min(c.median for c in accurate)
+    fast = [c for c in accurate if c.median <= fastest * _SAME_SPEED]
+    smallest = min(c.size for c in fast)
+    chosen = min((c for c in fast if c.size <= smallest * _SAME_SIZE), key=lambda c: c.p99)
+    return Recommendation(chosen.name, _reason(chosen, fitting, accurate, fast, limit), misses)
+
+
+def points(fraction: float) -> str:
+    """Return a difference of rates in words, such as "1 point" or "0.5 points"."""
+    return f"{fraction * 100:g} point{'' if fraction == 0.01 else 's'}"
+
+
+def _misses(contender: Contender, budget: Budget, max_drop: float) -> list[str]:
+    found = []
+    if contender.lost is not None and round(contender.lost, 9) > max_drop:
+        found.append(f"loses {contender.lost * 100:.2f} points, more than {max_drop * 100:g}")
+    rows = (
+        ("size", contender.size, budget.size, 1e6, "MB"),
+        ("peak memory", contender.memory, budget.memory, 1.0, "MB"),
+        ("median", contender.median, budget.median, 1.0, "ms"),
+        ("p99", contender.p99, budget.p99, 1.0, "ms"),
+    )
+    for name, value, limit, unit, symbol in rows:
+        if limit is not None and value is None:
+            found.append(f"{name} could not be measured")
+        elif limit is not None and value is not None and value > limit:
+            found.append(f"{name} {value / unit:.2f} {symbol} is above {limit / unit:g}")
+    return found
+
+
+def _reason(
+    chosen: Contender,
+    fitting: Sequence[Contender],
+    accurate: Sequence[Contender],
+    fast: Sequence[Contender],
+    max_drop: float,
+) -> str:
+    if len(fitting) == 1:
+        return "the only file that keeps the limits"
+    kind = "smallest of the fastest" if len(fast) > 1 else "fastest"
+    if chosen.top1 is None:
+        return f"the {kind} of {len(fitting)} files; none was scored"
+    if len(accurate) == 1:
+        return f"the others are more than {points(max_drop)} less accurate"
+    return f"the {kind} of {len(accurate)} files within {points(max_drop)} of the best top-1"

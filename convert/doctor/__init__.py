@@ -1,0 +1,1 @@
+"""Why int8 collapses, and what repairs it."""

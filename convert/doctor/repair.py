@@ -1,0 +1,225 @@
+"""Finds the cheapest change that brings a collapsed 8-bit model back to what its float form answers.
+
+In this order, since each step costs the file that comes out more than the one before: other ranges for the
+activations; channels made alike, which floating point does not notice; the worst layers left in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...edge.errors import ConversionError
+from ...edge.progress import progress
+from ..tflite.quantizer import LayerQuantizer
+from .answers import answer, drop, latency_ratios, store_pixels
+from .equalizer import equalize
+from .ranges import Clip, Ranges, observe
+from .sensitivity import LayerError, rank_layers, worst_side
+from .treatment import Attempt, Patient, Treatment
+
+_RANKING_IMAGES = 32  # Of the calibration images: enough to tell layers apart, since errors differ by powers.
+_VALIDATION_IMAGES = 2000
+_CLEARLY_FASTER = 0.97  # Measured latencies of equal work differ by up to 2 %.
+_CLIPS: dict[Clip, str] = {
+    "none": "ranges from the lowest to the highest value",
+    "percentile": "ranges without the outermost 0.01 % of the values",
+    "mse": "ranges of the least mean squared error",
+}
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A float model with its ranges, and how they are cut: what a selective repair starts from."""
+
+    attempt: Attempt
+    float_model: bytes
+    ranges: Ranges
+    clip: Clip
+
+
+def find_repair(patient: Patient) -> Treatment:
+    """Diagnose the model, try repairs until one stays within `max_drop`, and choose the cheapest that does.
+
+    Everything is judged on the patient's validation images, the first 2,000 of them. Raises ConversionError
+    when there are no images, or when the model cannot be quantized at all.
+    """
+    calibration = store_pixels(patient.calibration())
+    judge = _Judge(patient)
+    as_it_is = judge.judge("int8", "as it is", patient.int8)
+    ranges = observe(patient.float_model, calibration)
+    diagnosis = rank_layers(patient.float_model, ranges, calibration[:_RANKING_IMAGES])
+    attempts = [as_it_is]
+    if not as_it_is.passes:
+        attempts += _try_repairs(judge, patient, ranges, diagnosis, calibration)
+    attempts = _with_latencies(attempts, judge.pixels)
+    return Treatment(
+        name=patient.name,
+        max_drop=patient.max_drop,
+        images=len(judge.pixels),
+        labelled=judge.truth is not None,
+        float_top1=judge.float_top1,
+        diagnosis=tuple(diagnosis),
+        worst_channels=_worst_channels(patient, ranges, diagnosis),
+        attempts=tuple(attempts),
+        chosen=_cheapest(attempts),
+    )
+
+
+class _Judge:
+    """Compares files with the float model on the validation images."""
+
+    def __init__(self, patient: Patient) -> None:
+        self.pixels = store_pixels(patient.validation(), _VALIDATION_IMAGES)
+        self.truth = None if patient.truth is None else patient.truth[: len(self.pixels)]
+        if self.truth is not None and len(self.truth) != len(self.pixels):
+            raise ConversionError(
+                f"There are {len(self.pixels)} validation images, and {len(self.truth)} classes for them"
+            )
+        self.max_drop = patient.max_drop
+        self.io = patient.io
+        self._reference = answer(patient.float_model, self.pixels)
+        hits = None if self.truth is None else self._reference.argmax(1) == self.truth
+        self.float_top1 = None if hits is None else float(hits.mean())
+
+    def judge(self, kind: str, what: str, flatbuffer: bytes, kept: Sequence[LayerError] = ()) -> Attempt:
+        lost = drop(self._reference, answer(flatbuffer, self.pixels), self.truth)
+        kept = sorted(kept, key=lambda error: error.index)
+        names, indices = tuple(error.name for error in kept), tuple(error.index for error in kept)
+        return Attempt(kind, what, lost, lost <= self.max_drop, flatbuffer, names, indices)
+
+
+def _try_repairs(
+    judge: _Judge,
+    patient: Patient,
+    ranges: Ranges,
+    diagnosis: Sequence[LayerError],
+    calibration: NDArray[np.uint8],
+) -> list[Attempt]:
+    bases = []
+    for base in _calibrations(judge, patient.float_model, ranges, "calibration", ""):
+        bases.append(base)
+        if base.attempt.passes:
+            return [tried.attempt for tried in bases]
+    equalized = equalize(patient.float_model, ranges)
+    if equalized is not None:
+        new_ranges = observe(equalized, calibration)
+        for base in _calibrations(judge, equalized, new_ranges, "equalization", "channels equalized, "):
+            bases.append(base)
+            if base.attempt.passes:
+                return [tried.attempt for tried in bases]
+    best = min(bases, key=lambda base: base.attempt.drop)
+    if best.float_model is not patient.float_model:
+        diagnosis = rank_layers(best.float_model, best.ranges, calibration[:_RANKING_IMAGES])
+    return [tried.attempt for tried in bases] + _Selection(judge, best, diagnosis).search()
+
+
+def _calibrations(
+    judge: _Judge, float_model: bytes, ranges: Ranges, kind: str, prefix: str
+) -> Iterator[_Base]:
+    for clip, what in _CLIPS.items():
+        quantizer = LayerQuantizer(float_model, ranges, clip)
+        flatbuffer = quantizer.quantize([layer.index for layer in quantizer.layers], judge.io)
+        attempt = judge.judge(kind, f"{prefix}{what}, {ranges.images} images", flatbuffer)
+        yield _Base(attempt, float_model, ranges, clip)
+
+
+class _Selection:
+    """Looks for the fewest layers that must stay float, among those that `diagnosis` ranks."""
+
+    def __init__(self, judge: _Judge, base: _Base, diagnosis: Sequence[LayerError]) -> None:
+        self._judge, self._diagnosis = judge, diagnosis
+        self._quantizer = LayerQuantizer(base.float_model, base.ranges, base.clip)
+        self._prefix = "channels equalized, " if base.attempt.kind == "equalization" else ""
+
+    def search(self) -> list[Attempt]:
+        """Keep 1, 2, 4, ... of the worst layers float until that passes; then put back what is not needed."""
+        attempts = []
+        count = 1
+        while True:
+            count = min(count, len(self._diagnosis))
+            attempts.append(self._keep(self._diagnosis[:count]))
+            if attempts[-1].passes or count == len(self._diagnosis):
+                break
+            count *= 2
+        if attempts[-1].passes:
+            pruned = self._prune(self._shortest(attempts[-1]))
+            tried = {attempt.kept_indices for attempt in attempts}
+            attempts += [a for a in (pruned, self._fill_gaps(pruned)) if a and a.kept_indices not in tried]
+        return attempts
+
+    def _keep(self, kept: Sequence[LayerError]) -> Attempt:
+        floats = {error.index for error in kept}
+        rest = [layer.index for layer in self._quantizer.layers if layer.index not in floats]
+        flatbuffer = self._quantizer.quantize(rest, self._judge.io)
+        layers = "layer" if len(kept) == 1 else "layers"
+        return self._judge.judge(
+            "selective", f"{self._prefix}{len(kept)} {layers} in float", flatbuffer, kept
+        )
+
+    def _shortest(self, best: Attempt) -> Attempt:
+        """Return the fewest worst layers that pass: as many as `best` keeps, or down to half of them."""
+        low, high = len(best.kept_indices) // 2, len(best.kept_indices)
+        while high - low > 1:
+            middle = (low + high) // 2
+            attempt = self._keep(self._diagnosis[:middle])
+            fits = attempt.drop <= self._limit(best)
+            low, high, best = (low, middle, attempt) if fits else (middle, high, best)
+        return best
+
+    def _prune(self, attempt: Attempt) -> Attempt:
+        """Put layers back into 8 bits, the least harmful first, as long as little is lost by it."""
+        limit = self._limit(attempt)
+        kept = [error for error in self._diagnosis if error.index in attempt.kept_indices]
+        with progress("Putting layers back into 8 bits", len(kept), "layers") as advance:
+            for error in reversed(kept):
+                fewer = [other for other in kept if other is not error]
+                tried = self._keep(fewer) if fewer else attempt
+                if fewer and tried.drop <= limit:
+                    kept, attempt = fewer, tried
+                advance()
+        return attempt
+
+    def _limit(self, attempt: Attempt) -> float:
+        """Return how much may be lost by putting layers back.
+
+        Half of `max_drop` is left as a reserve where it can be: what is chosen by its result on some images
+        does worse on others.
+        """
+        return max(self._judge.max_drop / 2, attempt.drop)
+
+    def _fill_gaps(self, attempt: Attempt) -> Attempt | None:
+        """Keep single layers between two float ones float too: that spares two conversions of the data."""
+        floats = set(attempt.kept_indices)
+        gaps = {index + 1 for index in floats if index + 2 in floats} - floats
+        if not gaps:
+            return None
+        return self._keep([error for error in self._diagnosis if error.index in floats | gaps])
+
+
+def _with_latencies(attempts: Sequence[Attempt], pixels: NDArray[np.uint8]) -> list[Attempt]:
+    ratios = latency_ratios([attempt.flatbuffer for attempt in attempts], pixels)
+    return [replace(attempt, latency_ratio=ratio) for attempt, ratio in zip(attempts, ratios, strict=True)]
+
+
+def _cheapest(attempts: Sequence[Attempt]) -> Attempt | None:
+    """Return the fastest that passes; a later one must be clearly faster, so that noise decides nothing."""
+    best: Attempt | None = None
+    for attempt in attempts:
+        if not attempt.passes or attempt.latency_ratio is None:
+            continue
+        limit = np.inf if best is None or best.latency_ratio is None else best.latency_ratio
+        if attempt.latency_ratio < limit * _CLEARLY_FASTER:
+            best = attempt
+    return best
+
+
+def _worst_channels(patient: Patient, ranges: Ranges, diagnosis: Sequence[LayerError]) -> tuple[float, ...]:
+    if not diagnosis:
+        return ()
+    quantizer = LayerQuantizer(patient.float_model, ranges)
+    layer = quantizer.layers[diagnosis[0].index]
+    return tuple(float(reach) for reach in worst_side(layer, ranges)[1].channel_ranges)

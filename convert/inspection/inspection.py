@@ -1,0 +1,202 @@
+"""What is inside a .tflite, anyone's: for edge-convert --inspect, without TensorFlow.
+
+What the file doesn't say is None or empty here, never guessed. What contradicts itself is in `problems`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...edge.appended import AppendedFile, Directory, read_directory, read_entry
+from ...edge.card import ModelCard
+from ...edge.errors import ModelFileError
+from ...edge.flatbuffer import FlatTable
+from ...edge.labels import parse_labels
+from ...edge.modelfile import MAX_TEXT_BYTES, find_labels_name, find_metadata, mapped, read_card, tables_of
+from ...edge.tensors import TensorSpec, check_shapes
+from .graph import Graph, Signature, Subgraph, Tensor, read_graph
+from .metadata import Metadata, read_metadata
+from .operators import (
+    InspectedOperator,
+    Operation,
+    StoredValues,
+    group_by_kind,
+    group_by_type,
+    look_at_operators,
+)
+from .problems import Facts, find_problems
+from .xnnpack import Delegation, find_delegation
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything about one file; sizes in bytes.
+
+    `model_bytes` is what lies before the appended zip. `not_a_classifier` says why the runner would refuse
+    the shapes, None where it would not. `checksum` is "holds", "does not hold", or None where the file has
+    none. `problems` are sentences.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    model_bytes: int
+    graph: Graph
+    operators: tuple[InspectedOperator, ...]
+    delegation: Delegation
+    metadata: Metadata | None
+    labels: tuple[str, ...] | None
+    card: ModelCard | None
+    appended: tuple[AppendedFile, ...]
+    checksum: str | None
+    not_a_classifier: str | None
+    problems: tuple[str, ...]
+
+    @property
+    def main(self) -> Subgraph:
+        """The subgraph that runs."""
+        return self.graph.subgraphs[0]
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The model's inputs."""
+        return tuple(self.main.tensors[index] for index in self.main.inputs)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The model's outputs."""
+        return tuple(self.main.tensors[index] for index in self.main.outputs)
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """The entry points by name."""
+        return self.graph.signatures
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the main graph, as far as they are told; see `uncounted`."""
+        return sum(item.macs or 0 for item in self.operators if item.operator.subgraph == 0)
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Names of the operations whose multiply-accumulates are not known."""
+        names = [item.operator.name for item in self.operators if item.macs is None]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Operators by kind and version, those with the most weights first."""
+        return group_by_kind(self.operators)
+
+    @property
+    def stored(self) -> tuple[StoredValues, ...]:
+        """Constants by type, the largest first."""
+        return group_by_type(self.graph)
+
+
+def inspect(path: Path) -> Inspection:
+    """Read a .tflite, and ask the runtime of this machine what XNNPACK takes of it.
+
+    Raises ModelFileError when it is no TFLite model or its tables are damaged, and MissingPackageError. A
+    hostile zip, a broken card and contradictions are `problems` of the result.
+    """
+    with mapped(path) as data:
+        faults: list[str] = []
+        directory = _directory(path, len(data), faults)
+        with memoryview(data) as view, view[: directory.start] as model, view[directory.start :] as rest:
+            hashed = hashlib.sha256(model)
+            model_sha256 = hashed.hexdigest()
+            hashed.update(rest)
+        with tables_of(path):
+            root = FlatTable.root(data)
+            table = find_metadata(root)
+            metadata = read_metadata(table) if table else None
+            labels_name = find_labels_name(table) if table else None
+            graph = read_graph(root)
+        size = len(data)
+    # Nothing is read out of a zip that the runner would refuse.
+    card = None if faults else _read_card(directory, faults)
+    labels = None if faults or labels_name is None else _read_labels(directory, labels_name, faults)
+    delegation = find_delegation(path, graph.subgraphs[0])
+    main = graph.subgraphs[0]
+    facts = Facts(
+        size,
+        directory,
+        model_sha256,
+        tuple(main.tensors[index] for index in main.inputs),
+        tuple(main.tensors[index] for index in main.outputs),
+        graph.external_end,
+        metadata,
+        labels,
+        card,
+    )
+    return Inspection(
+        path=path,
+        size_bytes=size,
+        sha256=hashed.hexdigest(),
+        model_bytes=directory.start,
+        graph=graph,
+        operators=look_at_operators(graph, delegation),
+        delegation=delegation,
+        metadata=metadata,
+        labels=card.labels if card else labels,
+        card=card,
+        appended=directory.files,
+        checksum=facts.checksum,
+        not_a_classifier=_why_no_classifier(path, facts),
+        problems=(*faults, *find_problems(facts)),
+    )
+
+
+def _directory(path: Path, size: int, faults: list[str]) -> Directory:
+    """Return the appended zip's entries; what is wrong with them goes to `faults`."""
+    directory = Directory(path, (), size, size)
+    try:
+        directory = read_directory(path)
+        directory.check()
+    except ModelFileError as error:
+        faults.append(_without_path(error, path))
+    return directory
+
+
+def _read_card(directory: Directory, faults: list[str]) -> ModelCard | None:
+    try:
+        return read_card(directory)
+    except ModelFileError as error:
+        faults.append(_without_path(error, directory.path))
+        return None
+
+
+def _read_labels(directory: Directory, name: str, faults: list[str]) -> tuple[str, ...] | None:
+    if name not in directory.names:
+        return None
+    try:
+        return parse_labels(read_entry(directory.path, name, MAX_TEXT_BYTES), name)
+    except ModelFileError as error:
+        faults.append(_without_path(error, directory.path))
+        return None
+
+
+def _without_path(error: ModelFileError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _why_no_classifier(path: Path, facts: Facts) -> str | None:
+    if len(facts.inputs) != 1 or len(facts.outputs) != 1:
+        counts = f"{len(facts.inputs)} inputs and {len(facts.outputs)} outputs"
+        return f"it has {counts}, and a classifier has one of each"
+    try:
+        check_shapes(path, _spec(facts.inputs[0]), _spec(facts.outputs[0]))
+    except ModelFileError as error:
+        return (
+            _without_path(error, path).removeprefix(f"{path} ").removeprefix("is not an image classifier: ")
+        )
+    return None
+
+
+def _spec(tensor: Tensor) -> TensorSpec:
+    sides = (tensor.open_shape or tensor.shape)[1:]
+    scale = (tensor.quantization.scale if tensor.quantization else None) or 0.0
+    return TensorSpec(tensor.index, tensor.shape, tensor.dtype, scale, 0, resizable=min(sides, default=1) < 0)

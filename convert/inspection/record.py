@@ -1,0 +1,103 @@
+"""An inspection as one JSON object."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from .graph import Signature, Tensor
+from .inspection import Inspection
+from .operators import InspectedOperator
+
+
+def to_record(found: Inspection) -> dict[str, Any]:
+    """Return the object that --json prints; sizes in bytes, null for what is not said or not known.
+
+    file, size_bytes, sha256 (of the whole file), model_bytes (before the appended zip), checksum ("holds",
+    "does not hold", null), problems (sentences), not_a_classifier (why, or null), schema_version,
+    description, macs, uncounted (operations whose MACs are not known)
+    inputs, outputs: each {index, name, shape, open_shape, dtype, bits, quantization: {kind, scale,
+    zero_point, scales, axis} or null, constant_bytes, buffer}
+    signatures: {key, subgraph, inputs, outputs: {name: index of the tensor}}
+    subgraphs: {name, tensors, operators}, the last two are counts
+    operations: {name, version, custom, count, weight_bytes, weight_share (0..1), macs, xnnpack (count)}
+    operators: {subgraph, index, name, version, custom, inputs, outputs (indices of tensors), output, weights
+    (tensors as above, or null), weight_bytes, macs, xnnpack (true, false, null)}
+    stored: {dtype, tensors, bytes}
+    xnnpack: {runtime, taken (indices of operators of subgraph 0), groups, reason (why not known)}
+    metadata: {name, description, version, author, license, min_parser_version, files, inputs and outputs:
+    {name, description, content, process_units: {kind, mean, std}, minimum, maximum, files}}, where files are
+    {name, type, locale}
+    labels, card (as in card.json), appended: {name, size, packed_size, offset, compression, encrypted}
+
+    A number that JSON has not, NaN or an infinity, is null.
+    """
+    record: dict[str, Any] = {
+        "file": str(found.path),
+        "size_bytes": found.size_bytes,
+        "sha256": found.sha256,
+        "model_bytes": found.model_bytes,
+        "checksum": found.checksum,
+        "problems": found.problems,
+        "not_a_classifier": found.not_a_classifier,
+        "schema_version": found.graph.schema_version,
+        "description": found.graph.description,
+        "macs": found.macs,
+        "uncounted": found.uncounted,
+        "inputs": [asdict(tensor) for tensor in found.inputs],
+        "outputs": [asdict(tensor) for tensor in found.outputs],
+        "signatures": [_signature(signature) for signature in found.signatures],
+        "subgraphs": [
+            {"name": graph.name, "tensors": len(graph.tensors), "operators": len(graph.operators)}
+            for graph in found.graph.subgraphs
+        ],
+        "operations": [asdict(item) for item in found.operations],
+        "operators": [_operator(item) for item in found.operators],
+        "stored": [asdict(item) for item in found.stored],
+        "xnnpack": asdict(found.delegation),
+        "metadata": asdict(found.metadata) if found.metadata else None,
+        "labels": found.labels,
+        "card": asdict(found.card) if found.card else None,
+        "appended": [asdict(file) for file in found.appended],
+    }
+    return {key: _finite(value) for key, value in record.items()}
+
+
+def _signature(signature: Signature) -> dict[str, Any]:
+    return {
+        "key": signature.key,
+        "subgraph": signature.subgraph,
+        "inputs": dict(signature.inputs),
+        "outputs": dict(signature.outputs),
+    }
+
+
+def _operator(item: InspectedOperator) -> dict[str, Any]:
+    operator = item.operator
+    return {
+        "subgraph": operator.subgraph,
+        "index": operator.index,
+        "name": operator.name,
+        "version": operator.version,
+        "custom": operator.custom,
+        "inputs": operator.inputs,
+        "outputs": operator.outputs,
+        "output": _tensor(item.output),
+        "weights": _tensor(item.weights),
+        "weight_bytes": item.weight_bytes,
+        "macs": item.macs,
+        "xnnpack": item.xnnpack,
+    }
+
+
+def _tensor(tensor: Tensor | None) -> dict[str, Any] | None:
+    return asdict(tensor) if tensor else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,126 @@
+"""A traced function in, a TFLite flatbuffer out. Imported only after TensorFlow was loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ...edge.errors import ConversionError
+from ...edge.quiet import silenced
+from ..calibration import CalibrationSet
+from ..recipes import Recipe
+from ..tflite.compatibility import Target, converter_settings
+
+_INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+
+# Their names in tensorflow/core/ops/random_ops.cc and stateless_random_ops.cc.
+_RANDOM = re.compile(
+    r"(Stateless|Stateful)?(Random(?!Shuffle$)|TruncatedNormal|ParameterizedTruncated|Multinomial)"
+)
+
+
+def trace(call: Callable[[Any], Any], height: int, width: int) -> Any:
+    """Return `call` as a concrete function of one image, float32 [1, height, width, 3] of 0..255.
+
+    Tracing takes seconds for a large model, and one trace does for all variants. Raises ConversionError
+    when the model cannot be run on one such image.
+    """
+    specification = tf.TensorSpec((1, height, width, 3), tf.float32, name="image")
+    try:
+        with silenced():
+            function = tf.function(call).get_concrete_function(specification)
+    except Exception as error:  # Layers raise what they like.
+        raise ConversionError(
+            f"The model cannot be run on one image of {height}x{width} pixels: {one_line(error)}"
+        ) from error
+    if random := sorted(set(_layers(function, _RANDOM.match))):
+        raise ConversionError(
+            "The model gives another answer each time: it draws random numbers in "
+            f"{', '.join(map(repr, random))}. Save it without training=True where that layer is called"
+        )
+    return function
+
+
+def to_tflite(
+    function: Any, recipe: Recipe, calibration: CalibrationSet | None, target: Target | None = None
+) -> bytes:
+    """Convert a traced function by `recipe`, for the newest runtime or for `target`.
+
+    Raises ConversionError, naming the layers that stand in the way, when TensorFlow cannot.
+    """
+    try:
+        with silenced():
+            return bytes(_configure(function, recipe, calibration, target).convert())
+    except Exception as error:  # The converter raises its own errors, and bare ones of several kinds.
+        raise ConversionError(
+            f"TensorFlow cannot make the {recipe.name} variant: {explain(error, function)}"
+        ) from error
+
+
+def to_uint8_io(flatbuffer: bytes) -> bytes:
+    """Return a fully quantized model of float32 input and output with uint8 ones instead."""
+    from tensorflow.lite.python.util import modify_model_io_type
+
+    with silenced():
+        return bytes(modify_model_io_type(flatbuffer, tf.uint8, tf.uint8))
+
+
+def explain(error: Exception, function: Any) -> str:
+    """Return why a conversion failed, in one line: the operations that TFLite lacks, and their layers."""
+    lacking = sorted(set(re.findall(r"\btf\.([A-Z]\w+)", str(error))))
+    if not lacking:
+        return one_line(error)
+    if half := re.search(r"tensor<[^>]*x(f16|bf16)>", str(error)):
+        return f"it computes with {half[1]}, and the converter takes models of float32. Save it with that"
+    parts = []
+    for operation in lacking:
+        layers = sorted(set(_layers(function, operation.__eq__)) - {operation})
+        parts.append(f"{operation} in {', '.join(map(repr, layers))}" if layers else operation)
+    return f"TFLite has no operation for {'; '.join(parts)}. Replace or remove what uses it"
+
+
+def _layers(function: Any, chosen: Callable[[str], Any]) -> Iterator[str]:
+    """Yield the names of the layers that use a chosen operation, such as "block_1/my_layer"."""
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    for node in nodes:
+        if chosen(node.op):  # Its name is model/layer/.../operation; a bare operation has no layer.
+            path = node.name.split("/")
+            yield path[1] if len(path) > 2 else path[-1]
+
+
+def one_line(error: Exception) -> str:
+    """Return an exception's text in one line, at most 200 characters, without colours."""
+    text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _configure(
+    function: Any, recipe: Recipe, calibration: CalibrationSet | None, target: Target | None
+) -> Any:
+    # Without the model as second argument: with it, the converter makes a file without weights.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if recipe.weights != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if recipe.weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if recipe.calibrated:
+        if calibration is None:
+            raise ValueError(f"{recipe.name} needs calibration images")
+        converter.representative_dataset = lambda: _samples(calibration)
+        kernels = _INT16X8 if recipe.activations == "int16" else tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        converter.target_spec.supported_ops = [kernels]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(recipe.io)
+    dynamic = recipe.weights == "int8" and not recipe.calibrated
+    for name, value in converter_settings(target, dynamic=dynamic).items():
+        setattr(converter, name, value)
+    return converter
+
+
+def _samples(calibration: CalibrationSet) -> Iterator[list[Any]]:
+    for pixels in calibration.read():
+        yield [pixels[None].astype(np.float32)]

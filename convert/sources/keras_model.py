@@ -1,0 +1,149 @@
+"""Loads Keras models: those of edge-train, and other people's. Imported only after TensorFlow was loaded."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+from packaging.specifiers import SpecifierSet
+
+from ...edge.card import ModelCard
+from ...edge.errors import CardError, ConversionError
+from ...edge.quiet import silenced
+from .keras_file import check_keras_file
+
+# Others run code that a file holds, read files that it names, or let a small file take all memory, in safe
+# mode too: CVE-2025-9905, -9906, -12058, CVE-2026-0897, -1462, -1669 and their likes. The last of these were
+# mended in 3.12.4 (the last one for Python 3.10) and 3.15.1: https://github.com/keras-team/keras/releases
+SAFE_KERAS = ">=3.12.4,!=3.13.*,!=3.14.*,!=3.15.0"
+_AUGMENTING = ("Random", "RandAugment", "AugMix", "CutMix", "MixUp")
+_NOISE = (
+    keras.layers.Dropout,
+    keras.layers.GaussianNoise,
+    keras.layers.GaussianDropout,
+    keras.layers.AlphaDropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+)
+
+
+def load_keras(path: Path) -> Any:
+    """Load a .keras or .h5 file without running any code that it holds.
+
+    Raises ConversionError when Keras refuses the file, naming the layers that it would need code for.
+    """
+    _require_safe_keras()
+    check_keras_file(path)
+    try:
+        with silenced():
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras and its readers raise what their parts raise.
+        raise ConversionError(f"{path} cannot be loaded as a Keras model: {_explain(error)}") from error
+    if not isinstance(model, keras.Model):
+        raise ConversionError(f"{path} holds a {type(model).__name__}, and no Keras model")
+    if not model.built or not getattr(model, "inputs", None):
+        raise ConversionError(
+            f"{path} was saved before its input was known. Give its first layer a shape with "
+            "keras.Input(shape=(height, width, 3)), and save it again"
+        )
+    _compute_with_float32(model)
+    return model
+
+
+def check_card(model: Any, card: ModelCard, path: Path) -> None:
+    """Raise CardError when the model's input or outputs are not what its card promises."""
+    expected = (None, card.input.height, card.input.width, 3)
+    if tuple(model.input_shape) != expected:
+        raise CardError(
+            f"{path}: the card promises input {expected}, and the model takes {model.input_shape}"
+        )
+    if model.output_shape[-1] != len(card.labels):
+        raise CardError(
+            f"{path}: the card has {len(card.labels)} labels, and the model {model.output_shape[-1]} outputs"
+        )
+
+
+def silence_training_layers(model: Any) -> list[str]:
+    """Make layers that are random in training act as in use, and return the names of the augmenting ones.
+
+    Keras does that by itself, except where a layer was called with training=True when the model was
+    built: such a model would stay random for ever.
+    """
+    augmenting = []
+    for layer in all_layers(model):
+        augments = type(layer).__name__.startswith(_AUGMENTING)
+        if augments:
+            augmenting.append(layer.name)
+        if augments or isinstance(layer, _NOISE):
+            layer.call = _as_in_use(layer.call)
+    return augmenting
+
+
+def give_logits(model: Any) -> str:
+    """Take the activation away from the layer that computes the outputs; return "linear", as it is then."""
+    _last_layer(model).activation = keras.activations.linear
+    return "linear"
+
+
+def _last_layer(model: Any) -> Any:
+    made_by = model.outputs[0]._keras_history.operation
+    return _last_layer(made_by) if isinstance(made_by, keras.Model) else made_by
+
+
+def last_activation(model: Any) -> str | None:
+    """Return what computes the outputs: "softmax", "sigmoid", "linear", or None where it's not known."""
+    made_by = _last_layer(model)
+    if isinstance(made_by, keras.layers.Softmax):
+        return "softmax"
+    name = getattr(getattr(made_by, "activation", None), "__name__", None)
+    return name if name in ("softmax", "sigmoid", "linear") else None
+
+
+def all_layers(model: Any) -> Iterator[Any]:
+    """Yield the layers of a model, those of the models in it, and those that layers keep inside."""
+    yield from model._flatten_layers(include_self=False)
+
+
+def _as_in_use(call: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(call)
+
+    def without_training(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.arguments["training"] = False
+        return call(*given.args, **given.kwargs)
+
+    return without_training if "training" in signature.parameters else call
+
+
+def _compute_with_float32(model: Any) -> None:
+    """Undo mixed precision: the weights are float32, and TFLite computes with what they are."""
+    for layer in [model, *all_layers(model)]:
+        policy = layer.dtype_policy
+        if policy.variable_dtype == "float32" and policy.compute_dtype in ("float16", "bfloat16"):
+            layer.dtype_policy = "float32"
+
+
+def _require_safe_keras() -> None:
+    if not SpecifierSet(SAFE_KERAS).contains(keras.__version__, prereleases=True):
+        raise ConversionError(
+            f"Keras {keras.__version__} can be made to run code that a model file holds. "
+            f'Run: pip install --upgrade "keras{SAFE_KERAS}"'
+        )
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if unknown := re.search(r"(?:Could not locate (?:class|function)|Unknown layer:?) '([^']+)'", text):
+        return (
+            f"it uses {unknown[1]}, which is not Keras's own, and whose code is not in the file. Replace it "
+            "by what is built in, or export a SavedModel and convert that with --trust"
+        )
+    if unmade := re.search(r"Error when deserializing class '([^']+)'|could not be deserialized", text):
+        kind = f"its layer of class {unmade[1]}" if unmade[1] else "one of its layers"
+        reason = re.search(r"Exception encountered: (.*)", text)
+        return f"{kind} cannot be made: {(reason[1] if reason else text)[:150]}"
+    return text[:150]

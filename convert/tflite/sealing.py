@@ -1,0 +1,101 @@
+"""Puts card, labels, metadata and golden examples into a model file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...edge.card import FORMAT, GoldenExample, ModelCard
+from ...edge.errors import ConversionError
+from ...edge.modelfile import CARD_NAME, LABELS_NAME
+from ...edge.runtime import load_interpreter
+from ...edge.tensors import TensorSpec
+from .flatgraph import operation_of, unpack
+from .metadata import add_metadata, append_files, build_metadata, check_metadata
+
+
+@dataclass(frozen=True)
+class Golden:
+    """An input, uint8 [height, width, 3], and the probabilities that the file gave for it."""
+
+    pixels: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+    tolerance: float
+
+
+def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCard:
+    """Return the card with the tensors' dtypes and quantization, as the interpreter reports them.
+
+    It has this program's format, whatever format it was read from.
+
+    Raises ConversionError when they break the contract: an 8-bit input must have scale exactly 1 and
+    zero point 0, and where a float input becomes 8-bit inside, a pixel must stay the same number too.
+    """
+    interpreter = load_interpreter(flatbuffer, 1)
+    given = TensorSpec.from_details(interpreter.get_input_details()[0])
+    result = TensorSpec.from_details(interpreter.get_output_details()[0])
+    if (given.dtype, result.dtype) != (io_dtype, io_dtype):
+        raise ConversionError(f"input and output must be {io_dtype}. Received: {given.dtype}, {result.dtype}")
+    if io_dtype == "uint8" and (given.scale != 1.0 or given.zero_point != 0):
+        raise ConversionError(
+            f"the input must have scale 1 and zero point 0. Received: {given.scale}, {given.zero_point}"
+        )
+    _check_pixel_scale(flatbuffer)
+    quantized = result.scale > 0
+    output = replace(
+        card.output,
+        dtype=result.dtype,
+        scale=result.scale if quantized else 1.0,
+        zero_point=result.zero_point if quantized else 0,
+    )
+    return replace(card, input=replace(card.input, dtype=given.dtype), output=output, format=FORMAT)
+
+
+def _check_pixel_scale(flatbuffer: bytes) -> None:
+    """Raise ConversionError where float pixels are quantized to other than 8-bit numbers one apart."""
+    model = unpack(flatbuffer)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        if operation_of(model, operator) != "QUANTIZE" or int(operator.inputs[0]) != int(graph.inputs[0]):
+            continue
+        stored = graph.tensors[int(operator.outputs[0])]
+        scale, zero_point = stored.quantization.scale[0], stored.quantization.zeroPoint[0]
+        if stored.type == schema.TensorType.INT8 and (scale, zero_point) != (1.0, -128):
+            raise ConversionError(
+                f"pixels must be quantized with scale 1 and zero point -128. Received: {scale}, {zero_point}"
+            )
+
+
+def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> bytes:
+    """Return the whole file. The same arguments give the same bytes.
+
+    Raises ConversionError, as check_metadata does, when other readers would not get from it what `card` says.
+    """
+    model = add_metadata(flatbuffer, build_metadata(card))
+    pictures: list[tuple[str, bytes]] = []
+    examples = []
+    for number, example in enumerate(golden):
+        name = f"golden_{number}.png"
+        pictures.append((name, _png(example.pixels)))
+        expected = tuple(round(float(p), 6) for p in example.expected)
+        examples.append(GoldenExample(name, expected, example.tolerance))
+    final = replace(card, golden=tuple(examples), sha256=hashlib.sha256(model).hexdigest())
+    labels = "\n".join(card.labels) + "\n"
+    files = [(LABELS_NAME, labels.encode()), (CARD_NAME, final.to_json().encode()), *pictures]
+    sealed = append_files(model, files)
+    check_metadata(sealed, card)
+    return sealed
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png", optimize=True)
+    return buffer.getvalue()

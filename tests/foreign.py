@@ -1,0 +1,96 @@
+"""Other people's models and images, small ones, as the tests of edge-convert need them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from click.testing import Result
+from edge_classify.edge.classifier import Classifier
+from keras import layers
+from numpy.typing import NDArray
+from PIL import Image
+
+from .conversion import convert
+
+SIZE = 12
+# Not in alphabetical order: folders are.
+LABELS = ("red", "green", "blue")
+
+
+def network(
+    body: Callable[[Any], Any], shape: tuple[int | None, ...] | None = (SIZE, SIZE, 3), **options: Any
+) -> Any:
+    """Return a Functional model; always the same weights."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape, **options)
+    return keras.Model(inputs, body(inputs))
+
+
+def head(features: Any, classes: int = 3, activation: str | None = "softmax") -> Any:
+    """Return class scores of feature maps."""
+    convolved = layers.Conv2D(
+        4, 3, activation="relu", kernel_initializer=keras.initializers.RandomNormal(0, 1)
+    )
+    pooled = layers.GlobalAveragePooling2D()(convolved(features))
+    return layers.Dense(classes, activation, kernel_initializer=keras.initializers.RandomNormal(0, 1))(pooled)
+
+
+def save(model: Any, path: Path) -> Path:
+    """Save a Keras model, or as a SavedModel where the name has no suffix."""
+    if path.suffix:
+        model.save(path)
+    else:
+        model.export(path, verbose=False)
+    return path
+
+
+def save_tflite(model: Any, path: Path, quantized: bool = False) -> Path:
+    """Save a .tflite as most people make it."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if quantized:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    path.write_bytes(converter.convert())
+    return path
+
+
+def write_labels(path: Path, labels: tuple[str, ...] = LABELS) -> Path:
+    """Write a label file."""
+    path.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    return path
+
+
+def write_colours(root: Path, per_class: int, seed: int = 0) -> Path:
+    """Write noisy pictures of three colours."""
+    rng = np.random.default_rng(seed)
+    for index, label in enumerate(LABELS):
+        (root / label).mkdir(parents=True)
+        for number in range(per_class):
+            pixels = rng.integers(0, 150, (SIZE, SIZE, 3))
+            pixels[..., index] += 100
+            Image.fromarray(pixels.astype(np.uint8)).save(root / label / f"{number}.png")
+    return root
+
+
+def convert_foreign(model: Path, output: Path, *options: object, labels: Path | None = None,
+                    scale: str | None = "0..1", variant: str = "float32") -> Result:  # fmt: skip
+    """Run edge-convert on somebody's model; `labels` are written beside it where none are given."""
+    labels = labels or write_labels(model.parent / "labels.txt")
+    scaling = () if scale is None else ("--normalization", scale)
+    return convert(model, "-o", output, "--labels", labels, *scaling, "--variant", variant, *options)
+
+
+def answers(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a .tflite's probabilities for uint8 [n, height, width, 3], as a device runs it."""
+    classifier = Classifier.from_file(path)
+    return np.stack([classifier.classify_pixels(image).probabilities for image in pixels])
+
+
+def noise(count: int = 4, size: int = SIZE) -> NDArray[np.uint8]:
+    """Return pictures of noise, brighter and darker ones, uint8 [count, size, size, 3]."""
+    rng = np.random.default_rng(1)
+    return (rng.integers(0, 256, (count, size, size, 3)) * rng.random((count, 1, 1, 3))).astype(np.uint8)

@@ -1,0 +1,182 @@
+"""int8 that collapses is noticed, explained and repaired, from the command line to the file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_classify.benchmarks.split import Split, SplitImage
+from edge_classify.convert.doctor.repair import find_repair
+from edge_classify.edge.card import InputSpec, ModelCard
+from edge_classify.edge.classifier import Classifier
+from PIL import Image
+
+from .conversion import convert
+
+LABELS = ("red", "green", "blue")
+SIDE = 8
+COUNTS = {"train": 60, "validation": 120, "test": 150}
+# The colours' channels are so much smaller than the others of their tensor.
+SMALL = 2.0**-10
+
+
+def write_pictures(run: Path) -> None:
+    """Write a run's images: the class is the strongest colour, by a little."""
+    rng = np.random.default_rng(0)
+    images = []
+    for subset, count in COUNTS.items():
+        (run / "images" / subset).mkdir(parents=True)
+        for number in range(count):
+            label = number % 3
+            pixels = rng.integers(60, 200, (SIDE, SIDE, 3))
+            pixels[:, :, label] += 40
+            name = f"{subset}/{number:03d}.png"
+            Image.fromarray(pixels.astype(np.uint8)).save(run / "images" / name)
+            digest = hashlib.sha256((run / "images" / name).read_bytes()).hexdigest()
+            images.append(SplitImage(name, digest, LABELS[label], subset))
+    Split("images", LABELS, tuple(images)).write(run)
+
+
+def write_model(folder: Path, small: float) -> None:
+    """Write a network that reads the colours from channels that are `small`, beside large ones."""
+    import keras
+
+    image = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    mixed = keras.layers.Conv2D(6, 1, name="mixed")
+    undone = keras.layers.Conv2D(3, 1, activation="relu", name="undone")
+    pooled = keras.layers.GlobalAveragePooling2D()(undone(mixed(x)))
+    answer = keras.layers.Dense(3, activation="softmax", name="answer")
+    model = keras.Model(image, answer(pooled))
+    kernel = np.concatenate([np.eye(3) * small, np.eye(3)], axis=1)
+    mixed.set_weights([kernel.reshape(1, 1, 3, 6), np.zeros(6)])
+    kernel = np.concatenate([np.eye(3) / small, np.zeros((3, 3))])
+    undone.set_weights([kernel.reshape(1, 1, 6, 3), np.zeros(3)])
+    answer.set_weights([np.eye(3) * 40, np.zeros(3)])
+    folder.mkdir()
+    model.save(folder / "model.keras")
+    card = ModelCard(folder.name, LABELS, InputSpec(SIDE, SIDE, "float32"))
+    (folder / "card.json").write_text(card.to_json())
+
+
+@pytest.fixture(scope="module")
+def collapsing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("collapsing")
+    write_pictures(run)
+    write_model(run / "bad", SMALL)
+    write_model(run / "good", 1.0)
+    return run
+
+
+@pytest.fixture(scope="module")
+def repaired(collapsing: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder with what became of int8, and what was printed."""
+    output = tmp_path_factory.mktemp("repaired")
+    result = convert(collapsing / "bad", "--variant", "int8", "--output", output)
+    assert result.exit_code == 0, result.output
+    return output, result.stdout + result.stderr
+
+
+def files(folder: Path) -> dict[str, Any]:
+    summary = json.loads((folder / "conversion.json").read_text())
+    return {item["variant"]: item for item in summary["files"]}
+
+
+def test_int8_that_loses_too_much_is_joined_by_a_repaired_variant(repaired: tuple[Path, str]) -> None:
+    made = files(repaired[0])
+    assert list(made) == ["int8", "mixed"]
+    assert made["int8"]["keras_difference"] < -0.2
+    assert made["int8"]["p_value"] < 0.01
+    assert made["mixed"]["keras_difference"] >= -0.01
+    card = Classifier.from_file(repaired[0] / "bad_mixed.tflite").file.card
+    assert card is not None and card.conversion is not None and card.accuracy is not None
+    assert card.conversion.variant == "mixed"
+    assert card.conversion.recipe["repair"]
+    assert card.accuracy.top1 == made["mixed"]["top1"]
+    assert (card.input.dtype, card.output.dtype) == ("float32", "float32")
+
+
+def test_diagnosis_names_the_guilty_layer_in_text_json_and_a_picture(repaired: tuple[Path, str]) -> None:
+    folder, said = repaired
+    assert "int8 loses" in said and "--max-drop allows 1: looking why" in said
+    doctor = json.loads((folder / "conversion.json").read_text())["doctor"]["bad"]
+    worst = [error["name"] for error in doctor["diagnosis"][:2]]
+    assert set(worst) == {"mixed", "undone"}
+    assert worst[0] in said
+    with Image.open(folder / "bad_doctor.png") as picture:
+        assert picture.width > 300 and picture.height > 200
+
+
+def test_repaired_file_is_the_recommended_one(repaired: tuple[Path, str]) -> None:
+    assert "Ship bad_mixed.tflite" in repaired[1]
+
+
+def test_sound_model_gets_no_repair_and_no_picture(collapsing: Path, tmp_path: Path) -> None:
+    result = convert(collapsing / "good", "--variant", "int8", "--output", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    assert list(files(tmp_path)) == ["int8"]
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_mixed_that_is_asked_for_is_made_of_a_sound_model_too(collapsing: Path, tmp_path: Path) -> None:
+    result = convert(collapsing / "good", "--variant", "mixed", "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert list(files(tmp_path)) == ["mixed"]
+    assert files(tmp_path)["mixed"]["float_agreement"] > 0.97
+
+
+def test_loss_below_the_limit_is_let_pass(collapsing: Path, tmp_path: Path) -> None:
+    result = convert(collapsing / "bad", "--variant", "int8", "--max-drop", "100", "--output", tmp_path)
+    assert result.exit_code == 0, result.stderr
+    assert list(files(tmp_path)) == ["int8"]
+
+
+def test_collapse_without_a_repair_is_said_and_the_exit_status_is_1(
+    collapsing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge_classify.convert import guard
+
+    monkeypatch.setattr(guard, "find_repair", lambda patient: _without_repairs(find_repair(patient)))
+    result = convert(collapsing / "bad", "--variant", "int8", "--output", tmp_path)
+    assert result.exit_code == 1
+    assert "bad: no repair of int8 stays within 1 point" in result.stderr
+    assert list(files(tmp_path)) == ["int8"]
+
+
+def _without_repairs(treatment: Any) -> Any:
+    return replace(treatment, attempts=treatment.attempts[:1], chosen=None)
+
+
+def test_doctor_alone_diagnoses_draws_and_makes_no_model_file(
+    collapsing: Path, tmp_path: Path, json_lines: Callable[[str], list[dict[str, Any]]]
+) -> None:
+    result = convert("--doctor", collapsing / "bad", "--output", tmp_path / "new", "--json")
+    assert result.exit_code == 0, result.stderr
+    (treatment,) = json_lines(result.stdout)
+    assert treatment["diagnosis"][0]["name"] in ("mixed", "undone")
+    assert treatment["chosen"] is not None and treatment["labelled"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["bad_doctor.png"]
+    again = convert("--doctor", collapsing / "bad", "--output", tmp_path / "new")
+    assert again.exit_code == 1 and "--force" in again.stderr
+
+
+def test_doctor_finds_nothing_in_a_sound_model(collapsing: Path, tmp_path: Path) -> None:
+    result = convert("--doctor", collapsing / "good", "--output", tmp_path)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_budget_that_no_file_keeps_is_named_and_the_exit_status_is_1(
+    collapsing: Path, tmp_path: Path
+) -> None:
+    options = ("--variant", "float32", "--budget", "size=1kB", "--output", tmp_path)
+    result = convert(collapsing / "good", *options)
+    assert result.exit_code == 1
+    assert "Ship none of them" in result.stdout
+    assert "--budget: none of the 1 files keeps the limits" in result.stderr
+    assert (tmp_path / "good_float32.tflite").is_file()

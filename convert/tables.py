@@ -101,7 +101,8 @@ def _ship_row(item: Converted, advice: Recommendation) -> tuple[str, ...]:
 def _verdict(lost: float, p_value: float) -> str:
     if lost <= 0:
         return "-"
-    return f"{'yes' if p_value < SIGNIFICANT else 'not shown'} (p {p_value:.3f})"
+    p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return f"{'yes' if p_value < SIGNIFICANT else 'not shown'}, {p}"
 
 
 def _points(lost: float | None) -> str:

@@ -22,7 +22,8 @@ class Converted:
     """One file that was made; rates are fractions of 1.
 
     `accuracy` and `float32_agreement`, the share of images answered as by the float32 variant, are None
-    where there were no labelled images. `reference_top1` is the model's that it was made from.
+    where there were no labelled images; `estimated_loss` is then what other images let expect.
+    `reference_top1` is the model's that it was made from.
     """
 
     file: str
@@ -35,12 +36,15 @@ class Converted:
     reference_top1: float | None
     float32_agreement: float | None
     float32_difference: float | None
+    estimated_loss: float | None
     latency: Latency | None
 
     @property
     def lost(self) -> float | None:
         """The top-1 accuracy lost to the model that it was made from; negative where it gained."""
-        return None if self.accuracy is None else 0.0 - (self.accuracy.keras_difference or 0.0)
+        if self.accuracy is None:
+            return self.estimated_loss
+        return 0.0 - (self.accuracy.keras_difference or 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return one flat object, as conversion.json and --json have it."""
@@ -57,6 +61,7 @@ class Converted:
             "keras_top1": self.reference_top1,
             "float32_agreement": self.float32_agreement,
             "float32_difference": self.float32_difference,
+            "estimated_loss": self.estimated_loss,
             **output,
             **latency,
         }

@@ -18,6 +18,7 @@ from ..edge.errors import ImageError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from .calibration import CalibrationSet, order_by_turns
 from .candidate import Candidate
+from .doctor.answers import answer, drop, store_pixels
 from .doctor.repair import find_repair
 from .doctor.treatment import Attempt, Patient, Treatment
 from .output_folder import made_folder
@@ -68,6 +69,20 @@ def repair(
     return [repaired]
 
 
+def estimate_losses(
+    workshop: Workshop, calibration: CalibrationSet, scored: Sequence[Scored]
+) -> list[Scored]:
+    """Say of files that could not be scored what they probably lost; the first of them is float32.
+
+    That is measured on images of --calibration that nothing was calibrated with, if there are any.
+    """
+    images, truth = _validation(workshop, calibration)
+    pixels = store_pixels(_read(images, workshop.job.card))
+    reference = answer(scored[0].candidate.plain, pixels)
+    losses = [drop(reference, answer(item.candidate.plain, pixels), truth) for item in scored]
+    return [replace(item, estimated_loss=loss) for item, loss in zip(scored, losses, strict=True)]
+
+
 def examine(jobs: Sequence[Job], settings: Settings) -> list[Treatment]:
     """Diagnose each model without scoring or writing any model file; the pictures are written.
 
@@ -101,6 +116,11 @@ def _treat(
     workshop: Workshop, calibration: CalibrationSet, float32: bytes, int8: bytes, max_drop: float
 ) -> Treatment:
     images, truth = _validation(workshop, calibration)
+    if truth is None:
+        say(
+            f"{workshop.job.name}: no labelled validation images: repairs are judged by how probable their "
+            "answers are to the float model"
+        )
     card = workshop.job.card
     patient = Patient(
         name=workshop.job.name,
@@ -127,12 +147,7 @@ def _validation(
         return readable, true_indices(readable, job.card.labels)
     scored = {image.path for image in job.images.evaluation}
     others = [image for image in job.images.calibration if image.path not in used | scored]
-    readable = _readable(others, job.card) or calibration.images
-    say(
-        f"{job.name}: no labelled validation images: repairs are judged by how probable their answers are to "
-        "the float model"
-    )
-    return readable, None
+    return _readable(others, job.card) or calibration.images, None
 
 
 def _readable(images: Sequence[LabelledImage], card: ModelCard) -> list[LabelledImage]:
@@ -165,11 +180,14 @@ def _score_repairs(
         if attempt is None:
             continue
         scored = workshop.fit_and_score([_candidate(workshop, calibration, attempt)], outcome)[0]
-        if scored.lost is None or round(scored.lost, 9) <= settings.max_drop:
+        if scored.accuracy is None:
+            return replace(scored, estimated_loss=attempt.drop)
+        lost = scored.lost or 0.0
+        if round(lost, 9) <= settings.max_drop:
             return scored
         say(
             f"{workshop.job.name}: a repair that passed on validation images loses "
-            f"{scored.lost * 100:.2f} points on the others: {attempt.what}"
+            f"{lost * 100:.2f} points on the others: {attempt.what}"
         )
     return None
 

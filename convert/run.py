@@ -21,6 +21,7 @@ from .tflite.sealing import seal
 from .workshop import Outcome, Settings, Workshop, open_workshop
 
 _TIMED_RUNS = 100
+_SAME_ANSWERS = 0.999  # Float sums in another order turn only ties.
 FLOAT32, INT8, MIXED = RECIPES["float32"], RECIPES["int8"], RECIPES["mixed"]
 
 
@@ -72,6 +73,11 @@ def _convert_job(job: Job, settings: Settings, outcome: Outcome) -> list[Convert
         say(f"{job.name}: converting to {recipe.name}")
         candidates.append(workshop.maker.make(recipe, job.card.output.temperature))
     scored = workshop.fit_and_score(candidates, outcome)
+    if workshop.calibration is not None and not job.images.evaluation:
+        from .guard import estimate_losses
+
+        scored = estimate_losses(workshop, workshop.calibration, scored)
+    _warn_of_conversion(job, scored[0])
     wanted = [item for item in scored if item.candidate.recipe in settings.recipes]
     if workshop.calibration is not None:
         from .guard import repair
@@ -79,6 +85,16 @@ def _convert_job(job: Job, settings: Settings, outcome: Outcome) -> list[Convert
         wanted += repair(workshop, scored, settings, outcome)
     made = [_write(workshop, item, scored[0], settings.output) for item in wanted]
     return _with_latencies(made, settings.output, job.name)
+
+
+def _warn_of_conversion(job: Job, float32: Scored) -> None:
+    """Say where the float32 file already answers otherwise than its model: quantizing is not to blame."""
+    agreement = float32.accuracy.float_agreement if float32.accuracy else None
+    if agreement is not None and agreement < _SAME_ANSWERS:
+        say(
+            f"{job.name}: the float32 file answers {1 - agreement:.2%} of images otherwise than the model "
+            "that it was made from: converting changed it, before any quantizing"
+        )
 
 
 def _with_latencies(made: Sequence[Converted], output: Path, name: str) -> list[Converted]:
@@ -128,6 +144,7 @@ def _write(workshop: Workshop, item: Scored, float32: Scored, output: Path) -> C
         reference_top1=scorer.reference_top1,
         float32_agreement=agreement,
         float32_difference=difference,
+        estimated_loss=item.estimated_loss,
         latency=None,
     )
 

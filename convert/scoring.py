@@ -32,17 +32,21 @@ _CHUNK_PIXELS = 1 << 19  # MobileNetV2 in Keras takes 2 kB a pixel: 1 GB.
 class Scored:
     """A candidate, what it was measured to be, and what it gave: float32 [images, classes].
 
-    `accuracy` and `probabilities` are None where there are no labelled images.
+    `accuracy` and `probabilities` are None where there are no labelled images; `estimated_loss` may then say
+    what other images let expect.
     """
 
     candidate: Candidate
     accuracy: Accuracy | None
     probabilities: NDArray[np.float32] | None
+    estimated_loss: float | None = None
 
     @property
     def lost(self) -> float | None:
         """The top-1 accuracy (a fraction) lost to the float model; negative where it gained."""
-        return None if self.accuracy is None else 0.0 - (self.accuracy.keras_difference or 0.0)
+        if self.accuracy is None:
+            return self.estimated_loss
+        return 0.0 - (self.accuracy.keras_difference or 0.0)
 
 
 class Scorer:

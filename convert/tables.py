@@ -90,7 +90,7 @@ def _ship_row(item: Converted, advice: Recommendation) -> tuple[str, ...]:
         item.file,
         f"{item.size_bytes / 1e6:.2f}",
         f"{item.accuracy.top1:.2%}" if item.accuracy else "-",
-        _points(item.lost),
+        _points(item.lost) if item.accuracy or item.lost is None else f"about {_points(item.lost)}",
         f"{latency.median_ms:.2f} ms" if latency else "-",
         f"{latency.p99_ms:.2f} ms" if latency else "-",
         "-" if memory is None else f"{memory:.0f} MB",

@@ -79,7 +79,9 @@ def open_workshop(job: Job, settings: Settings, outcome: Outcome) -> Workshop:
     validation = [image for image in job.images.validation if image.path not in used]
     maker = CandidateMaker(model, job.card, calibration, settings.target)
     if not job.images.evaluation:
-        say(f"{job.name}: nothing is scored, for want of labelled images. Give some with --data FOLDER")
+        say(f"{job.name}: nothing is scored, for want of labelled images: give some with --data FOLDER")
+        if calibration is not None:
+            say(f"{job.name}: losses are estimated on images of --calibration")
     scorer = Scorer(model, job.images.evaluation, job.card, job.images.dataset)
     return Workshop(job, maker, scorer, calibration, validation)
 

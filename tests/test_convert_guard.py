@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from edge_classify.benchmarks.split import Split, SplitImage
 from edge_classify.convert.doctor.repair import find_repair
+from edge_classify.convert.sources.float_model import TracedModel
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
 from PIL import Image
@@ -129,6 +131,37 @@ def test_mixed_that_is_asked_for_is_made_of_a_sound_model_too(collapsing: Path, 
     assert result.exit_code == 0, result.output
     assert list(files(tmp_path)) == ["mixed"]
     assert files(tmp_path)["mixed"]["float_agreement"] > 0.97
+
+
+def test_collapse_of_a_model_that_cannot_be_scored_is_found_on_the_images_of_calibration(
+    collapsing: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    folder, pictures = tmp_path / "model", tmp_path / "pictures"
+    shutil.copytree(collapsing / "images" / "train", pictures)
+    folder.mkdir()
+    keras.models.load_model(collapsing / "bad" / "model.keras", compile=False).save(folder / "theirs.keras")
+    (folder / "labels.txt").write_text("\n".join(LABELS))
+    options = ("--labels", folder / "labels.txt", "--normalization", "0..255", "--calibration", pictures)
+    wanted = ("--calibration-images", "30", "--variant", "int8", "--output", tmp_path / "out")
+    result = convert(folder / "theirs.keras", *options, *wanted)
+    assert result.exit_code == 0, result.output
+    made = files(tmp_path / "out")
+    assert list(made) == ["int8", "mixed"]
+    assert made["int8"]["top1"] is None and made["int8"]["estimated_loss"] > 0.2
+    assert made["mixed"]["estimated_loss"] <= 0.01
+    assert "about" in result.stdout and "Ship theirs_mixed.tflite" in result.stdout
+
+
+def test_float32_file_that_answers_otherwise_than_its_model_is_noticed(
+    collapsing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        TracedModel, "probabilities", lambda self, pixels: np.tile([0.8, 0.1, 0.1], (len(pixels), 1))
+    )
+    result = convert(collapsing / "good", "--variant", "float32", "--output", tmp_path)
+    assert "good: the float32 file answers 66.67% of images otherwise than the model" in result.stderr
 
 
 def test_loss_below_the_limit_is_let_pass(collapsing: Path, tmp_path: Path) -> None:

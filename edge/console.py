@@ -29,7 +29,7 @@ _NAMED_NORMALIZATIONS = {
 
 
 class NormalizationType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
-    """0..255, 0..1, -1..1, or MEAN,STD for pixels 0..255."""
+    """0..255, 0..1, -1..1, or MEAN,STD for pixels 0..255: one pair, or the means and stds of R, G and B."""
 
     name = "RANGE|MEAN,STD"
 
@@ -42,14 +42,20 @@ class NormalizationType(click.ParamType):  # type: ignore[type-arg]  # Generic o
         if value in _NAMED_NORMALIZATIONS:
             return _NAMED_NORMALIZATIONS[value]
         number = r"[-+]?\d{1,9}(?:\.\d+)?"
-        match = re.fullmatch(rf"({number}),({number})", value)
-        if match is None or float(match[2]) <= 0:
+        given = [float(part) for part in value.split(",") if re.fullmatch(number, part)]
+        mean, std = given[: len(given) // 2], given[len(given) // 2 :]
+        if len(given) != value.count(",") + 1 or len(given) not in (2, 6) or min(std) <= 0:
             names = ", ".join(_NAMED_NORMALIZATIONS)
-            self.fail(f"must be {names}, or MEAN,STD such as 127.5,127.5. Received: {value}", param, ctx)
-        if float(match[2]) < 1:
+            self.fail(
+                f"must be {names}, or MEAN,STD such as 127.5,127.5, or of each channel, "
+                f"MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B. Received: {value}",
+                param,
+                ctx,
+            )
+        if min(std) < 1:
             hint = "MEAN,STD are for pixels 0..255: multiply those of pixels 0..1 by 255"
             self.fail(f"{hint}. Received: {value}", param, ctx)
-        return Normalization((float(match[1]),), (float(match[2]),))
+        return Normalization(tuple(mean), tuple(std))
 
 
 class Command(click.Command):
@@ -80,7 +86,7 @@ def foreign_model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     normalization = click.option(
         "--normalization",
         type=NormalizationType(),
-        help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD.",
+        help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD: 2 numbers, or 3 and 3.",
     )
     labels = click.option(
         "--labels",

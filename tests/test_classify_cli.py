@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edge_classify.edge.console import NormalizationType
+from edge_classify.edge.modelfile import Normalization
 from PIL import Image
 
 from .conftest import BIN, SHAPES, make_picture, run_command
@@ -120,6 +122,12 @@ def test_bad_file_among_good_ones_leaves_them_answered_and_sets_the_exit_status(
     }
 
 
+def test_normalization_of_each_channel_is_read() -> None:
+    given = "123.675,116.28,103.53,58.395,57.12,57.375"
+    read = NormalizationType().convert(given, None, None)
+    assert read == Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -129,6 +137,8 @@ def test_bad_file_among_good_ones_leaves_them_answered_and_sets_the_exit_status(
         (["x.png", "--top", "0"], "--top"),
         (["x.png", "--threads", "9999999"], "--threads"),
         (["x.png", "--normalization", "0-1"], "must be 0..255, 0..1, -1..1, or MEAN,STD"),
+        (["x.png", "--normalization", "1,2,3"], "MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B"),
+        (["x.png", "--normalization", "1,2,3,4,0,6"], "MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B"),
         # ImageNet's values for pixels 0..1, which would silently give nonsense.
         (["x.png", "--normalization", "0.485,0.229"], "multiply those of pixels 0..1 by 255"),
         (["x.png", "--no-such-option"], "No such option"),

@@ -34,6 +34,7 @@ SCALES: dict[str, Scale] = {
     "0..1": lambda x: x / 255,
     "-1..1": lambda x: x / 127.5 - 1,
     "100,50": lambda x: (x - 100) / 50,
+    "124,116,104,58,57,56": lambda x: (x - np.float32([124, 116, 104])) / np.float32([58, 57, 56]),
 }
 
 
@@ -71,6 +72,8 @@ MODELS: dict[str, tuple[Callable[[], Any], str]] = {
     "operation.keras": (_ends_in_operation, "0..1"),
     "exported": (lambda: network(head), "0..1"),
     "plain.tflite": (lambda: network(head), "-1..1"),
+    "channels.keras": (lambda: network(head), "124,116,104,58,57,56"),
+    "channels.tflite": (lambda: network(head), "124,116,104,58,57,56"),
 }
 
 

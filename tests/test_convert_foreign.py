@@ -34,7 +34,7 @@ SCALES: dict[str, Scale] = {
     "0..1": lambda x: x / 255,
     "-1..1": lambda x: x / 127.5 - 1,
     "100,50": lambda x: (x - 100) / 50,
-    "124,116,104,58,57,56": lambda x: (x - np.float32([124, 116, 104])) / np.float32([58, 57, 56]),
+    "124,116,104,58,57,56": lambda x: (x - np.array([124, 116, 104])) / np.array([58, 57, 56]),
 }
 
 

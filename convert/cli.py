@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .workshop import Outcome, Settings
 
 _INSPECT_TAKES = ("path", "inspect", "as_json")
+_DOCTOR_LEAVES = ("variants", "budget")
 
 
 @click.command(cls=Command, context_settings=CONTEXT)
@@ -51,9 +53,15 @@ def main(
     The exit status is 1 when images could not be read, when int8 loses too much and no repair helps, or
     when no file keeps the --budget.
     """
+    given = [n for n in ctx.params if ctx.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE]
     if inspect:
-        _inspect(ctx, path, as_json)
+        _refuse(ctx, [name for name in given if name not in _INSPECT_TAKES], "--inspect only shows a file")
+        from .inspection.view import run_inspection
+
+        run_inspection(path, as_json)
         return
+    if doctor:
+        _refuse(ctx, [name for name in given if name in _DOCTOR_LEAVES], "--doctor makes no model files")
     if options["output"] is None and not doctor:
         raise click.UsageError("Name the folder for the files: --output DIR.")
     budget: Budget | None = options.pop("budget")
@@ -69,14 +77,10 @@ def main(
     _convert(source, settings, budget, as_json)
 
 
-def _inspect(ctx: click.Context, path: Path, as_json: bool) -> None:
-    for name in ctx.params:
-        given = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and name not in _INSPECT_TAKES:
-            raise click.UsageError(f"--inspect only shows a file: leave out --{name.replace('_', '-')}.")
-    from .inspection.view import run_inspection
-
-    run_inspection(path, as_json)
+def _refuse(ctx: click.Context, names: Sequence[str], reason: str) -> None:
+    for parameter in ctx.command.params:
+        if parameter.name in names:
+            raise click.UsageError(f"{reason}: leave out {parameter.opts[0]}.")
 
 
 def _source(path: Path, options: dict[str, Any]) -> Source:

@@ -72,7 +72,8 @@ LIMITS = (
 )  # fmt: skip
 OUTPUT = (
     click.option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-                 help="The folder for the .tflite files."),
+                 help="The folder for the .tflite files; with --doctor, for its plot.  "
+                 "[default: the current one, with --doctor only]"),
     click.option("--force", is_flag=True, help="Replace files of the same names."),
     click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file."),
 )  # fmt: skip

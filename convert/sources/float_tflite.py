@@ -100,8 +100,7 @@ def read_float_tflite(source: Source) -> tuple[FloatTflite, ModelCard]:
     if file.card is not None and any((source.labels, source.normalization, source.resize)):
         raise OptionError(
             f"{name} carries its own labels and preprocessing: --labels, --normalization and --resize are "
-            "for "
-            "models that carry none"
+            "for models that carry none"
         )
     with mapped(source.path) as data, tables_of(source.path):
         read_graph(FlatTable.root(data))  # It has bounds, which unpacking has not.
@@ -144,9 +143,8 @@ def _keep_contract(name: str, model: Any, file: ModelFile, given: Normalization 
     normalization = given or file.normalization
     if normalization is None:
         raise OptionError(
-            f"{name} takes float input and does not say how pixels are scaled. Give --normalization "
-            "0..255, 0..1, "
-            "-1..1 or MEAN,STD, as the model was trained"
+            f"{name} takes float input and does not say how pixels are scaled. Give --normalization 0..255, "
+            "0..1, -1..1 or MEAN,STD, as the model was trained"
         )
     maker = _maker(model, int(model.subgraphs[0].outputs[0]))
     while maker is not None and operation_of(model, maker) == "RESHAPE":
@@ -195,8 +193,7 @@ def _require_float(name: str, model: Any) -> None:
     if stored:
         raise ConversionError(
             f"{name} is quantized already ({', '.join(sorted(stored))}), and what was lost cannot be had "
-            "again. "
-            "Give the float32 model"
+            "again. Give the float32 model"
         )
     for tensor in (graph.tensors[int(graph.inputs[0])], graph.tensors[int(graph.outputs[0])]):
         if tensor.type != _FLOAT32:

@@ -104,8 +104,7 @@ def _image_shape(name: str, shape: tuple[int | None, ...], image_size: int | Non
     if channels not in (1, 3) and height in (1, 3):
         raise ConversionError(
             f"{name} takes pictures with the channels first, {list(shape)}, which TFLite's kernels don't. "
-            "Build "
-            "it with the channels last"
+            "Build it with the channels last"
         )
     if batch not in (None, 1):
         raise ConversionError(

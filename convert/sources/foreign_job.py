@@ -47,9 +47,8 @@ def _traced(source: Source, target: Target | None) -> tuple[FloatModel, ModelCar
         )
     if source.normalization is None:
         raise OptionError(
-            f"{source.path} does not say how pixels are scaled. Give --normalization 0..255 (also where "
-            "the model "
-            "scales them itself), 0..1, -1..1 or MEAN,STD, as it was trained"
+            f"{source.path} does not say how pixels are scaled. Give --normalization 0..255 (also where the "
+            "model scales them itself), 0..1, -1..1 or MEAN,STD, as it was trained"
         )
     wrapped = wrap(network, source.normalization)
     for note in wrapped.notes:
@@ -64,8 +63,7 @@ def foreign_card(source: Source, classes: int, height: int, width: int) -> Model
     if source.labels is None:
         raise OptionError(
             f"{source.path} does not name its {classes} classes. Give --labels FILE: one a line, in the "
-            "order of "
-            "the outputs"
+            "order of the outputs"
         )
     check_label_count(source.labels, classes, f"--labels for {source.path}")
     if len(set(source.labels)) < len(source.labels):

@@ -260,7 +260,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = save(network(head), folder / "m.keras")
     result = convert_foreign(
         path, folder / "out", "--calibration", images, "--calibration-images", 12,
-        "--variant", "int8",
+        "--variant", "int8", "--max-drop", 100,
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert "nothing is scored" in result.stderr and "--data FOLDER" in result.stderr

@@ -73,7 +73,7 @@ def test_layers_that_need_not_stay_float_are_put_back_into_8_bits(monkeypatch: p
         errors = rank_layers(*arguments)
         return [errors[-1], errors[0], errors[-2], *errors[1:-2]]
 
-    monkeypatch.setattr("edge_classify.convert.repair.rank_layers", misjudge)
+    monkeypatch.setattr("edge_classify.convert.doctor.repair.rank_layers", misjudge)
     treatment = find_repair(patient(tiny_classifier(PLANTED, RELU6)))
     fewest = min((a for a in treatment.attempts if a.passes), key=lambda attempt: len(attempt.kept_float))
     assert fewest.kept_float == ("project", "expand")

@@ -93,13 +93,13 @@ def choose_calibration(job: Job, count: int) -> CalibrationSet:
     """
     scored = {image.path.resolve() for image in job.images.evaluation}
     own = [image for image in job.images.calibration if image.path.resolve() not in scored]
+    left_out = len(job.images.calibration) - len(own)
+    remark = f"{left_out} images to calibrate with are also scored on, and were left out"
     if not own:
+        reason = f" ({remark})" if left_out else ""
         raise ConversionError(
-            f"{job.name}: int8 needs images to calibrate with, other than those to score on. Give "
+            f"{job.name}: int8 needs images to calibrate with, other than those to score on{reason}. Give "
             "--calibration FOLDER"
         )
     found = load_calibration(own, count, job.card, job.images.calibrated_with)
-    if left_out := len(job.images.calibration) - len(own):
-        remark = f"{left_out} images to calibrate with are also scored on, and were left out"
-        found = replace(found, warnings=(remark, *found.warnings))
-    return found
+    return replace(found, warnings=(remark, *found.warnings)) if left_out else found

@@ -16,14 +16,15 @@ from .recipes import Recipe
 from .sources.float_model import FloatModel
 from .tflite.compatibility import Target, unsupported
 from .tflite.sealing import complete_card, seal
-from .tflite.temperature import TAKES_NONE, takes_temperature, with_temperature
+from .tflite.temperature import TAKES_NONE, output_step, takes_temperature, with_temperature
 
 
 @dataclass(frozen=True)
 class Candidate:
     """A flatbuffer that was made and not yet scored; its card has no accuracy yet.
 
-    `plain` is the same at temperature 1, and `seconds` how long it took to make that.
+    `plain` is the same at temperature 1, and `seconds` how long it took to make that. `step` is the distance
+    between neighbouring probabilities that it can give; 0 for float.
     """
 
     recipe: Recipe
@@ -31,16 +32,12 @@ class Candidate:
     flatbuffer: bytes
     card: ModelCard
     seconds: float
+    step: float
 
     @property
     def sealed(self) -> bytes:
         """The file as the interpreter's classifier takes it."""
         return seal(self.flatbuffer, self.card)
-
-    @property
-    def step(self) -> float:
-        """The distance between neighbouring probabilities that it can give; 0 for float."""
-        return self.card.output.scale if self.card.output.dtype == "uint8" else 0.0
 
     @property
     def takes_temperature(self) -> bool:
@@ -102,7 +99,7 @@ class CandidateMaker:
         card = replace(
             card, output=replace(card.output, temperature=1.0), conversion=info, accuracy=None, golden=()
         )
-        candidate = Candidate(recipe, flatbuffer, flatbuffer, card, seconds)
+        candidate = Candidate(recipe, flatbuffer, flatbuffer, card, seconds, output_step(flatbuffer))
         if temperature == 1 or candidate.takes_temperature:
             return candidate.at(temperature)
         say(f"{card.name}: {recipe.name} is without the temperature {temperature:.2f}: {TAKES_NONE}")

@@ -106,6 +106,15 @@ def test_overconfident_model_gets_its_true_temperature_in_every_variant(
     assert card.accuracy.ece < card.accuracy.ece_uncalibrated / 2
 
 
+def test_float_output_of_an_8_bit_softmax_gets_the_temperature_of_the_8_bit_one(
+    colours: Path, refitted: tuple[Path, str], tmp_path: Path
+) -> None:
+    result = convert(colours / "net", "--output", tmp_path, "--variant", "int8-float-io", "--max-drop", "100")
+    assert result.exit_code == 0, result.stderr
+    same = [refitted[0] / "net_int8.tflite", tmp_path / "net_int8-float-io.tflite"]
+    assert len({card_of(file).output.temperature for file in same}) == 1
+
+
 def test_float32_file_applies_the_cards_temperature_exactly_once(
     colours: Path, refitted: tuple[Path, str]
 ) -> None:

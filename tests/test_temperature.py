@@ -14,7 +14,7 @@ from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
 from edge_classify.convert.sources.float_model import TracedModel
 from edge_classify.convert.tflite.flatgraph import pack, unpack
-from edge_classify.convert.tflite.temperature import takes_temperature, with_temperature
+from edge_classify.convert.tflite.temperature import output_step, takes_temperature, with_temperature
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.runtime import load_interpreter
@@ -84,6 +84,15 @@ def test_temperature_divides_the_logits_of_every_kind_of_file(
     powers = before ** (1 / TEMPERATURE)  # softmax(z / T) is proportional to softmax(z) ** (1 / T).
     np.testing.assert_allclose(after, powers / powers.sum(1, keepdims=True), atol=tolerance)
     assert np.abs(after - before).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("variant", "step"), [("float32", 0), ("dynamic", 0), ("int8", 1 / 256), ("int8-float-io", 1 / 256)]
+)
+def test_step_of_probabilities_is_that_of_the_softmax_whatever_the_output_is_stored_as(
+    traced: TracedModel, calibration: CalibrationSet, variant: str, step: float
+) -> None:
+    assert output_step(traced.make(RECIPES[variant], calibration)) == step
 
 
 def test_temperature_of_a_quantized_file_changes_scales_and_no_stored_number(

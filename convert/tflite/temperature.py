@@ -27,6 +27,21 @@ def takes_temperature(flatbuffer: bytes) -> bool:
     return _find(unpack(flatbuffer)) is not None
 
 
+def output_step(flatbuffer: bytes) -> float:
+    """Return the distance between neighbouring probabilities that a model can give; 0 for float ones.
+
+    A float output may have been 8-bit just before.
+    """
+    model = unpack(flatbuffer)
+    graph = model.subgraphs[0]
+    output = int(graph.outputs[0])
+    maker = next((o for o in graph.operators if output in map(int, o.outputs)), None)
+    if maker is not None and operation_of(model, maker) == "DEQUANTIZE":
+        output = int(maker.inputs[0])
+    tensor = graph.tensors[output]
+    return 0.0 if tensor.type in _FLOATS else float(tensor.quantization.scale[0])
+
+
 def with_temperature(flatbuffer: bytes, temperature: float) -> bytes:
     """Return the model with its logits divided by `temperature`; raises ConversionError where it can't.
 

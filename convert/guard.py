@@ -26,6 +26,7 @@ from .recipes import RECIPES
 from .run import FLOAT32, INT8, MIXED, plot_name
 from .scoring import Scored
 from .sources.jobs import Job
+from .tables import SIGNIFICANT
 from .workshop import Outcome, Settings, Workshop, choose_calibration, open_workshop
 
 _INT8_FLOAT_IO = RECIPES["int8-float-io"]
@@ -46,20 +47,25 @@ def repair(
     """
     name = workshop.job.name
     guarded = [item for item in scored if item.candidate.recipe in _GUARDED]
-    worst = max((item.lost for item in guarded if item.lost is not None), default=None)
-    too_much = worst is not None and round(worst, 9) > settings.max_drop
-    if not guarded or not (too_much or MIXED in settings.recipes):
+    if not guarded:
         return []
-    if too_much and worst is not None:
+    worst = max(guarded, key=lambda item: item.lost or 0.0)
+    too_much = round(worst.lost or 0.0, 9) > settings.max_drop
+    if too_much:
         say(
-            f"{name}: int8 loses {worst * 100:.2f} points, and --max-drop allows "
+            f"{name}: int8 loses {(worst.lost or 0.0) * 100:.2f} points, and --max-drop allows "
             f"{settings.max_drop * 100:g}: looking why"
         )
-    int8 = guarded[0].candidate.plain
+    elif MIXED not in settings.recipes:
+        return []
     calibration = _doctors_calibration(workshop)
-    treatment = _treat(workshop, calibration, scored[0].candidate.plain, int8, settings.max_drop)
+    float32, int8 = scored[0].candidate.plain, worst.candidate.plain
+    treatment = _treat(workshop, calibration, float32, int8, settings.max_drop)
     outcome.treatments.append(treatment)
     write_atomically(settings.output / plot_name(workshop.job), _plot(treatment))
+    if too_much and treatment.chosen is treatment.int8:
+        outcome.unrepaired.append(_contradiction(worst, treatment))
+        return []
     repaired = _score_repairs(workshop, calibration, treatment, settings, outcome)
     if repaired is None:
         outcome.unrepaired.append(
@@ -67,6 +73,19 @@ def repair(
         )
         return []
     return [repaired]
+
+
+def _contradiction(int8: Scored, treatment: Treatment) -> str:
+    """Say that the loss on the images that count does not show on those by which repairs are judged."""
+    accuracy = int8.accuracy
+    chance = ""
+    if accuracy is not None and accuracy.p_value is not None and accuracy.p_value >= SIGNIFICANT:
+        chance = f", which may be chance (p = {accuracy.p_value:.3f})"
+    return (
+        f"{treatment.name}: int8 loses {(int8.lost or 0.0) * 100:.2f} points on the images that it is scored "
+        f"on{chance}, and {treatment.int8.drop * 100:.2f} on {treatment.images} validation images, which "
+        "call for no repair. More images to score on would tell"
+    )
 
 
 def estimate_losses(

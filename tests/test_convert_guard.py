@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.benchmarks.split import Split, SplitImage
+from edge_classify.convert import guard
 from edge_classify.convert.doctor.repair import find_repair
 from edge_classify.convert.sources.float_model import TracedModel
 from edge_classify.edge.card import InputSpec, ModelCard
@@ -170,11 +171,25 @@ def test_loss_below_the_limit_is_let_pass(collapsing: Path, tmp_path: Path) -> N
     assert list(files(tmp_path)) == ["int8"]
 
 
+def test_loss_that_validation_images_do_not_show_is_said_and_the_exit_status_is_1(
+    collapsing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "find_repair", lambda patient: _without_need(find_repair(patient)))
+    result = convert(collapsing / "bad", "--variant", "int8", "--output", tmp_path)
+    assert result.exit_code == 1
+    assert "and 0.50 on 120 validation images, which call for no repair" in result.stderr
+    assert "may be chance" not in result.stderr
+    assert list(files(tmp_path)) == ["int8"]
+
+
+def _without_need(treatment: Any) -> Any:
+    healthy = replace(treatment.int8, drop=0.005, passes=True)
+    return replace(treatment, attempts=(healthy,), chosen=healthy)
+
+
 def test_collapse_without_a_repair_is_said_and_the_exit_status_is_1(
     collapsing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edge_classify.convert import guard
-
     monkeypatch.setattr(guard, "find_repair", lambda patient: _without_repairs(find_repair(patient)))
     result = convert(collapsing / "bad", "--variant", "int8", "--output", tmp_path)
     assert result.exit_code == 1

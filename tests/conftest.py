@@ -107,7 +107,8 @@ def small_run(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def converted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the eight .tflite files made from `run`."""
     output = tmp_path_factory.mktemp("converted") / "models"
-    result = run_command("edge-convert", run, "--output", output)
+    # What so small a set loses in int8 is chance, and differs between processors.
+    result = run_command("edge-convert", run, "--output", output, "--max-drop", "100")
     assert result.returncode == 0, result.stderr
     return output
 

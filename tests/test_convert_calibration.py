@@ -124,8 +124,8 @@ def test_calibration_folder_without_images_is_refused(tmp_path: Path) -> None:
 
 def test_calibration_option_replaces_the_training_images_of_a_run(run: Path, tmp_path: Path) -> None:
     write_pictures(tmp_path / "others", list(range(55)))
-    options = ("--variant", "int8", "--calibration", tmp_path / "others", "--output", tmp_path / "out")
-    result = convert(run / "cnn", *options)
+    options = ("--variant", "int8", "--calibration", tmp_path / "others", "--max-drop", "100")
+    result = convert(run / "cnn", *options, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     card = Classifier.from_file(tmp_path / "out" / "cnn_int8.tflite").file.card
     assert card is not None and card.conversion is not None and card.conversion.calibration is not None

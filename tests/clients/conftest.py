@@ -15,12 +15,13 @@ from edge_classify.edge.image import load_image, to_input
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..conftest import SHAPES, make_picture, run_command
+from ..conftest import SHAPES, make_picture, run_command, write_shapes
 from .chromium import find_chromium
 from .environments import find_python, node_modules, or_skip, python_environment
 
 SIDE = 32
 COUNT = 100
+PER_CLASS = 150  # To train on.
 # The sizes and aspect ratios of raw photos, scaled down.
 RAW_SIZES = ((48, 40), (40, 64), (160, 120), (90, 160), (34, 98), (320, 240), (128, 128))
 # Enough for a MobileNetV2 that is sure of most pictures: one that guesses agrees with another by chance.
@@ -56,9 +57,13 @@ class Expected:
 
 
 @pytest.fixture(scope="session")
-def model_folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def model_folders(run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Return a trained CNN and a trained MobileNetV2, to be given to edge-convert."""
-    return [Path("/tmp/b/fx/run/cnn"), Path("/tmp/b/fx2/run/mobilenet_v2")]
+    folder = tmp_path_factory.mktemp("mobilenet")
+    pictures = write_shapes(folder / "shapes", PER_CLASS, seed=1000)
+    result = run_command("edge-train", pictures, "--output", folder / "run", *MOBILENET)
+    assert result.returncode == 0, result.stderr
+    return [run / "cnn", folder / "run" / "mobilenet_v2"]
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +77,8 @@ def models(model_folders: list[Path], tmp_path_factory: pytest.TempPathFactory) 
 def convert(folders: Sequence[Path], output: Path, options: Sequence[str]) -> list[Path]:
     """Convert the models to `output` and return the files."""
     for folder in folders:
-        result = run_command("edge-convert", folder, "--output", output / folder.name, *options)
+        more = ("--output", output / folder.name, "--max-drop", "100")
+        result = run_command("edge-convert", folder, *more, *options)
         assert result.returncode == 0, result.stderr
     return sorted(output.glob("*/*.tflite"))
 

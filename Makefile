@@ -25,13 +25,14 @@ $(VENV)/installed: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
 	@touch $@
 
+# --max-drop: each of the 359 test images is 0.28 points, and a few of them are chance.
 demo: $(VENV)/installed
 	@echo "== Training both models on handwritten digits"
 	@$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights imagenet --fine-tune-layers all --batch-norm trained || { \
 		echo "== MobileNetV2 could not start from ImageNet weights (see above): it starts from random ones, with --weights none"; \
 		$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights none; }
 	@echo "== Converting each model to four .tflite files"
-	@$(BIN)/edge-convert $(DEMO)/run --output $(DEMO)/models --force
+	@$(BIN)/edge-convert $(DEMO)/run --output $(DEMO)/models --max-drop 3 --force
 	@echo "== Classifying five test images with both int8 models"
 	@$(BIN)/python -c "import json; split = json.load(open('$(DEMO)/run/split.json')); \
 		print(*['$(DEMO)/run/images/' + image['path'] for image in split['images'] if image['subset'] == 'test'][::80])" \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,22 @@ def noise(count: int = 4, size: int = SIZE) -> NDArray[np.uint8]:
     """Return pictures of noise, brighter and darker ones, uint8 [count, size, size, 3]."""
     rng = np.random.default_rng(1)
     return (rng.integers(0, 256, (count, size, size, 3)) * rng.random((count, 1, 1, 3))).astype(np.uint8)
+
+
+def write_whole(folder: Path) -> Path:
+    """Write one good model in each format into `folder`, and return it."""
+    for name in ("m.keras", "m.h5", "exported"):
+        save(network(head), folder / name)
+    save_tflite(network(head), folder / "m.tflite")
+    return folder
+
+
+def require_refusal(result: Result, sentence: str, output: Path, status: int = 1) -> None:
+    """Assert that edge-convert refused in one sentence that matches, and left nothing behind."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == status
+    message = " ".join(result.stderr.split("Error: ")[-1].split())
+    assert re.search(sentence, message), message
+    assert len(message) < 450
+    assert "Traceback" not in result.stderr and "\x1b" not in result.stderr and r"\x1b" not in result.stderr
+    assert not output.exists()

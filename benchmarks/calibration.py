@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .statistics import confidence_bins, wilson_interval
+from ..edge.proportions import wilson_interval
+from .statistics import confidence_bins
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 _HALVINGS = 24  # Of an interval whose ends differ by a factor of 400: 6 digits.

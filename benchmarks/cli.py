@@ -26,13 +26,13 @@ from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from ..edge.labels import read_label_file
 from ..edge.modelfile import ModelFile, Normalization
 from ..edge.progress import progress
+from ..edge.proportions import wilson_interval
 from ..edge.runtime import MAX_THREADS
 from .host import describe_host
 from .labelled import labelled_images
 from .latency import measure_latency
 from .predict import predict_images, true_indices
 from .split import LabelledImage
-from .statistics import wilson_interval
 
 Record = dict[str, Any]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..edge.errors import DatasetError
 from ..edge.image import is_image_name
-from ..edge.sources import natural_key
+from ..edge.sources.paths import natural_key
 from .split import FILE_NAME, LabelledImage, Split
 
 _SUBSET_NAMES = {

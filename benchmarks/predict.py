@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..edge.card import InputSpec, Preprocess
 from ..edge.classifier import Classifier
+from ..edge.cores import cores
 from ..edge.errors import ImageError
-from ..edge.image import load_image, to_input
+from ..edge.image import load_input
 from ..edge.progress import progress
 from .split import LabelledImage, SkippedImage, read_labelled
 
@@ -30,15 +30,10 @@ class Predictions:
     skipped: list[SkippedImage]
 
 
-def cores() -> int:
-    """Return the number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def read_pixels(image: LabelledImage, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Return an image as the model's input, uint8 [height, width, 3]; raises ImageError naming it."""
     try:
-        return to_input(load_image(read_labelled(image)), spec, preprocess)
+        return load_input(read_labelled(image), spec, preprocess)
     except ImageError as error:
         text = str(error)
         raise ImageError(text if str(image.path) in text else f"{image.path}: {text}") from None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution.
+from ..edge.proportions import mcnemar_p, wilson_interval
+
 BOOTSTRAP_SAMPLES = 1000
 
 
@@ -75,19 +75,6 @@ def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels
     )
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a proportion: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
-
-    Unlike the normal approximation it stays in 0..1 and has a width for 0 and `trials` successes.
-    """
-    if trials == 0:
-        return 0.0, 1.0
-    rate, z2 = successes / trials, Z95**2
-    centre = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z95 / (1 + z2 / trials) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def cross_entropy(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """Mean of -ln p(true class); p is bounded at 1e-7, as Keras does, since 8-bit outputs can be 0."""
     chosen = probabilities[np.arange(len(truth)), truth].astype(np.float64)
@@ -127,12 +114,7 @@ def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> McNemar:
     if a_right.shape != b_right.shape:
         raise ValueError(f"not the same images: {len(a_right)} and {len(b_right)}")
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
-    trials = only_a + only_b
-    ways = term = 1  # Whole numbers: a float would overflow at 1,030 images.
-    for count in range(min(only_a, only_b)):
-        term = term * (trials - count) // (count + 1)
-        ways += term
-    return McNemar(only_a, only_b, min(1.0, 2 * ways / 2**trials))
+    return McNemar(only_a, only_b, mcnemar_p(only_a, only_b))
 
 
 def percentile(values: NDArray[np.float64], percent: float) -> float:

@@ -15,7 +15,7 @@ from ..benchmarks.predict import read_pixels
 from ..benchmarks.split import LabelledImage, SkippedImage
 from ..edge.card import Calibration, InputSpec, ModelCard, Preprocess
 from ..edge.errors import ConversionError, DatasetError, ImageError, SourceError
-from ..edge.sources import find_images
+from ..edge.sources.paths import find_images
 
 # Ranges of fewer images are often too narrow; of more than 100 they hardly grow.
 _FEW = 50

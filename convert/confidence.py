@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..benchmarks.calibration import calibration_loss, choose_threshold, fit_temperature
 from ..benchmarks.predict import true_indices
 from ..benchmarks.split import LabelledImage, SkippedImage
-from ..benchmarks.statistics import Z95
 from ..edge.console import say
 from ..edge.errors import DatasetError
+from ..edge.proportions import Z95
 from .candidate import Candidate
 from .scoring import predict_files
 from .tflite.temperature import TAKES_NONE

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.calibration import answered_above, apply_temperature
-from ..benchmarks.predict import Predictions, cores, predict_images, read_pixels, top1_agreement, true_indices
+from ..benchmarks.predict import Predictions, predict_images, read_pixels, top1_agreement, true_indices
 from ..benchmarks.split import LabelledImage, SkippedImage
 from ..benchmarks.statistics import expected_calibration_error, mcnemar, measure
 from ..edge.card import Accuracy, ModelCard
 from ..edge.classifier import load_classifiers
+from ..edge.cores import cores
 from ..edge.errors import DatasetError
 from ..edge.progress import progress
 from .candidate import Candidate

@@ -1,14 +1,65 @@
 """The runner: everything that happens on the device, and nothing that only training needs.
 
-Importing this package loads no TensorFlow, Keras, matplotlib, scikit-learn or OpenCV.
-
     from edge_classify.edge import Classifier
     print(Classifier.from_file("model.tflite").classify("photo.jpg").best)
+
+Importing this package loads nothing else: each name is loaded when it is first used.
 """
 
-from .card import ModelCard
-from .classifier import Classifier, Prediction, Score
-from .errors import EdgeClassifyError
-from .self_check import SelfCheck, self_check
+from __future__ import annotations
 
-__all__ = ["Classifier", "EdgeClassifyError", "ModelCard", "Prediction", "Score", "SelfCheck", "self_check"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .answers.rules import AnswerRules, Answers
+    from .card import ModelCard
+    from .classifier import Classifier, Prediction, Score
+    from .errors import EdgeClassifyError, ImageError, ModelFileError, SourceError
+    from .proof import SelfCheck, self_check
+    from .runtime import Execution
+    from .sources.camera import CameraOptions
+    from .sources.files import FileSource
+    from .sources.frames import Frame, Picture, Source
+    from .sources.opening import open_source
+
+_HOMES = {
+    "AnswerRules": "answers.rules", "Answers": "answers.rules",
+    "CameraOptions": "sources.camera", "FileSource": "sources.files", "Frame": "sources.frames",
+    "Picture": "sources.frames", "Source": "sources.frames", "open_source": "sources.opening",
+    "Classifier": "classifier", "Prediction": "classifier", "Score": "classifier",
+    "EdgeClassifyError": "errors", "ImageError": "errors", "ModelFileError": "errors",
+    "SourceError": "errors",
+    "Execution": "runtime", "ModelCard": "card", "SelfCheck": "proof", "self_check": "proof",
+}  # fmt: skip
+
+__all__ = [
+    "AnswerRules",
+    "Answers",
+    "CameraOptions",
+    "Classifier",
+    "EdgeClassifyError",
+    "Execution",
+    "FileSource",
+    "Frame",
+    "ImageError",
+    "ModelCard",
+    "ModelFileError",
+    "Picture",
+    "Prediction",
+    "Score",
+    "SelfCheck",
+    "Source",
+    "SourceError",
+    "open_source",
+    "self_check",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first asked for (PEP 562); raises AttributeError for others."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from .card import InputSpec, Preprocess
-from .errors import CardError, ModelFileError
-from .image import load_image, to_input, to_rgb
-from .labels import check_label_count
+from .errors import CardError, ImageError, ModelFileError
+from .foreign import choose_labels, choose_normalization
+from .image import Cover
 from .modelfile import ModelFile, Normalization
-from .runtime import load_interpreter
-from .tensors import TensorSpec, check_shapes, to_probabilities, to_tensor
+from .runtime import REFUSALS, Execution, one_line, open_interpreter
+from .sources.frames import FilePicture, Picture, ReadyPicture, to_pixels
+from .tensors import read_tensors, to_probabilities, to_tensor
 
 UNKNOWN = "unknown"
+DEFAULT_EXECUTION = Execution()
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,7 @@ class Score:
     score: float
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The best classes, best first; `unknown` when the best is below the card's threshold.
 
     `probabilities` is float32 [classes]; `infer_ms` the time from input tensor to probabilities.
@@ -58,7 +61,8 @@ def top_scores(probabilities: NDArray[np.float32], labels: tuple[str, ...], coun
 class Classifier:
     """A loaded model and the contract it came with. Not thread-safe: use one per thread.
 
-    `name` is the file's name without its suffix, and stands in results.
+    `name` is the file's name without its suffix, and stands in results. `remarks` are sentences about how the
+    model is run that its user should read: a runtime that is broken, a delegate that is not used.
     """
 
     def __init__(
@@ -66,32 +70,25 @@ class Classifier:
         file: ModelFile,
         labels: tuple[str, ...] | None = None,
         normalization: Normalization | None = None,
-        threads: int = 1,
+        execution: Execution = DEFAULT_EXECUTION,
     ) -> None:
         """Load `file` into the interpreter; see `from_file`."""
         self.file = file
+        self.execution = execution
+        self._given = labels, normalization
         self.name = file.path.stem
         if file.card is not None and (labels is not None or normalization is not None):
             raise ModelFileError(
                 f"{file.path} carries its own labels and preprocessing: --labels and --normalization are for "
                 "models that carry none"
             )
-        interpreter = load_interpreter(file.path, threads)
-        try:
-            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        except ValueError as error:  # A tensor's name that is not UTF-8.
-            raise ModelFileError(f"{file.path} is damaged: its tensors cannot be read ({error})") from None
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ModelFileError(
-                f"{file.path} is not an image classifier: it has {len(inputs)} inputs and {len(outputs)} "
-                "outputs, and a classifier has one of each"
-            )
-        self._interpreter = interpreter
-        self.input, self.output = TensorSpec.from_details(inputs[0]), TensorSpec.from_details(outputs[0])
-        check_shapes(file.path, self.input, self.output)
-        self.labels = _choose_labels(file, labels, self.classes)
+        loaded = open_interpreter(file.path, execution)
+        self.remarks = loaded.remarks
+        self._interpreter = loaded.interpreter
+        self.input, self.output = read_tensors(file.path, loaded.interpreter)
+        self.labels = choose_labels(file, labels, self.classes)
         self.spec, self.preprocess = self._contract()
-        self.normalization = _choose_normalization(file, self.input, normalization)
+        self.normalization = choose_normalization(file, self.input, normalization)
 
     @classmethod
     def from_file(
@@ -99,7 +96,7 @@ class Classifier:
         path: str | Path,
         labels: tuple[str, ...] | None = None,
         normalization: Normalization | None = None,
-        threads: int = 1,
+        execution: Execution = DEFAULT_EXECUTION,
     ) -> Classifier:
         """Load a .tflite file.
 
@@ -107,22 +104,45 @@ class Classifier:
         what the file does not. Raises ModelFileError (CardError, LabelError) when the file is
         damaged, is no image classifier, or something that it does not say is missing.
         """
-        return cls(ModelFile.read(Path(path)), labels, normalization, threads)
+        return cls(ModelFile.read(Path(path)), labels, normalization, execution)
+
+    def clone(self) -> Classifier:
+        """Return another one of the same file and settings, with its own interpreter, for another thread."""
+        return self.with_threads(self.execution.threads)
+
+    def with_threads(self, threads: int) -> Classifier:
+        """Return another one whose interpreter has so many threads."""
+        twin = type(self)(self.file, *self._given, replace(self.execution, threads=threads))
+        twin.name = self.name
+        return twin
 
     @property
     def classes(self) -> int:
         """The number of outputs."""
-        return self.output.shape[-1]
+        return self.output.classes
 
     @property
     def threshold(self) -> float | None:
         """The probability below which the answer is "unknown"; None where the card has none."""
         return self.file.card.output.threshold if self.file.card else None
 
-    def classify(self, image: Image.Image | str | Path, top: int = 3) -> Prediction:
-        """Classify a picture, given as an Image or a path; raises ImageError, or as classify_pixels."""
-        picture = to_rgb(image) if isinstance(image, Image.Image) else load_image(Path(image))
-        return self.classify_pixels(to_input(picture, self.spec, self.preprocess), top)
+    @property
+    def cover(self) -> Cover:
+        """The input's width and height: what a picture must be decoded to, at least."""
+        return self.spec.width, self.spec.height
+
+    def classify(
+        self, image: Image.Image | NDArray[np.uint8] | str | Path | Picture, top: int = 3
+    ) -> Prediction:
+        """Classify a picture: a path, an Image, RGB pixels uint8 [height, width, 3], or a frame's picture.
+
+        Raises ImageError when it cannot be read, and as classify_pixels.
+        """
+        return self.classify_pixels(self.to_pixels(_as_picture(image)), top)
+
+    def to_pixels(self, picture: Picture) -> NDArray[np.uint8]:
+        """Decode and resize a picture to what classify_pixels takes; raises ImageError."""
+        return to_pixels(picture, self.spec, self.preprocess)
 
     def classify_pixels(self, pixels: NDArray[np.uint8], top: int = 3) -> Prediction:
         """Classify uint8 pixels [height, width, 3], RGB, already at the input's size.
@@ -130,13 +150,17 @@ class Classifier:
         Raises ModelFileError when the model fails or its output holds values that are no numbers.
         """
         started = time.perf_counter()
-        self._interpreter.set_tensor(self.input.index, to_tensor(pixels, self.input, self.normalization))
+        tensor = to_tensor(pixels, self.input, self.normalization)
         try:
+            self._interpreter.set_tensor(self.input.index, tensor)
             self._interpreter.invoke()
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise ModelFileError(f"{self.file.path} cannot be run ({reason})") from None
-        stored = self._interpreter.get_tensor(self.output.index).reshape(-1)
+            stored = self._interpreter.get_tensor(self.output.index).reshape(-1)
+        except REFUSALS as error:
+            raise ModelFileError(f"{self.file.path} cannot be run ({one_line(error)})") from None
+        if stored.size != math.prod(self.output.shape):
+            raise ModelFileError(
+                f"{self.file.path} gives {stored.size} values, and promised {list(self.output.shape)}"
+            )
         probabilities = to_probabilities(
             stored, self.output.scale, self.output.zero_point, self.file.gives_probabilities
         )
@@ -148,10 +172,11 @@ class Classifier:
         return Prediction(scores, unknown, probabilities, elapsed)
 
     def _contract(self) -> tuple[InputSpec, Preprocess]:
-        _, height, width, _ = self.input.shape
         card = self.file.card
         if card is None:
-            return InputSpec(height, width, "uint8"), Preprocess()
+            layout = self.input.layout
+            assert layout is not None  # check_shapes has refused all others.
+            return InputSpec(layout.height, layout.width, "uint8"), Preprocess()
         promised = (1, card.input.height, card.input.width, 3)
         if promised != self.input.shape or card.input.dtype != self.input.dtype:
             raise CardError(
@@ -170,7 +195,7 @@ def load_classifiers(
     paths: Sequence[Path],
     labels: tuple[str, ...] | None = None,
     normalization: Normalization | None = None,
-    threads: int = 1,
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> list[Classifier]:
     """Load several files; `labels` and `normalization` go to those that have no card.
 
@@ -181,9 +206,9 @@ def load_classifiers(
     files = [ModelFile.read(path) for path in paths]
     all_carded = all(file.card is not None for file in files)
     classifiers = [
-        Classifier(file, labels, normalization, threads)
+        Classifier(file, labels, normalization, execution)
         if file.card is None or all_carded
-        else Classifier(file, threads=threads)
+        else Classifier(file, execution=execution)
         for file in files
     ]
     if len({classifier.name for classifier in classifiers}) < len(classifiers):
@@ -192,31 +217,16 @@ def load_classifiers(
     return classifiers
 
 
-def _choose_labels(file: ModelFile, given: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
-    labels = given or file.labels
-    if labels is None:
-        return tuple(f"class {i}" for i in range(classes))
-    check_label_count(labels, classes, f"--labels for {file.path}" if given else str(file.path))
-    return labels
-
-
-def _choose_normalization(
-    file: ModelFile, tensor: TensorSpec, given: Normalization | None
-) -> Normalization | None:
-    """Return what to apply to pixels, or None to feed them as they are.
-
-    A card means that scaling is inside the graph. A uint8 input takes raw pixels whatever the
-    metadata says, as MediaPipe and Task Library do. A float input that says nothing is not guessed.
-    """
-    if file.card is not None:
-        return None
-    if given is not None:
-        return given
-    if tensor.dtype == "uint8":
-        return None
-    if tensor.dtype == "float32" and file.normalization is None:
-        raise ModelFileError(
-            f"{file.path} takes float input and does not say how pixels are scaled. Give --normalization "
-            "0..255, 0..1, -1..1 or MEAN,STD, as the model was trained"
-        )
-    return file.normalization
+def _as_picture(image: Image.Image | NDArray[np.uint8] | str | Path | Picture) -> Picture:
+    if isinstance(image, (str, Path)):
+        return FilePicture(Path(image))
+    if isinstance(image, Image.Image):
+        return ReadyPicture(image)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ImageError(
+                "pixels must be RGB, uint8 of [height, width, 3]. "
+                f"Received: {image.dtype} of {list(image.shape)}"
+            )
+        return ReadyPicture(Image.fromarray(image))
+    return image

@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from .errors import EdgeClassifyError
+from .log import Level, to_line
 from .modelfile import Normalization
 
 INTERRUPTED = 130  # Exit status after Ctrl-C: 128 and the signal's number, as shells have it.
@@ -21,7 +22,8 @@ _WIDE = 1000
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-_NAMED_NORMALIZATIONS = {
+# What --normalization knows by name: the range that pixels 0..255 are brought to.
+NAMED_NORMALIZATIONS = {
     "0..255": Normalization((0.0,), (1.0,)),
     "0..1": Normalization((0.0,), (255.0,)),
     "-1..1": Normalization((127.5,), (127.5,)),
@@ -39,13 +41,13 @@ class NormalizationType(click.ParamType):  # type: ignore[type-arg]  # Generic o
         """Parse the option's text."""
         if isinstance(value, Normalization):
             return value
-        if value in _NAMED_NORMALIZATIONS:
-            return _NAMED_NORMALIZATIONS[value]
+        if value in NAMED_NORMALIZATIONS:
+            return NAMED_NORMALIZATIONS[value]
         number = r"[-+]?\d{1,9}(?:\.\d+)?"
         given = [float(part) for part in value.split(",") if re.fullmatch(number, part)]
         mean, std = given[: len(given) // 2], given[len(given) // 2 :]
         if len(given) != value.count(",") + 1 or len(given) not in (2, 6) or min(std) <= 0:
-            names = ", ".join(_NAMED_NORMALIZATIONS)
+            names = ", ".join(NAMED_NORMALIZATIONS)
             self.fail(
                 f"must be {names}, or MEAN,STD such as 127.5,127.5, or of each channel, "
                 f"MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B. Received: {value}",
@@ -56,6 +58,14 @@ class NormalizationType(click.ParamType):  # type: ignore[type-arg]  # Generic o
             hint = "MEAN,STD are for pixels 0..255: multiply those of pixels 0..1 by 255"
             self.fail(f"{hint}. Received: {value}", param, ctx)
         return Normalization(tuple(mean), tuple(std))
+
+
+class _Failure(click.ClickException):
+    """The end of a command line, as the log writes it."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it as the other remarks."""
+        say(f"Error: {self.message}", "error")
 
 
 class Command(click.Command):
@@ -70,7 +80,7 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except EdgeClassifyError as error:
-            raise click.ClickException(printable(str(error))) from error
+            raise _Failure(printable(str(error))) from error
         except KeyboardInterrupt:
             say("Interrupted")
             raise click.exceptions.Exit(INTERRUPTED) from None
@@ -78,7 +88,7 @@ class Command(click.Command):
             raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(printable(f"{where}{error.strerror or error}")) from error
+            raise _Failure(printable(f"{where}{error.strerror or error}")) from error
 
 
 def foreign_model_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -102,9 +112,9 @@ def version_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.version_option(package_name="edge-classify", message="%(prog)s %(version)s")
 
 
-def say(message: str) -> None:
-    """Print a remark for people to stderr."""
-    click.echo(printable(message), err=True)
+def say(message: str, level: Level = "info", **fields: Any) -> None:
+    """Print a remark to stderr as --log asks for: text, or JSON with `fields`. Secrets are replaced."""
+    click.echo(printable(to_line(message, level, **fields)), err=True)
 
 
 def print_json(record: dict[str, Any]) -> None:
@@ -134,6 +144,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def printable(text: str) -> str:
     """Replace control characters other than newline, which a terminal would obey, by their codes."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+def one_line(text: str) -> str:
+    """Return `printable` text without line ends, which a file's name or a label may hold."""
+    return printable(text).replace("\n", "\\x0a")
 
 
 def stderr_is_terminal() -> bool:

@@ -13,6 +13,8 @@
       BenchmarkError        a measurement that could not be taken
       OutputExistsError     something of the user's is in the way
       MissingPackageError   an optional package is not installed
+      RuntimeLoadError      a TFLite runtime is installed and cannot be loaded
+      DelegateError         an external delegate cannot be loaded, or not be applied to the model
 
 The text of each is one or two sentences: what is wrong, with which file or option, what arrived,
 and what to do about it. The command lines print it and exit with status 1.
@@ -73,3 +75,11 @@ class MissingPackageError(EdgeClassifyError):
     def __init__(self, package: str, purpose: str, install: str) -> None:
         """Say that `purpose` needs `package`, and that `pip install "install"` brings it."""
         super().__init__(f'{purpose} needs {package}, which is not installed. Run: pip install "{install}"')
+
+
+class RuntimeLoadError(EdgeClassifyError):
+    """A TFLite runtime is installed, and cannot be loaded."""
+
+
+class DelegateError(EdgeClassifyError):
+    """An external delegate cannot be loaded, or not be applied to the model."""

@@ -21,7 +21,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
-        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).chmod(default_mode())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -49,7 +49,8 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
     raise OutputExistsError(f"{path} {kind}. Name another --output, or replace what is there with --force")
 
 
-def _umask() -> int:
+def default_mode() -> int:
+    """Return the permissions that a new file gets from the umask."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask

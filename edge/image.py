@@ -7,71 +7,63 @@ resized with Pillow's antialiased filter.
 
 from __future__ import annotations
 
-import struct
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-# The plugins of FORMATS that Pillow doesn't load by itself; for a missing one it would load all it has.
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+from PIL import Image, ImageOps
 
 from .card import InputSpec, Preprocess
 from .errors import ImageError
+from .image_file import open_image, require_decodable
+
+Cover = tuple[int, int]
+Box = tuple[float, float, float, float]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-# Named, since Pillow would try all that it knows, and hand PostScript to Ghostscript.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_EXIF_ORIENTATION = 0x0112
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-# What Pillow's decoders raise for damaged files, beside OSError.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    AttributeError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    RuntimeError,
-)
 
 
-def is_image_name(path: Path) -> bool:
-    """Return whether the name ends like a picture's; hidden files don't count."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+def is_image_name(path: Path | str) -> bool:
+    """Return whether a path, or a name without folders, ends like a picture's; hidden files don't count."""
+    name = path.name if isinstance(path, Path) else path
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
-def load_image(source: Path | bytes) -> Image.Image:
+def load_image(source: Path | bytes, cover: Cover | None = None) -> Image.Image:
     """Decode a file (a path or its bytes) to an upright 8-bit RGB picture.
 
     Of an animation the first frame is taken. Transparent parts are laid on white; 16-bit samples
-    keep their upper 8 bits. Raises ImageError, naming the file and the cause.
+    keep their upper 8 bits. With `cover`, (width, height) of the upright picture, a JPEG is decoded at the
+    strongest of its reductions (1/2, 1/4, 1/8) that is at least as wide and as high as that.
+    Raises ImageError, naming the file and the cause; also for more than MAX_PIXELS, before they are decoded.
     """
-    name = str(source) if isinstance(source, Path) else "image"
-    try:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
-    except ImageError as error:
-        raise ImageError(f"{name}: {error}") from None
-    except FileNotFoundError:
-        raise ImageError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise ImageError(f"{name} is a folder, not an image") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is no {', '.join(FORMATS)} image: {_describe(source)}") from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name} is too large to decode safely: {error}") from None
-    except _DECODER_ERRORS as error:
-        if isinstance(error, OSError) and error.strerror:  # The system's; a decoder's has none.
-            raise ImageError(f"{name} cannot be read ({error.strerror})") from None
-        raise ImageError(f"{name} is damaged or cut off ({error or type(error).__name__})") from None
+    with open_image(source) as image:
+        if cover is not None:
+            _reduce(image, cover)
+        return decode(image)
+
+
+def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Decode a file, a JPEG no larger than the input needs, and resize it as `to_input` does.
+
+    A reduced JPEG of 1001 columns has 126, the last of which stands for one column and not for eight: only
+    what stands for the picture is resized, else all of it would be shifted. Raises ImageError as load_image.
+    """
+    with open_image(source) as image:
+        box = _reduce(image, (spec.width, spec.height))
+        return to_input(decode(image), spec, preprocess, box)
+
+
+def decode(image: Image.Image) -> Image.Image:
+    """Decode the frame at which an open file stands, upright and in RGB; for use inside `open_image`."""
+    require_decodable(image.size)
+    if image.format == "TIFF":
+        image.getexif()  # Pillow 9 can no longer read it when a page is decoded.
+    image.load()
+    return to_rgb(ImageOps.exif_transpose(image))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -92,15 +84,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def to_input(image: Image.Image, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Resize an RGB picture to uint8 [height, width, 3], values 0..255, by the card's rule."""
+def to_input(
+    image: Image.Image, spec: InputSpec, preprocess: Preprocess, box: Box | None = None
+) -> NDArray[np.uint8]:
+    """Resize an RGB picture to uint8 [height, width, 3], values 0..255, by the card's rule.
+
+    `box` is the part of the image that is the picture: left, upper, right, lower; None: all of it.
+    """
     size = (spec.width, spec.height)
-    resample = _FILTERS[preprocess.filter]
+    whole = (0.0, 0.0, float(image.width), float(image.height))
+    part = box or whole
     if preprocess.resize == "crop":
-        resized = ImageOps.fit(image, size, resample)
-    else:
-        resized = image if image.size == size else image.resize(size, resample)
-    return np.array(resized, dtype=np.uint8)
+        part = _centred(part, spec.width / spec.height)
+    if image.size != size or part != whole:
+        image = image.resize(size, _FILTERS[preprocess.filter], part)
+    return np.array(image, dtype=np.uint8)
 
 
 def from_bgr(frame: NDArray[np.uint8]) -> Image.Image:
@@ -108,14 +106,36 @@ def from_bgr(frame: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(frame[:, :, ::-1]))
 
 
-def _describe(source: Path | bytes) -> str:
-    try:
-        data = source[:16] if isinstance(source, bytes) else _head(source)
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-    return f"it starts with {data!r}" if data else "it is empty (0 bytes)"
+def _reduce(image: Image.Image, cover: Cover) -> Box | None:
+    """Let a JPEG be decoded reduced, but no smaller than `cover`, in pixels of the upright picture.
+
+    Returns the part of the upright reduced image that is the picture; None for all of it.
+    """
+    if image.format != "JPEG":
+        return None
+    orientation = image.getexif().get(_EXIF_ORIENTATION)
+    sideways = orientation in (5, 6, 7, 8)
+    told = image.draft(None, (cover[1], cover[0]) if sideways else cover)
+    if told is None:
+        return None
+    _, (_, _, right, lower) = told
+    width, height = image.size
+    # How far the picture reaches from each edge of the file, and on which sides of the upright one that is.
+    before, behind = (0.0, right), (width - right, float(width))
+    above, below = (0.0, lower), (height - lower, float(height))
+    across = behind if orientation in (2, 3, 7, 8) else before
+    down = below if orientation in (3, 4, 6, 7) else above
+    if sideways:
+        across, down = down, across
+    return across[0], down[0], across[1], down[1]
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(16)
+def _centred(box: Box, ratio: float) -> Box:
+    """Return the largest part of `box` in its middle whose width is `ratio` times its height."""
+    left, upper, right, lower = box
+    width, height = right - left, lower - upper
+    if width >= ratio * height:
+        cut = (width - ratio * height) / 2
+        return left + cut, upper, right - cut, lower
+    cut = (height - width / ratio) / 2
+    return left, upper + cut, right, lower - cut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .errors import LabelError
@@ -34,7 +35,12 @@ def parse_labels(raw: bytes, origin: str) -> tuple[str, ...]:
 
 
 def read_label_file(path: Path) -> tuple[str, ...]:
-    """Read a label file; raises LabelError when it cannot be read or is no label file."""
+    """Read a label file, with or without the classes' numbers before their names.
+
+    Where every line starts with its own number, from 0, and names differ without them, as in "0 tench" and
+    "1 goldfish", the numbers are dropped. Raises LabelError when it cannot be read, is no label file, or its
+    lines are numbered in another order, so that either line or number would be wrong.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -42,7 +48,23 @@ def read_label_file(path: Path) -> tuple[str, ...]:
         raise LabelError(f"{path}: the label file cannot be read ({error.strerror})") from None
     if len(raw) > MAX_BYTES:
         raise LabelError(f"{path} is larger than {MAX_BYTES // 1024**2} MiB: not a label file")
-    return parse_labels(raw, str(path))
+    return _without_numbers(parse_labels(raw, str(path)), str(path))
+
+
+def _without_numbers(labels: tuple[str, ...], origin: str) -> tuple[str, ...]:
+    matches = [re.fullmatch(r"(\d{1,9})[\s:,]+(\S.*)", label) for label in labels]
+    if len(labels) < 2 or not all(matches):
+        return labels
+    numbers, names = zip(*((int(match[1]), match[2]) for match in matches if match), strict=True)
+    if sorted(numbers) != list(range(len(labels))) or len(set(names)) < len(names):
+        return labels
+    for line, number in enumerate(numbers):
+        if line != number:
+            raise LabelError(
+                f"{origin} numbers its classes in another order than its lines: line {line + 1} is for class "
+                f"{line}, and says {number}. Sort the lines by number"
+            )
+    return names
 
 
 def check_label_count(labels: tuple[str, ...], outputs: int, origin: str) -> None:
@@ -50,6 +72,14 @@ def check_label_count(labels: tuple[str, ...], outputs: int, origin: str) -> Non
     if len(labels) == outputs:
         return
     hint = ""
-    if abs(len(labels) - outputs) == 1:
-        hint = " (one apart: ImageNet models with 1,001 outputs have a background class first)"
+    if len(labels) == outputs - 1:
+        hint = (
+            " (one apart: ImageNet models with 1,001 outputs have a background class first; if this is one, "
+            "add a first line: background)"
+        )
+    elif len(labels) == outputs + 1:
+        hint = (
+            " (one apart: ImageNet models with 1,001 outputs have a background class first, others none; "
+            "if the first line is background, remove it)"
+        )
     raise LabelError(f"{origin} names {len(labels)} classes, and the model has {outputs} outputs{hint}")

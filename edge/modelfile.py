@@ -6,7 +6,6 @@ sizes and counts are bounded. Writing all this is the business of `edge_classify
 
 from __future__ import annotations
 
-import hashlib
 import math
 import mmap
 from collections.abc import Iterator
@@ -151,6 +150,8 @@ def tables_of(path: Path) -> Iterator[None]:
 def _check_sha256(path: Path, data: mmap.mmap, end: int, card: ModelCard) -> None:
     if card.sha256 is None:
         return
+    import hashlib  # Loads OpenSSL, which models without a card need not wait for.
+
     with memoryview(data) as view, view[:end] as model:
         actual = hashlib.sha256(model).hexdigest()
     if actual != card.sha256:

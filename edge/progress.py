@@ -11,8 +11,11 @@ Advance = Callable[..., None]
 
 
 @contextmanager
-def progress(description: str, total: int, unit: str) -> Iterator[Advance]:
-    """Yield `advance(count=1, note="")`; nothing is shown, and rich not loaded, without a terminal."""
+def progress(description: str, total: int | None, unit: str) -> Iterator[Advance]:
+    """Yield `advance(count=1, note="")`; nothing is shown, and rich not loaded, without a terminal.
+
+    `total` is None where nobody knows it.
+    """
     if not stderr_is_terminal():
         yield lambda count=1, note="": None
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ def silenced(show_on_error: bool = False) -> Iterator[None]:
 
     With `show_on_error`, the end of it goes to stderr when the block raises, since it may say why.
     """
-    with _LOCK, tempfile.TemporaryFile() if show_on_error else Path(os.devnull).open("wb") as file:
+    with _LOCK, _temporary_file() if show_on_error else Path(os.devnull).open("wb") as file:
         kept = _redirect(file.fileno())
         failed = False
         try:
@@ -33,6 +32,12 @@ def silenced(show_on_error: bool = False) -> Iterator[None]:
             _restore(kept)
             if failed and show_on_error:
                 _show_tail(file)
+
+
+def _temporary_file() -> Any:
+    import tempfile  # Takes long to import, and is seldom needed.
+
+    return tempfile.TemporaryFile()
 
 
 def _redirect(target: int) -> tuple[int, int]:

@@ -3,41 +3,135 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import MissingPackageError, ModelFileError
+from .errors import DelegateError, MissingPackageError, ModelFileError, OptionError, RuntimeLoadError
 from .quiet import silenced
 
 MAX_THREADS = 256  # Far more make runtimes crash.
-# Module and distribution, in order of preference.
-_RUNTIMES = (
-    ("ai_edge_litert.interpreter", "ai-edge-litert"),
-    ("tflite_runtime.interpreter", "tflite-runtime"),
-    ("tensorflow.lite.python.interpreter", "tensorflow"),
-)
+# Distribution and module, in order of preference.
+RUNTIMES = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
+}
+# What runtimes raise for models that they refuse. TypeError: a name is not text.
+REFUSALS = (ValueError, RuntimeError, TypeError)
+# The operation that edgetpu_compiler puts in place of those that it compiled.
+_EDGE_TPU_OPERATION = "edgetpu-custom-op"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a model is run: by which runtime, with how many threads, on what, and how much it is trusted.
+
+    `runtime` is a distribution's name, None for the first that can be loaded. `delegate` is the library of an
+    external delegate, with its options; where it cannot be had that is an error, unless `delegate_fallback`.
+    `untrusted` runs the interpreter in a process of its own, so that one that crashes it is an error here.
+    Raises OptionError on construction for values that can never work.
+    """
+
+    runtime: str | None = None
+    threads: int = 1
+    delegate: str | None = None
+    delegate_options: tuple[tuple[str, str], ...] = ()
+    delegate_fallback: bool = False
+    untrusted: bool = False
+
+    def __post_init__(self) -> None:
+        if self.runtime is not None and self.runtime not in RUNTIMES:
+            raise OptionError(f"--runtime must be one of: {', '.join(RUNTIMES)}. Received: {self.runtime}")
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise OptionError(f"--threads must be 1 to {MAX_THREADS}. Received: {self.threads}")
+        if self.delegate is None and (self.delegate_options or self.delegate_fallback):
+            name = "--delegate-option" if self.delegate_options else "--delegate-fallback"
+            raise OptionError(f"{name} goes with --delegate LIBRARY, which is not given")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """An interpreter's class, and the name and version of the package that it comes from."""
+    """The module of a runtime that was loaded, and the name of the package that it comes from.
+
+    `broken` holds a sentence for each preferred one that is installed and cannot be loaded.
+    """
+
+    module: Any
+    name: str
+    broken: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The package's version, or "unknown"; looked up when asked, since that takes longer than loading."""
+        import importlib.metadata
+
+        try:
+            return importlib.metadata.version(self.name)
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
+
+    def create(self, source: Path | bytes, threads: int, **options: Any) -> Any:
+        """Return an interpreter without tensors yet; raises one of REFUSALS, or RuntimeLoadError."""
+        key = "model_content" if isinstance(source, bytes) else "model_path"
+        value = source if isinstance(source, bytes) else str(source)
+        try:
+            return self.module.Interpreter(**{key: value}, num_threads=threads, **options)
+        except SystemError as error:  # So ends tflite-runtime 2.14, which can be imported under numpy 2.
+            raise RuntimeLoadError(_describe_broken(self.name, error)) from None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An interpreter with allocated tensors; `remarks` are sentences that its user should read."""
 
     interpreter: Any
-    name: str
-    version: str
+    remarks: tuple[str, ...] = ()
 
 
-def find_runtime() -> Runtime:
-    """Return the first runtime that is installed and can be loaded; raises MissingPackageError."""
-    for module, distribution in _RUNTIMES:
+def find_runtime(name: str | None = None) -> Runtime:
+    """Return the runtime called `name`, or the first that is installed and can be loaded.
+
+    Raises MissingPackageError where none is installed, RuntimeLoadError where one is but cannot be loaded.
+    """
+    broken: list[str] = []
+    for candidate in (name,) if name else RUNTIMES:
+        module = RUNTIMES[candidate]
         try:
-            interpreter = importlib.import_module(module).Interpreter
-        except ImportError:
-            continue
-        return Runtime(interpreter, distribution, _version(distribution))
+            with silenced():  # TensorFlow, and numpy 2 under an old runtime, write pages.
+                return Runtime(importlib.import_module(module), candidate, tuple(broken))
+        except Exception as error:  # Native code is started: anything may come.
+            absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+            if not absent:
+                broken.append(_describe_broken(candidate, error))
+    if broken:
+        raise RuntimeLoadError(f"No TFLite runtime can be used: {'; '.join(broken)}")
+    if name:
+        raise MissingPackageError(f"the package {name}", f"--runtime {name}", name)
     raise MissingPackageError("a TFLite runtime", "Running a model", "ai-edge-litert")
+
+
+def open_interpreter(path: Path, execution: Execution) -> Loaded:
+    """Load a .tflite file and allocate its tensors as `execution` says.
+
+    Raises ModelFileError when the model is refused, DelegateError when the delegate cannot be had, and
+    MissingPackageError or RuntimeLoadError when there is no runtime.
+    """
+    if execution.untrusted:
+        from .isolation.parent import open_isolated
+
+        return open_isolated(path, execution)
+    runtime = find_runtime(execution.runtime)
+    if execution.delegate is None:
+        return Loaded(_allocated(runtime, path, execution.threads), runtime.broken)
+    try:
+        return Loaded(_delegated(runtime, path, execution), runtime.broken)
+    except DelegateError as error:
+        if not execution.delegate_fallback:
+            raise DelegateError(f"{error}. To run it on the CPU instead, give --delegate-fallback") from None
+        remark = f"{error}. It runs on the CPU instead"
+    return Loaded(_allocated(runtime, path, execution.threads), (*runtime.broken, remark))
 
 
 def load_interpreter(model: Path | bytes, threads: int, keep_all: bool = False) -> Any:
@@ -47,26 +141,80 @@ def load_interpreter(model: Path | bytes, threads: int, keep_all: bool = False) 
     would fuse layers, and slowly. Raises ModelFileError when the runtime refuses the model.
     """
     runtime = find_runtime()
-    source: dict[str, Any] = (
-        {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-    )
+    options: dict[str, Any] = {}
     if keep_all:
-        resolver = importlib.import_module(runtime.interpreter.__module__).OpResolverType
-        source["experimental_preserve_all_tensors"] = True
-        source["experimental_op_resolver_type"] = resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    name = "the model" if isinstance(model, bytes) else str(model)
+        options["experimental_preserve_all_tensors"] = True
+        resolvers = runtime.module.OpResolverType
+        options["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return _allocated(runtime, model, threads, **options)
+
+
+def _allocated(runtime: Runtime, model: Path | bytes, threads: int, **options: Any) -> Any:
     try:
         with silenced():  # The runtime announces its delegate on stderr.
-            interpreter = runtime.interpreter(**source, num_threads=threads)
+            interpreter = runtime.create(model, threads, **options)
             interpreter.allocate_tensors()
-    except (ValueError, RuntimeError, TypeError) as error:  # TypeError: the name is not text.
-        reason = " ".join(str(error).split())
-        raise ModelFileError(f"{name}: {runtime.name} {runtime.version} cannot run it ({reason})") from None
+    except REFUSALS as error:
+        name = "the model" if isinstance(model, bytes) else str(model)
+        reason = one_line(error)
+        hint = ""
+        if _EDGE_TPU_OPERATION in reason:
+            hint = ". It was compiled for the Edge TPU: give --delegate libedgetpu.so.1"
+        raise ModelFileError(
+            f"{name}: {runtime.name} {runtime.version} cannot run it ({reason}){hint}"
+        ) from None
     return interpreter
 
 
-def _version(distribution: str) -> str:
+def _delegated(runtime: Runtime, path: Path, execution: Execution) -> Any:
+    """Return an interpreter of which the delegate runs a part; raises DelegateError, or ModelFileError."""
+    from .delegates import load_delegate, remedy
+
+    library = str(execution.delegate)
+    delegate = load_delegate(runtime.module.load_delegate, library, execution.delegate_options)
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        with silenced():
+            # The interpreter keeps the delegate, and lets go of it last: the other order crashes.
+            interpreter = runtime.create(path, execution.threads, experimental_delegates=[delegate])
+            taken = _count_delegate_nodes(interpreter)
+            interpreter.allocate_tensors()
+    except REFUSALS as error:
+        reason = one_line(error)
+        try:
+            _allocated(runtime, path, execution.threads)
+        except ModelFileError as refusal:
+            if reason in str(refusal):  # It is the model that cannot be run, with or without the delegate.
+                raise
+        raise DelegateError(
+            f"the delegate {library} cannot be applied to {path} ({reason}){remedy(library, applied=True)}"
+        ) from None
+    if taken == 0:
+        raise DelegateError(
+            f"the delegate {library} takes no operation of {path}{remedy(library, applied=True)}"
+        )
+    return interpreter
+
+
+def _count_delegate_nodes(interpreter: Any) -> int | None:
+    """Return how many groups of operations went to the delegate; None where the runtime does not tell.
+
+    To be asked before tensors are allocated, when the runtime applies its own delegate to the rest.
+    """
+    try:
+        nodes: Sequence[dict[str, Any]] = interpreter._get_ops_details()
+    except (AttributeError, *REFUSALS):  # No public function tells it.
+        return None
+    return [node["op_name"] for node in nodes].count("DELEGATE")
+
+
+def _describe_broken(name: str, error: BaseException) -> str:
+    reason = one_line(error.__cause__ or error)
+    remedy = f"pip install --force-reinstall {name}"
+    if name == "tflite-runtime" and "numpy" in reason:
+        remedy = 'pip install "numpy<2", for which it was built'
+    return f"{name} is installed and cannot be loaded ({reason}); try: {remedy}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text without line breaks, or its type's name where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

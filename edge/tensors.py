@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from .errors import ModelFileError
 from .modelfile import Normalization
+from .runtime import REFUSALS, one_line
 
-_DTYPES = ("uint8", "int8", "float32")
+_DTYPES = ("uint8", "int8", "int16", "float32")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a picture lies in an input: 3 channels are RGB, 1 is grey."""
+
+    height: int
+    width: int
+    channels: int
+    channels_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,55 +51,99 @@ class TensorSpec:
         dtype = np.dtype(details["dtype"]).name
         return cls(int(details["index"]), shape, dtype, float(scale), int(zero_point), resizable)
 
+    @property
+    def layout(self) -> Layout | None:
+        """How a picture lies in this input; None where none does.
+
+        That is [1, height, width, 3 or 1], [1, 3 or 1, height, width] as PyTorch has it, or, grey,
+        [1, height, width]. What could be both of the first two is the first.
+        """
+        if not self.shape or self.shape[0] != 1 or min(self.shape) < 1:
+            return None
+        if len(self.shape) == 3:
+            return Layout(self.shape[1], self.shape[2], 1)
+        if len(self.shape) == 4 and self.shape[3] in (1, 3):
+            return Layout(*self.shape[1:])
+        if len(self.shape) == 4 and self.shape[1] in (1, 3):
+            return Layout(self.shape[2], self.shape[3], self.shape[1], channels_first=True)
+        return None
+
+    @property
+    def classes(self) -> int:
+        """How many classes this output tells apart; a single value is the second of two."""
+        return max(2, math.prod(self.shape))
+
 
 def to_tensor(
     pixels: NDArray[np.uint8], spec: TensorSpec, normalization: Normalization | None
 ) -> NDArray[Any]:
-    """Turn uint8 pixels [height, width, 3] into the input's values, in its dtype, with a batch of 1.
+    """Turn uint8 pixels [height, width, 3] into the input's values, in its dtype and shape.
 
-    Without `normalization` the pixels go in as they are: float inputs get 0..255, and of integer
-    inputs the whole range stands for 0..255 (int8 is shifted by 128). With it, the normalised values
-    are quantized as the tensor says.
+    A grey input gets the luma of ITU-R 601, as Pillow computes it for its mode L. Without `normalization` the
+    pixels go in as they are: float inputs get 0..255, and of 8-bit inputs the whole range stands for 0..255
+    (int8 is shifted by 128). With it, the normalised values are quantized as the tensor says.
     """
+    layout = spec.layout
+    if layout is None:
+        raise ValueError(f"no picture fits into {spec.shape}")
+    if layout.channels == 1:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
+    values = _stored_values(pixels, spec, normalization)
+    if layout.channels_first:
+        values = values.transpose(2, 0, 1)
+    return np.ascontiguousarray(values).reshape(spec.shape)
+
+
+def _stored_values(
+    pixels: NDArray[np.uint8], spec: TensorSpec, normalization: Normalization | None
+) -> NDArray[Any]:
     if normalization is None:
         if spec.dtype == "int8":
-            return (pixels.astype(np.int16) - 128).astype(np.int8)[None]
-        return pixels.astype(spec.dtype)[None]
+            return (pixels.astype(np.int16) - 128).astype(np.int8)
+        return pixels.astype(spec.dtype)
     mean, std = (np.asarray(v, np.float32) for v in (normalization.mean, normalization.std))
     real = (pixels.astype(np.float32) - mean) / std
     if spec.dtype == "float32":
-        return real[None]
+        return real
     limits = np.iinfo(spec.dtype)
     stored = np.round(real / (spec.scale or 1.0)) + spec.zero_point
-    return np.asarray(np.clip(stored, limits.min, limits.max), spec.dtype)[None]
+    return np.asarray(np.clip(stored, limits.min, limits.max), spec.dtype)
 
 
 def to_probabilities(
     stored: NDArray[Any], scale: float, zero_point: int, gives_probabilities: bool
 ) -> NDArray[np.float32]:
-    """Dequantize outputs [classes], and apply softmax where the graph ends in logits."""
+    """Dequantize outputs [classes], and apply softmax where the graph ends in logits.
+
+    A single value is the probability of the second of two classes, as Keras has it for two folders, or its
+    logit; sigmoid then takes softmax's place.
+    """
     real = stored.astype(np.float32)
     if scale > 0:
         real = (real - zero_point) * np.float32(scale)
-    if gives_probabilities:
+    if real.size == 1:
+        if gives_probabilities:
+            return np.array([1 - real[0], real[0]], np.float32)
+        real = np.array([0, real[0]], np.float32)  # Softmax of a logit and 0 is its sigmoid.
+    elif gives_probabilities:
         return real
     exponentials = np.exp(real - real.max())
     return np.asarray(exponentials / exponentials.sum(), np.float32)
 
 
 def check_shapes(path: Path, given: TensorSpec, result: TensorSpec) -> None:
-    """Raise ModelFileError unless one RGB picture goes in and one vector of classes comes out."""
-    if len(given.shape) != 4 or given.shape[0] != 1 or given.shape[3] != 3 or min(given.shape) < 1:
+    """Raise ModelFileError unless one picture goes in and one vector of classes comes out."""
+    if given.layout is None:
         raise ModelFileError(
             f"{path} is not an image classifier: its input is {list(given.shape)}, and this program "
-            "feeds [1, height, width, 3]"
+            "feeds [1, height, width, 3] or [1, 3, height, width], with 1 for 3 where pictures are grey"
         )
     if given.resizable:
         raise ModelFileError(
             f"{path} has no fixed input size, and nothing says which it was trained for. Convert it again "
             "with a fixed height and width"
         )
-    if len(result.shape) < 1 or result.shape[-1] < 2 or np.prod(result.shape) != result.shape[-1]:
+    if not result.shape or min(result.shape) < 1 or math.prod(result.shape) != max(result.shape):
         raise ModelFileError(
             f"{path} is not an image classifier: its output is {list(result.shape)}, and a classifier's "
             "is [1, classes]"
@@ -94,3 +151,24 @@ def check_shapes(path: Path, given: TensorSpec, result: TensorSpec) -> None:
     for name, tensor in (("input", given), ("output", result)):
         if tensor.dtype not in _DTYPES:
             raise ModelFileError(f"{path}: its {name} is {tensor.dtype}; supported are {', '.join(_DTYPES)}")
+    if result.dtype != "float32" and not result.scale > 0:
+        raise ModelFileError(
+            f"{path}: its output is {result.dtype} without a scale, and nothing says what the numbers mean. "
+            "Convert it again"
+        )
+
+
+def read_tensors(path: Path, interpreter: Any) -> tuple[TensorSpec, TensorSpec]:
+    """Return the only input and the only output; raises ModelFileError for what is no image classifier."""
+    try:
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    except REFUSALS as error:  # A tensor's name that is not UTF-8.
+        raise ModelFileError(f"{path} is damaged: its tensors cannot be read ({one_line(error)})") from None
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelFileError(
+            f"{path} is not an image classifier: it has {len(inputs)} inputs and {len(outputs)} outputs, and "
+            "a classifier has one of each. Models that find several objects in a picture cannot be run"
+        )
+    given, result = TensorSpec.from_details(inputs[0]), TensorSpec.from_details(outputs[0])
+    check_shapes(path, given, result)
+    return given, result

@@ -13,7 +13,8 @@ from edge_classify.benchmarks.calibration import (
     fit_temperature,
     reliability_bins,
 )
-from edge_classify.benchmarks.statistics import expected_calibration_error, wilson_interval
+from edge_classify.benchmarks.statistics import expected_calibration_error
+from edge_classify.edge.proportions import wilson_interval
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -17,8 +17,8 @@ from edge_classify.edge.modelfile import Normalization
 from PIL import Image
 
 from .conftest import BIN, SHAPES, make_picture, run_command
+from .streams import write_video
 from .test_modelfile import CARD, with_zip
-from .test_sources import write_video
 
 JsonLines = Callable[[str], list[dict[str, Any]]]
 KEYS = ["source", "frame", "age_ms", "model", "predictions", "unknown", "decode_ms", "infer_ms"]

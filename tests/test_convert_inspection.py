@@ -103,7 +103,7 @@ def test_quantization_tells_tensors_from_channels(tmp_path: Path, without_runtim
     assert (per_channel.kind, per_channel.scales, per_channel.axis) == ("per channel", 3, 0)
     assert (per_tensor.kind, per_tensor.scale, per_tensor.zero_point) == ("per tensor", 0.25, 0)
     assert operator.output.bits == 8
-    assert found.not_a_classifier == ("its input is [1, 4], and this program feeds [1, height, width, 3]")
+    assert str(found.not_a_classifier).startswith("its input is [1, 4], and this program feeds [1, height,")
 
 
 def test_signature_names_its_tensors(tmp_path: Path, without_runtime: None) -> None:

@@ -19,7 +19,7 @@ from edge_classify.convert.inspection.inspection import inspect
 from edge_classify.edge.appended import MAX_ENTRY_BYTES, check_entries, read_directory, read_entry
 from edge_classify.edge.errors import CardError, ModelFileError
 from edge_classify.edge.modelfile import ModelFile
-from edge_classify.edge.self_check import self_check
+from edge_classify.edge.proof import self_check
 from PIL import Image
 
 from .tiny_model import LABELS, SIDE, classifier, golden_pixels

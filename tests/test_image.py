@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +14,9 @@ import numpy as np
 import pytest
 from edge_classify.edge.card import InputSpec, Preprocess
 from edge_classify.edge.errors import ImageError
-from edge_classify.edge.image import from_bgr, is_image_name, load_image, to_input, to_rgb
+from edge_classify.edge.image import from_bgr, is_image_name, load_image, load_input, to_input, to_rgb
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 SIZE = (24, 16)
@@ -128,7 +132,7 @@ BAD_FILES = {
     "text.jpg": (b"hello\n", r"is no .*JPEG.* image: it starts with b'hello\\n'"),
     "float.tif": (saved(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"), "32-bit float samples"),
     "wide.tif": (saved(Image.fromarray(np.full((4, 4), 2**30, np.int32)), "TIFF"), "32-bit samples"),
-    "bomb.png": (bomb(), "too large to decode safely"),
+    "bomb.png": (bomb(), "it has 50000 x 50000 pixels, and at most 128 million are decoded"),
     # Pillow by itself would run Ghostscript on this.
     "page.jpg": (
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
@@ -186,3 +190,139 @@ def test_frame_in_bgr_order_becomes_rgb() -> None:
 def test_rgb_picture_is_passed_on_as_it_is() -> None:
     image = noise(*SIZE)
     assert to_rgb(image) is image
+
+
+@given(
+    st.tuples(st.integers(1, 400), st.integers(1, 400)),
+    st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    st.sampled_from([1, 3, 6, 8]),
+    st.sampled_from(
+        [("RGB", {}), ("RGB", {"progressive": True}), ("L", {}), ("CMYK", {}), ("RGB", {"subsampling": 0})]
+    ),
+)
+def test_reduced_jpeg_covers_the_input_both_ways_and_half_of_it_would_not(
+    size: tuple[int, int], cover: tuple[int, int], orientation: int, kind: tuple[str, dict[str, Any]]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.new(kind[0], size), "JPEG", exif=exif, **kind[1])
+    full, reduced = load_image(data), load_image(data, cover)
+    assert full.size == (size[::-1] if orientation in (6, 8) else size)
+    for side, original, wanted in zip(reduced.size, full.size, cover, strict=True):
+        assert side >= min(original, wanted)
+    factor = next(
+        f
+        for f in (1, 2, 4, 8)
+        if -(-full.width // f) == reduced.width and -(-full.height // f) == reduced.height
+    )
+    half = full.width / (2 * factor), full.height / (2 * factor)
+    assert factor == 8 or half[0] < cover[0] or half[1] < cover[1]
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_input_from_a_reduced_jpeg_is_that_of_a_full_one_and_not_shifted(
+    orientation: int, resize: Any
+) -> None:
+    # 793 columns are 100 when reduced by 8, of which the last stands for one: resizing all 100 would shift
+    # the picture by up to 7 of its 800 columns.
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    smooth = noise(12, 9).resize((793, 601), Image.Resampling.BICUBIC)
+    data = saved(smooth, "JPEG", quality=97, exif=exif)
+    spec, preprocess = InputSpec(60, 70, "uint8"), Preprocess(resize)
+    full = to_input(load_image(data), spec, preprocess).astype(int)
+    reduced = load_input(data, spec, preprocess).astype(int)
+    careless = to_input(load_image(data, (70, 60)), spec, preprocess).astype(int)
+    assert 0 < np.abs(full - reduced).mean() < 1
+    assert np.abs(full - reduced).mean() < np.abs(full - careless).mean() / 5
+
+
+@pytest.mark.parametrize("data", [saved(noise(90, 70), "PNG"), saved(noise(90, 70), "JPEG")])
+def test_input_from_a_file_that_is_not_reduced_is_exactly_that_of_its_picture(data: bytes) -> None:
+    spec = InputSpec(64, 80, "uint8")
+    for preprocess in (Preprocess("stretch"), Preprocess("crop")):
+        expected = to_input(load_image(data), spec, preprocess)
+        np.testing.assert_array_equal(load_input(data, spec, preprocess), expected)
+
+
+def test_reduced_phone_picture_is_the_first_of_its_file() -> None:
+    first, second = Image.new("RGB", (160, 120), RED), Image.new("RGB", (160, 120), "blue")
+    data = saved(first, "MPO", save_all=True, append_images=[second])
+    assert load_image(data, (40, 30)).size == (40, 30)
+    np.testing.assert_allclose(corner(load_image(data, (40, 30))), RED, atol=3)
+
+
+def with_size(jpeg: bytes, width: int, height: int) -> bytes:
+    """Return the JPEG with another size in its header."""
+    place = next(at for mark in (b"\xff\xc0\0\x11\x08", b"\xff\xc2\0\x11\x08") if (at := jpeg.find(mark)) > 0)
+    return jpeg[: place + 5] + struct.pack(">HH", height, width) + jpeg[place + 9 :]
+
+
+def in_two_scans(jpeg: bytes) -> bytes:
+    """Return the JPEG with only the first component in its first scan."""
+    place = jpeg.index(b"\xff\xda\0\x0c\x03")
+    return jpeg[:place] + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" + jpeg[place + 14 :]
+
+
+def test_jpeg_beyond_the_limit_is_judged_by_what_its_decoding_takes(tmp_path: Path) -> None:
+    whole = with_size(saved(noise(64, 64), "JPEG"), 20_000, 10_000)
+    told = "it has 20000 x 10000 pixels, and at most 128 million are decoded. Shrink it first"
+    with pytest.raises(ImageError, match=told):
+        load_image(whole)
+    assert load_image(whole, (224, 224)).size == (2500, 1250)
+    # Of these, libjpeg keeps the coefficients of all pixels, however far it reduces.
+    several_scans = saved(noise(64, 64), "JPEG", progressive=True), in_two_scans(saved(noise(64, 64), "JPEG"))
+    for data in several_scans:
+        with pytest.raises(ImageError, match=told):
+            load_image(with_size(data, 20_000, 10_000), (224, 224))
+    (tmp_path / "a.jpg").write_bytes(whole)
+    with pytest.raises(ImageError, match=r"a\.jpg: it has 20000"):
+        load_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"VP8X\x0a\0\0\0\x02\0\0\0" + (99_999).to_bytes(3, "little") * 2,
+        b"VP8L\x05\0\0\0\x2f" + (16_382 | 16_382 << 14).to_bytes(4, "little"),
+        b"VP8 \x0a\0\0\0\x30\0\0\x9d\x01\x2a" + (16_383).to_bytes(2, "little") * 2,
+    ],
+    ids=["extended", "lossless", "lossy"],
+)
+def test_webp_beyond_the_limit_is_refused_before_its_canvas_is_made(chunk: bytes) -> None:
+    with pytest.raises(ImageError, match="pixels, and at most 128 million are decoded"):
+        load_image(b"RIFF" + struct.pack("<I", len(chunk) + 4) + b"WEBP" + chunk + bytes(20))
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": Image.Exif().tobytes()}])
+def test_webp_within_the_limit_is_read_whatever_its_first_chunk(options: dict[str, Any]) -> None:
+    assert load_image(saved(noise(61, 43), "WEBP", **options)).size == (61, 43)
+
+
+def test_large_picture_within_the_limit_is_read_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    data = saved(Image.new("L", (12_000, 8_000)), "PNG", compress_level=1)
+    assert load_image(data).size == (12_000, 8_000)
+    assert not recwarn.list
+
+
+def test_pillows_own_limit_is_neither_needed_nor_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert load_image(saved(noise(64, 64), "PNG")).size == (64, 64)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_damaged_tiff_is_one_error_and_nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(saved(noise(64, 64), "TIFF", compression="tiff_adobe_deflate"))
+    data[3000:3100] = bytes(100)
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        load_image(bytes(data))
+    assert capfd.readouterr().err == ""
+
+
+def test_damaged_images_of_every_format_give_a_picture_or_one_error() -> None:
+    script = Path(__file__).parent.parent / "benchmarks" / "bars" / "fuzz_images.py"
+    command = [sys.executable, str(script), "--count", "300", "--seed", "7"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "| **all** | 300 |" in result.stdout

@@ -13,7 +13,7 @@ from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.cli import main
 from edge_classify.edge.errors import ModelFileError
-from edge_classify.edge.self_check import self_check
+from edge_classify.edge.proof import self_check
 
 from .tiny_model import card, classifier, golden_pixels, write_sealed
 

@@ -10,8 +10,8 @@ from edge_classify.benchmarks.statistics import (
     mcnemar,
     measure,
     percentile,
-    wilson_interval,
 )
+from edge_classify.edge.proportions import wilson_interval
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats

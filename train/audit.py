@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from ..edge.sources import natural_key
+from ..edge.sources.paths import natural_key
 from .findings import LEAST_CONTRAST, LEAST_SIDE, NEAR_BITS, Audit, AuditedImage, Leak, Remark, TwinGroup
 from .inspection import ImageFacts
 from .near_duplicates import close_pairs, connect

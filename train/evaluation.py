@@ -18,7 +18,8 @@ from ..benchmarks.calibration import (
     fit_temperature,
     reliability_bins,
 )
-from ..benchmarks.statistics import Metrics, expected_calibration_error, measure, wilson_interval
+from ..benchmarks.statistics import Metrics, expected_calibration_error, measure
+from ..edge.proportions import wilson_interval
 from .corruption import CORRUPTIONS, corrupt
 
 MAX_TRAIN_MEASURED = 10_000

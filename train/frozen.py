@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ..benchmarks.predict import cores
 from ..convert.recipes import RECIPES
 from ..convert.sources.converter import to_tflite
+from ..edge.cores import cores
 from ..edge.quiet import silenced
 from ..edge.runtime import load_interpreter
 from .models import Built

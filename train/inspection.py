@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ..edge.errors import ImageError
-from ..edge.image import FORMATS, load_image
+from ..edge.image import load_image
+from ..edge.image_file import FORMATS
 
 _SMALL = (32, 32)  # What imagehash.phash looks at: 4 times its 8x8 frequencies.
 # Pillow: with 3 the result is "indistinguishable from fair resampling in most cases". On 500 photos of

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...benchmarks.predict import cores
+from ...edge.cores import cores
 from ...edge.errors import ConversionError
 from ...edge.runtime import load_interpreter
 

@@ -11,9 +11,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ...benchmarks.predict import cores
 from ...edge.card import ModelCard
 from ...edge.console import say
+from ...edge.cores import cores
 from ...edge.errors import ConversionError, ModelFileError, OptionError
 from ...edge.flatbuffer import FlatTable
 from ...edge.modelfile import ModelFile, Normalization, mapped, tables_of

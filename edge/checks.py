@@ -1,0 +1,89 @@
+"""What edge-classify does beside classifying: proving a file, listing cameras, examining the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .console import one_line, print_json, printable, say
+from .default_model import DEFAULT_MODEL
+from .labels import read_label_file
+
+if TYPE_CHECKING:
+    from .doctor.finding import Finding
+
+_COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def run_self_check(path: Path, as_json: bool) -> None:
+    """Print the outcome of each check of a model file; exit status 1 unless all could be made and hold."""
+    from .proof import self_check
+
+    result = self_check(path)
+    if as_json:
+        print_json(result.to_record())
+    else:
+        click.echo(printable(f"{path}, run by {result.runtime}"))
+        for check in result.checks:
+            click.echo(printable(f"  {check.status:<12}{check.name}: {check.detail}").replace("\n", "\\x0a"))
+    if not result.passed:
+        raise click.exceptions.Exit(1)
+
+
+def show_cameras(as_json: bool) -> None:
+    """Print the cameras of this machine: what --camera takes, name and formats."""
+    from dataclasses import asdict
+
+    from .console import print_table
+    from .sources.devices import list_cameras
+
+    cameras = list_cameras()
+    if as_json:
+        for camera in cameras:
+            print_json(asdict(camera))
+    elif cameras:
+        rows = [[camera.address, camera.name, camera.driver, "; ".join(camera.formats)] for camera in cameras]
+        print_table("Cameras", ("--camera", "name", "driver", "formats"), rows)
+    else:
+        say("No camera was found. Is one plugged in? edge-classify --doctor looks for what may be wrong")
+
+
+def show_doctor(paths: Sequence[str], options: dict[str, Any]) -> None:
+    """Print each finding as it is made; exit status 1 if one is an error."""
+    from .doctor.finding import ERROR
+    from .doctor.run import run_doctor
+    from .running.settings import camera_options, model_settings
+
+    if len(paths) > 1:
+        raise click.UsageError(f"--doctor takes one folder of labelled images. Received: {len(paths)} paths")
+    asked = model_settings(options)
+    findings = run_doctor(
+        asked.files or (DEFAULT_MODEL,),
+        options["camera"],
+        camera_options(options),
+        Path(paths[0]) if paths else None,
+        asked.execution,
+        read_label_file(asked.labels) if asked.labels else None,
+        asked.normalization,
+    )
+    failed = False
+    for finding in findings:
+        failed |= finding.status == ERROR
+        if options["as_json"]:
+            print_json(finding.to_record())
+        else:
+            _print_finding(finding)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _print_finding(finding: Finding) -> None:
+    status = click.style(f"{finding.status:<8}", fg=_COLOURS[finding.status], bold=True)
+    text = one_line(f"{finding.name}: {finding.detail}")
+    click.echo(f"{status} {text}", color=False if os.environ.get("NO_COLOR") else None)
+    if finding.remedy is not None:
+        click.echo(f"         -> {one_line(finding.remedy)}")

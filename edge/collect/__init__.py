@@ -1,0 +1,1 @@
+"""Keeps the pictures that models are unsure of, for people to label and to train on."""

@@ -1,0 +1,190 @@
+"""Takes results and keeps the frames that the models are unsure of: `--collect DIR`."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..answers.result import Answer, Result
+from ..classifier import Classifier
+from ..errors import ImageError, OptionError
+from ..sources.addresses import redact
+from ..sources.frames import EncodedPicture, FilePicture, Picture
+from .folder import UNSURE, CollectFolder
+from .rules import CollectRules, reasons_to_keep
+from .scenes import HASH_COVER, scene_hash
+
+RETRY_SECONDS = 60.0
+_KNOWN_SCENE_SECONDS = 1.0  # A camera that looks at a known scene is looked at again after this.
+_JPEG_QUALITY = 95
+_JPEG_START = b"\xff\xd8\xff"
+
+
+class Collector:
+    """An output that keeps pictures in a folder. Trouble with the disk is said once and never ends the run.
+
+    When the folder cannot be written or is full by the rules, frames are let go for a minute; then it is
+    looked at again, so that it goes on after a person has made room. `failed` counts the pictures that could
+    not be read or written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rules: CollectRules,
+        models: Sequence[Classifier],
+        report: Callable[[str], None],
+        seed: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make the folder, with one for each class of `models`, and see what is in it.
+
+        `report` takes remarks for people, `seed` is the random sample's, `clock` gives seconds. Raises
+        OptionError when the folder cannot be made.
+        """
+        self._rules = rules
+        self._thresholds = {model.name: model.threshold for model in models}
+        self._report = report
+        self._chance = random.Random(seed)
+        self._clock = clock
+        self._pace = _Pace()
+        self._kept = 0
+        self.failed = 0
+        self._in_trouble = False
+        self._look_again = False
+        self._retry_at = -math.inf
+        self._folder = CollectFolder(folder, (label for model in models for label in model.labels))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._folder.prepare()
+        except OSError as error:
+            raise OptionError(
+                f"--collect {folder} cannot be used ({error.strerror or error}). "
+                "Name a folder that you may write to"
+            ) from None
+
+    def show(self, result: Result) -> None:
+        """Keep the frame if there is a reason to, the rules allow it and its scene is new."""
+        if result.frame.picture is None:
+            return
+        reasons = reasons_to_keep(result, self._rules, self._thresholds, self._chance)
+        if not reasons or not self._pace.is_due(result.frame.source, result.frame.time):
+            return
+        if self._clock() < self._retry_at:
+            return
+        try:
+            self._consider(result, result.frame.picture, reasons)
+        except ImageError as error:
+            self.failed += 1
+            self._report(f"--collect: {error}")
+        except OptionError as error:
+            self.failed += 1
+            self._give_up(str(error))
+        except OSError as error:
+            self.failed += 1
+            self._give_up(f"{self._folder.root} cannot be written ({error.strerror or error})")
+
+    def close(self) -> None:
+        """Say how many pictures were kept."""
+        if self._kept:
+            plural = "" if self._kept == 1 else "s"
+            self._report(f"Collected {self._kept:,} picture{plural} in {self._folder.root / UNSURE}")
+
+    def _consider(self, result: Result, picture: Picture, reasons: list[str]) -> None:
+        folder, rules = self._folder, self._rules
+        if self._look_again:
+            folder.prepare()
+            self._look_again = False
+        if folder.pictures >= rules.max_files:
+            held = f"{folder.root} holds {folder.pictures:,} pictures"
+            self._give_up(f"{held}, and --collect-max is {rules.max_files:,}")
+            return
+        scene = scene_hash(picture.image(HASH_COVER))
+        if folder.scenes.holds(scene):
+            self._pace.wait(min(_KNOWN_SCENE_SECONDS, rules.interval))
+            return
+        jpeg = _as_jpeg(picture)
+        if folder.bytes + len(jpeg) > rules.max_bytes:
+            held = f"{folder.root} holds {folder.bytes:,} bytes, the next picture has {len(jpeg):,}"
+            self._give_up(f"{held}, and --collect-bytes is {rules.max_bytes:,}")
+            return
+        folder.add(jpeg, scene, _record(result, reasons))
+        self._kept += 1
+        self._pace.wait(rules.interval)
+        if self._in_trouble:
+            self._in_trouble = False
+            self._report(f"--collect: pictures are kept in {folder.root} again")
+
+    def _give_up(self, trouble: str) -> None:
+        """Let frames go for a minute; say why, unless nothing was kept since that was said last."""
+        self._retry_at = self._clock() + RETRY_SECONDS
+        self._look_again = True
+        if not self._in_trouble:
+            self._report(
+                f"--collect: {trouble}. No more are kept until there is room; tried again every minute"
+            )
+        self._in_trouble = True
+
+
+class _Pace:
+    """When the next frame of a source may be kept, on its frames' clock; photos have none, and never wait."""
+
+    def __init__(self) -> None:
+        self._source: str | None = None
+        self._time: float | None = None
+        self._until: float | None = None
+
+    def is_due(self, source: str, time: float | None) -> bool:
+        """Return whether this frame may be kept; `wait` then counts from it."""
+        begins = source != self._source or time is None or self._time is None or time < self._time
+        if begins:
+            self._until = None
+        self._source, self._time = source, time
+        return time is None or self._until is None or time >= self._until
+
+    def wait(self, seconds: float) -> None:
+        """Let the next frame be due so long after this one."""
+        if self._time is not None:
+            self._until = self._time + seconds
+
+
+def _as_jpeg(picture: Picture) -> bytes:
+    """Return the bytes that the picture came in if they are a JPEG's, or make one; raises ImageError."""
+    encoded = b""
+    if isinstance(picture, EncodedPicture):
+        encoded = picture.data
+    elif isinstance(picture, FilePicture):
+        encoded = _read(picture.path)
+    if encoded.startswith(_JPEG_START):
+        return encoded
+    buffer = io.BytesIO()
+    picture.image().save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:  # Not the folder's fault, which OSError means here.
+        raise ImageError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _record(result: Result, reasons: list[str]) -> dict[str, Any]:
+    frame = result.frame
+    return {
+        "source": redact(frame.source),
+        "frame": frame.index,
+        "seconds": frame.seconds,
+        "reasons": reasons,
+        "models": [_said(answer) for answer in result.answers],
+    }
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    top = [{"label": s.label, "index": s.index, "score": s.score} for s in answer.prediction.top]
+    return {"model": answer.model, "predictions": top, "unknown": answer.prediction.unknown}

@@ -1,0 +1,77 @@
+"""Whether --show can open a window: a display, and an OpenCV that was built with windows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+from .children import ask
+from .finding import ERROR, OK, WARNING, Finding
+from .packages import is_installed
+
+# The lines of OpenCV's own description that say how it was built.
+_DESCRIBE = (
+    "import cv2, json, re; gui = re.search(r'^ +GUI: +(\\S+)', cv2.getBuildInformation(), re.M); "
+    "print(json.dumps({'version': cv2.__version__, 'gui': gui[1] if gui else 'NONE'}))"
+)
+# A display that cannot be opened aborts the process: only trying tells.
+_WINDOW = "import cv2, json; cv2.namedWindow('doctor'); cv2.destroyAllWindows(); print(json.dumps({}))"
+_SECONDS = 20
+_INSTALL = 'Run: pip install "edge-classify[camera]" (on a 32-bit Pi: sudo apt install python3-opencv)'
+_DISTRIBUTIONS = (
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-python-headless",
+    "opencv-contrib-python-headless",
+)
+
+
+def check_display() -> Iterator[Finding]:
+    """Report the display, OpenCV, and whether the two give a window."""
+    display = _find_display()
+    yield Finding("display", OK, display or "none: everything works but --show")
+    told = ask(_DESCRIBE, timeout=_SECONDS)
+    if told.answer is None:
+        yield _explain_missing(told.reason)
+        return
+    version, gui = told.answer["version"], told.answer["gui"]
+    several = [name for name in _DISTRIBUTIONS if is_installed(name)]
+    if len(several) > 1:
+        remedy = f"Run: pip uninstall {' '.join(several)}; then: pip install opencv-python"
+        yield Finding("OpenCV", WARNING, f"{' and '.join(several)} overwrite each other's files", remedy)
+    if gui == "NONE":
+        yield _explain_headless(version, display)
+        return
+    yield Finding("OpenCV", OK, f"{version}, windows by {gui}")
+    if display is not None:
+        opened = ask(_WINDOW, timeout=_SECONDS)
+        if opened.answer is None:
+            remedy = "Unset DISPLAY, or log in on the machine's own screen, or with ssh -X"
+            yield Finding("window", WARNING, f"opening one {opened.reason}: no --show on {display}", remedy)
+        else:
+            yield Finding("window", OK, "--show can open one")
+
+
+def _find_display() -> str | None:
+    if sys.platform in ("darwin", "win32"):
+        return "the system's own"
+    names = ("WAYLAND_DISPLAY", "DISPLAY")
+    return next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), None)
+
+
+def _explain_headless(version: str, display: str | None) -> Finding:
+    detail = f"{version}, built without windows: no --show"
+    if display is None:  # Then it is the right one.
+        return Finding("OpenCV", OK, detail)
+    remedy = "Run: pip uninstall opencv-python-headless; then: pip install opencv-python"
+    return Finding("OpenCV", WARNING, detail, remedy)
+
+
+def _explain_missing(reason: str) -> Finding:
+    if "No module named 'cv2'" in reason:
+        return Finding(
+            "OpenCV", OK, f"not installed: needed for USB cameras, RTSP, videos and --show. {_INSTALL}"
+        )
+    remedy = "Run: sudo apt install libgl1 libglib2.0-0" if ".so" in reason else _INSTALL
+    return Finding("OpenCV", ERROR, f"loading it {reason}", remedy)

@@ -1,0 +1,82 @@
+"""Python packages that the runner uses: which are here, how old, and which cannot be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..runtime import RUNTIMES
+from .children import ask
+from .finding import ERROR, OK, WARNING, Finding
+
+_SECONDS = 20  # To import a runtime on a slow SD card.
+_IMPORT = (
+    "import importlib, json, sys; import importlib.metadata as metadata; "
+    "importlib.import_module(sys.argv[1]); print(json.dumps({'version': metadata.version(sys.argv[2])}))"
+)
+_SLOW = "tensorflow"
+_INSTALL = "Run: pip install ai-edge-litert (on a 32-bit system: tflite-runtime)"
+
+
+def check_image_packages() -> Iterator[Finding]:
+    """Report numpy and Pillow, and with which library Pillow decodes JPEG."""
+    import numpy as np
+    import PIL
+    from PIL import features
+
+    yield Finding("numpy", OK, np.__version__)
+    turbo = features.check_feature("libjpeg_turbo")
+    detail = f"{PIL.__version__}, JPEG by {'libjpeg-turbo' if turbo else 'plain libjpeg'}"
+    if turbo:
+        yield Finding("Pillow", OK, detail)
+    else:
+        yield Finding(
+            "Pillow", WARNING, f"{detail}: photos are decoded slowly", "Run: pip install --upgrade pillow"
+        )
+
+
+def check_runtimes(wanted: str | None = None) -> Iterator[Finding]:
+    """Load each installed runtime in a process of its own; the first that works is used if none is `wanted`.
+
+    TensorFlow brings a runtime too, and is not loaded, since that takes seconds.
+    """
+    used = wanted
+    for distribution, module in RUNTIMES.items():
+        if distribution == _SLOW or not is_installed(distribution):
+            continue
+        told = ask(_IMPORT, module, distribution, timeout=_SECONDS)
+        if told.answer is None:
+            yield Finding(
+                f"runtime {distribution}", ERROR, f"it {told.reason}", _remedy(distribution, told.reason)
+            )
+            continue
+        used = used or distribution
+        role = "used" if used == distribution else f"not used, since {used} is"
+        yield Finding(f"runtime {distribution}", OK, f"{told.answer['version']}, {role}")
+    if is_installed(_SLOW):
+        if used in (None, _SLOW):
+            yield Finding(f"runtime {_SLOW}", WARNING, "used, but slow to load", _INSTALL)
+        else:
+            yield Finding(f"runtime {_SLOW}", OK, f"not used, since {used} is")
+    elif used is None:
+        yield Finding("runtime", ERROR, "none can be used: no model can be run", _INSTALL)
+
+
+def is_installed(distribution: str) -> bool:
+    """Return whether a package is installed, without loading it."""
+    import importlib.metadata
+
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _remedy(distribution: str, reason: str) -> str:
+    if "SIGILL" in reason:
+        return (
+            "This processor lacks instructions that the wheel needs: use a 64-bit system, or another version"
+        )
+    if distribution == "tflite-runtime" and ("numpy" in reason.lower() or "_ARRAY_API" in reason):
+        return 'It needs the numpy that it was built with. Run: pip install "numpy<2"'
+    return f"Run: pip install --force-reinstall {distribution}"

@@ -1,0 +1,117 @@
+"""What the runtime does with a model file here: asked in a process of its own, since a bad file may crash it.
+
+The child runs `main`, and prints what `Probe` holds as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from ..errors import EdgeClassifyError
+from ..runtime import Execution, find_runtime, open_interpreter
+from .children import ask
+
+_SECONDS = 30  # To load and time a model on a slow board.
+_WARM_UP, _RUNS = 2, 30
+_BUDGET_SECONDS = 1.0
+_START = f"from {__name__} import main; main()"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What came of running a model: `dtype` of its input, milliseconds (the median of `runs`).
+
+    `operators` are those of the model, `taken` those that a delegate computes, XNNPACK where no other was
+    asked for; both None where the runtime doesn't tell. `remarks` are what the runtime's user should read.
+    """
+
+    runtime: str
+    dtype: str
+    infer_ms: float
+    runs: int
+    operators: int | None
+    taken: int | None
+    remarks: tuple[str, ...] = ()
+
+
+def probe(path: Path, execution: Execution) -> Probe | str:
+    """Load the model and run it on noise; returns why it could not be run where it couldn't."""
+    told = ask(_START, str(path.resolve()), json.dumps(asdict(execution)), timeout=_SECONDS)
+    if told.answer is None:
+        return f"loading or running it in the runtime {told.reason}"
+    if "error" in told.answer:
+        return str(told.answer["error"]).removeprefix(f"{path.resolve()}: ")
+    return Probe(**{**told.answer, "remarks": tuple(told.answer["remarks"])})
+
+
+def main() -> None:
+    """Probe the model that the command line names, by the Execution given as JSON, and print the outcome."""
+    path, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
+    options = tuple((key, value) for key, value in settings.pop("delegate_options"))
+    try:
+        answer = asdict(_run(path, Execution(**settings, delegate_options=options)))
+    except (EdgeClassifyError, RuntimeError, ValueError, MemoryError) as error:
+        answer = {"error": " ".join(str(error).split()) or type(error).__name__}
+    sys.stdout.write(json.dumps(answer))
+
+
+def _run(path: Path, execution: Execution) -> Probe:
+    runtime = find_runtime(execution.runtime)
+    opened = open_interpreter(path, replace(execution, untrusted=False))
+    loaded = opened.interpreter
+    given = loaded.get_input_details()[0]
+    dtype = np.dtype(given["dtype"])
+    noise = np.random.default_rng(0).integers(0, 128, given["shape"]).astype(dtype)
+    loaded.set_tensor(given["index"], noise)
+    times: list[float] = []
+    end = time.perf_counter() + _BUDGET_SECONDS
+    while len(times) < _WARM_UP + _RUNS and (len(times) <= _WARM_UP or time.perf_counter() < end):
+        started = time.perf_counter()
+        loaded.invoke()
+        times.append(time.perf_counter() - started)
+    timed = times[_WARM_UP:]
+    operators, taken = _delegated(loaded)
+    name = f"{runtime.name} {runtime.version}"
+    return Probe(name, dtype.name, median(timed) * 1000, len(timed), operators, taken, opened.remarks)
+
+
+def _delegated(loaded: Any) -> tuple[int | None, int | None]:
+    """Return how many operators there are, and how many of them a delegate takes.
+
+    For each group of operators that it takes, the runtime adds a node DELEGATE with the inputs and outputs of
+    the group; what lies between them was taken.
+    """
+    try:
+        nodes = loaded._get_ops_details()
+    except (AttributeError, ValueError):  # No public function tells it; a name that is not UTF-8.
+        return None, None
+    groups = [node for node in nodes if node["op_name"] == "DELEGATE"]
+    operators = [node for node in nodes if node["op_name"] != "DELEGATE"]
+    taken: set[int] = set()
+    for group in groups:
+        taken |= _between(operators, group["inputs"], group["outputs"])
+    return len(operators), len(taken)
+
+
+def _between(operators: Sequence[dict[str, Any]], inputs: Any, outputs: Any) -> set[int]:
+    """Return the places of the operators on the way from the tensors `outputs` back to `inputs`."""
+    makers = {int(tensor): place for place, node in enumerate(operators) for tensor in node["outputs"]}
+    stop, pending = {int(t) for t in inputs}, [int(t) for t in outputs]
+    members: set[int] = set()
+    while pending:
+        tensor = pending.pop()
+        place = makers.get(tensor)
+        if place is None or tensor in stop or place in members:
+            continue
+        members.add(place)
+        pending += [int(t) for t in operators[place]["inputs"]]
+    return members

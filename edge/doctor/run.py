@@ -1,0 +1,62 @@
+"""All checks, in the order in which they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from ..classifier import DEFAULT_EXECUTION
+from ..modelfile import Normalization
+from ..runtime import Execution
+from ..sources.camera import CameraOptions
+from .board import check_board
+from .cameras import check_camera, check_devices
+from .delegates import check_edge_tpu
+from .display import check_display
+from .finding import Check, Finding, guarded
+from .machine import check_python, check_system, current_time
+from .models import ModelQuestions, check_model
+from .packages import check_image_packages, check_runtimes
+
+_LABELLED_SECONDS = 5.0  # For all models together.
+_ROOT = Path("/")
+_ANY_CAMERA = CameraOptions()
+
+
+def run_doctor(
+    models: Sequence[Path],
+    camera: str | None = None,
+    camera_options: CameraOptions = _ANY_CAMERA,
+    labelled: Path | None = None,
+    execution: Execution = DEFAULT_EXECUTION,
+    labels: tuple[str, ...] | None = None,
+    normalization: Normalization | None = None,
+    root: Path = _ROOT,
+    clock: Callable[[], datetime] = current_time,
+) -> Iterator[Finding]:
+    """Look at this machine and at `models`, and yield each finding as it is made; raises nothing.
+
+    `camera` is what --camera names, and really opened. `labelled` is a folder with a folder of images for
+    each label. `labels` and `normalization` are for models without a card. `root` is where /proc, /sys, /etc
+    and /dev are looked for. It takes a few seconds; nothing is written.
+    """
+    checks: list[tuple[str, Check]] = [
+        ("Python", check_python),
+        ("system", lambda: check_system(root, clock())),
+        ("board", lambda: check_board(root)),
+        ("image packages", check_image_packages),
+        ("runtime", lambda: check_runtimes(execution.runtime)),
+        ("accelerator", lambda: check_edge_tpu(root)),
+        ("cameras", lambda: check_devices(root)),
+    ]
+    if camera is not None:
+        checks.append(("camera", partial(check_camera, camera, camera_options)))
+    checks.append(("display", check_display))
+    asked = ModelQuestions(
+        labels, normalization, execution, labelled, _LABELLED_SECONDS / max(1, len(models))
+    )
+    checks += [(f"model {path.name}", partial(check_model, path, asked)) for path in models]
+    for name, check in checks:
+        yield from guarded(name, check)

@@ -1,0 +1,44 @@
+"""What a model without a card leaves open, and where it comes from: the user, or TFLite metadata."""
+
+from __future__ import annotations
+
+from .errors import ModelFileError
+from .labels import check_label_count
+from .modelfile import ModelFile, Normalization
+from .tensors import TensorSpec
+
+
+def choose_labels(file: ModelFile, given: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
+    """Return the labels of the outputs, "class N" where nobody names them; raises LabelError."""
+    labels = given or file.labels
+    if labels is None:
+        return tuple(f"class {i}" for i in range(classes))
+    check_label_count(labels, classes, f"--labels for {file.path}" if given else str(file.path))
+    return labels
+
+
+def choose_normalization(
+    file: ModelFile, tensor: TensorSpec, given: Normalization | None
+) -> Normalization | None:
+    """Return what to apply to pixels, or None to feed them as they are.
+
+    A card means that scaling is inside the graph. A uint8 input takes raw pixels whatever the
+    metadata says, as MediaPipe and Task Library do. A float input that says nothing is not guessed, nor is
+    a 16-bit one, of which the pixels' range is a small part: that is a ModelFileError.
+    """
+    if file.card is not None or (given is None and tensor.dtype == "uint8"):
+        return None
+    chosen = given or file.normalization
+    if chosen is None and tensor.dtype in ("float32", "int16"):
+        kind = "float" if tensor.dtype == "float32" else "16-bit"
+        raise ModelFileError(
+            f"{file.path} takes {kind} input and does not say how pixels are scaled. Give --normalization "
+            "0..255, 0..1, -1..1 or MEAN,STD, as the model was trained"
+        )
+    grey = tensor.layout is not None and tensor.layout.channels == 1
+    if chosen is not None and grey and max(len(chosen.mean), len(chosen.std)) > 1:
+        raise ModelFileError(
+            f"{file.path} takes grey pictures, with one mean and one standard deviation. "
+            f"Received: {len(chosen.mean)} and {len(chosen.std)}; give --normalization MEAN,STD"
+        )
+    return chosen

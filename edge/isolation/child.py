@@ -1,0 +1,123 @@
+"""The child of parent.py: loads one model and runs it until its standard input ends.
+
+It limits itself before it touches the model, so that it ends even where the parent was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import EdgeClassifyError
+from ..runtime import Execution, find_runtime, one_line, open_interpreter
+from .messages import (
+    ERROR,
+    MAX_JSON_BYTES,
+    MAX_TENSOR_BYTES,
+    MAX_TEXT,
+    READY,
+    RESULT,
+    TensorDetails,
+    read_message,
+    write_message,
+)
+
+
+def main() -> None:
+    """Serve the process that holds the other ends of the pipes."""
+    answers = _claim_stdout()
+    _ignore_signals()
+    try:
+        _serve(sys.stdin.buffer, answers)
+    except (EOFError, BrokenPipeError):  # The parent is gone, or wants no more.
+        pass
+    except EdgeClassifyError as error:
+        _report(answers, type(error).__name__, str(error))
+    except (ValueError, RuntimeError, TypeError) as error:  # As runtimes raise for damaged models.
+        _report(answers, "ModelFileError", f"the model cannot be run ({one_line(error)})")
+
+
+def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    _, raw = read_message(requests, MAX_JSON_BYTES)
+    request = json.loads(raw)
+    options = request["execution"]
+    options["delegate_options"] = tuple(map(tuple, options["delegate_options"]))
+    execution = Execution(**options)
+    find_runtime(execution.runtime)  # What it takes itself does not count.
+    _limit_resources(request["memory"])
+    with _ends_after(request["load_s"]):
+        loaded = open_interpreter(Path(request["path"]), execution)
+    interpreter = loaded.interpreter
+    inputs, outputs = (
+        [TensorDetails.from_details(details) for details in side]
+        for side in (interpreter.get_input_details(), interpreter.get_output_details())
+    )
+    tensors = {"inputs": [vars(t) for t in inputs], "outputs": [vars(t) for t in outputs]}
+    write_message(answers, READY, json.dumps({**tensors, "remarks": loaded.remarks}).encode())
+    while True:
+        _, raw = read_message(requests, MAX_TENSOR_BYTES)
+        values = np.frombuffer(raw, inputs[0].dtype).reshape(inputs[0].shape)
+        with _ends_after(request["invoke_s"]):
+            interpreter.set_tensor(inputs[0].index, values)
+            interpreter.invoke()
+            result = interpreter.get_tensor(outputs[0].index)
+        write_message(answers, RESULT, np.ascontiguousarray(result).tobytes())
+
+
+def _report(answers: IO[bytes], name: str, text: str) -> None:
+    write_message(answers, ERROR, json.dumps({"name": name, "text": text[:MAX_TEXT]}).encode())
+
+
+def _claim_stdout() -> IO[bytes]:
+    """Return the pipe to the parent; what native code prints goes to stderr, and never waits for a reader."""
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if os.name == "posix":
+        os.set_blocking(2, False)
+    return pipe
+
+
+def _ignore_signals() -> None:
+    """Leave it to the parent to decide what Ctrl-C and a service's end mean; its end closes the pipe."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+@contextmanager
+def _ends_after(seconds: float) -> Iterator[None]:
+    """Let the system end this process after that time, whatever native code does; the parent is earlier."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds + 1)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _limit_resources(memory: int) -> None:
+    """Allow `memory` bytes more than are in use, no files written and no core dumps, where limits exist."""
+    try:
+        import resource
+    except ImportError:  # Windows has none.
+        return
+    _lower(resource, resource.RLIMIT_CORE, 0)
+    _lower(resource, resource.RLIMIT_FSIZE, 0)
+    statistics = Path("/proc/self/statm")  # Pages: all, resident, shared, code, libraries, data (proc(5)).
+    if statistics.exists():
+        used = int(statistics.read_text().split()[5]) * resource.getpagesize()
+        _lower(resource, resource.RLIMIT_DATA, used + memory)
+
+
+def _lower(resource: Any, kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (limit, limit))

@@ -1,0 +1,49 @@
+"""One line an image, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..answers.result import Answer, Result
+from ..classifier import UNKNOWN
+from ..console import one_line, say
+from ..sources.frames import Frame
+from .frame_rate import FrameRate
+from .writer import Writer
+
+
+class TextLines:
+    """Writes a line an image; what could not be read is said on stderr, where it stays out of the results."""
+
+    failed = 0
+
+    def __init__(self, writer: Writer, report: Callable[[str], None] = say) -> None:
+        """Write to `writer`, and give errors to `report`."""
+        self._writer = writer
+        self._report = report
+        self._rate = FrameRate()
+
+    def show(self, result: Result) -> None:
+        """Write the line; with a live source the frames a second stand at its end."""
+        frame = result.frame
+        if frame.error is not None:
+            self._report(frame.error)
+            return
+        rate = self._rate.tick() if frame.grabbed is not None else None
+        self._writer.write(to_line(frame, result.answers, rate) + "\n")
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+
+def to_line(frame: Frame, answers: Sequence[Answer], rate: float | None) -> str:
+    """Return one printable line; with several models each answer follows its model's name."""
+    parts = []
+    for answer in answers:
+        scores = ", ".join(f"{score.label} {score.score:.1%}" for score in answer.prediction.top)
+        text = f"{UNKNOWN} ({scores})" if answer.prediction.unknown else scores
+        parts.append(f"{answer.model}: {text}" if len(answers) > 1 else text)
+    where = frame.source if frame.index is None else f"{frame.source} #{frame.index}"
+    speed = f"  [{rate:.1f} frames/s]" if rate is not None else ""
+    return one_line(f"{where}  {'  |  '.join(parts)}{speed}")

@@ -1,0 +1,1 @@
+"""The loop between a source and the outputs: who classifies which frame, in which thread."""

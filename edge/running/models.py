@@ -1,0 +1,48 @@
+"""The models of one run, and how many threads work on them."""
+
+from __future__ import annotations
+
+from ..classifier import Classifier, load_classifiers
+from ..console import say
+from ..cores import cores
+from ..default_model import DEFAULT_MODEL, describe_default
+from ..labels import read_label_file
+from .settings import ModelSettings
+
+
+def load_models(settings: ModelSettings) -> list[Classifier]:
+    """Load all files, or the default one, and say what a user should know about them.
+
+    Raises ModelFileError (CardError, LabelError) as load_classifiers does.
+    """
+    names = read_label_file(settings.labels) if settings.labels else None
+    files = settings.files or (DEFAULT_MODEL,)
+    classifiers = load_classifiers(files, names, settings.normalization, settings.execution)
+    if not settings.files:
+        say(describe_default(classifiers[0].labels))
+    for classifier in classifiers:
+        if classifier.labels[0] == "class 0" and names is None and classifier.file.labels is None:
+            say(f"{classifier.file.path} names no classes: numbers are shown. Name them with --labels FILE")
+        for remark in classifier.remarks:
+            say(remark, "warning")
+    return classifiers
+
+
+def share_out(
+    settings: ModelSettings, classifiers: list[Classifier], live: bool, several: bool
+) -> tuple[list[Classifier], int]:
+    """Return the classifiers to use, and how many workers share out the frames.
+
+    A live source has one, since only its newest frame counts; so has a single photo. Others have one a core,
+    or fewer where each has several threads. With --threads auto both are measured on the first model, and
+    said.
+    """
+    if not settings.auto_threads or not (live or several):
+        return classifiers, max(1, cores() // settings.execution.threads) if several else 1
+    from ..threads import choose_parallelism, choose_threads
+
+    choose = choose_threads if live else choose_parallelism
+    choice = choose(classifiers[0].with_threads)
+    say(f"--threads auto: {choice.describe()}")
+    threads = choice.chosen.threads
+    return [classifier.with_threads(threads) for classifier in classifiers], choice.chosen.workers

@@ -1,0 +1,112 @@
+"""Where the answers of one run go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from ..classifier import Classifier
+from ..console import say
+from ..outputs.output import Output
+from .settings import OutputSettings
+
+if TYPE_CHECKING:
+    from ..outputs.window import Window
+
+Pump = Callable[[], None]
+
+
+class Outputs:
+    """All outputs of a run.
+
+    `telling` ones get what is worth telling, `watching` ones every result: what people look at, and what
+    collects. `pumps` are to be called at least once a second, also while no frame comes.
+    """
+
+    def __init__(self, settings: OutputSettings, stack: ExitStack) -> None:
+        """Open none yet; `stack` will close those that are."""
+        self.telling: list[Output] = []
+        self.watching: list[Output] = []
+        self.pumps: list[Pump] = []
+        self._settings = settings
+        self._stack = stack
+        self._window: Window | None = None
+
+    def open(self, classifiers: Sequence[Classifier], top: int, live: bool) -> None:
+        """Open what was asked for, the cheapest to refuse first.
+
+        Raises OutputExistsError and OptionError for what cannot be written to, for addresses that are none
+        and where no window can be opened, and MissingPackageError.
+        """
+        settings = self._settings
+        self._open_lines(top, live)
+        if settings.save_annotated is not None:
+            from ..outputs.annotated import Annotated
+
+            self._add(Annotated(settings.save_annotated, settings.force))
+        if settings.collect is not None and settings.collect_rules is not None:
+            from ..collect.collector import Collector
+
+            self._add(Collector(settings.collect, settings.collect_rules, classifiers, say), watching=True)
+        self._open_network(classifiers, wait=not live)
+        if settings.show:
+            self._open_window(live)
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything was lost on its way to one of them; known after they were closed."""
+        return any(output.failed for output in (*self.telling, *self.watching))
+
+    def _add(self, output: Output, watching: bool = False) -> None:
+        (self.watching if watching else self.telling).append(output)
+        self._stack.callback(output.close)
+
+    def _open_lines(self, top: int, live: bool) -> None:
+        from ..outputs.writer import open_writer
+
+        settings = self._settings
+        if settings.format == "json":
+            from ..outputs.json_lines import JsonLines
+
+            self._add(JsonLines(open_writer(settings.output, settings.force)))
+            return
+        if settings.format == "csv":
+            from ..outputs.csv_lines import CsvLines
+
+            self._add(CsvLines(open_writer(settings.output, settings.force), top))
+            return
+        if live and settings.output is None:
+            from ..outputs.live_table import LiveTable, can_redraw
+
+            if can_redraw():
+                table = LiveTable()
+                self._add(table, watching=True)
+                self.pumps.append(table.pump)
+                return
+        from ..outputs.text_lines import TextLines
+
+        self._add(TextLines(open_writer(settings.output, settings.force)))
+
+    def _open_network(self, classifiers: Sequence[Classifier], wait: bool) -> None:
+        for url in self._settings.webhooks:
+            from ..outputs.webhook import Webhook
+
+            self._add(Webhook(url, say, wait=wait))
+        if self._settings.publish is not None:
+            from ..outputs.mqtt import Mqtt
+
+            self._add(Mqtt(self._settings.publish, classifiers, say, wait=wait))
+
+    def _open_window(self, live: bool) -> None:
+        from ..outputs.window import Window
+
+        window = Window()
+        self._add(window, watching=True)
+        self.pumps.append(window.pump)
+        self._window = None if live else window
+
+    def linger(self) -> None:
+        """Call when the source has ended: a file's picture stays in its window until a key is pressed."""
+        if self._window is not None:
+            self._window.wait_for_key()

@@ -1,0 +1,110 @@
+"""`edge-classify --install-service`: writes a systemd user unit for a command line, after showing it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ..console import printable
+from ..errors import OptionError, OutputExistsError
+from ..files import write_atomically
+from .arguments import Rules, for_service
+from .unit import Unit, build_unit
+
+RULES = Rules(
+    dropped=("service", "yes"),
+    secret=("camera", "publish"),
+    always_secret=("webhooks",),  # Tokens of webhooks often stand in their paths.
+    files=("camera", "delegate"),
+)
+_AFTERWARDS = """\
+Start it now and whenever you log in:
+  systemctl --user daemon-reload
+  systemctl --user enable --now {name}
+Start it with the machine, before anybody logs in:
+  sudo loginctl enable-linger {user}
+See how it is, and what it says:
+  systemctl --user status {name}
+  journalctl --user --unit {name} --follow"""
+
+
+def install_service(context: click.Context, typed: Sequence[str] | None = None) -> None:
+    """Show the unit for the command line that was `typed` (sys.argv), ask, write it, and say how to start it.
+
+    `context` is the one that was parsed from it; its parameters are `service` (the name), `yes` and `force`.
+    Nothing is started. Without a terminal nobody can be asked: then it is only shown, and the exit status is
+    1, unless `yes`. Raises OutputExistsError when the unit is there, unless `force`, and OptionError for what
+    cannot stand in a unit.
+    """
+    program, *arguments = sys.argv if typed is None else typed
+    options = context.params
+    name, force = options["service"], options["force"]
+    rules = RULES
+    if options["output"] is None and options["save_annotated"] is None:  # Then it is meant for the unit only.
+        rules = replace(rules, dropped=(*rules.dropped, "force"))
+    line = for_service(context, arguments, rules)
+    unit = build_unit(name, (find_program(program), *line.arguments), line.secrets)
+    folder = _configuration_folder(os.environ)
+    unit_path = folder / "systemd" / "user" / f"{name}.service"
+    secrets_path = folder / "edge-classify" / f"{name}.env" if line.secrets else None
+    for path in (unit_path, secrets_path):
+        if path is not None and path.exists() and not force:
+            raise OutputExistsError(f"{path} exists. Name another service, or replace it with --force")
+    _show(unit, unit_path, secrets_path, line.secrets)
+    if not options["yes"]:
+        if sys.stdin is None or not sys.stdin.isatty():
+            click.echo("Nothing was written. To write it without being asked, add --yes", err=True)
+            raise click.exceptions.Exit(1)
+        if not click.confirm("Write this?"):
+            raise click.exceptions.Exit(1)
+    _write(unit, unit_path, secrets_path)
+    click.echo(_AFTERWARDS.format(name=name, user=os.environ.get("USER", "$USER")))
+
+
+def find_program(typed: str) -> str:
+    """Return the absolute path of a program that was called as `typed`; raises OptionError without one."""
+    found = shutil.which(typed)
+    if found is None:
+        raise OptionError(f"the program that the service would run is not found. Received: {typed}")
+    return os.path.abspath(found)  # noqa: PTH100 - Path.absolute keeps "..".
+
+
+def _configuration_folder(environment: Mapping[str, str]) -> Path:
+    """Return the folder that systemd calls %E, by the XDG base directory specification."""
+    named = environment.get("XDG_CONFIG_HOME", "")
+    return Path(named) if Path(named).is_absolute() else Path.home() / ".config"
+
+
+def _show(unit: Unit, unit_path: Path, secrets_path: Path | None, secrets: Mapping[str, str]) -> None:
+    """Print what would be written and where, the secrets masked."""
+    click.echo(printable(f"{unit_path}:\n\n{unit.text}"))
+    if secrets_path is not None:
+        masked = "".join(f"{variable}=***\n" for variable in secrets)
+        click.echo(printable(f"{secrets_path}, for your eyes only (mode 0600):\n\n{masked}"))
+
+
+def _write(unit: Unit, unit_path: Path, secrets_path: Path | None) -> None:
+    if secrets_path is not None and unit.environment is not None:
+        secrets_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_private(secrets_path, unit.environment)
+    unit_path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(unit_path, unit.text)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that others can at no moment read: mkstemp creates it with mode 0600."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,106 @@
+"""Addresses that people type, and what of them may be shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..errors import OptionError
+from ..log import keep_secret
+
+_SECRET_NAMES = re.compile(r"pass|pwd|token|key|secret|auth|sig|code", re.IGNORECASE)
+_NOT_IN_HOSTS = re.compile(r"[^\w.:%-]")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL in its parts. `user` and `password` are unescaped, `path` and `query` as they were typed."""
+
+    scheme: str
+    host: str
+    port: int | None
+    user: str | None
+    password: str | None = field(repr=False)
+    path: str = field(repr=False)
+    query: str = field(repr=False)
+    fragment: str = field(repr=False)
+
+    @property
+    def place(self) -> str:
+        """Host and port as they stand in a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    @property
+    def shown(self) -> str:
+        """Scheme, host and port: what messages may name, since a path may hold a token."""
+        return f"{self.scheme}://{self.place}"
+
+
+def redact(name: str) -> str:
+    """Return a URL without what may be secret: login, query and fragment; anything else as it is.
+
+    Everything up to the last @ goes, since people forget to escape a password's slashes.
+    """
+    scheme, separator, rest = name.partition("://")
+    if not separator:
+        return name
+    hidden = "***@" if "@" in rest else ""
+    address = rest.rpartition("@")[2]
+    end = re.search(r"[?#]", address)
+    shown = f"{address[: end.start()]}{end[0]}***" if end else address
+    return f"{scheme}://{hidden}{shown}"
+
+
+def keep_secrets(url: str) -> None:
+    """Have the log replace the password and the tokens of this URL wherever they turn up in a message."""
+    from urllib.parse import parse_qsl, unquote
+
+    rest = url.partition("://")[2]
+    login, _, address = rest.rpartition("@")
+    user, colon, password = login.partition(":")
+    for secret in (password if colon else user, _login_as_parsed(rest)):
+        keep_secret(secret)
+        keep_secret(unquote(secret))
+    query = address.partition("?")[2].partition("#")[0]
+    for name, value in parse_qsl(query):
+        if _SECRET_NAMES.search(name):
+            keep_secret(value)
+
+
+def parse_address(url: str, option: str, schemes: Sequence[str], example: str) -> Address:
+    """Take a URL apart, and keep its secrets out of the log.
+
+    Raises OptionError, with `option` and `example` in it, for another scheme, a missing or impossible host or
+    port, and a password whose special characters are not escaped.
+    """
+    from urllib.parse import unquote, urlsplit
+
+    keep_secrets(url)
+    received = f"Received: {_received(url)}"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError:  # Its text may hold a part of the password. UnicodeError is one too.
+        hint = ". In a password, / ? # @ and : are written %2F %3F %23 %40 and %3A" if "@" in url else ""
+        raise OptionError(f"{option} has an impossible host or port{hint}. {received}") from None
+    if parts.scheme not in schemes:
+        known = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise OptionError(f"{option} must begin with {known}, such as {example}. {received}")
+    if not host or port == 0 or _NOT_IN_HOSTS.search(host):
+        raise OptionError(f"{option} names no host that can be: write it like {example}. {received}")
+    user = None if parts.username is None else unquote(parts.username)
+    password = None if parts.password is None else unquote(parts.password)
+    return Address(parts.scheme, host, port, user, password, parts.path, parts.query, parts.fragment)
+
+
+def _login_as_parsed(rest: str) -> str:
+    """Return the password that a strict parser sees, whose user and password end at the first slash."""
+    return re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[0].partition(":")[2]
+
+
+def _received(url: str) -> str:
+    """Redact also what is not a URL: a mistyped one may hold a password all the same."""
+    return redact(url) if "://" in url else re.sub(r".*@", "***@", url, flags=re.DOTALL)

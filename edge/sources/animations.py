@@ -1,0 +1,66 @@
+"""Files that hold several pictures: animated GIF, WebP and PNG, and TIFF with several pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from PIL import Image
+
+from ..errors import ImageError
+from ..image import decode
+from ..image_file import HEAD, identify, open_image, require_file
+from .frames import Frame, ReadyPicture
+
+_WEBP_ANIMATED = 0x02  # Of the flags in byte 20 of an extended WebP file: RFC 9649, 2.7.
+
+
+def is_animated(path: Path) -> bool:
+    """Return whether a GIF, WebP, PNG or TIFF file holds more than one picture, without decoding any.
+
+    False for what cannot be read: decoding will say why.
+    """
+    try:
+        require_file(path)
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+        if identify(head) == "WEBP":  # Pillow would read all of it to tell.
+            return head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ANIMATED)
+        with open_image(path) as image:
+            return bool(getattr(image, "is_animated", False))
+    except (OSError, ImageError):
+        return False
+
+
+def animation_frames(path: Path) -> Iterator[Frame]:
+    """Yield every frame in order, as a viewer shows it: laid over those before it.
+
+    `seconds` is the sum of the durations of the frames before; pages of a TIFF have none. The still picture
+    that an animated PNG may hold for programs that know no animations is left out. A file that breaks off
+    ends in a frame with an error.
+    """
+    index, seconds = 0, 0.0
+    try:
+        with open_image(path) as image:
+            first = 1 if image.info.get("default_image") else 0
+            for position in count(first):
+                try:
+                    image.seek(position)
+                    picture = ReadyPicture(decode(image))
+                except EOFError:
+                    break
+                yield Frame(
+                    str(path), picture, None, index, None, None if image.format == "TIFF" else seconds
+                )
+                index += 1
+                seconds += float(image.info.get("duration") or 0) / 1000
+            if index < (stated := _stated_frames(image) - first):
+                raise ImageError(f"it breaks off after {index} of {stated} frames")
+    except ImageError as error:
+        yield Frame(str(path), None, str(error), index)
+
+
+def _stated_frames(image: Image.Image) -> int:
+    """Return how many frames the header promises; 0 where it doesn't say."""
+    return int(image.n_frames) if image.format in ("PNG", "WEBP") else 0  # type: ignore[attr-defined]

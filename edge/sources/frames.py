@@ -1,0 +1,146 @@
+"""What every source yields: frames whose pictures are decoded only when somebody looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..card import InputSpec, Preprocess
+from ..errors import ImageError
+from ..image import Cover, from_bgr, load_image, load_input, to_input, to_rgb
+
+
+class Picture(Protocol):
+    """A picture that may not be decoded yet."""
+
+    def image(self, cover: Cover | None = None) -> Image.Image:
+        """Return it upright, 8-bit RGB.
+
+        With `cover`, (width, height), it may be smaller than it is stored, but in neither direction
+        smaller than that. Raises ImageError when it cannot be decoded.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source, or the reason why there is none.
+
+    `source` is a path or an address without its secrets. `index` counts the frames of videos, animations and
+    cameras from 0, and is None for files with one picture. `grabbed` is time.monotonic() when a live frame
+    was taken. `seconds` is where a video's or animation's frame stands in it. Exactly one of `picture` and
+    `error` is None.
+    """
+
+    source: str
+    picture: Picture | None
+    error: str | None = None
+    index: int | None = None
+    grabbed: float | None = None
+    seconds: float | None = None
+
+    def with_picture(self, picture: Picture) -> Frame:
+        """Return the same frame with another view of its picture."""
+        return replace(self, picture=picture)
+
+    @property
+    def time(self) -> float | None:
+        """Seconds on a clock that frames of the same source share; None for files with one picture."""
+        return self.grabbed if self.grabbed is not None else self.seconds
+
+
+class Source(Protocol):
+    """Anything that yields frames; a `live` one yields what is seen now, not every picture in order."""
+
+    live: bool
+
+    @property
+    def total(self) -> int | None:
+        """Count them now."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until the source ends. What cannot be read is a frame with an error."""
+        ...
+
+    def close(self) -> None:
+        """Give devices and connections back; frames yielded before stay usable. May be called twice."""
+        ...
+
+
+class FilePicture(NamedTuple):
+    """A picture in a file, read when it is wanted."""
+
+    path: Path
+
+    def image(self, cover: Cover | None = None) -> Image.Image:
+        """Read and decode the file, a JPEG no larger than `cover` needs."""
+        return load_image(self.path, cover)
+
+
+class EncodedPicture(NamedTuple):
+    """The bytes of an image file, as a stream delivers them."""
+
+    data: bytes
+
+    def image(self, cover: Cover | None = None) -> Image.Image:
+        """Decode the bytes, a JPEG no larger than `cover` needs."""
+        return load_image(self.data, cover)
+
+
+class PixelPicture(NamedTuple):
+    """Pixels as OpenCV delivers them: uint8 [height, width, 3], BGR."""
+
+    bgr: Any
+
+    def image(self, cover: Cover | None = None) -> Image.Image:
+        """Return all pixels as RGB."""
+        return from_bgr(self.bgr)
+
+
+class ReadyPicture(NamedTuple):
+    """A picture that is decoded already."""
+
+    ready: Image.Image
+
+    def image(self, cover: Cover | None = None) -> Image.Image:
+        """Return it as it is, converted to RGB."""
+        return to_rgb(self.ready)
+
+
+class RotatedPicture(NamedTuple):
+    """A picture turned clockwise by 90, 180 or 270 degrees, for a camera that hangs the other way."""
+
+    original: Picture
+    degrees: int
+
+    def image(self, cover: Cover | None = None) -> Image.Image:
+        """Decode and turn."""
+        sideways = self.degrees in (90, 270)
+        wanted = (cover[1], cover[0]) if cover and sideways else cover
+        turns = {
+            90: Image.Transpose.ROTATE_270,  # Pillow turns the other way.
+            180: Image.Transpose.ROTATE_180,
+            270: Image.Transpose.ROTATE_90,
+        }
+        return self.original.image(wanted).transpose(turns[self.degrees])
+
+
+def to_pixels(picture: Picture, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Return a picture as the model's input, uint8 [height, width, 3]; raises ImageError."""
+    if isinstance(picture, FilePicture):
+        return load_input(picture.path, spec, preprocess)
+    if isinstance(picture, EncodedPicture):
+        return load_input(picture.data, spec, preprocess)
+    return to_input(picture.image((spec.width, spec.height)), spec, preprocess)
+
+
+def picture_error(frame: Frame, error: ImageError) -> Frame:
+    """Return the frame that says that its picture could not be decoded."""
+    return replace(frame, picture=None, error=str(error))

@@ -1,0 +1,112 @@
+"""Cameras behind HTTP: MJPEG streams, and addresses that give one JPEG at a time. OpenCV is not needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
+
+from ..errors import SourceError
+from .addresses import redact
+from .camera import Camera, CameraOptions, Shot, refuse_size
+from .frames import EncodedPicture
+from .http_client import HttpClient
+from .multipart import MAX_PART, is_whole_jpeg, read_parts
+
+TIMEOUT = 10.0  # Seconds for connecting, and at least for every wait for bytes.
+_SNAPSHOTS_PER_SECOND = 5.0
+
+
+class MjpegCamera:
+    """A multipart/x-mixed-replace stream of JPEGs, which stay encoded: a skipped one costs no decoding."""
+
+    ends = False
+
+    def __init__(self, name: str, client: HttpClient, response: HTTPResponse) -> None:
+        """Read the parts of `response`; raises SourceError where it doesn't say what separates them."""
+        boundary = response.headers.get_param("boundary")
+        if not isinstance(boundary, str) or not boundary.strip("-"):
+            raise SourceError("it sends a multipart stream and does not say by which boundary it is divided")
+        self.name = name
+        self._client = client
+        self._response = response
+        self._parts: Iterator[bytes] = read_parts(response, boundary)
+
+    def read(self) -> Shot | None:
+        """Wait for the next part; one that is no whole JPEG counts as damaged."""
+        try:
+            data = next(self._parts, None)
+        except (OSError, HTTPException) as error:
+            raise SourceError(self._client.explain(error)) from None
+        return None if data is None else _to_shot(data)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+
+
+class SnapshotCamera:
+    """An address that gives one picture; it is asked again and again."""
+
+    ends = False
+
+    def __init__(self, name: str, client: HttpClient, response: HTTPResponse, fps: float) -> None:
+        """Start with the picture in `response`, and ask `fps` times a second at most."""
+        self.name = name
+        self._client = client
+        self._response: HTTPResponse | None = response
+        self._interval = 1 / fps
+        self._due = time.monotonic()
+
+    def read(self) -> Shot | None:
+        """Wait until it is time, and ask for the picture of now."""
+        now = time.monotonic()
+        time.sleep(max(0.0, self._due - now))
+        self._due = max(self._due, now) + self._interval
+        response, self._response = self._response or self._client.get(), None
+        try:
+            with response:
+                data = response.read(MAX_PART + 1)
+        except (OSError, HTTPException) as error:
+            raise SourceError(self._client.explain(error)) from None
+        if len(data) > MAX_PART:
+            raise SourceError(f"it sends a picture of more than {MAX_PART} bytes")
+        return _to_shot(data)
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        if self._response is not None:
+            self._response.close()
+
+
+def open_http(url: str, options: CameraOptions) -> Camera:
+    """Open an http or https address by what it sends: an MJPEG stream, a picture, or a video for FFmpeg.
+
+    Raises SourceError with the bare reason, OptionError for a size, and MissingPackageError where it takes
+    OpenCV.
+    """
+    refuse_size(options)
+    client = HttpClient(url, max(TIMEOUT, options.patience))
+    response = client.get()
+    kind = response.headers.get_content_type()
+    name = redact(url)
+    try:
+        if kind.startswith("multipart/"):
+            return MjpegCamera(name, client, response)
+        if kind.startswith("image/"):
+            return SnapshotCamera(name, client, response, options.fps or _SNAPSHOTS_PER_SECOND)
+        if kind in ("text/html", "application/xhtml+xml"):
+            raise SourceError(f"it sends {kind}, a web page: give the address of the stream itself")
+        if "Content-Type" in response.headers and (kind.startswith("text/") or kind == "application/json"):
+            raise SourceError(f"it sends {kind}, and no pictures: give the address of the stream itself")
+    except SourceError:
+        response.close()
+        raise
+    response.close()
+    from .opencv import open_stream
+
+    return open_stream(url, options)
+
+
+def _to_shot(data: bytes) -> Shot:
+    return Shot(EncodedPicture(data) if is_whole_jpeg(data) else None, time.monotonic())

@@ -1,0 +1,184 @@
+"""A camera, a stream or a video in real time: always what is seen now, day and night."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from threading import Condition
+
+from ..errors import SourceError
+from .camera import CameraOptions, Idle, OpenCamera, Report, Shot
+from .frames import Frame, Picture, RotatedPicture
+from .grabber import Grabber, Lost
+
+# Seconds before each attempt to open a lost camera again; the last holds for all further ones.
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+# After so many seconds without trouble the pauses begin anew.
+_STEADY = 60.0
+# How often a waiting consumer gets to do something else, in seconds.
+_TICK = 0.5
+# Threads that are stuck in a camera's driver; while there are so many, no further one is started.
+_MAX_STUCK = 3
+_CLOSING = 1.0
+
+
+def ignore(_message: str = "") -> None:
+    """Take a report, or an idle moment, and do nothing."""
+
+
+class LiveSource:
+    """Yields the newest frame each time it is asked, and opens a lost camera again, for ever.
+
+    `damaged` counts pictures that came incomplete and were left out.
+    """
+
+    live = True
+    total = None
+
+    def __init__(
+        self,
+        name: str,
+        open_camera: OpenCamera,
+        options: CameraOptions = CameraOptions(),  # noqa: B008 - frozen.
+        report: Report = ignore,
+        idle: Idle = ignore,
+        pauses: Sequence[float] = PAUSES,
+    ) -> None:
+        """Open the camera and wait until that is done.
+
+        `name` is its address without secrets. `report` is told when a camera is back, and `idle` is called at
+        least once a second while no frame comes; what it raises goes through. `pauses` are the seconds before
+        each new attempt. Raises SourceError when it cannot be opened, and what `open_camera` raises else.
+        """
+        self.name = name
+        self._open = open_camera
+        self._options = options
+        self._report = report
+        self._idle = idle
+        self._pauses = pauses
+        self._attempts = 0
+        self._steady_since = time.monotonic()
+        self._damaged = 0
+        self._said_damaged = False
+        self._stuck: list[Grabber] = []
+        self._changed = Condition()
+        self._closed = False
+        self._grabber = Grabber(open_camera, options, self._changed)
+        try:
+            self._wait(lambda: self._grabber.is_settled)
+            if self._grabber.camera is None:
+                self._grabber.check()
+            else:
+                self.name = self._grabber.camera.name
+        except BaseException as error:  # Ctrl-C too, and what idle() raises.
+            self._grabber.stop()
+            if isinstance(error, Lost):
+                raise SourceError(f"--camera {name} cannot be opened: {error}") from None
+            raise
+
+    @property
+    def damaged(self) -> int:
+        """How many pictures came incomplete so far."""
+        return self._damaged + self._grabber.damaged
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames: without end, except for a video file, and until closed.
+
+        A lost camera is one frame with an error; the next frame comes when it is back.
+        """
+        while not self._closed:
+            try:
+                taken = self._next_shot()
+            except Lost as reason:
+                camera = self._grabber.camera
+                if camera is not None and camera.ends:
+                    return
+                yield self._lost(str(reason))
+                taken = self._recover()
+            if taken is not None:
+                yield self._frame(*taken)
+
+    def close(self) -> None:
+        """Give the camera back and end the iteration, whatever thread it is in; takes a second at most."""
+        with self._changed:
+            self._closed = True
+            self._grabber.stop()
+            self._changed.notify_all()
+        self._grabber.join(_CLOSING)
+
+    def _next_shot(self) -> tuple[int, Shot] | None:
+        """Wait for a shot; None when closed. Raises Lost."""
+        self._wait(lambda: self._grabber.has_news)
+        taken = None if self._closed else self._grabber.take()
+        if taken is None and not self._closed:
+            self._grabber.check()
+        if self.damaged and not self._said_damaged:
+            self._said_damaged = True
+            self._report(
+                f"--camera {self.name} sent a damaged picture: it is left out, as further ones will be"
+            )
+        return taken
+
+    def _wait(self, ready: Callable[[], bool]) -> None:
+        """Return when `ready()` or closed; raises Lost, and lets the caller do something else meanwhile."""
+        while True:
+            with self._changed:
+                if self._changed.wait_for(lambda: ready() or self._closed, _TICK):
+                    return
+            self._grabber.check()
+            self._idle()
+
+    def _lost(self, reason: str) -> Frame:
+        text = f"--camera {self.name} was lost: {reason}. It is tried again until it is back"
+        return Frame(self.name, None, text, grabbed=time.monotonic())
+
+    def _recover(self) -> tuple[int, Shot] | None:
+        """Open the camera anew until it gives a picture, and not the one it stood still at."""
+        lost = time.monotonic()
+        if lost - self._steady_since > _STEADY:
+            self._attempts = 0
+        stale = self._grabber.newest_picture if self._grabber.stands_still else None
+        while not self._closed:
+            self._retire()
+            self._pause(self._pauses[min(self._attempts, len(self._pauses) - 1)])
+            self._attempts += 1
+            if not self._start(stale):
+                continue
+            try:
+                taken = self._next_shot()
+            except Lost:
+                continue
+            self._steady_since = time.monotonic()
+            if taken is not None:
+                self._report(f"--camera {self.name} is back after {self._steady_since - lost:.0f} s")
+            return taken
+        return None
+
+    def _retire(self) -> None:
+        """Leave the present thread to itself; it closes its camera as soon as it can."""
+        self._grabber.stop()
+        self._stuck = [grabber for grabber in self._stuck if grabber.is_alive]
+        if self._grabber not in self._stuck:
+            self._stuck.append(self._grabber)
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._closed and (left := until - time.monotonic()) > 0:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, min(left, _TICK))
+            self._idle()
+
+    def _start(self, stale: Picture | None) -> bool:
+        """Start another thread, unless too many are stuck already or it is all over."""
+        with self._changed:
+            if self._closed or sum(grabber.is_alive for grabber in self._stuck) >= _MAX_STUCK:
+                return False
+            self._damaged += self._grabber.damaged
+            self._grabber = Grabber(self._open, self._options, self._changed, self._grabber.next_index, stale)
+            return True
+
+    def _frame(self, index: int, shot: Shot) -> Frame:
+        picture = shot.picture
+        if picture is not None and self._options.rotate:
+            picture = RotatedPicture(picture, self._options.rotate)
+        return Frame(self.name, picture, None, index, shot.grabbed)

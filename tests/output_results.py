@@ -1,0 +1,33 @@
+"""Results as the runner makes them, with the answers that a test wants to see."""
+
+from __future__ import annotations
+
+import numpy as np
+from edge_classify.edge.answers.result import Answer, Result
+from edge_classify.edge.classifier import Prediction, Score
+from edge_classify.edge.sources.frames import Frame, ReadyPicture
+from PIL import Image
+
+Scores = dict[str, float]
+CAT: Scores = {"tabby cat": 0.873, "tiger": 0.091, "lynx": 0.02}
+NOTHING = ReadyPicture(Image.new("RGB", (64, 48), "navy"))
+
+
+def answer(scores: Scores = CAT, unknown: bool = False, model: str = "small") -> Answer:
+    top = tuple(Score(label, index, score) for index, (label, score) in enumerate(scores.items()))
+    values = np.array(list(scores.values()), np.float32)
+    return Answer(model, Prediction(top, unknown, values, infer_ms=12.3456), decode_ms=3.2101)
+
+
+def photo(name: str, *answers: Answer, picture: Image.Image | None = None) -> Result:
+    shown = ReadyPicture(picture) if picture else NOTHING
+    return Result(Frame(name, shown), answers or (answer(),))
+
+
+def live(index: int, *answers: Answer, picture: Image.Image | None = None) -> Result:
+    shown = ReadyPicture(picture) if picture else NOTHING
+    return Result(Frame("camera 0", shown, index=index, grabbed=100.0 + index), answers or (answer(),), 38.04)
+
+
+def failure(name: str, reason: str, index: int | None = None) -> Result:
+    return Result(Frame(name, None, reason, index))

@@ -1,0 +1,207 @@
+"""Animations and videos give every frame in order, and say so where they break off."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edge_classify.edge.errors import MissingPackageError
+from edge_classify.edge.image import load_image
+from edge_classify.edge.sources.files import FileSource
+from edge_classify.edge.sources.frames import FilePicture, Frame
+from PIL import Image, ImageDraw
+
+FPS = 25
+COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0)]
+
+
+def write_video(path: Path, frames: int) -> Path:
+    """Write a video at 25 frames a second whose frame n is grey with value 5 * n (mod 250)."""
+    import cv2
+
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), FPS, (32, 24))
+    for number in range(frames):
+        writer.write(np.full((24, 32, 3), 5 * number % 250, np.uint8))
+    writer.release()
+    return path
+
+
+def squares() -> list[Image.Image]:
+    """Return four pictures, each with one square more, so that an encoder stores only what changes."""
+    pictures = [Image.new("RGB", (40, 10), "white")]
+    for number, colour in enumerate(COLOURS):
+        pictures.append(pictures[-1].copy())
+        ImageDraw.Draw(pictures[-1]).rectangle((10 * number, 0, 10 * number + 9, 9), colour)
+    return pictures[1:]
+
+
+def write_squares(path: Path, **options: Any) -> Path:
+    first, *others = squares()
+    first.save(path, save_all=True, append_images=others, **options)
+    return path
+
+
+def mean_of(frame: Frame) -> float:
+    assert frame.picture is not None
+    return float(np.asarray(frame.picture.image()).mean())
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif", ".tiff", ""])
+def test_animation_gives_every_frame_as_a_viewer_shows_it(suffix: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "format": {".webp": "WEBP", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}.get(suffix, "GIF")
+    }
+    if options["format"] != "TIFF":
+        options["duration"] = [100, 200, 300, 400]
+    if suffix == ".webp":
+        options["lossless"] = True
+    path = write_squares(tmp_path / f"moves{suffix}", **options)
+    frames = list(FileSource([path]))
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    times = [None] * 4 if options["format"] == "TIFF" else [0, 0.1, 0.3, 0.6]
+    assert [frame.time for frame in frames] == pytest.approx(times)
+    for frame, expected in zip(frames, squares(), strict=True):
+        assert frame.picture is not None and frame.error is None
+        np.testing.assert_allclose(np.asarray(frame.picture.image()), np.asarray(expected), atol=1)
+    first = frames[0].picture
+    assert first is not None and first.image().tobytes() == load_image(path).tobytes()
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif", ".jpg"])
+def test_still_image_is_left_to_be_decoded_by_whoever_wants_it(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"still{suffix}"
+    squares()[0].save(path)
+    (frame,) = FileSource([tmp_path])
+    assert (frame.picture, frame.index, frame.time) == (FilePicture(path), None, None)
+
+
+def test_animated_png_gives_its_animation_without_the_picture_for_old_programs(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    first, *others = squares()
+    Image.new("RGB", (40, 10), "black").save(
+        path, save_all=True, append_images=[first, *others], default_image=True
+    )
+    frames = list(FileSource([path]))
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert mean_of(frames[0]) == pytest.approx(np.asarray(first).mean())
+
+
+def test_pages_of_a_tiff_keep_their_own_sizes(tmp_path: Path) -> None:
+    small, large = Image.new("L", (5, 4)), Image.new("RGB", (50, 40))
+    small.save(tmp_path / "a.tif", save_all=True, append_images=[large])
+    sizes = [frame.picture.image().size for frame in FileSource([tmp_path]) if frame.picture]
+    assert sizes == [(5, 4), (50, 40)]
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_animation_that_breaks_off_gives_what_is_there_and_then_an_error(suffix: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)) for _ in range(5)]
+    path = tmp_path / f"cut{suffix}"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    *whole, last = FileSource([path])
+    assert last.picture is None
+    assert last.error is not None and last.error.startswith(str(path)) and last.index == len(whole)
+    assert all(frame.error is None for frame in whole)
+    # libwebp takes no part of a file that is shorter than it says.
+    assert len(whole) == (0 if suffix == ".webp" else 3)
+
+
+def test_video_gives_every_frame_in_order_with_its_time(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v 1.avi", 40)
+    source = FileSource([path])
+    assert source.total is None
+    frames = list(source)
+    assert [frame.index for frame in frames] == list(range(40))
+    assert [frame.time for frame in frames] == pytest.approx([n / FPS for n in range(40)])
+    assert [round(mean_of(frame) / 5) for frame in frames] == list(range(40))
+
+
+def test_video_without_a_suffix_is_known_by_its_first_bytes_and_none_is_taken_from_a_folder(
+    tmp_path: Path,
+) -> None:
+    Image.new("RGB", (4, 3)).save(tmp_path / "1.png")
+    path = write_video(tmp_path / "v.avi", 3).rename(tmp_path / "video")
+    assert len(list(FileSource([path]))) == 3
+    write_video(tmp_path / "v.avi", 3)
+    assert [Path(frame.source).name for frame in FileSource([tmp_path])] == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["50%d of 100%.avi", "%03d.avi", "http:v.avi", "concat:v.avi", "0", "-x.avi", "é.avi"]
+)
+def test_video_whose_name_looks_like_something_else_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "v.avi", 3).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert [frame.error for frame in FileSource([name])] == [None] * 3
+
+
+def test_video_that_breaks_off_gives_what_is_there_and_then_an_error(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", 100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    *whole, last = FileSource([path])
+    assert 30 < len(whole) < 60
+    assert [round(mean_of(frame) / 5) for frame in whole[:-1]] == list(range(len(whole) - 1))
+    assert last.error == f"{path} breaks off after {len(whole)} of about 100 frames"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not a video" * 99, b"RIFF\0\0\0\0AVI LIST" + bytes(99)],
+    ids=["empty", "text", "header"],
+)
+def test_video_that_is_none_is_one_frame_with_an_error(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "v.avi").write_bytes(data)
+    (frame,) = FileSource([tmp_path / "v.avi"])
+    assert frame.error == f"{tmp_path / 'v.avi'} cannot be decoded by OpenCV: is it a video, and whole?"
+
+
+def test_video_whose_name_is_not_utf_8_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.avi", 3).rename(tmp_path / os.fsdecode(b"\xff.avi"))
+    (frame,) = FileSource([path])
+    assert frame.error is not None and frame.error.endswith("OpenCV takes only names in UTF-8. Rename it")
+
+
+@pytest.mark.parametrize(
+    "playlist", ["#EXTM3U\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n"]
+)
+def test_playlist_that_calls_itself_a_video_reaches_no_network(playlist: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.mp4"
+    frames: list[Frame] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        path.write_text(playlist.format(f"http://127.0.0.1:{server.getsockname()[1]}/1.ts"))
+        thread = threading.Thread(target=lambda: frames.extend(FileSource([path])), daemon=True)
+        thread.start()
+        with pytest.raises(TimeoutError):
+            server.accept()
+        thread.join(60)
+    assert [frame.picture for frame in frames] == [None]
+
+
+def test_video_without_opencv_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_cv2(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "cv2":
+            raise ModuleNotFoundError(name)
+        return real_import(name, *args, **kwargs)
+
+    real_import = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", without_cv2)
+    (tmp_path / "v.mp4").touch()
+    with pytest.raises(
+        MissingPackageError, match=r'v\.mp4 needs OpenCV.*pip install "edge-classify\[camera\]"'
+    ):
+        FileSource([tmp_path / "1.jpg", tmp_path / "v.mp4"])
+    (frame,) = FileSource(["-"], listing=[os.fsencode(tmp_path / "v.mp4")])
+    assert "needs OpenCV" in str(frame.error)

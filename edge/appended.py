@@ -13,8 +13,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .errors import ModelFileError
 
@@ -42,8 +42,7 @@ _ZIP_ERRORS = (
 )
 
 
-@dataclass(frozen=True)
-class AppendedFile:
+class AppendedFile(NamedTuple):
     """One entry as the directory states it; sizes in bytes, `offset` where its header starts."""
 
     name: str
@@ -54,8 +53,7 @@ class AppendedFile:
     encrypted: bool
 
 
-@dataclass(frozen=True)
-class Directory:
+class Directory(NamedTuple):
     """The entries in their order; `start` is where the first begins, and `end` where the directory does.
 
     Without a zip there are no entries, and both are the file's size.

@@ -92,7 +92,7 @@ OUTPUT = (
     _output("--save-annotated", type=_PATH, metavar="DIR",
             help="Keep every picture with its answer drawn on it."),
     _output("--force", is_flag=True,
-            help="Replace what --output, --save-annotated or --install-service find there."),
+            help="Replace what --output or --install-service find; let --save-annotated add to a folder."),
     _output("--show", is_flag=True,
             help="Open a window with picture, label and frames a second; q closes it."),
     _output("--publish", metavar="URL", envvar="EDGE_CLASSIFY_PUBLISH",

@@ -10,8 +10,8 @@ import math
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .appended import Directory, read_directory, read_entry
 from .card import ModelCard
@@ -31,16 +31,14 @@ _DEQUANTIZE, _LOGISTIC, _RESHAPE, _SOFTMAX, _QUANTIZE = 6, 14, 22, 25, 114
 _TENSOR_AXIS_LABELS, _NORMALIZATION_OPTIONS = 2, 1
 
 
-@dataclass(frozen=True)
-class Normalization:
+class Normalization(NamedTuple):
     """input = (pixel - mean) / std, with one value or one a channel, for pixels 0..255."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class ModelFile:
+class ModelFile(NamedTuple):
     """What a .tflite says about itself, without the interpreter.
 
     `labels` come from the card or else from the TFLite metadata, `normalization` from the TFLite

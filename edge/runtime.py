@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import DelegateError, MissingPackageError, ModelFileError, OptionError, RuntimeLoadError
 from .quiet import silenced
@@ -51,8 +51,7 @@ class Execution:
             raise OptionError(f"{name} goes with --delegate LIBRARY, which is not given")
 
 
-@dataclass(frozen=True)
-class Runtime:
+class Runtime(NamedTuple):
     """The module of a runtime that was loaded, and the name of the package that it comes from.
 
     `broken` holds a sentence for each preferred one that is installed and cannot be loaded.
@@ -82,8 +81,7 @@ class Runtime:
             raise RuntimeLoadError(_describe_broken(self.name, error)) from None
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """An interpreter with allocated tensors; `remarks` are sentences that its user should read."""
 
     interpreter: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ from .runtime import REFUSALS, one_line
 _DTYPES = ("uint8", "int8", "int16", "float32")
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How a picture lies in an input: 3 channels are RGB, 1 is grey."""
 
     height: int

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge_classify.edge.doctor.children import ask
+from edge_classify.edge.children import ask
 from edge_classify.edge.doctor.display import check_display
 from edge_classify.edge.doctor.finding import ERROR, OK, WARNING, Finding
 from edge_classify.edge.doctor.packages import check_image_packages, check_runtimes

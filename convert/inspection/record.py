@@ -59,7 +59,7 @@ def to_record(found: Inspection) -> dict[str, Any]:
         "metadata": asdict(found.metadata) if found.metadata else None,
         "labels": found.labels,
         "card": asdict(found.card) if found.card else None,
-        "appended": [asdict(file) for file in found.appended],
+        "appended": [file._asdict() for file in found.appended],
     }
     return {key: _finite(value) for key, value in record.items()}
 

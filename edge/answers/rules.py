@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,7 @@ class AnswerRules:
         return max(GAP_SECONDS, 3 * (self.every or 0.0))
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """Which answer is shown, and since when, in seconds, another one has been the better one.
 
     Answers are class indices, and None for "unknown". Where no other is better, `rival` is `shown`.
@@ -73,7 +73,7 @@ class Held:
         since = self.since if best == self.rival else time
         if best == self.shown or time - since >= hold:
             return Held(best, best, time)
-        return replace(self, rival=best, since=since)
+        return self._replace(rival=best, since=since)
 
 
 def mean_probabilities(window: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:

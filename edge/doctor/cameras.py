@@ -13,7 +13,7 @@ from ..sources.addresses import redact
 from ..sources.camera import CameraOptions
 from ..sources.frames import Frame
 from ..sources.opening import open_source
-from .children import ask
+from ..children import ask
 from .files import read_number, read_text
 from .finding import ERROR, OK, WARNING, Finding
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .children import ask
+from ..children import ask
 from .files import read_text
 from .finding import ERROR, OK, WARNING, Finding
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from .children import ask
+from ..children import ask
 from .finding import ERROR, OK, WARNING, Finding
 from .packages import is_installed
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import EdgeClassifyError
 from ..runtime import Execution, find_runtime, open_interpreter
-from .children import ask
+from ..children import ask
 
 _SECONDS = 30  # To load and time a model on a slow board.
 _WARM_UP, _RUNS = 2, 30

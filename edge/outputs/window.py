@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..answers.result import Result
-from ..doctor.children import ask
+from ..children import ask
 from ..errors import ImageError, OptionError
 from ..sources.opencv import import_opencv
 from .drawing import draw_answers

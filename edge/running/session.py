@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -36,13 +35,12 @@ class Plan(NamedTuple):
     workers: int
 
 
-@dataclass
 class Tally:
     """How many frames were looked at, how many could not be read, and how many of these were damaged."""
 
-    seen: int = 0
-    failed: int = 0
-    damaged: int = 0
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.seen = self.failed = self.damaged = 0
 
 
 class Session:

@@ -16,9 +16,7 @@ from ..answers.result import Result
 from ..classifier import Classifier
 from ..console import say, stderr_is_terminal
 from ..log import use_format
-from ..progress import progress
 from ..service.notify import Watchdog, graceful_termination
-from ..sources.addresses import keep_secrets
 from ..sources.files import FileSource
 from ..sources.frames import Frame, Source
 from .models import load_models, share_out
@@ -88,6 +86,7 @@ class Run:
         if asked.camera is None:
             source = FileSource(asked.paths, asked.recursive)
         else:
+            from ..sources.addresses import keep_secrets
             from ..sources.opening import CameraOptions, open_source
 
             keep_secrets(asked.camera)
@@ -128,6 +127,8 @@ class Run:
         if not several or scrolling or not stderr_is_terminal():
             yield self._watchdog.feed
             return
+        from ..progress import progress
+
         with progress("Classifying", source.total, "images") as advance:
 
             def alive() -> None:

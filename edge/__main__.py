@@ -8,8 +8,8 @@ import gc
 def main() -> None:
     """Load the program, then run it.
 
-    What is imported stays until the end, so that the garbage collector need not look through it again and again:
-    that would be an eighth of the time that a single photo takes.
+    What is imported stays until the end, so that the garbage collector need not look through it again and
+    again: that would be an eighth of the time that a single photo takes.
     """
     gc.disable()
     from .cli import main as command

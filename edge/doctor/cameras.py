@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..children import ask
 from ..errors import EdgeClassifyError
 from ..sources.addresses import redact
 from ..sources.camera import CameraOptions
 from ..sources.frames import Frame
 from ..sources.opening import open_source
-from ..children import ask
 from .files import read_number, read_text
 from .finding import ERROR, OK, WARNING, Finding
 

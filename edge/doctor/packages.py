@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..runtime import RUNTIMES
 from ..children import ask
+from ..runtime import RUNTIMES
 from .finding import ERROR, OK, WARNING, Finding
 
 _SECONDS = 20  # To import a runtime on a slow SD card.

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ..children import ask
 from ..errors import EdgeClassifyError
 from ..runtime import Execution, find_runtime, open_interpreter
-from ..children import ask
 
 _SECONDS = 30  # To load and time a model on a slow board.
 _WARM_UP, _RUNS = 2, 30

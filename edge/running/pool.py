@@ -15,8 +15,6 @@ from .look import Seen, look
 _AHEAD = 4
 _IDLE_SECONDS = 1.0
 
-_Waiting = Queue["Future[Seen] | BaseException | None"]
-
 
 def look_in_parallel(
     frames: Iterable[Frame],
@@ -31,45 +29,59 @@ def look_in_parallel(
     doesn't wait for the next frame. What the source or a worker raises is raised here, in its turn. `idle` is
     called once a second while there is nothing to yield.
     """
-    own = threading.local()
-
-    def work(frame: Frame) -> Seen:
-        if not hasattr(own, "classifiers"):
-            own.classifiers = [classifier.clone() for classifier in classifiers]
-        return look(frame, own.classifiers)
-
-    waiting: _Waiting = Queue()
-    room = threading.Semaphore(workers * _AHEAD)
-    stopped = threading.Event()
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="classify")
-
-    def feed() -> None:
-        try:
-            for frame in frames:
-                room.acquire()
-                if stopped.is_set():
-                    return
-                waiting.put(executor.submit(work, frame))
-            waiting.put(None)
-        except BaseException as error:
-            waiting.put(error)
-
-    threading.Thread(target=feed, daemon=True, name="feed").start()  # It may be stuck in a pipe at the end.
+    pool = _Pool(frames, classifiers, workers)
     try:
-        while (future := _next(waiting, idle)) is not None:
+        while (future := pool.next(idle)) is not None:
+            yield future.result()
+            pool.room.release()
+    finally:
+        pool.close()
+
+
+class _Pool:
+    """The workers, and the thread that hands them frames; `room` bounds how many are under way."""
+
+    def __init__(self, frames: Iterable[Frame], classifiers: Sequence[Classifier], workers: int) -> None:
+        self.room = threading.Semaphore(workers * _AHEAD)
+        self._frames = frames
+        self._classifiers = classifiers
+        self._own = threading.local()
+        self._waiting: Queue[Future[Seen] | BaseException | None] = Queue()
+        self._stopped = False
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="classify")
+        # Left alone at the end: it may be stuck in a pipe that nobody writes to.
+        threading.Thread(target=self._feed, daemon=True, name="feed").start()
+
+    def next(self, idle: Callable[[], None]) -> Future[Seen] | None:
+        """Wait for the next frame's future, None after the last; raises what the source raised."""
+        while True:
+            try:
+                future = self._waiting.get(timeout=_IDLE_SECONDS)
+            except Empty:
+                idle()
+                continue
             if isinstance(future, BaseException):
                 raise future
-            yield future.result()
-            room.release()
-    finally:
-        stopped.set()
-        room.release()
-        executor.shutdown(wait=True, cancel_futures=True)
+            return future
 
+    def close(self) -> None:
+        """End the workers when they are done with what they hold."""
+        self._stopped = True
+        self.room.release()
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
-def _next(waiting: _Waiting, idle: Callable[[], None]) -> Future[Seen] | BaseException | None:
-    while True:
+    def _feed(self) -> None:
         try:
-            return waiting.get(timeout=_IDLE_SECONDS)
-        except Empty:
-            idle()
+            for frame in self._frames:
+                self.room.acquire()
+                if self._stopped:
+                    return
+                self._waiting.put(self._executor.submit(self._look, frame))
+            self._waiting.put(None)
+        except BaseException as error:  # Handed to the thread that waits for it.
+            self._waiting.put(error)
+
+    def _look(self, frame: Frame) -> Seen:
+        if not hasattr(self._own, "classifiers"):
+            self._own.classifiers = [classifier.clone() for classifier in self._classifiers]
+        return look(frame, self._own.classifiers)

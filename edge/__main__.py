@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gc
+import os
 
 
 def main() -> None:
     """Load the program, then run it.
 
     What is imported stays until the end, so that the garbage collector need not look through it again and
-    again: that would be an eighth of the time that a single photo takes.
+    again: that would be an eighth of the time that a single photo takes. And numpy would start a thread a
+    core for linear algebra, of which there is none here: half of its import.
     """
     gc.disable()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .cli import main as command
     from .running import start  # noqa: F401 - what nearly every run needs.
 

@@ -21,6 +21,7 @@ from urllib.request import parse_http_list, parse_keqv_list
 import numpy as np
 import pytest
 from edge_classify.edge.sources.frames import EncodedPicture, Frame
+from edge_classify.edge.sources.opencv import import_opencv
 from PIL import Image
 
 from .system import require
@@ -55,9 +56,8 @@ def number_of(frame: Frame) -> int:
 
 def write_video(path: Path, frames: int) -> Path:
     """Write a video at 25 frames a second whose frame n is grey with value 5 * n (mod 250)."""
-    import cv2
-
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (32, 24))
+    cv2 = import_opencv("a test's video")  # Before FFmpeg learns how much to say.
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (32, 24))
     for number in range(frames):
         writer.write(np.full((24, 32, 3), 5 * number % 250, np.uint8))
     writer.release()

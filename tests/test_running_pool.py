@@ -80,6 +80,28 @@ def test_answer_does_not_wait_for_the_next_frame(classifier: Classifier) -> None
     assert idle_calls
 
 
+def test_interpreters_are_all_loaded_before_a_frame_is_taken(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is loaded what the process prints is dropped: an answer would be lost."""
+    made: list[Classifier] = []
+    original = Classifier.clone
+
+    def clone(self: Classifier) -> Classifier:
+        made.append(original(self))
+        return made[-1]
+
+    monkeypatch.setattr(Classifier, "clone", clone)
+
+    def watched() -> Iterator[Frame]:
+        for frame in frames(20):
+            assert len(made) == 3
+            yield frame
+
+    assert len(list(look_in_parallel(watched(), [classifier], 4))) == 20
+    assert len(made) == 3
+
+
 def test_what_the_source_raises_comes_after_the_answers_before_it(classifier: Classifier) -> None:
     def broken() -> Iterator[Frame]:
         yield from frames(3)

@@ -17,19 +17,10 @@ from edge_classify.edge.sources.files import FileSource
 from edge_classify.edge.sources.frames import FilePicture, Frame
 from PIL import Image, ImageDraw
 
+from .streams import write_video
+
 FPS = 25
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0)]
-
-
-def write_video(path: Path, frames: int) -> Path:
-    """Write a video at 25 frames a second whose frame n is grey with value 5 * n (mod 250)."""
-    import cv2
-
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), FPS, (32, 24))
-    for number in range(frames):
-        writer.write(np.full((24, 32, 3), 5 * number % 250, np.uint8))
-    writer.release()
-    return path
 
 
 def squares() -> list[Image.Image]:

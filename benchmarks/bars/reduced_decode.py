@@ -42,7 +42,7 @@ def encoded(path: Path, megapixels: float | None) -> bytes:
 def noisy(pixels: Pixels) -> Pixels:
     """Return the input with 40 % of its values changed by one, the same ones in each run."""
     change = np.random.default_rng(0).choice([-1, 0, 1], pixels.shape, p=[0.2, 0.6, 0.2])
-    return (pixels + change).clip(0, 255).astype(np.uint8)
+    return np.asarray((pixels + change).clip(0, 255), np.uint8)
 
 
 @click.command(help=__doc__)

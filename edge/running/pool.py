@@ -44,9 +44,12 @@ class _Pool:
     def __init__(self, frames: Iterable[Frame], classifiers: Sequence[Classifier], workers: int) -> None:
         self.room = threading.Semaphore(workers * _AHEAD)
         self._frames = frames
-        self._classifiers = classifiers
-        self._own = threading.local()
-        self._waiting: Queue[Future[Seen] | BaseException | None] = Queue()
+        # Made before any answer is told: while an interpreter is loaded, what the process prints is dropped.
+        self._idle_sets = Queue[Sequence[Classifier]]()
+        self._idle_sets.put(classifiers)
+        for _ in range(workers - 1):
+            self._idle_sets.put([classifier.clone() for classifier in classifiers])
+        self._waiting = Queue[Future[Seen] | BaseException | None]()
         self._stopped = False
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="classify")
         # Left alone at the end: it may be stuck in a pipe that nobody writes to.
@@ -82,6 +85,8 @@ class _Pool:
             self._waiting.put(error)
 
     def _look(self, frame: Frame) -> Seen:
-        if not hasattr(self._own, "classifiers"):
-            self._own.classifiers = [classifier.clone() for classifier in self._classifiers]
-        return look(frame, self._own.classifiers)
+        classifiers = self._idle_sets.get()  # There are as many as workers.
+        try:
+            return look(frame, classifiers)
+        finally:
+            self._idle_sets.put(classifiers)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import Empty, Queue
 
 from ..classifier import Classifier
 from ..sources.frames import Frame
@@ -24,69 +22,97 @@ def look_in_parallel(
 ) -> Iterator[Seen]:
     """Classify frames in `workers` threads, and yield in the order of the frames.
 
-    Decoding and inference release Python's lock, so that threads suffice. Frames are taken from the source,
-    in a thread of its own, only as workers get to them: memory doesn't grow with their number, and an answer
-    doesn't wait for the next frame. What the source or a worker raises is raised here, in its turn. `idle` is
+    Decoding and inference release Python's lock, so that threads suffice. Workers take frames from the source
+    themselves, and only so many ahead of what was yielded: memory doesn't grow with their number, and no
+    answer waits for the next frame. What the source or a worker raises is raised here, in its turn. `idle` is
     called once a second while there is nothing to yield.
     """
     pool = _Pool(frames, classifiers, workers)
     try:
-        while (future := pool.next(idle)) is not None:
-            yield future.result()
-            pool.room.release()
+        while (seen := pool.next(idle)) is not None:
+            yield seen
     finally:
         pool.close()
 
 
 class _Pool:
-    """The workers, and the thread that hands them frames; `room` bounds how many are under way."""
+    """The workers and what they have found, by the frames' numbers."""
 
     def __init__(self, frames: Iterable[Frame], classifiers: Sequence[Classifier], workers: int) -> None:
-        self.room = threading.Semaphore(workers * _AHEAD)
-        self._frames = frames
-        # Made before any answer is told: while an interpreter is loaded, what the process prints is dropped.
-        self._idle_sets = Queue[Sequence[Classifier]]()
-        self._idle_sets.put(classifiers)
-        for _ in range(workers - 1):
-            self._idle_sets.put([classifier.clone() for classifier in classifiers])
-        self._waiting = Queue[Future[Seen] | BaseException | None]()
+        self._frames = iter(frames)
+        self._room = threading.Semaphore(workers * _AHEAD)
+        self._source = threading.Lock()  # Guards _frames, _taken and _ended.
+        self._taken = 0
+        self._ended = False
+        self._changed = threading.Condition()  # Guards the next four.
+        self._found: dict[int, Seen | BaseException | None] = {}
+        self._wanted = 0
+        self._looking = 0
         self._stopped = False
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="classify")
-        # Left alone at the end: it may be stuck in a pipe that nobody writes to.
-        threading.Thread(target=self._feed, daemon=True, name="feed").start()
+        # Made before any answer is told: while an interpreter is loaded, what the process prints is dropped.
+        sets = [classifiers, *([each.clone() for each in classifiers] for _ in range(workers - 1))]
+        for own in sets:
+            threading.Thread(target=self._work, args=(own,), name="classify", daemon=True).start()
 
-    def next(self, idle: Callable[[], None]) -> Future[Seen] | None:
-        """Wait for the next frame's future, None after the last; raises what the source raised."""
-        while True:
-            try:
-                future = self._waiting.get(timeout=_IDLE_SECONDS)
-            except Empty:
-                idle()
-                continue
-            if isinstance(future, BaseException):
-                raise future
-            return future
+    def next(self, idle: Callable[[], None]) -> Seen | None:
+        """Wait for what comes next, None after the last; raises what the source or a worker raised."""
+        while not self._is_there():
+            idle()
+        with self._changed:
+            found = self._found.pop(self._wanted)
+            self._wanted += 1
+        self._room.release()
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
     def close(self) -> None:
-        """End the workers when they are done with what they hold."""
-        self._stopped = True
-        self.room.release()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        """Let the workers end, and wait for those in native code; one may be stuck in a pipe for ever."""
+        self._ended = True
+        self._room.release()
+        with self._changed:
+            self._stopped = True
+            self._changed.wait_for(lambda: self._looking == 0)
 
-    def _feed(self) -> None:
-        try:
-            for frame in self._frames:
-                self.room.acquire()
-                if self._stopped:
-                    return
-                self._waiting.put(self._executor.submit(self._look, frame))
-            self._waiting.put(None)
-        except BaseException as error:  # Handed to the thread that waits for it.
-            self._waiting.put(error)
+    def _is_there(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._wanted in self._found, _IDLE_SECONDS)
 
-    def _look(self, frame: Frame) -> Seen:
-        classifiers = self._idle_sets.get()  # There are as many as workers.
+    def _work(self, classifiers: Sequence[Classifier]) -> None:
+        while (taken := self._take()) is not None:
+            number, found = taken
+            if isinstance(found, Frame):
+                try:
+                    self._tell(number, look(found, classifiers))
+                except BaseException as error:  # Handed to the thread that waits for it.
+                    self._tell(number, error)
+            else:
+                self._tell(number, found)
+
+    def _take(self) -> tuple[int, Frame | BaseException | None] | None:
+        """Return the next frame and its number, or the source's end or error; None when all is taken."""
+        self._room.acquire()
+        with self._source:
+            if not self._ended:
+                number, self._taken = self._taken, self._taken + 1
+                frame = self._next_frame()
+                self._ended |= not isinstance(frame, Frame)
+                with self._changed:
+                    if not self._stopped:
+                        self._looking += 1
+                        return number, frame
+        self._room.release()  # For the next worker to end, too.
+        return None
+
+    def _next_frame(self) -> Frame | BaseException | None:
         try:
-            return look(frame, classifiers)
-        finally:
-            self._idle_sets.put(classifiers)
+            return next(self._frames, None)
+        except BaseException as error:  # As above.
+            return error
+
+    def _tell(self, number: int, found: Seen | BaseException | None) -> None:
+        with self._changed:
+            self._looking -= 1
+            self._found[number] = found
+            if number == self._wanted or not self._looking:
+                self._changed.notify()

@@ -47,7 +47,7 @@ def animation_frames(path: Path) -> Iterator[Frame]:
             for position in count(first):
                 try:
                     image.seek(position)
-                    picture = ReadyPicture(decode(image))
+                    picture = ReadyPicture(decode(image).copy())
                 except EOFError:
                     break
                 yield Frame(

@@ -204,6 +204,13 @@ def test_option_without_effect_or_sense_exits_with_2(arguments: list[str], messa
     assert message in " ".join(result.stderr.split())
 
 
+def test_address_among_the_paths_is_refused_without_its_password() -> None:
+    result = run_command("edge-classify", "http://me:geheim@127.0.0.1:1/stream")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "http://***@127.0.0.1:1/stream is an address: give it as --camera" in result.stderr
+    assert "geheim" not in result.stderr
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not condition():

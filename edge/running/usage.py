@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ..sources.addresses import redact
 from ..sources.files import LISTING, is_video
 
 _CAMERA_ONLY = ("size", "fps", "rotate", "frozen_after", "frames")
@@ -28,6 +29,9 @@ def check_usage(context: click.Context, paths: Sequence[str], options: dict[str,
             options["camera"] = camera = None  # Whoever names files means them.
         else:
             raise click.UsageError("Give either paths or --camera, not both.")
+    for path in paths:
+        if "://" in path:
+            raise click.UsageError(f"{redact(path)} is an address: give it as --camera.")
     if options["as_json"] and options["as_csv"]:
         raise click.UsageError("Give either --json or --csv, not both.")
     if camera is None:

@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
-.PHONY: help demo test clients lint format clean default-model
+.PHONY: help demo test slow clients lint format clean default-model
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
 	@echo "make test    run the tests"
+	@echo "make slow    run the tests that take longest"
 	@echo "make clients run the files with MediaPipe, tflite-runtime 2.14 and LiteRT.js in Chromium"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
@@ -48,7 +49,11 @@ default-model: $(VENV)/installed
 	cp build/default-model/models/mobilenet_v2_int8.tflite edge/default_model.tflite
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not clients"
+	$(BIN)/python -m pytest -m "not clients and not slow"
+
+# Trainings that are killed and resumed, all backbones, hyperparameter search.
+slow: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
 
 # Each client is installed apart, which takes minutes the first time; one that can't be had is skipped.
 clients: $(VENV)/installed

@@ -230,12 +230,20 @@ def test_input_from_a_reduced_jpeg_is_that_of_a_full_one_and_not_shifted(
     exif[0x0112] = orientation
     smooth = noise(12, 9).resize((793, 601), Image.Resampling.BICUBIC)
     data = saved(smooth, "JPEG", quality=97, exif=exif)
-    spec, preprocess = InputSpec(60, 70, "uint8"), Preprocess(resize)
+    spec, preprocess = InputSpec(46, 52, "uint8"), Preprocess(resize)
     full = to_input(load_image(data), spec, preprocess).astype(int)
     reduced = load_input(data, spec, preprocess).astype(int)
-    careless = to_input(load_image(data, (70, 60)), spec, preprocess).astype(int)
+    careless = to_input(load_image(data, (78, 69)), spec, preprocess).astype(int)
     assert 0 < np.abs(full - reduced).mean() < 1
     assert np.abs(full - reduced).mean() < np.abs(full - careless).mean() / 5
+
+
+@pytest.mark.parametrize(("side", "reduced"), [(96, True), (99, True), (101, False), (130, False)])
+def test_photo_is_reduced_only_where_enough_pixels_are_left_for_the_filter(side: int, reduced: bool) -> None:
+    data = saved(noise(400, 300), "JPEG")  # Half of it has 150 rows: 1.5 times 100.
+    spec, preprocess = InputSpec(side, side, "uint8"), Preprocess()
+    full = to_input(load_image(data), spec, preprocess)
+    assert (load_input(data, spec, preprocess) != full).any() == reduced
 
 
 @pytest.mark.parametrize("data", [saved(noise(90, 70), "PNG"), saved(noise(90, 70), "JPEG")])

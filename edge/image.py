@@ -23,8 +23,8 @@ Box = tuple[float, float, float, float]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 # A JPEG is reduced for a model only where this many pixels are left for each of the input's, both ways. With
-# fewer, hardly anything is left for the filter to smooth, and the input is sharper than those trained on: at 1.0 to
-# 1.3 a CNN's answers were the same for 91 % of photos, from 1.5 on for as many as with one grey level of noise
+# fewer, the filter has hardly anything to smooth, and the input is sharper than what was trained on: at 1.0 to
+# 1.3 a CNN gave the same answer to 91 % of photos, from 1.5 on to about as many as with one grey level of noise
 # (benchmarks/bars/reduced_decode.py).
 INPUT_MARGIN = 1.5
 _EXIF_ORIENTATION = 0x0112

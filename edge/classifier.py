@@ -16,7 +16,6 @@ from PIL import Image
 from .card import InputSpec, Preprocess
 from .errors import CardError, ImageError, ModelFileError
 from .foreign import choose_labels, choose_normalization
-from .image import Cover
 from .modelfile import ModelFile, Normalization
 from .runtime import REFUSALS, Execution, one_line, open_interpreter
 from .sources.frames import FilePicture, Picture, ReadyPicture, to_pixels
@@ -127,8 +126,8 @@ class Classifier:
         return self.file.card.output.threshold if self.file.card else None
 
     @property
-    def cover(self) -> Cover:
-        """The input's width and height: what a picture must be decoded to, at least."""
+    def size(self) -> tuple[int, int]:
+        """The input's width and height."""
         return self.spec.width, self.spec.height
 
     def classify(

@@ -53,6 +53,11 @@ def load_image(source: Path | bytes, cover: Cover | None = None) -> Image.Image:
         return decode(image)
 
 
+def input_cover(spec: InputSpec) -> Cover:
+    """Return the width and height that a picture must be decoded to, at least, for that input."""
+    return math.ceil(spec.width * INPUT_MARGIN), math.ceil(spec.height * INPUT_MARGIN)
+
+
 def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Decode a file and resize it as `to_input` does.
 
@@ -61,9 +66,8 @@ def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) ->
     for eight: only what stands for the picture is resized, else all of it would be shifted. Raises ImageError
     as load_image.
     """
-    cover = math.ceil(spec.width * INPUT_MARGIN), math.ceil(spec.height * INPUT_MARGIN)
     with open_image(source) as image:
-        box = _reduce(image, cover)
+        box = _reduce(image, input_cover(spec))
         return to_input(decode(image), spec, preprocess, box)
 
 

@@ -189,6 +189,7 @@ def test_only_frames_that_may_be_kept_are_decoded(setting: Setting) -> None:
     collector.show(frame_result(Costly(), best=0.9))
     collector.show(live(1, 0.0))
     collector.show(frame_result(Costly(), source=live(1, 0).frame.source, index=2, grabbed=1.0))
+    assert len(setting.pictures()) == 1
 
 
 def test_folder_that_holds_enough_takes_no_more_until_somebody_makes_room(setting: Setting) -> None:

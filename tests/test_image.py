@@ -15,6 +15,7 @@ import pytest
 from edge_classify.edge.card import InputSpec, Preprocess
 from edge_classify.edge.errors import ImageError
 from edge_classify.edge.image import from_bgr, is_image_name, load_image, load_input, to_input, to_rgb
+from edge_classify.edge.sources.frames import EncodedPicture, RotatedPicture, to_pixels
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -244,6 +245,9 @@ def test_photo_is_reduced_only_where_enough_pixels_are_left_for_the_filter(side:
     spec, preprocess = InputSpec(side, side, "uint8"), Preprocess()
     full = to_input(load_image(data), spec, preprocess)
     assert (load_input(data, spec, preprocess) != full).any() == reduced
+    turned = RotatedPicture(EncodedPicture(data), 180)
+    expected = to_input(load_image(data).transpose(Image.Transpose.ROTATE_180), spec, preprocess)
+    assert (to_pixels(turned, spec, preprocess) != expected).any() == reduced
 
 
 @pytest.mark.parametrize("data", [saved(noise(90, 70), "PNG"), saved(noise(90, 70), "JPEG")])

@@ -56,7 +56,7 @@ def rows(lines: Lines) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(lines.text, newline=""), strict=True))
 
 
-def test_frame_rate_is_that_of_the_last_thirty_frames_and_the_summary_of_all() -> None:
+def test_frame_rate_is_that_of_the_last_thirty_frames() -> None:
     now = [100.0]
     rate = FrameRate(lambda: now[0])
     assert rate.tick() == 0
@@ -67,7 +67,6 @@ def test_frame_rate_is_that_of_the_last_thirty_frames_and_the_summary_of_all() -
         now[0] += 0.1
         last = rate.tick()
     assert last == pytest.approx(10)
-    assert rate.summary() == "41 frames in 13.0 s: 3.2 frames/s"
 
 
 def test_text_shows_the_answer_of_each_model_and_says_unknown(lines: Lines) -> None:

@@ -83,7 +83,7 @@ def test_model_with_the_channels_first_gets_them_first(stored: str, tmp_path: Pa
     first = Foreign(stored, input_shape=(1, 3, SIDE, SIDE)).write(tmp_path / "first.tflite")
     last = Foreign(stored).write(tmp_path / "last.tflite")
     classifiers = [Classifier.from_file(path, NAMES, SYMMETRIC) for path in (first, last)]
-    assert {(c.spec.height, c.spec.width, c.cover) for c in classifiers} == {(SIDE, SIDE, (SIDE, SIDE))}
+    assert {(c.spec.height, c.spec.width, c.size) for c in classifiers} == {(SIDE, SIDE, (SIDE, SIDE))}
     for strongest in range(3):
         answers = [c.classify_pixels(picture(strongest)).probabilities for c in classifiers]
         np.testing.assert_allclose(answers[0], answers[1], atol=1e-6)

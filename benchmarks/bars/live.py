@@ -184,7 +184,7 @@ def measure_overhead(model: Path, frames: int) -> None:
         whole = (time.perf_counter() - began) * 1000
         work = sum(times.decode) + sum(times.infer)
         shares.append(whole / work - 1)
-    width, height = classifier.cover
+    width, height = classifier.size
     decode, infer = statistics.median(times.decode), statistics.median(times.infer)
     click.echo(
         f"{model.name}, {width}x{height}: decode {decode:.2f} ms, inference {infer:.2f} ms; "

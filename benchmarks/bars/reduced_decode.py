@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import click
 import numpy as np
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.cores import cores
-from edge_classify.edge.image import INPUT_MARGIN, load_image, load_input, to_input
+from edge_classify.edge.image import input_cover, load_image, load_input, to_input
 from edge_classify.edge.sources.paths import find_images
 from PIL import Image
 
@@ -59,8 +58,7 @@ def main(model: Path, photos: Path, megapixels: float | None, count: int) -> Non
     def inputs(path: Path) -> tuple[bool, Pixels, Pixels]:
         data = encoded(path, megapixels)
         full = load_image(data)
-        cover = ceil(spec.width * INPUT_MARGIN), ceil(spec.height * INPUT_MARGIN)
-        was_reduced = load_image(data, cover).size != full.size
+        was_reduced = load_image(data, input_cover(spec)).size != full.size
         return was_reduced, to_input(full, spec, preprocess), load_input(data, spec, preprocess)
 
     def answer(pixels: Pixels) -> int:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..card import Preprocess
 from ..classifier import Classifier, Prediction
 from ..errors import ImageError
-from ..image import Cover
 from ..sources.frames import Frame, picture_error
 
 
@@ -38,10 +37,10 @@ def look(frame: Frame, classifiers: Sequence[Classifier]) -> Seen:
     """
     if frame.picture is None:
         return Seen(frame, (), (), time.monotonic())
-    inputs: dict[tuple[Cover, Preprocess], tuple[NDArray[np.uint8], float]] = {}
+    inputs: dict[tuple[tuple[int, int], Preprocess], tuple[NDArray[np.uint8], float]] = {}
     predictions, decode_ms = [], []
     for classifier in classifiers:
-        key = classifier.cover, classifier.preprocess
+        key = classifier.size, classifier.preprocess
         try:
             if key not in inputs:
                 started = time.perf_counter()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..card import InputSpec, Preprocess
 from ..errors import ImageError
-from ..image import Cover, from_bgr, load_image, load_input, to_input, to_rgb
+from ..image import Cover, from_bgr, input_cover, load_image, load_input, to_input, to_rgb
 
 
 class Picture(Protocol):
@@ -138,7 +138,7 @@ def to_pixels(picture: Picture, spec: InputSpec, preprocess: Preprocess) -> NDAr
         return load_input(picture.path, spec, preprocess)
     if isinstance(picture, EncodedPicture):
         return load_input(picture.data, spec, preprocess)
-    return to_input(picture.image((spec.width, spec.height)), spec, preprocess)
+    return to_input(picture.image(input_cover(spec)), spec, preprocess)
 
 
 def picture_error(frame: Frame, error: ImageError) -> Frame:

@@ -4,17 +4,21 @@ VENV ?= .venv
 DEMO ?= demo
 DATA ?= cifar10
 NOTE ?=
+PHOTOS ?=
+WEIGHTS ?=
 BIN := $(VENV)/bin
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
-.PHONY: help demo test slow clients lint format clean default-model
+.PHONY: help demo test slow clients peers lint format clean default-model
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
 	@echo "make test    run the tests"
 	@echo "make slow    run the tests that take longest"
 	@echo "make clients run the files with MediaPipe, tflite-runtime 2.14 and LiteRT.js in Chromium"
+	@echo "make peers [PHOTOS=FOLDER] [WEIGHTS=FILE.h5]"
+	@echo "             the same model through what one would use instead: the README's table"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
 	@echo "make lint    check style and types"
@@ -39,7 +43,7 @@ demo: $(VENV)/installed
 		print(*['$(DEMO)/run/images/' + image['path'] for image in split['images'] if image['subset'] == 'test'][::80])" \
 		| xargs $(BIN)/edge-classify --model $(DEMO)/models/cnn_int8.tflite --model $(DEMO)/models/mobilenet_v2_int8.tflite --top 2
 	@echo "== Benchmarking all eight files on this machine"
-	@$(BIN)/edge-benchmark $(DEMO)/models/*.tflite --data $(DEMO)/run
+	@$(BIN)/edge-benchmark $(DEMO)/models/*.tflite --data $(DEMO)/run --report $(DEMO)/benchmark.html --force
 	@echo "Report: $(DEMO)/run/report.html"
 
 default-model: $(VENV)/installed
@@ -58,6 +62,10 @@ slow: $(VENV)/installed
 # Each client is installed apart, which takes minutes the first time; one that can't be had is skipped.
 clients: $(VENV)/installed
 	$(BIN)/python -m pytest -m clients
+
+# The same model through other runtimes, each installed apart under build/peers.
+peers: $(VENV)/installed
+	$(BIN)/python benchmarks/peers/run.py $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

@@ -1,211 +1,185 @@
-"""edge-benchmark: how fast, how large and how right is each model file, on this machine?"""
+"""edge-benchmark: how fast, how large and how right is each model file, on this machine or another?"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..edge.classifier import Classifier, load_classifiers
-from ..edge.console import (
-    CONTEXT,
-    INTERRUPTED,
-    Command,
-    foreign_model_options,
-    print_json,
-    print_table,
-    say,
-    version_option,
-)
-from ..edge.errors import BenchmarkError, DatasetError, EdgeClassifyError, OutputExistsError
-from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
-from ..edge.labels import read_label_file
-from ..edge.modelfile import ModelFile, Normalization
-from ..edge.progress import progress
-from ..edge.proportions import wilson_interval
-from ..edge.runtime import MAX_THREADS
-from .host import describe_host
-from .labelled import labelled_images
-from .latency import measure_latency
-from .predict import predict_images, true_indices
-from .split import LabelledImage
+from ..edge.cli_types import SectionedCommand
+from ..edge.console import CONTEXT, version_option
+from ..edge.delegates import parse_delegate_options
+from ..edge.errors import OutputExistsError
+from ..edge.files import refuse_to_overwrite, require_writable
+from ..edge.modelfile import Normalization
+from ..edge.runtime import Execution
+from .cli_options import DATA, MORE, RESULTS, RUNNING, WHERE
+from .devices.target import AdbTarget, SshTarget
+from .recommend import Budget
+from .request import Request
 
-Record = dict[str, Any]
+_COMPARE_TAKES = ("files", "compare", "max_regression", "output", "report", "markdown", "as_json", "force")
 
 
-@click.command(cls=Command, context_settings=CONTEXT)
+@dataclass(frozen=True)
+class Options:
+    """The options as click parsed them; see cli_options.py."""
+
+    threads: tuple[int, ...]
+    runtimes: tuple[str, ...] | None
+    delegate: str | None
+    delegate_options: tuple[str, ...]
+    delegate_fallback: bool
+    runs: int | None
+    base: Path | None
+    data: Path | None
+    images: Path | None
+    split: Path | None
+    labels: Path | None
+    normalization: Normalization | None
+    stages: bool
+    camera: str | None
+    by_operation: bool
+    soak: float | None
+    targets: tuple[SshTarget | AdbTarget, ...]
+    sample: int
+    wheels: tuple[Path, ...]
+    keep: bool
+    benchmark_model: Path | None
+    as_json: bool
+    markdown: bool
+    output: Path | None
+    report: Path | None
+    force: bool
+    compare: bool
+    baseline: Path | None
+    max_regression: float
+    budget: Budget | None
+
+    def executions(self) -> tuple[Execution, ...]:
+        """Return every runtime with every number of threads; raises OptionError."""
+        pairs = parse_delegate_options(self.delegate_options)
+        return tuple(
+            Execution(runtime, threads, self.delegate, pairs, self.delegate_fallback)
+            for runtime in self.runtimes or (None,)
+            for threads in self.threads
+        )
+
+    def request(self, files: tuple[Path, ...]) -> Request:
+        """Return what is to be measured here; raises OptionError and DatasetError."""
+        from .labelled import labelled_images
+
+        data = labelled_images(self.data, self.images) if self.data is not None else None
+        return Request(
+            files,
+            self.executions(),
+            self.runs,
+            self.base,
+            self.soak,
+            data,
+            self.split,
+            self.labels,
+            self.normalization,
+            self.stages,
+            self.camera,
+            self.by_operation,
+        )
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(list(chain(RUNNING, DATA, MORE, WHERE, RESULTS))):
+        command = option(command)
+    return command
+
+
+@click.command(cls=SectionedCommand, context_settings=CONTEXT)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="DATA",
-    help="Labelled images to measure accuracy on: class folders, or a run of edge-train, whose test "
-    "images are taken.",
-)
-@click.option(
-    "--runs",
-    type=click.IntRange(1, 1_000_000),
-    metavar="N",
-    help="Timed runs of each model.  [default: at least 100, until the median is stable]",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(1, MAX_THREADS),
-    default=1,
-    show_default=True,
-    help="Threads of the interpreter.",
-)
-@foreign_model_options
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write the results to this file too, as JSON lines.",
-)
-@click.option("--force", is_flag=True, help="Replace the --output file.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file.")
+@_options
 @version_option()
-def main(
-    files: tuple[Path, ...],
-    data: Path | None,
-    runs: int | None,
-    threads: int,
-    labels: Path | None,
-    normalization: Normalization | None,
-    output: Path | None,
-    force: bool,
-    as_json: bool,
-) -> None:
+@click.pass_context
+def main(ctx: click.Context, /, files: tuple[Path, ...], **given: Any) -> None:
     """Measure latency, memory and size of model files, and with --data their accuracy.
 
-    Each model runs in a process of its own. Median, p90 and p99 are of single inferences after a
-    warm-up; peak memory is the whole process's, Python included.
+    \b
+    Examples:
+      edge-benchmark models/*.tflite --data run --report report.html
+      edge-benchmark models/*.tflite --threads 1,2,4 --budget p99=20ms,drop=1
+      edge-benchmark models/*.tflite --data run --on pi@raspberrypi.local
+      edge-benchmark cnn_int8.tflite --baseline last-week.jsonl
+      edge-benchmark --compare last-week.jsonl today.jsonl
+
+    Each model runs in processes of its own, and the models take turns, so that what else goes on here slows
+    all of them. What went on is told: other programs, the clock, heat. Median, p90 and p99 are of single
+    inferences, after a warm-up that lasts until their time is steady; peak memory is the whole process's,
+    Python included.
+
+    The exit status is 1 when something could not be measured, when it got worse than the --baseline by more
+    than --max-regression, or when no file keeps the --budget.
     """
-    if data is None and (labels or normalization):
-        raise click.UsageError(
-            "--labels and --normalization are for measuring accuracy: they go with --data."
-        )
-    if output is not None:
-        _check_output(output, files, force)
-    load = partial(
-        load_classifiers, labels=read_label_file(labels) if labels else None, normalization=normalization
+    options = Options(**given)
+    _check(ctx, files, options)
+    from .run import compare, measure_here, measure_there
+
+    do = compare if options.compare else measure_there if options.targets else measure_here
+    raise click.exceptions.Exit(do(files, options))
+
+
+def _check(ctx: click.Context, files: tuple[Path, ...], options: Options) -> None:
+    """Refuse what goes not together, and what cannot be written, before anything is measured."""
+    if options.compare:
+        sources = click.core.ParameterSource
+        named = [name for name in ctx.params if ctx.get_parameter_source(name) is sources.COMMANDLINE]
+        if foreign := [name for name in named if name not in _COMPARE_TAKES]:
+            names = {p.name: p.opts[0] for p in ctx.command.params}
+            raise click.UsageError(f"--compare measures nothing: {names[foreign[0]]} does not go with it")
+        if len(files) != 2:
+            raise click.UsageError(f"--compare takes two files of results. Received: {len(files)}")
+    _check_companions(options)
+    if options.as_json and options.markdown:
+        raise click.UsageError("--json and --markdown are two ways to print the results: choose one")
+    if options.base is not None and options.base not in files:
+        raise click.UsageError(f"--base must be one of the files to measure. Received: {options.base}")
+    for option, path in (("--output", options.output), ("--report", options.report)):
+        if path is not None:
+            refuse_to_overwrite(path, options.force)
+            require_writable(path)
+            if path.resolve() in {file.resolve() for file in files}:
+                raise OutputExistsError(
+                    f"{option} {path} is one of the models or results to read. Name another"
+                )
+    if options.report is not None:
+        from .report.report import require_jinja
+
+        require_jinja()
+    if options.report is not None and options.output == options.report:
+        raise click.UsageError("--output and --report name the same file")
+
+
+def _check_companions(options: Options) -> None:
+    """Refuse options without the one that gives them a meaning, which would else be ignored."""
+    pictures = options.data is not None or options.camera is not None
+    needs = (
+        ("--labels", options.labels, "--data or --camera", pictures),
+        ("--normalization", options.normalization, "--data or --camera", pictures),
+        ("--images", options.images, "--data", options.data is not None),
+        ("--split", options.split, "--data", options.data is not None),
+        ("--stages", options.stages, "--data", options.data is not None),
+        ("--budget drop", options.budget and options.budget.drop, "--data", options.data is not None),
+        ("--wheel", options.wheels, "--on", bool(options.targets)),
+        ("--keep", options.keep, "--on", bool(options.targets)),
+        (
+            "--benchmark-model",
+            options.benchmark_model,
+            "--on adb",
+            any(isinstance(target, AdbTarget) for target in options.targets),
+        ),
+        ("--delegate-option", options.delegate_options, "--delegate", options.delegate is not None),
+        ("--delegate-fallback", options.delegate_fallback, "--delegate", options.delegate is not None),
     )
-    images = labelled_images(data)[0] if data is not None else None
-    records, status = _measure_all(files, threads, runs)
-    if images is not None and records and status != INTERRUPTED:
-        try:
-            status = _add_accuracy(records, images, load) or status
-        except KeyboardInterrupt:
-            say("Interrupted: the accuracy was not measured")
-            status = INTERRUPTED
-        except EdgeClassifyError as error:
-            say(f"Error: {error}. The accuracy was not measured")
-            status = 1
-    host = describe_host()
-    records = [{**record, "host": host} for record in records]
-    if as_json:
-        for record in records:
-            print_json(record)
-    elif records:
-        _print_results(records)
-    if output is not None and records:
-        write_atomically(output, "".join(json.dumps(record) + "\n" for record in records))
-    raise click.exceptions.Exit(status)
-
-
-def _check_output(output: Path, files: Sequence[Path], force: bool) -> None:
-    refuse_to_overwrite(output, force)
-    require_writable(output)
-    if output.resolve() in {path.resolve() for path in files}:
-        raise OutputExistsError(f"--output {output} is one of the models to measure. Name another")
-
-
-def _measure_all(files: Sequence[Path], threads: int, runs: int | None) -> tuple[list[Record], int]:
-    """Return a record a file that could be measured, and the exit status; Ctrl-C keeps what is done."""
-    records: list[Record] = []
-    status = 0
-    try:
-        with progress("measuring", len(files), "models") as advance:
-            for path in files:
-                try:
-                    records.append(_measure(path, threads, runs))
-                except EdgeClassifyError as error:
-                    say(f"Error: {error}")
-                    status = 1
-                advance(note=path.name)
-    except KeyboardInterrupt:
-        say(f"Interrupted: {len(records)} of {len(files)} files were measured")
-        status = INTERRUPTED
-    return records, status
-
-
-def _measure(path: Path, threads: int, runs: int | None) -> Record:
-    card = ModelFile.read(path).card
-    latency = measure_latency(path, threads, runs)
-    return {
-        "file": str(path),
-        "variant": card.conversion.variant if card and card.conversion else None,
-        "threads": threads,
-        **vars(latency),
-        "size_bytes": path.stat().st_size,
-        "top1": None,
-        "top1_ci95": None,
-    }
-
-
-def _add_accuracy(
-    records: Sequence[Record],
-    images: Sequence[LabelledImage],
-    load: Callable[[Sequence[Path]], list[Classifier]],
-) -> int:
-    """Fill in top-1 of every record; return the exit status, 1 when images could not be read."""
-    paths = [Path(record["file"]) for record in records]
-    names = [classifier.labels for classifier in load(paths)]
-    for record, known in zip(records, names, strict=True):
-        _check_classes(record["file"], images, known)
-    predictions = predict_images(partial(load, paths), images, "scoring")
-    for file in predictions.skipped:
-        say(f"skipped {file.reason}")
-    if not predictions.images:
-        raise BenchmarkError("None of the images of --data can be read")
-    for record, known, probabilities in zip(records, names, predictions.probabilities, strict=True):
-        truth = true_indices(predictions.images, known)
-        right = int((probabilities.argmax(1) == truth).sum())
-        record["top1"] = right / len(truth)
-        record["top1_ci95"] = wilson_interval(right, len(truth))
-    return 1 if predictions.skipped else 0
-
-
-def _check_classes(file: str, images: Sequence[LabelledImage], labels: tuple[str, ...]) -> None:
-    unknown = sorted({image.label for image in images} - set(labels))
-    if unknown:
-        raise DatasetError(
-            f"--data has classes that {file} does not know: {', '.join(unknown[:5])}"
-            f"{' and more' if len(unknown) > 5 else ''}. It knows: {', '.join(labels[:10])}"
-            f"{' and more' if len(labels) > 10 else ''}"
-        )
-
-
-def _print_results(records: Sequence[Record]) -> None:
-    host, first = records[0]["host"], records[0]
-    machine = f"{host['board'] or host['processor']}, {host['cores']} cores"
-    title = f"{machine}, {first['runtime']}, threads: {first['threads']}"
-    columns = ["file", "size", "load", "first", "median", "p90", "p99", "peak memory"]
-    measured = any(record["top1"] is not None for record in records)
-    rows = []
-    for r in records:
-        peak = "unknown" if r["peak_rss_mb"] is None else f"{r['peak_rss_mb']:.0f} MB"
-        row = [Path(r["file"]).name, f"{r['size_bytes'] / 1e6:.2f} MB"]
-        row += [f"{r[key]:.2f} ms" for key in ("load_ms", "first_ms", "median_ms", "p90_ms", "p99_ms")] + [
-            peak
-        ]
-        if measured:
-            low, high = r["top1_ci95"]
-            row += [f"{r['top1']:.2%}", f"{low:.1%} to {high:.1%}"]
-        rows.append(row)
-    print_table(title, [*columns, *(["top-1", "95 % interval"] if measured else [])], rows)
+    for name, given, companion, there in needs:
+        if given and not there:
+            raise click.UsageError(f"{name} goes with {companion}, which is not given")

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from ..edge.cores import cores
 
 _BOARD = Path("/proc/device-tree/model")  # The board's name, on a Raspberry Pi and its like.
 _CPUINFO = Path("/proc/cpuinfo")
 _STATUS = Path("/proc/self/status")
 
 
-def describe_host() -> dict[str, Any]:
-    """Return board, processor, cores, memory in MB, system and Python version; None where unknown."""
-    return {
-        "board": _read(_BOARD).strip("\0\n ") or None,
-        "processor": _processor(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_mb": _memory_mb(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-    }
+@dataclass(frozen=True)
+class Host:
+    """A machine; memory in MB (10^6 bytes), None where unknown. `cores` are those that this process may use.
+
+    `fingerprint` is a hash of what makes two machines alike for a benchmark: board, processor, architecture,
+    cores, and memory in whole GB. System and Python may be updated without changing it.
+    """
+
+    board: str | None
+    processor: str | None
+    architecture: str
+    cores: int
+    memory_mb: int | None
+    system: str
+    python: str
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """What people call it: the board, else the processor."""
+        return self.board or self.processor or self.architecture
+
+
+def describe_host() -> Host:
+    """Return what machine this is."""
+    board, processor = _read(_BOARD).strip("\0\n ") or None, _processor()
+    architecture, memory = platform.machine(), _memory_mb()
+    kind = [board, processor, architecture, cores(), memory and round(memory / 1000)]
+    return Host(
+        board=board,
+        processor=processor,
+        architecture=architecture,
+        cores=cores(),
+        memory_mb=memory,
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        fingerprint=hashlib.sha256(json.dumps(kind).encode()).hexdigest()[:12],
+    )
 
 
 def peak_rss_mb() -> float | None:

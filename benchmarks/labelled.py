@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from ..edge.errors import DatasetError
+from ..edge.errors import DatasetError, OptionError
 from ..edge.image import is_image_name
 from ..edge.sources.paths import natural_key
 from .split import FILE_NAME, LabelledImage, Split
@@ -23,7 +24,7 @@ _SUBSET_NAMES = {
     "testing": "test",
 }
 # Not: name their folder as --data. That would measure on the training images too.
-_MOVED = "Put them back, or work in the folder that edge-train was run from"
+_MOVED = "Say where they are with --images FOLDER"
 _NOT_IN_LABELS = ("Cc", "Cs", "Zl", "Zp")  # Controls, broken UTF-8, separators of lines and paragraphs.
 
 
@@ -37,6 +38,18 @@ class ClassFolders:
     root: Path
     labels: tuple[str, ...]
     subsets: dict[str, dict[str, list[Path]]]
+
+
+class LabelledData(NamedTuple):
+    """Labelled images, what to call them, and the folder that their paths are told from.
+
+    `split` is the run's, where they are of a run.
+    """
+
+    images: list[LabelledImage]
+    name: str
+    root: Path
+    split: Split | None = None
 
 
 def scan_class_folders(root: Path) -> ClassFolders:
@@ -66,24 +79,37 @@ def scan_class_folders(root: Path) -> ClassFolders:
     return ClassFolders(root, labels, subsets)
 
 
-def labelled_images(data: Path) -> tuple[list[LabelledImage], str]:
-    """Return images to measure accuracy on, and a name for them.
+def labelled_images(data: Path, images: Path | None = None, moved: str = _MOVED) -> LabelledData:
+    """Return images to measure accuracy on.
 
     `data` is a run of edge-train (its test split is used, or its validation split if it has none), a
-    folder with test/ in it (that part is used), or a folder with one sub-folder a class.
+    folder with test/ in it (that part is used), or a folder with one sub-folder a class. `images` is where a
+    run's photos lie now; where they are not found, `moved` is the remedy. Raises DatasetError, and
+    OptionError for `images` of what is no run.
     """
     if (data / FILE_NAME).is_file():
-        split = Split.read(data)
-        root = split.find_root(data, None, _MOVED)
-        rows = split.subset(split.evaluation_subset, root)
-        return rows, f"{data.resolve().name} ({split.evaluation_subset} split)"
+        return _run_images(data, images, moved)
+    if images is not None:
+        raise OptionError(
+            f"--images says where the photos of a run are, and {data} is not a run of edge-train"
+        )
     found = scan_class_folders(data)
     subset = next(name for name in ("test", "all", "validation", "train") if name in found.subsets)
     rows = [LabelledImage(p, label) for label, paths in found.subsets[subset].items() for p in paths]
     if not rows:
         raise DatasetError(f"{data}: its {subset} folder holds no images")
     name = data.resolve().name
-    return rows, name if subset == "all" else f"{name} ({subset} folder)"
+    return LabelledData(rows, name if subset == "all" else f"{name} ({subset} folder)", data)
+
+
+def _run_images(run: Path, images: Path | None, moved: str) -> LabelledData:
+    split = Split.read(run)
+    root = split.find_root(run, images, moved)
+    subset = split.evaluation_subset
+    rows = split.subset(subset, root)
+    if not any(row.path.is_file() for row in rows):
+        raise DatasetError(f"{root} holds none of the {len(rows)} {subset} images of {run}. {moved}")
+    return LabelledData(rows, f"{run.resolve().name} ({subset} split)", root, split)
 
 
 def is_text(name: str) -> bool:

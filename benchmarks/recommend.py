@@ -1,17 +1,22 @@
-"""Which of several model files to ship: of those as accurate as the best, the fastest in a budget."""
+"""Which of several model files to ship: of those as accurate as the best, the fastest in a budget.
+
+A file may stand there several times, run with other numbers of threads or by other runtimes.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..edge.errors import OptionError
 
 # What each limit is compared with, and what a unit is worth: sizes in bytes, times in ms, drop in points.
+_MEMORY = {"MB": 1.0, "GB": 1e3, "MiB": 1024.0**2 / 1e6, "GiB": 1024.0**3 / 1e6}
 _UNITS = {
     "size": {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2},
-    "memory": {"MB": 1.0, "GB": 1e3, "MiB": 1024.0**2 / 1e6, "GiB": 1024.0**3 / 1e6},
+    "ram": _MEMORY,
+    "memory": _MEMORY,
     "median": {"ms": 1.0, "us": 1e-3, "s": 1e3},
     "p99": {"ms": 1.0, "us": 1e-3, "s": 1e3},
     "drop": {"": 1.0, "points": 1.0},
@@ -49,6 +54,7 @@ class Budget:
                     f"--budget {name} must be a number with a unit ({valid}), such as {example}. Received: "
                     f"{value!r}"
                 )
+            name = "memory" if name == "ram" else name
             if name in limits:
                 raise OptionError(f"--budget gives {name} twice. Received: {text!r}")
             limits[name] = float(match[1]) * units[match[2]]
@@ -59,7 +65,7 @@ class Budget:
 class Contender:
     """A model file as measured: rates are fractions of 1, times ms, `memory` MB; None: not measured.
 
-    `lost` is the top-1 that it lost to the model that it was made from.
+    `lost` is the top-1 that it lost to the model that it was made from. Fewer threads leave more for others.
     """
 
     name: str
@@ -69,24 +75,34 @@ class Contender:
     median: float
     p99: float
     memory: float | None
+    threads: int = 1
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The file to ship, or None; `reason` is a sentence, and `misses` says what each other one breaks."""
+    """The file to ship, or None; `reason` is a phrase.
+
+    `misses` holds what each file breaks of the limits, and `why_not` a phrase for each that keeps them and
+    was not chosen.
+    """
 
     name: str | None
     reason: str
     misses: dict[str, list[str]]
+    why_not: dict[str, str] = field(default_factory=dict)
+
+    def against(self, name: str) -> str:
+        """Return why a file was not chosen, in words; empty for the chosen one."""
+        return "; ".join(self.misses.get(name, [])) or self.why_not.get(name, "")
 
 
 def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) -> Recommendation:
     """Choose among files that were measured in one run.
 
     Those within the budget stay; of these, those whose top-1 is within `max_drop` (a fraction) of the best
-    one's; of these the fastest by its median; of those that are as fast within 10 % the smallest; and of
-    those that are as small within 5 % the one with the lowest p99. The budget's own drop replaces `max_drop`
-    as the most that a file may have lost. Raises ValueError for no files.
+    one's; of these the fastest by its median; of those that are as fast within 10 % the smallest; of those
+    that are as small within 5 % the one with the fewest threads, and then with the lowest p99. The budget's
+    own drop replaces `max_drop` as the most that a file may have lost. Raises ValueError for no files.
     """
     if not contenders:
         raise ValueError("no files to choose from")
@@ -105,8 +121,25 @@ def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) 
     fastest = min(c.median for c in accurate)
     fast = [c for c in accurate if c.median <= fastest * _SAME_SPEED]
     smallest = min(c.size for c in fast)
-    chosen = min((c for c in fast if c.size <= smallest * _SAME_SIZE), key=lambda c: c.p99)
-    return Recommendation(chosen.name, _reason(chosen, fitting, accurate, fast, limit), misses)
+    chosen = min(
+        (c for c in fast if c.size <= smallest * _SAME_SIZE), key=lambda c: (c.threads, c.p99, c.median)
+    )
+    why_not = {c.name: _why_not(c, chosen, best, limit) for c in fitting if c is not chosen}
+    return Recommendation(chosen.name, _reason(chosen, fitting, accurate, fast, limit), misses, why_not)
+
+
+def _why_not(other: Contender, chosen: Contender, best: float, limit: float) -> str:
+    """Say what put a file that keeps the limits behind the chosen one, by the first rule that did."""
+    behind = best - (other.top1 or 0.0)
+    if behind > limit:
+        return f"{behind * 100:.2f} points less accurate than the best"
+    if other.median > chosen.median * _SAME_SPEED:
+        return f"{other.median / chosen.median:.1f} times as slow"
+    if other.size > chosen.size * _SAME_SIZE:
+        return f"as fast within 10 %, and {other.size / chosen.size:.1f} times as large"
+    if other.threads > chosen.threads:
+        return f"as fast within 10 %, with {other.threads} threads instead of {chosen.threads}"
+    return f"as fast within 10 %, and its p99 is {other.p99:.2f} ms"
 
 
 def points(fraction: float) -> str:

@@ -67,7 +67,7 @@ LIMITS = (
                  metavar="POINTS",
                  help="Top-1 that int8 may lose. If it loses more, a repair is made: the variant mixed."),
     click.option("--budget", type=BudgetType(),
-                 help="Limits for the file to recommend, of size, memory, median, p99 and drop: "
+                 help="Limits for the file to recommend, of size, ram, median, p99 and drop: "
                  "size=4MB,p99=20ms,drop=1."),
 )  # fmt: skip
 OUTPUT = (

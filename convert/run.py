@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..benchmarks.latency import measure_latency
+from ..benchmarks.measuring.plan import Failed, Measured, Plan, Task
+from ..benchmarks.measuring.turns import measure, steps
 from ..benchmarks.predict import top1_agreement
+from ..benchmarks.results.caveats import worst_of_each_kind
 from ..edge.console import say
-from ..edge.errors import BenchmarkError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from ..edge.progress import progress
+from ..edge.runtime import Execution
 from .converted import Converted, Latency
 from .output_folder import check_output, made_folder, write_summary
 from .recipes import RECIPES, Recipe
@@ -98,19 +100,35 @@ def _warn_of_conversion(job: Job, float32: Scored) -> None:
 
 
 def _with_latencies(made: Sequence[Converted], output: Path, name: str) -> list[Converted]:
-    """Measure the files, each in a process of its own, one after the other."""
+    """Measure the files, each in a process of its own, in turn."""
+    tasks = tuple(Task(output / item.file, Execution()) for item in made)
+    plan = Plan(tasks, runs=_TIMED_RUNS, processes=1, yardstick=False)
+    with progress(f"timing {name}", steps(plan), "files") as advance:
+        measured = measure(plan, advance)
+    if measured.interrupted:
+        raise KeyboardInterrupt
     done = []
-    with progress(f"timing {name}", len(made), "files") as advance:
-        for item in made:
-            latency = None
-            try:
-                found = measure_latency(output / item.file, 1, _TIMED_RUNS)
-                latency = Latency(found.median_ms, found.p99_ms, found.peak_rss_mb)
-            except BenchmarkError as error:
-                say(f"{item.file} could not be timed: {error}")
-            done.append(replace(item, latency=latency))
-            advance()
+    for item, found in zip(made, measured.outcomes, strict=True):
+        if isinstance(found, Failed):
+            say(f"{item.file} could not be timed: {found.error}")
+            done.append(item)
+        else:
+            done.append(replace(item, latency=_latency(found)))
+    _warn_of_disturbances(name, [found for found in measured.outcomes if isinstance(found, Measured)])
     return done
+
+
+def _warn_of_disturbances(name: str, measured: Sequence[Measured]) -> None:
+    """Say what makes the times less than they seem; that so few runs are noisy goes without saying."""
+    caveats = worst_of_each_kind(caveat for one in measured for caveat in one.conditions.warnings)
+    for kind, caveat in caveats.items():
+        if kind != "unsteady":
+            say(f"{name}: {caveat.text}")
+
+
+def _latency(found: Measured) -> Latency:
+    peak = found.memory.peak if found.memory else None
+    return Latency(found.latency.median_ms, found.latency.p99_ms, peak)
 
 
 def _to_make(wanted: Sequence[Recipe]) -> list[Recipe]:

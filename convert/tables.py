@@ -58,7 +58,7 @@ def print_tables(files: Sequence[Converted], output: Path, advice: Recommendatio
         )
         print_table(title, _LOST, [_lost_row(item) for item in scored])
     host = describe_host()
-    title = f"Which one to ship? Measured on {host['board'] or host['processor']}, 1 thread"
+    title = f"Which one to ship? Measured on {host.name}, 1 thread"
     print_table(title, _SHIP, [_ship_row(item, advice) for item in files])
     chosen = f"Ship {advice.name}" if advice.name else "Ship none of them"
     click.echo(printable(f"{chosen}: {advice.reason}."))
@@ -85,7 +85,7 @@ def _lost_row(item: Converted) -> tuple[str, ...]:
 def _ship_row(item: Converted, advice: Recommendation) -> tuple[str, ...]:
     latency = item.latency
     memory = latency.peak_rss_mb if latency else None
-    note = "ship this" if item.file == advice.name else "; ".join(advice.misses.get(item.file, []))
+    note = "ship this" if item.file == advice.name else advice.against(item.file)
     return (
         item.file,
         f"{item.size_bytes / 1e6:.2f}",

@@ -24,15 +24,16 @@ class Told:
     reason: str = ""
 
 
-def ask(code: str, *arguments: str, timeout: float) -> Told:
+def ask(code: str, *arguments: str, timeout: float, given: bytes | None = None) -> Told:
     """Run Python code that prints one JSON object to stdout, for at most `timeout` seconds.
 
+    `given` is what it reads from stdin: what is too long for arguments, or secret, since anybody sees those.
     `reason` is a phrase that goes on from "it": "did not end within 5 seconds", "was killed by SIGILL", or
     the last line that it wrote to stderr.
     """
     command = [sys.executable, "-c", _START + code, *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
         return Told(None, f"did not end within {timeout:g} seconds")
     if done.returncode < 0:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,13 +149,30 @@ class Classifier:
         Raises ModelFileError when the model fails or its output holds values that are no numbers.
         """
         started = time.perf_counter()
-        tensor = to_tensor(pixels, self.input, self.normalization)
+        self.invoke(self.prepare(pixels))
+        return self.answer(top, started)
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return such pixels as the values of the model's input: the first step of classify_pixels."""
+        return to_tensor(pixels, self.input, self.normalization)
+
+    def invoke(self, tensor: NDArray[Any]) -> None:
+        """Run the model on what `prepare` gave; raises ModelFileError when it fails."""
         try:
             self._interpreter.set_tensor(self.input.index, tensor)
             self._interpreter.invoke()
+        except REFUSALS as error:
+            raise self._refused(error) from None
+
+    def answer(self, top: int, started: float) -> Prediction:
+        """Read what the last `invoke` gave; `infer_ms` counts from `started`, of time.perf_counter().
+
+        Raises as classify_pixels.
+        """
+        try:
             stored = self._interpreter.get_tensor(self.output.index).reshape(-1)
         except REFUSALS as error:
-            raise ModelFileError(f"{self.file.path} cannot be run ({one_line(error)})") from None
+            raise self._refused(error) from None
         if stored.size != math.prod(self.output.shape):
             raise ModelFileError(
                 f"{self.file.path} gives {stored.size} values, and promised {list(self.output.shape)}"
@@ -169,6 +186,9 @@ class Classifier:
         scores = top_scores(probabilities, self.labels, top)
         unknown = self.threshold is not None and scores[0].score < self.threshold
         return Prediction(scores, unknown, probabilities, elapsed)
+
+    def _refused(self, error: BaseException) -> ModelFileError:
+        return ModelFileError(f"{self.file.path} cannot be run ({one_line(error)})")
 
     def _contract(self) -> tuple[InputSpec, Preprocess]:
         card = self.file.card

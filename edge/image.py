@@ -59,7 +59,13 @@ def input_cover(spec: InputSpec) -> Cover:
 
 
 def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Decode a file and resize it as `to_input` does.
+    """Decode a file as `load_for_input` and resize it as `to_input` does; raises ImageError as load_image."""
+    image, box = load_for_input(source, spec)
+    return to_input(image, spec, preprocess, box)
+
+
+def load_for_input(source: Path | bytes, spec: InputSpec) -> tuple[Image.Image, Box | None]:
+    """Decode a file as far as that input needs, and return which part of it is the picture, for to_input.
 
     A JPEG is decoded at the strongest of its reductions that leaves INPUT_MARGIN pixels for each of the
     input's, both ways. A reduced one of 1001 columns has 126, the last of which stands for one column and not
@@ -68,7 +74,7 @@ def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) ->
     """
     with open_image(source) as image:
         box = _reduce(image, input_cover(spec))
-        return to_input(decode(image), spec, preprocess, box)
+        return decode(image), box
 
 
 def decode(image: Image.Image) -> Image.Image:

@@ -7,10 +7,11 @@ import math
 Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution.
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
     """95 % interval of a proportion: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
 
-    Unlike the normal approximation it stays in 0..1 and has a width for 0 and `trials` successes.
+    Unlike the normal approximation it stays in 0..1 and has a width for 0 and `trials` successes. Both may be
+    fractions, of trials that are worth fewer because they depend on each other.
     """
     if trials == 0:
         return 0.0, 1.0

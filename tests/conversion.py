@@ -28,7 +28,7 @@ def keras_model(run: Path, name: str) -> Any:
 
 def evaluation_pixels(run: Path, card: ModelCard) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Return a run's test images as the model's input."""
-    images, _ = labelled_images(run)
+    images = labelled_images(run).images
     return np.stack([read_pixels(image, card.input, card.preprocess) for image in images])
 
 

@@ -159,7 +159,7 @@ def trained(request: pytest.FixtureRequest, shapes: Path) -> Trained:
     name = request.param
     model = build(name, 3, make_options(alpha=1.0, image_size={name: SIZE})).model
     card = ModelCard(name, tuple(sorted(SHAPES)), InputSpec(SIZE, SIZE, "float32"))
-    images = labelled_images(shapes)[0][::2]
+    images = labelled_images(shapes).images[::2]
     decoded = [read_pixels(image, card.input, card.preprocess) for image in images]
     pixels = np.stack(decoded).astype(np.float32)
     _fit_batch_norm(model.layers[2], lambda training: model(pixels, training=training))

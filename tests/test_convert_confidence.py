@@ -119,7 +119,7 @@ def test_float32_file_applies_the_cards_temperature_exactly_once(
     colours: Path, refitted: tuple[Path, str]
 ) -> None:
     file = refitted[0] / "net_float32.tflite"
-    images, _ = labelled_images(colours)
+    images = labelled_images(colours).images
     pixels = np.stack([read_pixels(image, CARD.input, CARD.preprocess) for image in images])
     plain = keras_model(colours, "net").predict(pixels.astype(np.float32), verbose=0)
     expected = apply_temperature(plain, card_of(file).output.temperature)

@@ -1,7 +1,7 @@
 """What the doctor reads from /proc and /sys, in trees made here.
 
 FILES are made up for an idle Raspberry Pi 4 Model B, in the form that the documents named in
-edge/doctor/board.py give: temperatures in thousandths of a degree, clocks in kHz, a model that ends in a NUL,
+edge/board.py give: temperatures in thousandths of a degree, clocks in kHz, a model that ends in a NUL,
 throttling bits in hex.
 """
 

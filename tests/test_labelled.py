@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from edge_classify.benchmarks.labelled import is_text, labelled_images, scan_class_folders
 from edge_classify.benchmarks.split import Split, SplitImage
-from edge_classify.edge.errors import DatasetError, ImageError
+from edge_classify.edge.errors import DatasetError, ImageError, OptionError
 from edge_classify.edge.image import load_image
 
 from .conftest import make_picture
@@ -174,21 +174,38 @@ def test_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
         scan_class_folders(_touch(tmp_path, "file.png") / "file.png")
 
 
-def test_labelled_images_of_a_run_are_those_of_its_test_split(tmp_path: Path) -> None:
-    images = (
-        SplitImage("a/1.png", "1" * 64, "a", "train"),
-        SplitImage("a/2.png", "2" * 64, "a", "validation"),
-        SplitImage("a/3.png", "3" * 64, "a", "test"),
+def _write_run(folder: Path, root: Path, *subsets: str) -> Path:
+    """Write a run with an image a/1.png, a/2.png and so on in each of the subsets."""
+    images = tuple(
+        SplitImage(f"a/{number}.png", str(number) * 64, "a", subset)
+        for number, subset in enumerate(subsets, 1)
     )
-    data = _touch(tmp_path / "data", "a/1.png")
-    run = _touch(tmp_path / "run", "x")
-    Split(str(data), ("a", "b"), images).write(run)
-    rows, name = labelled_images(run)
-    assert name == "run (test split)"
+    folder.mkdir(exist_ok=True)
+    Split(str(root), ("a", "b"), images).write(folder)
+    return folder
+
+
+def test_labelled_images_of_a_run_are_those_of_its_test_split(tmp_path: Path) -> None:
+    data = _touch(tmp_path / "data", "a/1.png", "a/2.png", "a/3.png")
+    run = _write_run(tmp_path / "run", data, "train", "validation", "test")
+    rows, name, root, split = labelled_images(run)
+    assert name == "run (test split)" and root == data and split == Split.read(run)
     assert [(row.path, row.label, row.sha256) for row in rows] == [(data / "a/3.png", "a", "3" * 64)]
-    Split(str(data), ("a", "b"), images[:2]).write(run)
-    rows, name = labelled_images(run)
+    rows, name, *_ = labelled_images(_write_run(run, data, "train", "validation"))
     assert name == "run (validation split)" and [row.path.name for row in rows] == ["2.png"]
+
+
+def test_photos_of_a_run_that_moved_are_found_where_they_are_said_to_be(tmp_path: Path) -> None:
+    run = _write_run(tmp_path / "run", tmp_path / "gone", "train", "test")
+    moved = _touch(tmp_path / "moved", "a/2.png")
+    with pytest.raises(DatasetError, match=r"are not in '.*gone'.* Say where they are with --images FOLDER"):
+        labelled_images(run)
+    assert labelled_images(run, moved).images[0].path == moved / "a/2.png"
+    other = _touch(tmp_path / "other", "b/2.png")
+    with pytest.raises(DatasetError, match=r"other holds none of the 1 test images of .*run. Say where"):
+        labelled_images(run, other)
+    with pytest.raises(OptionError, match=r"--images says where .* and .*other is not a run"):
+        labelled_images(other, moved)
 
 
 def test_labelled_images_of_a_folder_are_its_test_part_or_everything(
@@ -196,10 +213,10 @@ def test_labelled_images_of_a_folder_are_its_test_part_or_everything(
 ) -> None:
     _touch(tmp_path / "parts", "train/a/1.png", "train/b/2.png", "test/b/3.png")
     _touch(tmp_path / "whole", "a/1.png", "b/2.png")
-    rows, name = labelled_images(tmp_path / "parts")
+    rows, name, *_ = labelled_images(tmp_path / "parts")
     assert name == "parts (test folder)" and [(r.path.name, r.label) for r in rows] == [("3.png", "b")]
     monkeypatch.chdir(tmp_path / "whole")
-    rows, name = labelled_images(Path())
+    rows, name, *_ = labelled_images(Path())
     assert name == "whole" and [(r.path.name, r.label) for r in rows] == [("1.png", "a"), ("2.png", "b")]
 
 

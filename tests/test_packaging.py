@@ -26,9 +26,9 @@ def _config() -> configparser.RawConfigParser:
 
 
 def _files() -> list[Path]:
-    """Return what lies in the packages, but for the scripts of benchmarks/bars, which are not installed."""
+    """Return what lies in the packages, but for scripts of benchmarks/, which are not installed."""
     found = [path for name in PACKAGES for path in (ROOT / name).glob("**/*")]
-    return [path for path in found if "bars" not in path.relative_to(ROOT).parts]
+    return [path for path in found if not {"bars", "peers"} & set(path.relative_to(ROOT).parts)]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 from edge_classify.benchmarks.cli import main as benchmark
+from edge_classify.benchmarks.peers.run import main as peers
 from edge_classify.convert.cli import main as convert
 from edge_classify.edge.cli import main as classify
 from edge_classify.train.cli import main as train
@@ -28,7 +29,9 @@ def _options(command: click.Command) -> set[str]:
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "Makefile"])
 def test_document_names_only_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    known = set().union(*(_options(command) for command in COMMANDS.values()), {"--help", "--version"})
+    known = set().union(
+        *(_options(command) for command in (*COMMANDS.values(), peers)), {"--help", "--version"}
+    )
     foreign = {"--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)) <= known | foreign
 

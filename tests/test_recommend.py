@@ -27,12 +27,23 @@ def test_fastest_file_that_lost_little_is_recommended() -> None:
     assert found.name == "int8"
     assert found.misses == {"ruined": ["loses 80.00 points, more than 1"]}
     assert found.reason == "the fastest of 3 files within 1 point of the best top-1"
+    assert found.why_not == {"float32": "2.5 times as slow", "float16": "2.5 times as slow"}
+    assert found.against("ruined") == "loses 80.00 points, more than 1"
 
 
 def test_of_files_that_are_as_fast_the_smallest_is_recommended_and_of_those_the_steadiest() -> None:
     assert recommend([FLOAT, HALF], Budget(), 0.01).name == "float16"
     steady = contender("steady", size=4_100_000, p99=5.1)
-    assert recommend([contender("bursts", p99=9.0), steady], Budget(), 0.01).name == "steady"
+    found = recommend([contender("bursts", p99=9.0), steady], Budget(), 0.01)
+    assert (found.name, found.against("bursts")) == ("steady", "as fast within 10 %, and its p99 is 9.00 ms")
+
+
+def test_more_threads_are_only_recommended_where_they_make_it_faster() -> None:
+    one, two = contender("one"), contender("two", threads=2, median=4.7, p99=5.5)
+    found = recommend([one, two], Budget(), 0.01)
+    assert (found.name, found.against("two")) == ("one", "as fast within 10 %, with 2 threads instead of 1")
+    four = contender("four", threads=4, median=2.5)
+    assert recommend([one, two, four], Budget(), 0.01).name == "four"
 
 
 def test_model_that_is_less_accurate_than_another_is_not_recommended_for_its_speed() -> None:
@@ -87,7 +98,7 @@ def test_budget_of_several_limits_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("speed=3ms", "knows size, memory, median, p99, drop. Received: 'speed'"),
+        ("speed=3ms", "knows size, ram, memory, median, p99, drop. Received: 'speed'"),
         ("size=4", "size must be a number with a unit"),
         ("size=4 parsecs", "size must be a number with a unit"),
         ("p99=-2ms", "p99 must be a number"),

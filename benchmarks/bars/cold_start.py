@@ -49,7 +49,7 @@ def cost(command: list[str]) -> tuple[float, float]:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise click.ClickException(f"{command[0]} ended with status {process.returncode}")
-    return elapsed, usage.ru_maxrss / 1024
+    return elapsed, usage.ru_maxrss * 1024 / 1e6
 
 
 @click.command(help=__doc__)

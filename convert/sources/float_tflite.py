@@ -11,6 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from ...benchmarks.operations.graph import read_graph
 from ...edge.card import ModelCard
 from ...edge.console import say
 from ...edge.cores import cores
@@ -20,7 +21,6 @@ from ...edge.modelfile import ModelFile, Normalization, mapped, tables_of
 from ...edge.runtime import load_interpreter
 from ..calibration import CalibrationSet
 from ..doctor.ranges import observe
-from ..inspection.graph import read_graph
 from ..recipes import Recipe
 from ..tflite.flatgraph import operation_of, pack, unpack
 from ..tflite.graph_ends import LOGITS, OTHER_MEANS, add_log, add_scaling, add_softmax

@@ -15,6 +15,7 @@ from .jobs import KERAS_SUFFIXES, Images, Job, Source, calibration_source
 
 _SEED = 0
 _PRECISION = 0.95  # What edge-train asks of answers by default.
+_MOVED = "Put them back, or work in the folder that edge-train was run from"
 
 
 def foreign_job(source: Source, target: Target | None) -> Job:
@@ -83,7 +84,7 @@ def _find_images(source: Source, card: ModelCard) -> Images:
     evaluation: list[LabelledImage] = []
     name = ""
     if source.data is not None:
-        evaluation, name = labelled_images(source.data)
+        evaluation, name, *_ = labelled_images(source.data, moved=_MOVED)
         unknown = sorted({image.label for image in evaluation} - set(card.labels))
         if unknown:
             raise DatasetError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..classifier import Classifier, load_classifiers
 from ..console import say
-from ..cores import cores
+from ..cores import workers_of
 from ..default_model import DEFAULT_MODEL, describe_default
 from ..labels import read_label_file
 from .settings import ModelSettings
@@ -38,7 +38,7 @@ def share_out(
     said.
     """
     if not settings.auto_threads or not (live or several):
-        return classifiers, max(1, cores() // settings.execution.threads) if several else 1
+        return classifiers, workers_of(settings.execution.threads) if several else 1
     from ..threads import choose_parallelism, choose_threads
 
     choose = choose_threads if live else choose_parallelism

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..card import InputSpec, Preprocess
 from ..errors import ImageError
-from ..image import Cover, from_bgr, input_cover, load_image, load_input, to_input, to_rgb
+from ..image import Box, Cover, from_bgr, input_cover, load_for_input, load_image, to_input, to_rgb
 
 
 class Picture(Protocol):
@@ -134,11 +134,20 @@ class RotatedPicture(NamedTuple):
 
 def to_pixels(picture: Picture, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Return a picture as the model's input, uint8 [height, width, 3]; raises ImageError."""
+    image, box = decode_for_input(picture, spec)
+    return to_input(image, spec, preprocess, box)
+
+
+def decode_for_input(picture: Picture, spec: InputSpec) -> tuple[Image.Image, Box | None]:
+    """Return a picture decoded as far as that input needs, and which part of it to_input takes.
+
+    Raises ImageError.
+    """
     if isinstance(picture, FilePicture):
-        return load_input(picture.path, spec, preprocess)
+        return load_for_input(picture.path, spec)
     if isinstance(picture, EncodedPicture):
-        return load_input(picture.data, spec, preprocess)
-    return to_input(picture.image(input_cover(spec)), spec, preprocess)
+        return load_for_input(picture.data, spec)
+    return picture.image(input_cover(spec)), None
 
 
 def picture_error(frame: Frame, error: ImageError) -> Frame:

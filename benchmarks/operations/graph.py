@@ -1,18 +1,16 @@
 """Reads the graph of any .tflite: tensors, operators and signatures.
 
-It goes through the bounded reader of edge/flatbuffer.py. The generated classes of the schema would unpack
-whatever a hostile file claims; here they only lend their names for numbers. Fields are numbered as in
-tensorflow/compiler/mlir/lite/schema/schema.fbs.
+It goes through the bounded reader of edge/flatbuffer.py, since generated classes would unpack whatever a
+hostile file claims. Fields are numbered as in tensorflow/compiler/mlir/lite/schema/schema.fbs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from ...edge.errors import MissingPackageError
 from ...edge.flatbuffer import BOOL, INT8, INT32, UINT8, UINT32, UINT64, FlatTable
+from .schema_names import OPERATIONS, TENSOR_TYPES, name_of
 
 _LENIENT = "backslashreplace"  # A name that is not UTF-8 is shown, since it harms no one here.
 _BLOCKWISE = 2  # Of the union QuantizationDetails.
@@ -121,17 +119,13 @@ class _Code:
 def read_graph(model: FlatTable) -> Graph:
     """Read the graph from the root table of a model.
 
-    Raises one of edge.flatbuffer.MALFORMED when the tables are damaged, and MissingPackageError.
+    Raises one of edge.flatbuffer.MALFORMED when the tables are damaged.
     """
-    schema = _schema()
-    operations, dtypes = _names(schema.BuiltinOperator), _names(schema.TensorType)
-    codes = [_code(table, operations) for table in model.tables(1)]
+    codes = [_code(table) for table in model.tables(1)]
     buffers = model.tables(4)
     sizes = [buffer.vector_bytes(0) or buffer.scalar(2, UINT64) for buffer in buffers]
     ends = [buffer.scalar(1, UINT64) + buffer.scalar(2, UINT64) for buffer in buffers]
-    subgraphs = tuple(
-        _subgraph(number, table, codes, sizes, dtypes) for number, table in enumerate(model.tables(2))
-    )
+    subgraphs = tuple(_subgraph(number, table, codes, sizes) for number, table in enumerate(model.tables(2)))
     if not subgraphs:
         raise ValueError("no subgraph")
     signatures = tuple(_signature(table, subgraphs) for table in model.tables(7))
@@ -140,40 +134,25 @@ def read_graph(model: FlatTable) -> Graph:
     )
 
 
-def _schema() -> Any:
-    try:
-        from ai_edge_litert import schema_py_generated
-    except ImportError:
-        raise MissingPackageError("ai-edge-litert", "Inspecting a model", "ai-edge-litert") from None
-    return schema_py_generated
-
-
-def _names(enum: Any) -> dict[int, str]:
-    return {code: name for name, code in vars(enum).items() if isinstance(code, int)}
-
-
-def _code(table: FlatTable, operations: dict[int, str]) -> _Code:
+def _code(table: FlatTable) -> _Code:
     code = max(table.scalar(0, INT8), table.scalar(3, INT32))  # The old field holds what fits into a byte.
-    name = operations.get(code, f"operation {code}")
+    name = name_of(OPERATIONS, code, "operation")
     custom = name == "CUSTOM"
     if custom:
         name = table.string(1, _LENIENT) or "unnamed custom operation"
     return _Code(name, table.scalar(2, INT32, 1), custom)
 
 
-def _subgraph(
-    number: int, table: FlatTable, codes: list[_Code], sizes: list[int], dtypes: dict[int, str]
-) -> Subgraph:
-    tensors = tuple(_tensor(index, t, sizes, dtypes) for index, t in enumerate(table.tables(0)))
+def _subgraph(number: int, table: FlatTable, codes: list[_Code], sizes: list[int]) -> Subgraph:
+    tensors = tuple(_tensor(index, t, sizes) for index, t in enumerate(table.tables(0)))
     count = len(tensors)
     operators = tuple(_operator(number, i, t, codes, count) for i, t in enumerate(table.tables(3)))
     inputs, outputs = (tuple(_indices(table, which, count)) for which in (1, 2))
     return Subgraph(table.string(4, _LENIENT), inputs, outputs, tensors, operators)
 
 
-def _tensor(index: int, table: FlatTable, sizes: list[int], dtypes: dict[int, str]) -> Tensor:
-    code = table.scalar(1, INT8)
-    dtype = dtypes.get(code, f"type {code}").lower()
+def _tensor(index: int, table: FlatTable, sizes: list[int]) -> Tensor:
+    dtype = name_of(TENSOR_TYPES, table.scalar(1, INT8), "type").lower()
     signature = tuple(map(int, table.numbers(7, "<i4")))
     buffer = table.scalar(2, UINT32)
     return Tensor(

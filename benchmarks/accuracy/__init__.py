@@ -1,0 +1,1 @@
+"""How right the answers are, and which of them differ between models."""

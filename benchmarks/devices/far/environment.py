@@ -1,0 +1,130 @@
+"""The virtual environment that the benchmark runs in, made by Python's own venv and pip."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+from .channel import Channel, Disturbed
+from .files import remove
+from .locks import lock
+
+_TAIL = 4000
+# Run by the environment's own Python, whose pip brings a reader of requirements: which of them are for here?
+_APPLICABLE = """
+import json, sys
+from pip._vendor.packaging.requirements import Requirement
+found = map(Requirement, json.loads(sys.argv[1]))
+here = {"extra": "", **({"platform_machine": sys.argv[2]} if sys.argv[2] else {})}
+plain = lambda r: f"{r.name}{r.specifier}"
+print(json.dumps([plain(r) for r in found if r.marker is None or r.marker.evaluate(here)]))
+"""
+# On 32-bit ARM these come from Debian: there are no wheels of them.
+_FROM_DEBIAN = ("numpy", "pillow", "psutil")
+
+
+def facts(cache: Path) -> dict[str, Any]:
+    """Return what must be known of this machine before anything is sent."""
+    cache.mkdir(parents=True, exist_ok=True)
+    missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+    debian = [name for name in ("numpy", "PIL", "psutil") if importlib.util.find_spec(name) is None]
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "bits": 64 if sys.maxsize > 2**32 else 32,
+        "libc": list(platform.libc_ver()),
+        "folder": str(cache),
+        "free": shutil.disk_usage(cache).free,
+        "environments": [path.parent.name for path in cache.glob("environment-*/finished")],
+        "missing": missing,
+        "missing_from_debian": debian,
+    }
+
+
+def prepare(folder: Path, request: dict[str, Any], channel: Channel) -> None:
+    """Make the environment `folder`, unless it is there whole; the answer says whether it was, as `reused`.
+
+    `wheel` is our own, `wheels` a folder of others to install from instead of the package index, or None.
+    Where it fails the answer holds `failed`, the step, and `text`, the end of what that said.
+    """
+    while (held := lock(folder.with_name(f"{folder.name}.lock"))) is None:  # Another makes the same one.
+        if channel.disturbed(1):
+            raise Disturbed
+    with held:
+        reused = (folder / "finished").exists()
+        failed = None if reused else _make(folder, request, channel)
+        if not reused and failed is None:
+            (folder / "finished").touch()
+        channel.send(done=True, reused=reused, **(failed or {}))
+
+
+def remove_older(cache: Path, kept: Path) -> None:
+    """Remove the kept environments of other versions that nobody uses."""
+    for folder in cache.glob("environment-*"):
+        if folder == kept or not folder.is_dir():
+            continue
+        path = folder.with_name(f"{folder.name}.lock")
+        if held := lock(path):
+            with held:
+                remove(folder)
+                path.unlink(missing_ok=True)
+
+
+def _make(folder: Path, request: dict[str, Any], channel: Channel) -> dict[str, str] | None:
+    old_arm = request["from_debian"]
+    remove(folder)
+    shared = ["--system-site-packages"] if old_arm else []
+    failed = _run([sys.executable, "-I", "-m", "venv", *shared, str(folder)], channel)
+    if failed is not None:
+        return {"failed": "venv", "text": failed}
+    python = str(folder / "bin" / "python")
+    command = [python, "-I", "-c", _APPLICABLE, json.dumps(request["requires"]), "armv7l" if old_arm else ""]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if told.returncode:
+        return {"failed": "pip", "text": told.stderr[-_TAIL:]}
+    requires = [r for r in json.loads(told.stdout) if not old_arm or not r.lower().startswith(_FROM_DEBIAN)]
+    pip = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+    pip += ["--progress-bar", "off", "--retries", "2", "--timeout", "20", "--no-cache-dir"]
+    if request["wheels"]:
+        pip += ["--no-index", "--find-links", request["wheels"]]
+    for step in (requires, ["--no-deps", "--no-index", request["wheel"]]):
+        failed = _run([*pip, *step], channel)
+        if failed is not None:
+            return {"failed": "pip", "text": failed, "requires": json.dumps(requires)}
+    return None
+
+
+def _run(command: list[str], channel: Channel) -> str | None:
+    """Run a program to its end; returns the end of what it said where it failed, None where it did not.
+
+    It is killed where the connection ends meanwhile, which raises Disturbed.
+    """
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            while child.poll() is None:
+                if channel.disturbed(0.25):
+                    raise Disturbed
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        return None if child.returncode == 0 else _tail(said) or f"exit status {child.returncode}"
+
+
+def _tail(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+    return file.read().decode(errors="replace").strip()

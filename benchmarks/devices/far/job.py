@@ -1,0 +1,100 @@
+"""The benchmark itself, which goes on while nobody is connected."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .channel import Channel
+from .locks import is_locked, lock
+
+_BLOCK = 1 << 16
+# Its end is known by a file, so that it can be asked for later. The shell itself outlives Ctrl-C and a kill.
+_WRAPPER = 'trap : INT TERM; "$@" >out 2>err; echo $? >status.part; mv status.part status'
+# What stops it, and for how many seconds it may then go on.
+_ENDINGS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+
+
+def start(job: Path, request: dict[str, Any], channel: Channel) -> None:
+    """Start `program` with `arguments` in the job's folder, detached; not again where it was started."""
+    held, used = lock(job / "running"), lock(Path(request["in_use"]), shared=True)
+    if held is not None and not (job / "started").exists():
+        (job / "started").touch()
+        inherited = tuple(file.fileno() for file in (held, used) if file is not None)
+        child = subprocess.Popen(
+            ["sh", "-c", _WRAPPER, "sh", request["program"], *request["arguments"]],
+            cwd=job,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=inherited,
+        )
+        (job / "pid").write_text(str(child.pid))
+    for file in (held, used):
+        if file is not None:
+            file.close()
+    channel.send(done=True)
+
+
+def follow(job: Path, request: dict[str, Any], channel: Channel) -> None:
+    """Send what the run writes, from the bytes `out` and `err` on, until it has ended or a request comes.
+
+    The last part of the answer holds `status`, the exit status, or None where it ended without leaving one.
+    """
+    seen = {"out": request["out"], "err": request["err"]}
+    while True:
+        ended = not is_locked(job / "running")
+        for name, offset in seen.items():
+            seen[name] = offset + _send_new(job / name, name, offset, channel)
+        if ended:
+            channel.send(done=True, status=_status(job))
+            return
+        if channel.disturbed(0.2):
+            return
+
+
+def stop(job: Path) -> None:
+    """End the run: as Ctrl-C does, and by force where that does not help."""
+    for ending, seconds in _ENDINGS:
+        end = time.monotonic() + seconds
+        if is_locked(job / "running"):
+            _signal(job, ending)
+        while is_locked(job / "running"):
+            if time.monotonic() > end:
+                break
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _send_new(path: Path, name: str, offset: int, channel: Channel) -> int:
+    """Send what is behind `offset`, and return how many bytes that were."""
+    if not path.exists():
+        return 0
+    sent = 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        while block := file.read(_BLOCK):
+            channel.send(stream=name, data=base64.b64encode(block).decode())
+            sent += len(block)
+    return sent
+
+
+def _status(job: Path) -> int | None:
+    try:
+        return int((job / "status").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _signal(job: Path, number: signal.Signals) -> None:
+    with suppress(OSError, ValueError):
+        os.killpg(int((job / "pid").read_text()), number)

@@ -1,0 +1,99 @@
+"""The system's ssh: how it is called, and what its messages mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+
+from ...edge.errors import BenchmarkError
+from .target import SshTarget
+
+# Whoever needs another client, or another configuration file.
+VARIABLE = "EDGE_CLASSIFY_SSH"
+CONNECT_SECONDS = 15
+# Nothing may be asked, since nobody could answer. How host keys are checked is left to the user's own
+# configuration: no option here touches it.
+_OPTIONS = {
+    "BatchMode": "yes",
+    "ConnectTimeout": str(CONNECT_SECONDS),
+    "ServerAliveInterval": "10",
+    "ServerAliveCountMax": "3",
+    "ControlMaster": "no",  # It would keep our pipes open.
+    "ClearAllForwardings": "yes",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "RemoteCommand": "none",
+    "RequestTTY": "no",
+}
+
+
+class LinkError(BenchmarkError):
+    """A connection cannot be made, or ended; `lasting` where trying again is of no use."""
+
+    def __init__(self, text: str, lasting: bool = False) -> None:
+        super().__init__(text)
+        self.lasting = lasting
+
+
+def ssh_command(target: SshTarget, remote: str) -> list[str]:
+    """Return the arguments that run `remote`, a line for a shell, on the target."""
+    try:
+        client = shlex.split(os.environ.get(VARIABLE, "")) or ["ssh"]
+    except ValueError as error:
+        raise BenchmarkError(f"{VARIABLE} cannot be read as a command ({error})") from None
+    options = [f"-o{name}={value}" for name, value in _OPTIONS.items()]
+    user = ["-l", target.user] if target.user else []
+    port = ["-p", str(target.port)] if target.port else []
+    return [*client, *options, *user, *port, "--", target.host, remote]
+
+
+def explain(target: SshTarget, said: str) -> LinkError:
+    """Return the error that ssh's messages stand for, of a connection that could not be made."""
+    for pattern, lasting, text in _REASONS:
+        if match := re.search(pattern, said, re.IGNORECASE | re.DOTALL):
+            groups = {"name": target.name, "host": target.host, **match.groupdict("")}
+            return LinkError(text.format(**groups), lasting)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    reason = lines[-1] if lines else "ssh ended without a word"
+    return LinkError(f"{target.name}: no connection ({reason}). Try: ssh {target.name}")
+
+
+# What OpenSSH says, whether that lasts, and what we say.
+_REASONS = (
+    (
+        r"IDENTIFICATION HAS CHANGED.*?Offending (?P<kind>\S+) key in (?P<file>[^\n\r]+)",
+        True,
+        "{name}: its host key is not the one in {file} ({kind}). It may be another machine, or somebody in "
+        "between: the check is never skipped. If you know why the key is new, remove that line with: "
+        "ssh-keygen -R {host}",
+    ),
+    (
+        r"Host key verification failed|No \S+ host key is known",
+        True,
+        "{name}: its host key is not known here yet. Run `ssh {name}` once, compare the fingerprint, and "
+        "accept it",
+    ),
+    (
+        r"Permission denied \((?P<methods>[^)]*)\)|Too many authentication failures",
+        True,
+        "{name}: it does not let you in without a password ({methods}), and none can be typed here. Let a "
+        "key in with: ssh-copy-id {name}",
+    ),
+    (
+        r"Could not resolve hostname",
+        False,
+        "{name}: no machine of this name is found. Check the name, and that it is on the network",
+    ),
+    (
+        r"Connection refused",
+        False,
+        "{name}: it refuses the connection: no ssh server runs there, or on another port. On a Raspberry Pi, "
+        "switch it on with: sudo raspi-config nonint do_ssh 0",
+    ),
+    (
+        r"timed out|No route to host|Network is unreachable|Host is down",
+        False,
+        "{name}: it does not answer. Check that it is switched on, and on this network",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Latency and memory: fresh processes, taking turns."""

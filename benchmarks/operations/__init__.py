@@ -1,0 +1,1 @@
+"""Where the time goes: operators, what runs them, and what the machine could do."""

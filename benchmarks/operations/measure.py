@@ -1,0 +1,170 @@
+"""Where a model's time goes: each operator's, who runs it, and how much faster the machine could be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...edge.children import ask
+from ...edge.errors import BenchmarkError
+from ...edge.flatbuffer import FlatTable
+from ...edge.modelfile import mapped, tables_of
+from ...edge.runtime import Execution, Runtime, find_runtime
+from ..results.sections import Operation, Operations
+from . import litert
+from .best_rate import best_rate
+from .graph import Operator, Subgraph, read_graph
+from .macs import count_macs
+from .summary import Event, match_events, median_events, parse_summary
+from .xnnpack import Delegation, find_delegation
+
+_TIMEOUT_S = 120.0
+_LITERT = "ai-edge-litert"
+_MULTIPLIERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+@dataclass(frozen=True)
+class _Profile:
+    """`events` are None where there are none, and `text` says why, or what measured them."""
+
+    events: list[Event] | None
+    text: str
+
+
+def measure_operations(path: Path, execution: Execution, median_ms: float) -> Operations:
+    """Profile a model that was measured to take `median_ms`, with the same runtime, threads and delegate.
+
+    Takes some seconds. Raises ModelFileError when the file cannot be read, BenchmarkError when it is empty.
+    """
+    with mapped(path) as data, tables_of(path):
+        graph = read_graph(FlatTable.root(data)).subgraphs[0]
+    if not graph.operators:
+        raise BenchmarkError(f"{path} holds no operators")
+    runtime = find_runtime(execution.runtime)
+    delegation = find_delegation(path, graph, execution)
+    profile = _profile(path, execution, runtime)
+    operators = _operations(graph, delegation, profile.events, execution)
+    counted = [operation.macs for operation in operators if operation.macs is not None]
+    uncounted = tuple(dict.fromkeys(o.name for o in operators if o.macs is None and o.index is not None))
+    macs = sum(counted)
+    rate = macs / median_ms / 1e6 if macs else None
+    best = best_rate(runtime.name, execution.threads, _compute_type(graph)) if macs else None
+    bound = best.gmacs_per_s if best else None
+    known = delegation.taken is not None
+    return Operations(
+        profiler=profile.text,
+        operators=operators,
+        outside=tuple(o.name for o in operators if o.by == "the runtime") if known else None,
+        macs=macs,
+        uncounted=uncounted,
+        gmacs_per_s=rate,
+        best_gmacs_per_s=bound,
+        of_best=rate / bound if rate and bound else None,
+        best_shape=best.shape if best else None,
+    )
+
+
+def _profile(path: Path, execution: Execution, runtime: Runtime) -> _Profile:
+    """Ask LiteRT's profiler; it is the only one that can be had from Python."""
+    name = f"{runtime.name} {runtime.version}"
+    if runtime.name != _LITERT:
+        return _Profile(None, f"{name} lets Python have no profiler; ai-edge-litert does")
+    if execution.delegate is not None:
+        return _Profile(None, f"{name}'s profiler cannot be had together with an external delegate")
+    library = litert.find_library(Path(runtime.module.__file__).parent)
+    if library is None:
+        return _Profile(None, f"{name} comes without the library that holds its profiler")
+    try:
+        told = _ask_profiler(library, path, execution.threads)
+        events = median_events([parse_summary(text) for text in told["summaries"]])
+    except ValueError as error:
+        return _Profile(None, f"{name}'s profiler cannot be used: {error}")
+    plain, profiled = told["plain_ms"], told["profiled_ms"]
+    with_and_without = f"{profiled:.2f} ms an inference with it, {plain:.2f} ms without"
+    return _Profile(events, f"{name}'s own profiler ({with_and_without})")
+
+
+def _ask_profiler(library: Path, path: Path, threads: int) -> dict[str, Any]:
+    """Return what the child says; raises ValueError when it crashed, or could not."""
+    code = f"from {litert.__name__} import main; main()"
+    told = ask(code, str(library), str(path.resolve()), str(threads), timeout=_TIMEOUT_S)
+    if told.answer is None:
+        raise ValueError(f"it {told.reason}")
+    if "error" in told.answer:
+        raise ValueError(told.answer["error"])
+    return told.answer
+
+
+def _operations(
+    graph: Subgraph, delegation: Delegation, events: Sequence[Event] | None, execution: Execution
+) -> tuple[Operation, ...]:
+    """Return all operators in their order, then what the profiler saw beside them."""
+    times: dict[int, float] = {}
+    extra: list[Event] = []
+    if events is not None:
+        matches = match_events(events, graph.operators)
+        times = {operator: events[event].ms for event, operator in matches.items()}
+        extra = [event for place, event in enumerate(events) if place not in matches and event.ms > 0]
+    whole = sum(event.ms for event in events or ())
+    found = [
+        Operation(
+            index=operator.index,
+            name=operator.name,
+            output=_shape(graph, operator),
+            by=_runner(operator, delegation, execution),
+            ms=times.get(operator.index),
+            share=times[operator.index] / whole if whole and operator.index in times else None,
+            macs=count_macs(operator, graph),
+            bytes=_bytes(operator, graph),
+        )
+        for operator in graph.operators
+    ]
+    found += [
+        Operation(
+            None, e.name, "", "XNNPACK" if e.delegated else "the runtime", e.ms, e.ms / whole, None, None
+        )
+        for e in extra
+    ]
+    return tuple(found)
+
+
+def _runner(operator: Operator, delegation: Delegation, execution: Execution) -> str | None:
+    if delegation.taken is None:
+        return None
+    if operator.index in delegation.delegated:
+        return execution.delegate
+    return "XNNPACK" if operator.index in delegation.taken else "the runtime"
+
+
+def _shape(graph: Subgraph, operator: Operator) -> str:
+    shape = graph.tensors[operator.outputs[0]].shape if operator.outputs else ()
+    return "x".join(map(str, shape[1:] if len(shape) > 1 else shape))
+
+
+def _bytes(operator: Operator, graph: Subgraph) -> int | None:
+    """Return what is read and written once, weights included; None for types without a fixed size."""
+    total = 0
+    for index in (*operator.inputs, *operator.outputs):
+        tensor = graph.tensors[index]
+        if tensor.constant_bytes:
+            total += tensor.constant_bytes
+        elif tensor.bits is None:
+            return None
+        else:
+            total += math.prod(tensor.shape) * tensor.bits // 8
+    return total
+
+
+def _compute_type(graph: Subgraph) -> str:
+    """Return "int8" where the weights of most multiplications are, else "float32"."""
+    stored = graph.weights_of()
+    macs = {"int8": 0, "float32": 0}
+    for operator in graph.operators:
+        if operator.name in _MULTIPLIERS and len(operator.inputs) > 1:
+            weights = stored.get(operator.inputs[1])
+            kind = "int8" if weights is not None and (weights.bits or 32) <= 8 else "float32"
+            macs[kind] += count_macs(operator, graph) or 0
+    return "int8" if macs["int8"] > macs["float32"] else "float32"

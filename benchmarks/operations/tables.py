@@ -1,0 +1,76 @@
+"""What people see of where the time goes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+from ...edge.console import print_table, printable
+from ..results.sections import Operation, Operations
+
+_HEAVIEST = 12
+_BY_KIND = ("operation", "number", "run by", "ms", "share", "million MACs", "GMAC/s")
+_BY_OPERATOR = ("operator", "output", "run by", "ms", "share", "million MACs", "GMAC/s")
+
+
+def print_operations(operations: Operations, name: str) -> None:
+    """Print sums by kind, the heaviest operators, and what is left to gain, to stdout."""
+    print_table(f"{name}: where the time goes", _BY_KIND, list(_rows_by_kind(operations.operators)))
+    heaviest = sorted((o for o in operations.operators if o.ms), key=lambda o: -(o.ms or 0))[:_HEAVIEST]
+    if heaviest:
+        rows = [_row(o.name if o.index is None else f"{o.index} {o.name}", o.output, [o]) for o in heaviest]
+        print_table("The heaviest of them", _BY_OPERATOR, rows)
+    for sentence in describe(operations):
+        click.echo(printable(sentence))
+
+
+def describe(operations: Operations) -> Iterator[str]:
+    """Yield sentences: what measured it, what is left outside, and what is left to gain."""
+    timed = any(operation.ms is not None for operation in operations.operators)
+    yield f"Measured by {operations.profiler}." if timed else f"No times: {operations.profiler}."
+    if operations.outside:
+        kinds = ", ".join(dict.fromkeys(operations.outside))
+        share = sum(o.share or 0.0 for o in operations.operators if o.by == "the runtime")
+        took = f", {share:.0%} of the time" if timed else ""
+        yield f"Outside XNNPACK and delegates: {len(operations.outside)} operators ({kinds}){took}."
+    elif operations.outside is None:
+        yield "What XNNPACK takes is not known."
+    if operations.uncounted:
+        yield f"MACs are not known of: {', '.join(operations.uncounted)}."
+    rate, best, whole = operations.gmacs_per_s, operations.best_gmacs_per_s, operations.of_best
+    if rate and best and whole and operations.macs:
+        yield (
+            f"{operations.macs / 1e6:.0f} million MACs at {rate:.1f} GMAC/s: {whole:.0%} of the {best:.1f} "
+            f"that plain convolutions reach here ({operations.best_shape}): at that rate, an inference would "
+            f"take {operations.macs / best / 1e6:.2f} ms."
+        )
+    elif operations.best_shape and best is None and operations.macs:
+        yield f"{operations.best_shape}."
+
+
+def _rows_by_kind(operators: Sequence[Operation]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str | None], list[Operation]] = {}
+    for operator in operators:
+        groups.setdefault((operator.name, operator.by), []).append(operator)
+    for (name, _), group in sorted(groups.items(), key=lambda item: -_sum(o.ms for o in item[1])):
+        yield _row(name, str(len(group)), group)
+
+
+def _row(first: str, second: str, group: Sequence[Operation]) -> tuple[str, ...]:
+    timed = [operation for operation in group if operation.ms is not None]
+    ms, macs = _sum(o.ms for o in timed), _sum(o.macs for o in group)
+    return (
+        first,
+        second,
+        group[0].by or "unknown",
+        f"{ms:.3f}" if timed else "-",
+        f"{_sum(o.share for o in timed):.1%}" if timed else "-",
+        f"{macs / 1e6:.1f}" if macs else "-",
+        f"{macs / ms / 1e6:.1f}" if macs and ms else "-",
+    )
+
+
+def _sum(values: Iterable[float | None]) -> float:
+    return math.fsum(value for value in values if value is not None)

@@ -1,0 +1,150 @@
+"""One Keras model and one set of pictures, as everything that the peers are given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_classify.benchmarks.peers import formats, photos
+from edge_classify.benchmarks.peers.catalogue import Peer
+from edge_classify.benchmarks.peers.environments import (
+    Environment,
+    call,
+    child_variables,
+    digest,
+    environment,
+    own_environment,
+)
+from edge_classify.benchmarks.peers.errors import PeerError
+from edge_classify.benchmarks.peers.turns import Seat
+from edge_classify.edge.card import ModelCard
+from edge_classify.edge.console import say
+from edge_classify.edge.files import write_atomically
+from edge_classify.edge.labels import read_label_file
+
+
+@dataclass(frozen=True)
+class KerasModel:
+    """A .keras file that takes pixels 0..255; `size` is the input's width and height."""
+
+    path: Path
+    size: tuple[int, int]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all peers are given: `pixels` are the pictures' as .npy, `files` the model in each format.
+
+    `labels` name the model's outputs in order; empty where nobody says what they are.
+    """
+
+    keras: KerasModel
+    labels: tuple[str, ...]
+    pixels: Path
+    files: formats.Files
+
+
+def default_model(weights: str, build: Path) -> Path:
+    """Return MobileNetV2 as a .keras file, made where it is missing; raises PeerError, naming --weights."""
+    given = Path(weights)
+    contents = hashlib.sha256(given.read_bytes()).hexdigest() if given.is_file() else weights
+    path = build / "models" / f"mobilenet_v2-{digest(contents)}.keras"
+    if not path.is_file():
+        say("Making the Keras model")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished.keras")
+        try:
+            call([sys.executable, formats.SCRIPTS / "make_keras.py", unfinished, weights])
+        except PeerError as error:
+            raise PeerError(
+                f"The default model cannot be made ({error}). Give --weights FILE.h5 or none, or --model"
+            ) from None
+        unfinished.replace(path)
+    return path
+
+
+def describe_keras(path: Path) -> KerasModel:
+    """Return what goes in and comes out; raises PeerError for a file that Keras does not load."""
+    command = [sys.executable, str(formats.SCRIPTS / "describe_keras.py"), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=child_variables(), check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise PeerError(f"{path} is not a Keras model that can be compared ({lines[-1]})")
+    told = json.loads(done.stdout.splitlines()[-1])
+    return KerasModel(path, (told["size"][0], told["size"][1]), told["classes"])
+
+
+def class_names(given: Path | None, keras: KerasModel, pictures: photos.Photos) -> tuple[str, ...]:
+    """Return the names of the model's outputs, in order.
+
+    From the file `given`, or the card beside the model; else the class folders in order of their names, where
+    they are as many as the outputs, as it is with ImageNet's. Empty where none of these tells them.
+    Raises LabelError or CardError for what cannot be read, PeerError for another number of labels.
+    """
+    card = keras.path.parent / "card.json"
+    if given is not None:
+        names = read_label_file(given)
+    elif card.is_file():
+        names = ModelCard.from_json(card.read_bytes()).labels
+    else:
+        return pictures.labels if len(pictures.labels) == keras.classes else ()
+    if len(names) != keras.classes:
+        raise PeerError(
+            f"{given or card} must hold {keras.classes} labels, one for each output of the model. "
+            f"Received: {len(names)}"
+        )
+    return names
+
+
+def prepare(
+    keras: KerasModel, pictures: photos.Photos, labels: tuple[str, ...], build: Path, chosen: Sequence[Peer]
+) -> Work:
+    """Write the pictures' pixels, and convert the model for each peer; former runs' files are taken again."""
+    calibration = digest(*(f"{path}{path.stat().st_mtime_ns}" for path in pictures.calibration))
+    model = hashlib.sha256(keras.path.read_bytes()).hexdigest()[:12]
+    kept = build / "models" / f"{model}-{calibration}"
+    kept.mkdir(parents=True, exist_ok=True)
+    names = labels or tuple(f"class {number}" for number in range(keras.classes))
+    write_atomically(kept / "labels.txt", "\n".join(names) + "\n")
+    photos.write_pixels(pictures.calibration, keras.size, kept / "calibration.npy")
+    photos.write_pixels(pictures.measured, keras.size, kept / "pictures.npy")
+    source = formats.Source(
+        keras.path, keras.size, pictures.calibration, kept / "calibration.npy", kept / "labels.txt", build
+    )
+    files = formats.make_files(source, kept, {peer.file for peer in chosen})
+    return Work(keras, labels, kept / "pictures.npy", files)
+
+
+def find_seats(work: Work, chosen: Sequence[Peer], threads: int, build: Path) -> list[Seat]:
+    """Install what each peer needs; one that can't be had keeps its seat, with the reason."""
+    found: dict[str, Environment | PeerError] = {}
+    seats = []
+    for peer in chosen:
+        place = Seat(peer)
+        seats.append(place)
+        key = peer.environment or " ".join(peer.packages)
+        if key not in found:
+            say(f"Looking at what {peer.title} needs")
+            found[key] = _environment(peer, build)
+        there, model = found[key], work.files[peer.file]
+        for missing in (there, model):
+            if isinstance(missing, PeerError) and place.failure is None:
+                place.failure = str(missing)
+        if isinstance(there, Environment) and isinstance(model, Path):
+            place.enter(there, model, threads, work.keras.size)
+    return seats
+
+
+def _environment(peer: Peer, build: Path) -> Environment | PeerError:
+    try:
+        if peer.environment is None:
+            return own_environment(peer.packages)
+        return environment(peer.environment, build)
+    except PeerError as error:
+        return error

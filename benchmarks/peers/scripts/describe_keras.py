@@ -1,0 +1,19 @@
+"""Prints {"size": [width, height], "classes"} of a .keras file."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import keras
+
+
+def main(source: str) -> None:
+    """Load the file, and say what goes in and what comes out."""
+    model = keras.models.load_model(source, compile=False)
+    _, height, width, _ = model.input_shape
+    sys.stdout.write("\n" + json.dumps({"size": [width, height], "classes": model.output_shape[-1]}) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,101 @@
+"""The comparison as Markdown, for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_classify.benchmarks.host import Host
+from edge_classify.benchmarks.peers.figures import Figures, PairedRatio, Share
+from edge_classify.edge.console import one_line
+
+_HEAD = (
+    "runtime", "file", "inference", "times ours", "photo to label", "cold start", "memory", "on disk",
+    "answers as Keras", "top-1",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all rows have in common. `model` and `pictures` are phrases; `rounds` those that all ran."""
+
+    host: Host
+    date: str
+    threads: int
+    model: str
+    pictures: str
+    rounds: int
+
+
+def to_markdown(rows: Sequence[Figures], setting: Setting) -> str:
+    """Return the table with its notes; a row without figures becomes a note that says why."""
+    measured = [row for row in rows if row.failure is None]
+    lines = [_line(_HEAD), _line(["---", "---", *["---:"] * (len(_HEAD) - 2)])]
+    lines += [_line(_cells(row)) for row in measured]
+    return "\n".join([*lines, "", *_notes(rows, setting)]) + "\n"
+
+
+def _cells(row: Figures) -> list[str]:
+    return [
+        row.title,
+        row.kind,
+        _time(row.median_ms, row.median_ci95),
+        "1" if row.key == row.base else _ratio(row.ratio),
+        _number(row.photo_ms, ".1f", " ms"),
+        _number(None if row.cold_ms is None else row.cold_ms / 1000, ".2f", " s"),
+        _number(row.peak_mb, ".0f", " MB"),
+        _number(row.disk_mb, ".0f", " MB"),
+        _share(row.agreement),
+        _share(row.top1),
+    ]
+
+
+def _notes(rows: Sequence[Figures], setting: Setting) -> list[str]:
+    host = setting.host
+    threads = "1 thread" if setting.threads == 1 else f"{setting.threads} threads"
+    machine = f"{host.name}, {host.cores} cores, {host.system.split()[0]}, Python {host.python}"
+    notes = [
+        f"{machine}; {setting.date}; {threads}; {setting.model}; {setting.pictures}; "
+        f"{setting.rounds} rounds in turn.",
+        "inference: from the input in memory to probabilities in memory, median with its 95 % interval. "
+        "times ours: as a multiple of edge-classify's with the same kind of file in the same round, median "
+        "(lowest to highest round). cold start and memory: a new process that classifies one photo. "
+        "on disk: the runtime and all that it needs.",
+        f"Versions: {', '.join(sorted({row.version for row in rows if row.version}))}.",
+    ]
+    remarks: dict[str, list[str]] = {}
+    for row in rows:
+        if row.remark and row.failure is None:
+            remarks.setdefault(row.remark, []).append(f"{row.title} ({row.kind})")
+    notes += [f"{' and '.join(titles)}: {remark}." for remark, titles in remarks.items()]
+    notes += [
+        f"Left out: {row.title} ({row.kind}): {row.failure}." for row in rows if row.failure is not None
+    ]
+    return [f"- {_escape(note)}" for note in notes]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_escape(cell) for cell in cells)} |"
+
+
+def _escape(text: str) -> str:
+    """Return text for one cell or one item: runtimes' messages may hold anything."""
+    return one_line(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _time(median: float | None, interval: tuple[float, float] | None) -> str:
+    if median is None or interval is None:
+        return "-"
+    return f"{median:.2f} ms ({interval[0]:.2f} to {interval[1]:.2f})"
+
+
+def _ratio(ratio: PairedRatio | None) -> str:
+    return "-" if ratio is None else f"{ratio.median:.2f} ({ratio.lowest:.2f} to {ratio.highest:.2f})"
+
+
+def _number(value: float | None, form: str, unit: str) -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"
+
+
+def _share(share: Share | None) -> str:
+    return "-" if share is None else f"{share.rate:.1%}"

@@ -1,0 +1,197 @@
+"""The peers measured in turn, A B C A B C, so that what slows the machine down slows all of them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_classify.benchmarks.peers.catalogue import Peer
+from edge_classify.benchmarks.peers.conversation import Conversation
+from edge_classify.benchmarks.peers.environments import Environment, child_variables
+from edge_classify.benchmarks.peers.errors import PeerError
+from edge_classify.edge.console import say
+
+_SERVE = Path(__file__).parent / "scripts" / "serve.py"
+_WARM_UP_S = 1.0
+_MIN_RUNS, _MAX_RUNS = 3, 500
+_LEFT_OUT = 0.1  # The first runs of a block find caches that the others have filled.
+_COLD_TIMEOUT_S = 300
+
+
+@dataclass
+class Seat:
+    """A peer that takes part, and what was measured of it so far. Times are ms.
+
+    `blocks` are times of single inferences by round, `photos` by round and photo, `cold` those of whole
+    processes with their peak MB; `answers` are (index, probability) of each picture. `failure` says why it
+    takes part no more: what came before it doesn't count, since the others were measured longer.
+    """
+
+    peer: Peer
+    command: tuple[str, ...] = ()
+    disk_mb: float | None = None
+    version: str = ""
+    remark: str = ""
+    load_ms: float | None = None
+    first_ms: float | None = None
+    blocks: list[list[float]] = field(default_factory=list)
+    photos: list[list[float]] = field(default_factory=list)
+    cold: list[tuple[float, float | None]] = field(default_factory=list)
+    answers: list[tuple[int, float]] = field(default_factory=list)
+    failure: str | None = None
+
+    def enter(self, env: Environment, model: Path, threads: int, size: tuple[int, int]) -> None:
+        """Say with what it is started: a file, and the input's width and height."""
+        settings = {"model": str(model), "threads": threads, "size": size, **dict(self.peer.options)}
+        self.command = (str(env.python), str(_SERVE), self.peer.script, json.dumps(settings))
+        self.disk_mb = env.disk_mb
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is measured: `rounds` of blocks of `block_s` each, photos in `rounds` parts, cold starts."""
+
+    rounds: int
+    block_s: float
+    cold_starts: int
+
+
+@contextmanager
+def opened(seats: Sequence[Seat]) -> Iterator[dict[str, Conversation]]:
+    """Start all peers, and end them afterwards; one that cannot be started is left out, with its reason."""
+    with ExitStack() as stack:
+        found = {}
+        for place in _present(seats):
+            say(f"Starting {place.peer.key}")
+            with _failing(place):
+                talk = Conversation(place.command)
+                stack.callback(talk.close)
+                found[place.peer.key] = talk
+                place.version, place.remark = talk.hello["version"], talk.hello["remark"]
+                place.load_ms, place.first_ms = talk.hello["load_ms"], talk.hello["first_ms"]
+        yield found
+
+
+def measure_blocks(seats: Sequence[Seat], talks: dict[str, Conversation], amount: Amount) -> None:
+    """Warm all up, then let each run a block in every round; Ctrl-C ends at the last whole round."""
+    runs = {}
+    for place in _present(seats):
+        with _failing(place):
+            runs[place.peer.key] = _warm_up(talks[place.peer.key], amount.block_s)
+
+    def block(place: Seat, number: int) -> None:
+        count = runs[place.peer.key]
+        taken = talks[place.peer.key].ask("block", runs=count)["ms"]
+        place.blocks.append(taken[int(len(taken) * _LEFT_OUT) :])
+
+    _in_turn(seats, amount.rounds, block, "inference")
+
+
+def measure_photos(
+    seats: Sequence[Seat], talks: dict[str, Conversation], paths: Sequence[Path], amount: Amount
+) -> None:
+    """Let each classify the same photos, from file to label, a part of them in every round."""
+    for path in paths:
+        path.read_bytes()  # From here on they lie in the page cache, for the first peer too.
+    parts = [[str(path) for path in paths[start :: amount.rounds]] for start in range(amount.rounds)]
+
+    def classify(place: Seat, number: int) -> None:
+        place.photos.append(talks[place.peer.key].ask("photos", paths=parts[number])["ms"])
+
+    answering = [place for place in seats if place.peer.answers]
+    _in_turn(answering, len([part for part in parts if part]), classify, "photos")
+
+
+def ask_answers(seats: Sequence[Seat], talks: dict[str, Conversation], pixels: Path) -> None:
+    """Ask each what it says to the same pixels."""
+    for place in _present(seats):
+        if place.peer.answers:
+            say(f"Asking {place.peer.key} for its answers")
+            with _failing(place):
+                told = talks[place.peer.key].ask("answers", pixels=str(pixels))["answers"]
+                place.answers = [(int(index), float(probability)) for index, probability in told]
+
+
+def measure_cold_starts(seats: Sequence[Seat], photo: Path, amount: Amount) -> None:
+    """Time whole processes that classify one photo; the first of each reads the disk and is left out."""
+    answering = [place for place in seats if place.peer.answers]
+
+    def start(place: Seat, number: int) -> None:
+        taken, peak = _cold_start([*place.command, str(photo)])
+        if number:
+            place.cold.append((taken, peak))
+
+    _in_turn(answering, amount.cold_starts + 1, start, "cold start")
+
+
+def _warm_up(talk: Conversation, block_s: float) -> int:
+    """Run a peer for a second, and return how many inferences take `block_s`."""
+    runs, taken = _MIN_RUNS, [0.0]
+    began = time.monotonic()
+    while time.monotonic() - began < _WARM_UP_S:
+        taken = talk.ask("block", runs=runs)["ms"]
+        runs = min(2 * runs, _MAX_RUNS)
+    return max(_MIN_RUNS, min(_MAX_RUNS, round(block_s * 1000 / statistics.median(taken))))
+
+
+def _in_turn(seats: Sequence[Seat], rounds: int, do: Callable[[Seat, int], None], name: str) -> None:
+    """Call `do` for each seat in every round, each round beginning with another one."""
+    for number in range(rounds):
+        say(f"Round {number + 1} of {rounds}: {name}")
+        start = number % max(1, len(seats))
+        for place in [*seats[start:], *seats[:start]]:
+            if place.failure is None:
+                with _failing(place):
+                    do(place, number)
+
+
+def _cold_start(command: Sequence[str]) -> tuple[float, float | None]:
+    began = time.perf_counter()
+    try:
+        done = subprocess.run(
+            command,
+            env=child_variables(),
+            capture_output=True,
+            text=True,
+            timeout=_COLD_TIMEOUT_S,
+            check=False,
+        )
+        taken = (time.perf_counter() - began) * 1000
+        told: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        raise PeerError(f"its cold start took more than {_COLD_TIMEOUT_S} s") from None
+    except ValueError:
+        raise PeerError(f"its cold start ended with status {done.returncode} and no answer") from None
+    if "error" in told:
+        raise PeerError(told["error"])
+    return taken, told["peak_mb"]
+
+
+def _present(seats: Sequence[Seat]) -> list[Seat]:
+    return [place for place in seats if place.failure is None]
+
+
+@contextmanager
+def _failing(place: Seat) -> Iterator[None]:
+    """Keep a peer's error as the reason for which it takes part no more."""
+    try:
+        yield
+    except PeerError as error:
+        place.failure = str(error)
+        say(f"{place.peer.key} is left out: {error}", "warning")
+
+
+def keep_whole_rounds(seats: Sequence[Seat]) -> None:
+    """Cut what an interrupted round left over, so that all have been measured equally often."""
+    present = _present(seats)
+    for what in ("blocks", "photos", "cold"):
+        counts = [len(getattr(place, what)) for place in present if place.peer.answers or what == "blocks"]
+        for place in present:
+            del getattr(place, what)[min(counts, default=0) :]

@@ -1,0 +1,191 @@
+"""The results by the machine that they were measured on, and what is best on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..advice import advise
+from ..host import Host
+from ..recommend import Budget
+from ..results.machines import Machine, by_machine
+from ..results.names import failure_name, numbered, result_names
+from ..results.pareto import pareto_front
+from ..results.result import Failure, Origin, Result
+from .names import Naming
+
+_REMARK = "remark"  # What is said of a result as a whole, or of its stages.
+# What each kind of caveat means, in the order in which they are shown.
+CAVEAT_TITLES = {
+    "neighbours": "Other programs used the processor",
+    "throttled": "The board slowed itself down",
+    "hot": "It got hot",
+    "clock": "The clock changed",
+    "governor": "The clock is not kept up",
+    "swap": "Memory was swapped",
+    "unsteady": "The latency never came to rest",
+    _REMARK: "Remarks",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A result and what it is called on its machine.
+
+    `base` is what the model is called that it was compared with, "" for none. `on_front`: no other one there
+    is faster and as accurate. `why_not` says why another one is recommended.
+    """
+
+    name: str
+    base: str
+    result: Result
+    on_front: bool
+    why_not: str
+
+
+@dataclass(frozen=True)
+class CaveatGroup:
+    """Caveats of one kind: sentences, each with the names of those that it is about."""
+
+    title: str
+    sentences: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A machine and what was measured on it, fastest first; texts are ready to be shown.
+
+    `name` is short: what --on called it, or the board; `title` holds both. `failures` are names and errors.
+    `recommended` is what to ship there, None where nothing keeps the limits, and `reason` says why.
+    """
+
+    name: str
+    title: str
+    host: Host
+    rows: tuple[Row, ...]
+    failures: tuple[tuple[str, str], ...]
+    runtimes: tuple[str, ...]
+    measured: str
+    versions: tuple[str, ...]
+    recommended: Row | None
+    reason: str
+
+    @property
+    def fastest(self) -> Row | None:
+        """The one with the lowest median."""
+        return min(self.rows, key=lambda row: row.result.latency.median_ms, default=None)
+
+    @property
+    def most_accurate(self) -> Row | None:
+        """The one with the highest top-1, of those that were scored; of equal ones the fastest."""
+        scored = [row for row in self.rows if row.result.accuracy is not None]
+        return max(scored, key=lambda row: (top1(row.result), -row.result.latency.median_ms), default=None)
+
+    @property
+    def caveats(self) -> tuple[CaveatGroup, ...]:
+        """What makes figures less than they seem, the gravest kinds first, unknown kinds last."""
+        by_kind: dict[str, dict[str, list[str]]] = {}
+        for row in self.rows:
+            for kind, text in dict.fromkeys(_caveats(row.result)):
+                by_kind.setdefault(kind, {}).setdefault(text, []).append(row.name)
+        order = [kind for kind in CAVEAT_TITLES if kind in by_kind]
+        order += [kind for kind in by_kind if kind not in CAVEAT_TITLES]
+        return tuple(
+            CaveatGroup(
+                CAVEAT_TITLES.get(kind, kind),
+                tuple((text, tuple(names)) for text, names in by_kind[kind].items()),
+            )
+            for kind in order
+        )
+
+
+def describe_devices(
+    results: Sequence[Result | Failure], naming: Naming, budget: Budget
+) -> tuple[Device, ...]:
+    """Return the machines in the order in which they come; what is recommended keeps the budget."""
+    machines = by_machine(results)
+    boards = [_every(machine)[0].host.name for machine in machines]
+    names = numbered([machine.device or board for machine, board in zip(machines, boards, strict=True)])
+    titles = [
+        f"{name}: {board}" if machine.device else name
+        for machine, name, board in zip(machines, names, boards, strict=True)
+    ]
+    return tuple(
+        _describe(machine, name, title, naming, budget)
+        for machine, name, title in zip(machines, names, titles, strict=True)
+    )
+
+
+def _describe(machine: Machine, name: str, title: str, naming: Naming, budget: Budget) -> Device:
+    measured = sorted(machine.results, key=lambda result: result.latency.median_ms)
+    rows, recommended, reason = _rows(measured, naming, budget)
+    runtimes = [result.subject.runtime for result in measured]
+    runtimes += [failure.runtime for failure in machine.failures if failure.runtime]
+    every = _every(machine)
+    days = sorted(result.origin.started[:10] for result in every)
+    return Device(
+        name=name,
+        title=title,
+        host=every[-1].host,
+        rows=rows,
+        failures=tuple((failure_name(it, naming.short), it.error) for it in machine.failures),
+        runtimes=_distinct(runtimes),
+        measured=days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}",
+        versions=_distinct([_version(result.origin) for result in every]),
+        recommended=recommended,
+        reason=reason,
+    )
+
+
+def _every(machine: Machine) -> tuple[Result | Failure, ...]:
+    return (*machine.results, *machine.failures)
+
+
+def _rows(
+    measured: Sequence[Result], naming: Naming, budget: Budget
+) -> tuple[tuple[Row, ...], Row | None, str]:
+    """Return a row for each result, the recommended one, and why."""
+    if not measured:
+        return (), None, "nothing could be measured"
+    # Called alike, they are one device to the adviser too, whatever a file says of the host.
+    (advice,) = advise([result.on("here") for result in measured], budget)
+    found, front = advice.recommendation, _front(measured)
+    names = result_names(measured, naming.short)
+    rows = tuple(
+        Row(name, naming.short(_base(result)), result, number in front, found.against(advice.names[number]))
+        for number, (name, result) in enumerate(zip(names, measured, strict=True))
+    )
+    return rows, rows[advice.names.index(found.name)] if found.name else None, found.reason
+
+
+def _base(result: Result) -> str:
+    pairing = result.accuracy.pairing if result.accuracy else None
+    return result.ratio.base if result.ratio else pairing.base if pairing else ""
+
+
+def _front(measured: Sequence[Result]) -> set[int]:
+    scored = [i for i, result in enumerate(measured) if result.accuracy is not None]
+    points = [(measured[i].latency.median_ms, top1(measured[i])) for i in scored]
+    return {scored[i] for i in pareto_front(points)}
+
+
+def top1(result: Result) -> float:
+    """Return the top-1 of a result that was scored; raises ValueError for another."""
+    if result.accuracy is None:
+        raise ValueError(f"{result.subject.file} was not scored")
+    return result.accuracy.top1
+
+
+def _caveats(result: Result) -> Iterator[tuple[str, str]]:
+    for caveat in result.conditions.warnings:
+        yield caveat.kind, caveat.text
+    for remark in (*result.remarks, *(text for stages in result.stages for text in stages.remarks)):
+        yield _REMARK, remark
+
+
+def _version(origin: Origin) -> str:
+    return f"{origin.version}, commit {origin.commit}" if origin.commit else origin.version
+
+
+def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))

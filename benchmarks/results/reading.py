@@ -1,0 +1,173 @@
+"""Files of results: one JSON object a line, as edge-benchmark --output writes and --compare reads them."""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import dacite
+
+from ...edge.console import say
+from ...edge.errors import BenchmarkError
+from ...edge.files import refuse_to_overwrite, write_atomically
+from .checking import check_figures
+from .result import FORMAT, Failure, Latency, Result, Subject
+
+_MAX_BYTES = 256 * 1024**2
+# What stands among results and is none: judgements, and what other tools measured.
+_NOT_COMPARED = {"recommendation", "comparison", "tool"}
+_LARGEST_NUMBER = 2**63  # Whole numbers beyond it are nothing that was counted.
+_MAJOR = FORMAT.partition(".")[0]
+_AGAIN = "measure again with edge-benchmark --output"
+
+
+def read_results(path: Path, remark: Callable[[str], None] = say) -> list[Result | Failure]:
+    """Read a file of results, at most 256 MiB of it.
+
+    A last line that was cut off, as by a full disk, is left out, and `remark` is told so. Raises
+    BenchmarkError, with the line's number, for everything else that is no result of this major version.
+    """
+    lines = _read_lines(path)
+    results: list[Result | Failure] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        cut_off = number == len(lines) and not line.endswith(b"\n")
+        try:
+            record = _load(line)
+        except (ValueError, RecursionError) as error:
+            if cut_off and results:
+                remark(f"{path}: line {number}, its last, is cut off and left out; those before it are whole")
+                break
+            raise BenchmarkError(
+                f"{path}, line {number} is not a result of edge-benchmark --output: not JSON ({error})"
+                f"{'. It is cut off; ' + _AGAIN if cut_off else ''}"
+            ) from None
+        if isinstance(record, dict) and record.keys() & _NOT_COMPARED:
+            continue
+        try:
+            results.append(parse_record(record))
+        except BenchmarkError as error:
+            raise BenchmarkError(f"{path}, line {number}: {error}") from None
+    if not results:
+        raise BenchmarkError(f"{path} holds no results; {_AGAIN} {path}")
+    return results
+
+
+def write_results(path: Path, results: Sequence[Result | Failure], force: bool = False) -> None:
+    """Write one JSON object a line; raises OutputExistsError when `path` exists, unless `force`."""
+    refuse_to_overwrite(path, force)
+    lines = [json.dumps(result.to_record(), allow_nan=False) + "\n" for result in results]
+    write_atomically(path, "".join(lines))
+
+
+def parse_record(record: object) -> Result | Failure:
+    """Return what `to_record` was called of.
+
+    Unknown keys are ignored, since a newer minor version may add some. Raises BenchmarkError when the record
+    is of another major version, lacks a field, or holds what cannot be.
+    """
+    if not isinstance(record, dict):
+        raise BenchmarkError(f"a result must be a JSON object. Received: {reprlib.repr(record)}")
+    _check_version(record)
+    config = dacite.Config(type_hooks=dict.fromkeys(_tuple_types(Result), _to_tuple))
+    try:
+        if "error" in record:
+            return dacite.from_dict(Failure, record, config)
+        result = dacite.from_dict(Result, _nested(record), config)
+    except dacite.WrongTypeError as error:
+        raise BenchmarkError(
+            f"{_without_section(error.field_path)} has a value of the wrong type. "
+            f"Received: {reprlib.repr(error.value)}"
+        ) from None
+    except dacite.MissingValueError as error:
+        raise BenchmarkError(f"{_without_section(error.field_path)} is missing") from None
+    except (dacite.DaciteError, TypeError) as error:
+        raise BenchmarkError(f"it does not follow format {FORMAT}: {error}") from None
+    check_figures(result)
+    return result
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    """Return the lines with their ends; a pipe is read too."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise BenchmarkError(
+            f"{path} cannot be read as results of edge-benchmark --output: {error.strerror}"
+        ) from None
+    if len(raw) > _MAX_BYTES:
+        raise BenchmarkError(
+            f"{path} is larger than {_MAX_BYTES // 1024**2} MiB: no file of edge-benchmark --output is"
+        )
+    return raw.splitlines(keepends=True)
+
+
+def _load(line: bytes) -> Any:
+    """Parse JSON as the standard has it: without NaN and infinity, which Python lets through."""
+    return json.loads(line, parse_constant=_refuse, parse_float=_finite, parse_int=_countable)
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if abs(value) < float("inf") else _refuse(f"{text[:20]}")
+
+
+def _countable(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) > _LARGEST_NUMBER:
+        raise ValueError(f"the number {text[:20]} is too large")
+    return int(text)
+
+
+def _check_version(record: dict[str, Any]) -> None:
+    version = record.get("format")
+    if version is None:
+        raise BenchmarkError(f'it has no "format": written by an earlier version; {_AGAIN}')
+    match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", version) if isinstance(version, str) else None
+    if match is None:
+        raise BenchmarkError(f'"format" must be such as "{FORMAT}". Received: {reprlib.repr(version)}')
+    if match[1] != _MAJOR:
+        raise BenchmarkError(
+            f"it has format {version}, and this program reads {_MAJOR}.x. Upgrade the older one of the two "
+            "with: pip install --upgrade edge-classify, and measure again"
+        )
+
+
+def _nested(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record with subject and latency as objects again."""
+    sections = {"subject": Subject, "latency": Latency}
+    parts = {
+        name: {field.name: record[field.name] for field in fields(section) if field.name in record}
+        for name, section in sections.items()
+    }
+    return {**record, **parts}
+
+
+def _without_section(path: str | None) -> str:
+    return re.sub(r"^(subject|latency)\.", "", path or "a field")
+
+
+def _to_tuple(value: object) -> tuple[object, ...]:
+    if not isinstance(value, list):  # A text would otherwise become a tuple of its letters.
+        raise dacite.WrongTypeError(field_type=tuple, value=value)
+    return tuple(value)
+
+
+@cache
+def _tuple_types(kind: Any) -> frozenset[Any]:
+    """Return every tuple type that the fields of a dataclass, and of those inside it, are of."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        return frozenset().union(*(_tuple_types(hint) for hint in get_type_hints(kind).values()))
+    inner = frozenset().union(*(_tuple_types(part) for part in get_args(kind)))
+    return inner | {kind} if getattr(kind, "__origin__", None) is tuple else inner

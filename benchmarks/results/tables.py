@@ -1,0 +1,201 @@
+"""What people see of results: a table for each question, machine by machine, and below it what weakens it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import click
+
+from ...edge.console import one_line, print_table, printable
+from .caveats import worst_of_each_kind
+from .machines import Machine, by_machine
+from .names import failure_name, result_names, short_name
+from .numbers import between, number
+from .result import Failure, Result
+from .sections import Accuracy, ColdStart, Pairing, Soak, Stages
+
+# A column's title, and its cell for a result; where it is None for all, the column is left out.
+Column = tuple[str, Callable[[Result], str | None]]
+
+SIGNIFICANT = 0.05  # Below this a loss is called real, as edge-convert does.
+
+
+def print_results(results: Sequence[Result | Failure]) -> None:
+    """Print tables of latency, accuracy and stages to stdout, and remarks below them."""
+    for machine in by_machine(results):
+        if machine.results:
+            _print_columns(f"{machine.title}, {machine.setting}", LATENCY, machine.results)
+            scored = [result for result in machine.results if result.accuracy]
+            if scored:
+                _print_columns(accuracy_title(scored), ACCURACY, scored)
+            _print_stages(machine.results)
+        for sentence in (*facts(machine), *_notes(machine)):
+            click.echo(printable(sentence))
+
+
+def facts(machine: Machine) -> Iterator[str]:
+    """Yield sentences about one machine's results that no table has, and what could not be measured."""
+    bases = dict.fromkeys(short_name(r.ratio.base) for r in machine.results if r.ratio)
+    if bases:
+        yield f"Ratios are to {' and '.join(map(one_line, bases))}, of turns that followed each other."
+    for name, result in zip(result_names(machine.results), machine.results, strict=True):
+        if result.soak:
+            yield f"{one_line(name)}: {describe_soak(result.soak)}."
+        if result.cold_start:
+            yield f"{one_line(name)}: {describe_cold_start(result.cold_start)}."
+    for failure in machine.failures:
+        yield f"Not measured: {one_line(failure_name(failure))}: {one_line(failure.error)}"
+
+
+def shared_caveats(machine: Machine) -> list[tuple[str, tuple[str, ...]]]:
+    """Return each text of `caveats` once, with the names of the results that it is of."""
+    told = (caveat for result in machine.results for caveat in result.conditions.warnings)
+    worst = worst_of_each_kind(told)
+    found: dict[str, list[str]] = {}
+    for name, result in zip(result_names(machine.results), machine.results, strict=True):
+        seen = (worst[caveat.kind].text for caveat in result.conditions.warnings)
+        for text in dict.fromkeys((*seen, *caveats(result))):
+            found.setdefault(one_line(text), []).append(name)
+    return [(text, tuple(names)) for text, names in found.items()]
+
+
+def caveats(result: Result) -> Iterator[str]:
+    """Yield what makes a result's figures less than they seem, beside the conditions' warnings."""
+    if result.accuracy and result.accuracy.skipped:
+        yield f"{result.accuracy.skipped:,} images could not be read, and were not scored"
+    if result.energy.per_inference_mj is None and result.energy.reason:
+        yield f"Energy was not measured: {result.energy.reason}"
+    yield from result.remarks
+
+
+def describe_soak(soak: Soak) -> str:
+    """Return in words what came of running without a pause."""
+    heat = [point.temperature_c for point in soak.points if point.temperature_c is not None]
+    clock = [point.clock_mhz for point in soak.points if point.clock_mhz is not None]
+    parts = [f"{soak.minutes:.3g} minutes without a pause: {soak.slowdown:+.1%} time at the end"]
+    for values, unit in ((heat, "°C"), (clock, "MHz")):
+        if values:
+            ends = dict.fromkeys(f"{end:.0f}" for end in (min(values), max(values)))
+            parts.append(f"{' to '.join(ends)} {unit}")
+    return ", ".join(parts)
+
+
+def describe_cold_start(cold: ColdStart) -> str:
+    """Return in words how long a whole process takes."""
+    range_ms = between((cold.lowest_ms, cold.highest_ms), cold.median_ms)
+    memory = f", {cold.peak_mb:.0f} MB at most" if cold.peak_mb is not None else ""
+    median = number(cold.median_ms)
+    return f"edge-classify with one photo takes {median} ms from start to exit ({range_ms}{memory})"
+
+
+def accuracy_title(scored: Sequence[Result]) -> str:
+    """Return on what the results were scored, and what their answers are compared with."""
+    known = [result.accuracy for result in scored if result.accuracy]
+    images = " or ".join(dict.fromkeys(f"{accuracy.images:,}" for accuracy in known))
+    bases = dict.fromkeys(short_name(accuracy.pairing.base) for accuracy in known if accuracy.pairing)
+    compared = f"; answers compared with {' and '.join(map(one_line, bases))}" if bases else ""
+    return f"Accuracy on {images} images of {one_line(known[0].data)}{compared}"
+
+
+def loss_verdict(pairing: Pairing) -> str:
+    """Return whether the model is shown to be right less often than the one it is compared with."""
+    if pairing.only_base <= pairing.only_this:
+        return "no loss"
+    p = "p < 0.001" if pairing.p_value < 0.001 else f"p = {pairing.p_value:.3f}"
+    return f"{'yes' if pairing.p_value < SIGNIFICANT else 'not shown'}, {p}"
+
+
+def _notes(machine: Machine) -> Iterator[str]:
+    for text, names in shared_caveats(machine):
+        about = "" if len(names) == len(machine.results) else f"{', '.join(map(one_line, names))}: "
+        yield f"Note: {about}{text}"
+
+
+def _print_columns(title: str, columns: Sequence[Column], results: Sequence[Result]) -> None:
+    titles, rows = columns_of(columns, results)
+    print_table(title, titles, rows)
+
+
+def columns_of(columns: Sequence[Column], results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Return titles and rows of a table; the first column names the results."""
+    cells = [[cell(result) for result in results] for _, cell in columns]
+    known = [i for i, column in enumerate(cells) if any(cell is not None for cell in column)]
+    rows = [
+        [one_line(name), *(cells[i][row] or "-" for i in known)]
+        for row, name in enumerate(result_names(results))
+    ]
+    return ["file", *(columns[i][0] for i in known)], rows
+
+
+def _print_stages(results: Sequence[Result]) -> None:
+    rows = []
+    for name, result in zip(result_names(results), results, strict=True):
+        rows += [[one_line(name), *_stage_row(stages)] for stages in result.stages]
+    if rows:
+        titles = [
+            "file",
+            "source",
+            "wait",
+            "decode",
+            "resize",
+            "invoke",
+            "answer",
+            "whole",
+            "p99",
+            "per second",
+        ]
+        print_table("From picture to answer, ms, medians", titles, rows)
+
+
+def _stage_row(stages: Stages) -> list[str]:
+    parts = (stages.waited, stages.decode, stages.resize, stages.invoke, stages.post, stages.whole)
+    rate = number(stages.per_second)
+    if stages.per_second_all is not None:
+        rate += f"; {number(stages.per_second_all)} by {stages.workers}"
+    return [
+        one_line(stages.source),
+        *("-" if part is None else number(part.median) for part in parts),
+        number(stages.whole.p99),
+        rate,
+    ]
+
+
+def _accuracy(cell: Callable[[Accuracy], str | None]) -> Callable[[Result], str | None]:
+    return lambda result: cell(result.accuracy) if result.accuracy else None
+
+
+def _percent_between(low: float, high: float) -> str:
+    return f"{low * 100:.1f} to {high:.1%}"
+
+
+def _worst(accuracy: Accuracy) -> str | None:
+    worst = min(accuracy.classes, key=lambda score: score.recall, default=None)
+    return f"{one_line(worst.label)} {worst.recall:.0%}" if worst else None
+
+
+LATENCY: tuple[Column, ...] = (
+    ("size", lambda r: f"{r.subject.size_bytes / 1e6:.2f} MB"),
+    ("load", lambda r: f"{number(r.latency.load_ms)} ms"),
+    ("first", lambda r: f"{number(r.latency.first_ms)} ms"),
+    ("median", lambda r: f"{number(r.latency.median_ms)} ms"),
+    ("95 %\ninterval", lambda r: between(r.latency.median_ci95, r.latency.median_ms)),
+    ("p90", lambda r: number(r.latency.p90_ms)),
+    ("p99", lambda r: number(r.latency.p99_ms)),
+    ("max", lambda r: number(r.latency.max_ms)),
+    ("ratio", lambda r: number(r.ratio.median) if r.ratio else None),
+    ("its\nrange", lambda r: between((r.ratio.lowest, r.ratio.highest), r.ratio.median) if r.ratio else None),
+    ("peak\nmemory", lambda r: f"{r.memory.peak:.0f} MB" if r.memory else None),
+    ("energy", lambda r: f"{number(r.energy.per_inference_mj)} mJ" if r.energy.per_inference_mj else None),
+)  # fmt: skip
+ACCURACY: tuple[Column, ...] = (
+    ("top-1", _accuracy(lambda a: f"{a.top1:.2%}")),
+    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.top1_ci95))),
+    ("top-5", _accuracy(lambda a: f"{a.top5:.2%}" if a.outputs > 5 else None)),
+    ("macro\nF1", _accuracy(lambda a: f"{a.macro_f1:.2%}")),
+    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.macro_f1_ci95))),
+    ("worst class,\nits recall", _accuracy(_worst)),
+    ("calib.\nerror", _accuracy(lambda a: f"{a.ece:.2%}")),
+    ("same\nanswer", _accuracy(lambda a: f"{a.pairing.agreement:.2%}" if a.pairing else None)),
+    ("images\nchanged", _accuracy(lambda a: f"{len(a.pairing.changed):,}" if a.pairing else None)),
+    ("is the loss\nreal?", _accuracy(lambda a: loss_verdict(a.pairing) if a.pairing else None)),
+)

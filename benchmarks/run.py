@@ -1,0 +1,156 @@
+"""What the command does: measures here or there, or compares; then prints, keeps and judges."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..edge.console import INTERRUPTED, print_json, say
+from ..edge.errors import BenchmarkError
+from ..edge.files import write_atomically
+from .advice import advise, print_advice
+from .host import describe_host
+from .outcome import Outcome, Results
+from .recommend import Budget
+from .results.compare import check
+from .results.compare import compare as compare_results
+from .results.comparison import Comparison
+from .results.comparison_table import print_comparison
+from .results.markdown import to_markdown
+from .results.reading import read_results
+from .results.result import Result
+from .results.tables import print_results
+from .session import Session
+
+if TYPE_CHECKING:
+    from .cli import Options
+
+
+def measure_here(files: tuple[Path, ...], options: Options) -> int:
+    """Measure on this machine, and return the exit status."""
+    baseline = _read_baseline(options, here=True)
+    session = Session(options.request(files))
+    session.run()
+    return _finish(Outcome(session.results, session.status), options, baseline)
+
+
+def measure_there(files: tuple[Path, ...], options: Options) -> int:
+    """Measure on other machines, and return the exit status."""
+    from .far import measure_far
+
+    baseline = _read_baseline(options, here=False)
+    return _finish(measure_far(files, options), options, baseline)
+
+
+def compare(files: tuple[Path, ...], options: Options) -> int:
+    """Compare two files of results; the exit status is 1 where a limit was given and something got worse."""
+    before, after = (read_results(path) for path in files)
+    context = click.get_current_context()
+    given = context.get_parameter_source("max_regression") is click.core.ParameterSource.COMMANDLINE
+    comparison = compare_results(before, after, options.max_regression if given else None)
+    if options.as_json:
+        print_json(comparison.to_record())
+    else:
+        print_comparison(comparison)
+    _keep(Outcome(after, 0), options, comparison)
+    return 1 if comparison.regressions else 0
+
+
+def _read_baseline(options: Options, here: bool) -> Results | None:
+    """Return the baseline, before minutes are spent; raises BenchmarkError where it is of another machine."""
+    if options.baseline is None:
+        return None
+    baseline = read_results(options.baseline)
+    local = [r for r in baseline if isinstance(r, Result) and r.subject.device is None]
+    if here and local and not options.force:
+        host = describe_host()
+        if not any(result.host.fingerprint == host.fingerprint for result in local):
+            raise BenchmarkError(
+                f"{options.baseline} was measured on another machine: {local[0].host.name}, "
+                f"{local[0].host.cores} cores. This is: {host.name}, {host.cores} cores. Measure a baseline "
+                "here, or compare nevertheless with --force"
+            )
+    return baseline
+
+
+def _finish(outcome: Outcome, options: Options, baseline: Results | None) -> int:
+    """Keep and show what was measured, then judge it; return the exit status."""
+    measured = [result for result in outcome.results if isinstance(result, Result)]
+    if options.output is not None and (measured or outcome.others):
+        records = [*(result.to_record() for result in outcome.results), *outcome.others]
+        write_atomically(options.output, "".join(json.dumps(record) + "\n" for record in records))
+    _show(outcome, options)
+    status = outcome.status
+    comparison = None
+    if baseline is not None and outcome.results:
+        comparison = check(baseline, outcome.results, options.max_regression, options.force)
+        if options.as_json:
+            print_json(comparison.to_record())
+        else:
+            print_comparison(comparison)
+        if comparison.regressions:
+            status = max(status, 1)
+    if measured and (options.budget is not None or (len(measured) > 1 and not options.as_json)):
+        status = max(status, _recommend(outcome.results, options))
+    if options.report is not None and measured:
+        _write_report(outcome.results, options, comparison)
+    return INTERRUPTED if outcome.status == INTERRUPTED else status
+
+
+def _show(outcome: Outcome, options: Options) -> None:
+    if options.as_json:
+        for record in (*(result.to_record() for result in outcome.results), *outcome.others):
+            print_json(record)
+    elif options.markdown and outcome.results:
+        click.echo(to_markdown(outcome.results, shlex.join(["edge-benchmark", *sys.argv[1:]])), nl=False)
+    elif outcome.results:
+        _print(outcome.results)
+    if outcome.others and not options.as_json:
+        from .devices.tables import print_tool_results
+
+        print_tool_results(outcome.others)
+
+
+def _print(results: Results) -> None:
+    from .operations.tables import print_operations
+
+    print_results(results)
+    for result in results:
+        if isinstance(result, Result) and result.operations is not None:
+            print_operations(result.operations, Path(result.subject.file).name)
+
+
+def _recommend(results: Results, options: Options) -> int:
+    """Say what to ship; return 1 where no file keeps the limits that were given."""
+    advice = advise(results, options.budget or Budget())
+    if options.as_json:
+        for one in advice:
+            print_json(one.to_record())
+    elif not options.markdown:
+        print_advice(advice)
+    none = [one for one in advice if one.recommendation.name is None]
+    if options.markdown or options.as_json:
+        for one in none:
+            say(f"--budget: {one.sentence()}")
+    return 1 if none else 0
+
+
+def _keep(outcome: Outcome, options: Options, comparison: Comparison) -> None:
+    """Write what --compare was asked to write: the comparison's record, and the report."""
+    if options.output is not None:
+        write_atomically(options.output, json.dumps(comparison.to_record()) + "\n")
+    if options.report is not None:
+        _write_report(outcome.results, options, comparison)
+
+
+def _write_report(results: Results, options: Options, comparison: Comparison | None) -> None:
+    from .report.report import write_report
+
+    assert options.report is not None
+    write_report(options.report, results, comparison=comparison, budget=options.budget)
+    say(f"Report: {options.report}")

@@ -1,0 +1,183 @@
+"""One run of edge-benchmark on this machine: part by part, so that what fails costs nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..edge.console import INTERRUPTED, say
+from ..edge.errors import EdgeClassifyError
+from ..edge.modelfile import ModelFile
+from ..edge.progress import progress
+from ..edge.runtime import Execution
+from .host import Host, describe_host
+from .measuring.plan import Failed, Measured, Plan, Task
+from .measuring.turns import measure, steps
+from .parts import Row, add_accuracy, add_camera, add_operations, add_stages
+from .request import Request
+from .results.origin import describe_origin
+from .results.result import Failure, Origin, Result, Subject
+
+Part = Callable[[Request, Result, Execution], Result]
+
+
+class Session:
+    """What came of a request, as far as it got: `results` in the order of the tasks, and exit `status`."""
+
+    def __init__(self, request: Request) -> None:
+        """Take what is asked for; nothing is measured yet."""
+        self.request = request
+        self.results: list[Result | Failure] = []
+        self.status = 0
+        self._executions: list[Execution] = []
+
+    def run(self) -> None:
+        """Measure everything; what fails, or comes after Ctrl-C, leaves what was measured before as it is."""
+        request = self.request
+        self._take_turns()
+        if request.data is not None:
+            self._try("the accuracy", self._add_accuracy)
+        if request.stages:
+            self._try("stages", lambda: self._add_to_each("stages", add_stages))
+        if request.camera is not None:
+            self._try("the camera's stages", lambda: self._add_to_each("camera", add_camera))
+        if request.by_operation:
+            self._try("operations", lambda: self._add_to_each("operations", add_operations))
+
+    def _take_turns(self) -> None:
+        request = self.request
+        host, origin = describe_host(), describe_origin()
+        checked = {task: _open(task) for task in request.tasks}
+        files = {task: file for task, file in checked.items() if isinstance(file, ModelFile)}
+        found: dict[Task, Measured | Failed] = {
+            task: file for task, file in checked.items() if isinstance(file, Failed)
+        }
+        interrupted = False
+        if files:
+            plan = Plan(
+                tuple(files),
+                request.runs,
+                base=_choose_base(files, request.base),
+                soak_minutes=request.soak_minutes,
+            )
+            with progress("measuring", steps(plan), "steps") as advance:
+                outcome = measure(plan, advance)
+            found |= {one.task: one for one in outcome.outcomes}
+            interrupted = outcome.interrupted
+        for task, one in ((task, found[task]) for task in checked if task in found):
+            self._executions.append(task.execution)
+            if isinstance(one, Failed):
+                say(f"Error: {one.error}", "error")
+                self.status = 1
+                self.results.append(_failure(one, host, origin))
+            else:
+                self.results.append(_result(one, host, origin))
+        if interrupted:
+            done = sum(isinstance(result, Result) for result in self.results)
+            say(f"Interrupted: {done} of {len(request.tasks)} were measured, not to the end")
+            self.status = INTERRUPTED
+
+    def _try(self, name: str, part: Callable[[], None]) -> None:
+        """Measure a part, if there is anything to measure it of and Ctrl-C did not end it all."""
+        if self.status == INTERRUPTED or not self._rows():
+            return
+        with self._kept(name):
+            part()
+
+    @contextmanager
+    def _kept(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            say(f"Interrupted: {name} could not be measured to the end")
+            self.status = INTERRUPTED
+        except EdgeClassifyError as error:
+            say(f"Error: {error}. So {name} could not be measured", "error")
+            self.status = 1
+
+    def _rows(self) -> dict[int, Row]:
+        """Return the results with their executions, by their place."""
+        rows = enumerate(zip(self.results, self._executions, strict=True))
+        return {place: (result, how) for place, (result, how) in rows if isinstance(result, Result)}
+
+    def _add_accuracy(self) -> None:
+        rows = self._rows()
+        results, well = add_accuracy(self.request, list(rows.values()))
+        for place, result in zip(rows, results, strict=True):
+            self.results[place] = result
+        self.status = self.status if well else 1
+
+    def _add_to_each(self, name: str, add: Part) -> None:
+        rows = self._rows()
+        with progress(name, len(rows), "models") as advance:
+            for place, (result, execution) in rows.items():
+                try:
+                    self.results[place] = add(self.request, result, execution)
+                except EdgeClassifyError as error:
+                    say(f"Error: {error}", "error")
+                    self.status = 1
+                advance(note=Path(result.subject.file).name)
+
+
+def _open(task: Task) -> ModelFile | Failed:
+    try:
+        return ModelFile.read(task.path)
+    except EdgeClassifyError as error:
+        return Failed(task, str(error))
+
+
+def _choose_base(files: Mapping[Task, ModelFile], named: Path | None) -> int:
+    """Return the place of the task that the others are compared with.
+
+    That is the one the user named, else the first float32 variant, else the first.
+    """
+    for place, task in enumerate(files):
+        if task.path == named:
+            return place
+    variants = [
+        file.card.conversion.variant if file.card and file.card.conversion else None
+        for file in files.values()
+    ]
+    return variants.index("float32") if "float32" in variants else 0
+
+
+def _result(found: Measured, host: Host, origin: Origin) -> Result:
+    path, how = found.task.path, found.task.execution
+    card = ModelFile.read(path).card
+    subject = Subject(
+        file=str(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        size_bytes=path.stat().st_size,
+        variant=card.conversion.variant if card and card.conversion else None,
+        threads=how.threads,
+        runtime=found.runtime,
+        delegate=how.delegate,
+    )
+    return Result(
+        subject=subject,
+        latency=found.latency,
+        memory=found.memory,
+        energy=found.energy,
+        conditions=found.conditions,
+        host=host,
+        origin=origin,
+        ratio=found.ratio,
+        yardstick=found.yardstick,
+        soak=found.soak,
+        remarks=found.remarks,
+    )
+
+
+def _failure(found: Failed, host: Host, origin: Origin) -> Failure:
+    how = found.task.execution
+    return Failure(
+        str(found.task.path),
+        how.threads,
+        found.error,
+        host,
+        origin,
+        runtime=how.runtime,
+        delegate=how.delegate,
+    )

@@ -1,0 +1,1 @@
+"""What else went on: neighbours on the processor, clock, heat, throttling, energy."""

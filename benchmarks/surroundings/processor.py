@@ -1,0 +1,107 @@
+"""CPU seconds: the machine's, ours, and those of other programs, which psutil counts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .snapshot import ProcessorTime
+
+if TYPE_CHECKING:
+    import psutil
+
+# Not idle and iowait; nor guest, which user includes; nor Windows' interrupt and dpc, which system includes.
+_BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
+
+
+@dataclass(frozen=True)
+class Program:
+    """All processes of one name, and how many cores they kept busy on average."""
+
+    name: str
+    cores: float
+
+
+@dataclass(frozen=True)
+class _Process:
+    name: str
+    seconds: float
+
+
+class ProcessorMeter:
+    """Tells our CPU seconds from the machine's."""
+
+    def __init__(self) -> None:
+        """Take note of the programs that run; raises ImportError where there is no psutil."""
+        import psutil
+
+        self._psutil: ModuleType = psutil
+        self._children: dict[int, float] = {}  # Process id to CPU seconds, as last seen.
+        self._living: dict[int, psutil.Process] = {}
+        self._since = time.monotonic()
+        self._programs = self._list_programs()
+
+    def read(self, children: Sequence[int]) -> ProcessorTime:
+        """Return the counters now. `children` count as ours, those of earlier calls too."""
+        for child in children:
+            if child not in self._children:
+                self._children[child] = 0.0
+                with suppress(self._psutil.Error):
+                    self._living[child] = self._psutil.Process(child)
+        times = self._psutil.cpu_times()
+        return ProcessorTime(
+            busy=sum(getattr(times, name, 0.0) for name in _BUSY),
+            stolen=getattr(times, "steal", 0.0),
+            ours=time.process_time() + _ended_children_seconds() + self._living_children_seconds(),
+        )
+
+    def busiest(self, least: float, most: int) -> list[Program]:
+        """Return up to `most` other programs that kept `least` cores or more busy since this meter was made.
+
+        Those that have ended meanwhile are not among them.
+        """
+        seconds: dict[str, float] = {}
+        for number, process in self._list_programs().items():
+            before = self._programs.get(number)
+            # One that has used less than before is another one, with the same number.
+            already = before.seconds if before is not None and before.seconds <= process.seconds else 0.0
+            if number != os.getpid() and number not in self._children:
+                seconds[process.name] = seconds.get(process.name, 0.0) + process.seconds - already
+        passed = time.monotonic() - self._since
+        ranked = sorted(seconds, key=lambda name: -seconds[name])[:most]
+        return [Program(name, seconds[name] / passed) for name in ranked if seconds[name] >= least * passed]
+
+    def _list_programs(self) -> dict[int, _Process]:
+        found = {}
+        for process in self._psutil.process_iter(["name", "cpu_times"]):
+            name, times = process.info["name"] or "?", process.info["cpu_times"]
+            if times is not None:  # Other users' processes may be hidden from us.
+                short = "kworker" if name.startswith("kworker/") else name  # What follows names its work.
+                found[process.pid] = _Process(short, times.user + times.system)
+        return found
+
+    def _living_children_seconds(self) -> float:
+        for child, process in list(self._living.items()):
+            try:
+                times = process.cpu_times()
+                self._children[child] = times.user + times.system
+            except self._psutil.Error:
+                del self._living[child]
+                if hasattr(os, "wait"):  # Then it was waited for, and is in _ended_children_seconds().
+                    self._children[child] = 0.0
+        return sum(self._children.values())
+
+
+def _ended_children_seconds() -> float:
+    """Return the CPU seconds of all children that were waited for; 0 on Windows, which doesn't tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,151 @@
+"""What a board and the kernel tell of themselves: heat, clock, power supply.
+
+Files: Documentation/driver-api/thermal/sysfs-api.rst and admin-guide/pm/cpufreq.rst of Linux. Bits of
+get_throttled: https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
+
+All functions take the folder in which /proc and /sys lie, and return None for what is not told.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .doctor.files import read_number, read_text
+
+# Degrees Celsius: from here on a Raspberry Pi lowers its clock
+# (https://www.raspberrypi.com/documentation/computers/raspberry-pi.html#frequency-management-and-thermal-control).
+HOT = 80.0
+
+UNDER_VOLTAGE = "under-voltage"
+_PROBLEMS = (UNDER_VOLTAGE, "its clock is held down", "it is throttled", "it is too hot")
+_OCCURRED = 16  # The same four bits, since the board was started, lie this much higher.
+_ABSENT = -100.0  # Some drivers give absolute zero for a sensor that is switched off.
+_VCGENCMD_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A thermometer: the file that tells, in thousandths of a degree, and the name of what it measures."""
+
+    file: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class ClockDomain:
+    """Cores that share a clock: the folder that tells of it, see `Clock`."""
+
+    folder: Path
+
+    def now_mhz(self) -> float | None:
+        """Return the clock at this moment in MHz."""
+        return _mhz(self.folder / "scaling_cur_freq")
+
+    def read(self) -> Clock:
+        """Return everything that is told of it."""
+        highest = _mhz(self.folder / "cpuinfo_max_freq")
+        return Clock(
+            now_mhz=self.now_mhz(),
+            allowed_mhz=_mhz(self.folder / "scaling_max_freq") or highest,
+            highest_mhz=highest,
+            governor=read_text(self.folder / "scaling_governor"),
+            driver=read_text(self.folder / "scaling_driver"),
+        )
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock in MHz: now, the highest that is allowed, and the highest that there is."""
+
+    now_mhz: float | None
+    allowed_mhz: float | None
+    highest_mhz: float | None
+    governor: str | None
+    driver: str | None
+
+    @property
+    def chosen_by_processor(self) -> bool:
+        """Whether the processor chooses its clock itself: there `powersave` doesn't mean the lowest."""
+        return (self.driver or "").endswith("pstate")
+
+
+def board_name(root: Path) -> str | None:
+    """Return the board's name, such as "Raspberry Pi 4 Model B Rev 1.4"."""
+    return read_text(root / "proc/device-tree/model")
+
+
+def temperature_sensors(root: Path) -> list[Sensor]:
+    """Return all thermal zones."""
+    zones = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
+    return [Sensor(zone / "temp", read_text(zone / "type") or zone.name) for zone in zones]
+
+
+def hottest(sensors: list[Sensor]) -> tuple[float, str] | None:
+    """Return the degrees Celsius and the name of the hottest of these."""
+    measured = [(read_number(sensor.file), sensor.name) for sensor in sensors]
+    degrees = [
+        (value / 1000, name) for value, name in measured if value is not None and value / 1000 > _ABSENT
+    ]
+    return max(degrees, default=None)
+
+
+def clock_domains(root: Path) -> list[ClockDomain]:
+    """Return the clocks of all cores, that of the first core first; cores that share one count once."""
+    folders = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq")
+    ordered = sorted(folders, key=lambda folder: int(folder.parent.name.removeprefix("cpu")))
+    return [ClockDomain(folder) for folder in dict.fromkeys(folder.resolve() for folder in ordered)]
+
+
+def throttled_file(root: Path) -> Path:
+    """Return the file in which the kernel's driver of a Raspberry Pi tells the firmware's bits."""
+    return root / "sys/devices/platform/soc/soc:firmware/get_throttled"
+
+
+def throttled_bits(root: Path) -> int | None:
+    """Return the firmware's bits: from the kernel's driver, or from vcgencmd, which takes some ms."""
+    told = read_text(throttled_file(root))
+    if told is None:
+        told = (ask_firmware("get_throttled") or "").removeprefix("throttled=")
+    return parse_throttled(told)
+
+
+def parse_throttled(told: str | None) -> int | None:
+    """Return the bits that a text in hex stands for, with 0x before it or without."""
+    match = re.fullmatch(r"(?:0x)?([0-9a-fA-F]{1,8})", told or "")
+    return int(match[1], 16) if match else None
+
+
+def problems_now(bits: int) -> tuple[str, ...]:
+    """Name what these bits say of this moment; each name goes on from "the board:"."""
+    return tuple(name for place, name in enumerate(_PROBLEMS) if bits >> place & 1)
+
+
+def problems_between(before: int, after: int) -> int:
+    """Return the lower bits for what occurred after `before` was told and before `after` was."""
+    return (after & ~before) >> _OCCURRED
+
+
+def problems_since_start(bits: int) -> tuple[str, ...]:
+    """Name what these bits say of the time since the board was started."""
+    return problems_now(bits >> _OCCURRED)
+
+
+def ask_firmware(command: str) -> str | None:
+    """Return what `vcgencmd COMMAND` prints; None where there is no vcgencmd, or it fails."""
+    program = shutil.which("vcgencmd")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run([program, command], capture_output=True, timeout=_VCGENCMD_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace").strip()
+
+
+def _mhz(path: Path) -> float | None:
+    khz = read_number(path)
+    return None if khz is None else khz / 1000

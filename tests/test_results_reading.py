@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from edge_classify.benchmarks.results import reading
+from edge_classify.benchmarks.results.origin import describe_origin
+from edge_classify.benchmarks.results.pareto import best_results, pareto_front
+from edge_classify.benchmarks.results.reading import parse_record, read_results, write_results
+from edge_classify.benchmarks.results.result import Failure, Result
+from edge_classify.edge.errors import BenchmarkError, OutputExistsError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from . import benchmark_results
+from .system import require
+
+# Numbers that every field allows: times above 0, rates up to 1.
+SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
+    float: st.floats(1e-6, 1.0),
+    int: st.integers(1, 10**6),
+    str: st.text(max_size=6),
+    bool: st.booleans(),
+    NoneType: st.none(),
+}
+
+
+def _any(kind: Any) -> st.SearchStrategy[Any]:
+    """Anything of a type that the records use."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        return st.builds(kind, **{name: _any(hint) for name, hint in get_type_hints(kind).items()})
+    parts = get_args(kind)
+    if get_origin(kind) is tuple:
+        if parts[1:] == (...,):
+            return st.lists(_any(parts[0]), min_size=1, max_size=2).map(tuple)
+        return st.tuples(*map(_any, parts))
+    return st.one_of(*map(_any, parts)) if isinstance(kind, UnionType) else SIMPLE[kind]
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(_any(Result) | _any(Failure))
+def test_result_that_was_written_and_read_is_the_same(result: Result | Failure) -> None:
+    line = json.dumps(result.to_record(), allow_nan=False)
+    assert parse_record(json.loads(line)) == result
+
+
+def test_file_of_results_and_failures_is_read_as_it_was_written(tmp_path: Path) -> None:
+    results: list[Result | Failure] = [
+        benchmark_results.result(accuracy=benchmark_results.accuracy(pairing=benchmark_results.pairing())),
+        benchmark_results.failure(),
+        benchmark_results.result(stages=(benchmark_results.stages(),), soak=benchmark_results.soak()),
+    ]
+    path = tmp_path / "r.jsonl"
+    write_results(path, results)
+    assert read_results(path) == results
+    assert path.read_text().count("\n") == 3
+    with pytest.raises(OutputExistsError):
+        write_results(path, results)
+    write_results(path, results[:1], force=True)
+    assert read_results(path) == results[:1]
+
+
+def test_blank_lines_windows_ends_and_keys_of_a_newer_minor_version_are_no_matter(tmp_path: Path) -> None:
+    result = benchmark_results.result()
+    newer = {**result.to_record(), "format": "1.9", "future": {"x": 1}}
+    newer["host"] = {**newer["host"], "future": 1}
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b"\r\n" + json.dumps(newer).encode() + b"\r\n\r\n")
+    assert read_results(path) == [result]
+
+
+def test_whole_number_is_read_where_a_fraction_is_meant() -> None:
+    line = json.dumps({**benchmark_results.result().to_record(), "median_ms": 20})
+    found = parse_record(json.loads(line))
+    assert isinstance(found, Result) and found.latency.median_ms == 20
+
+
+def test_last_line_that_is_cut_off_is_left_out_and_said(tmp_path: Path) -> None:
+    result = benchmark_results.result()
+    path = tmp_path / "r.jsonl"
+    write_results(path, [result, result])
+    path.write_bytes(path.read_bytes()[:-200])
+    said: list[str] = []
+    assert read_results(path, said.append) == [result]
+    assert said == [f"{path}: line 2, its last, is cut off and left out; those before it are whole"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": "2.0"}, "it has format 2.0, and this program reads 1.x"),
+        ({"format": None}, "written by an earlier version; measure again"),
+        ({"format": 1.0}, '"format" must be such as "1.0". Received: 1.0'),
+        ({"median_ms": "20"}, "median_ms has a value of the wrong type. Received: '20'"),
+        ({"median_ms": 0}, "median_ms must be above 0. Received: 0"),
+        ({"blocks": []}, "blocks must be of at least one block of each process"),
+        ({"blocks": [[20.0], []]}, "blocks must be of at least one block of each process"),
+        ({"blocks": [[20.0], [0.0]]}, "blocks must be above 0. Received: 0.0"),
+        ({"blocks": "fast"}, "blocks has a value of the wrong type. Received: 'fast'"),
+        ({"median_ci95": [1, 2, 3]}, "median_ci95 has a value of the wrong type"),
+        ({"remarks": "one"}, "remarks has a value of the wrong type. Received: 'one'"),
+        ({"host": {}}, "host.architecture is missing"),
+        ({"threads": 0}, "threads must be at least 1. Received: 0"),
+        (
+            {"conditions": {"warnings": [3]}},
+            "conditions.warnings has a value of the wrong type. Received: (3,)",
+        ),
+    ],
+)
+def test_record_that_is_no_result_of_this_version_says_what_is_wrong_and_where(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    record = benchmark_results.result().to_record()
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(record) + "\n" + json.dumps({**record, **change}) + "\n")
+    with pytest.raises(BenchmarkError) as error:
+        read_results(path)
+    assert str(error.value).startswith(f"{path}, line 2: ") and said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "holds no results; measure again"),
+        (b"\n \n", "holds no results; measure again"),
+        (b"{", "not JSON"),
+        (b'{"median_ms": NaN}\n', "NaN is not a number"),
+        (b'{"median_ms": 1e999}\n', "1e999 is not a number"),
+        (b'{"runs": ' + b"9" * 5000 + b"}\n", "is too large"),
+        (b"[" * 100_000 + b"\n", "line 1 is not a result"),
+        (b"\xff\xfe\x00\n", "line 1 is not a result"),
+        (b"[1]\n", "a result must be a JSON object. Received: [1]"),
+        (b'{"file": "m.tflite", "median_ms": 3}\n', "written by an earlier version"),
+        (b'{"format": "1.0"}\n', "line 1: file is missing"),
+    ],
+)
+def test_file_that_holds_no_results_is_refused(raw: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(raw)
+    with pytest.raises(BenchmarkError) as error:
+        read_results(path)
+    assert said in str(error.value) and str(path) in str(error.value)
+
+
+def test_folder_and_missing_file_are_no_results(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.jsonl"):
+        with pytest.raises(BenchmarkError, match="cannot be read as results"):
+            read_results(path)
+
+
+def test_file_without_an_end_is_read_no_further_than_results_are_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MAX_BYTES", 2 * 1024**2)
+    with pytest.raises(BenchmarkError, match="is larger than 2 MiB"):
+        read_results(Path("/dev/zero"))
+
+
+def test_results_come_through_a_pipe(tmp_path: Path) -> None:
+    pipe, result = tmp_path / "pipe", benchmark_results.result()
+    os.mkfifo(pipe)
+    line = json.dumps(result.to_record()) + "\n"
+    writer = threading.Thread(target=pipe.write_text, args=(line,))
+    writer.start()
+    assert read_results(pipe) == [result]
+    writer.join()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = [require("git"), "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e@x", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_origin_names_the_commit_and_whether_files_were_changed_since(tmp_path: Path) -> None:
+    assert describe_origin(tmp_path).commit is None
+    _git(tmp_path, "init", "--quiet")
+    assert describe_origin(tmp_path).commit is None
+    (tmp_path / "model.txt").write_text("1")
+    _git(tmp_path, "add", "model.txt")
+    _git(tmp_path, "commit", "--quiet", "-m", "first")
+    head = _git(tmp_path, "rev-parse", "HEAD")
+    (tmp_path / "results.jsonl").write_text("a new file changes nothing")
+    assert describe_origin(tmp_path).commit == head
+    (tmp_path / "model.txt").write_text("2")
+    assert describe_origin(tmp_path).commit == f"{head}-dirty"
+
+
+def test_origin_without_git_or_with_one_that_hangs_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert describe_origin(tmp_path).commit is None
+    hanging = tmp_path / "git"
+    hanging.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr("edge_classify.benchmarks.results.origin._TIMEOUT_S", 0.2)
+    origin = describe_origin(tmp_path)
+    assert origin.commit is None and origin.started.endswith("+00:00") and origin.version
+
+
+POINTS = st.lists(st.tuples(st.integers(0, 5).map(float), st.integers(0, 5).map(float)), max_size=12)
+
+
+@given(POINTS)
+def test_front_holds_exactly_what_nothing_else_beats(points: list[tuple[float, float]]) -> None:
+    front = pareto_front(points)
+    for index, (cost, gain) in enumerate(points):
+        beaten = any(c <= cost and g >= gain and (c, g) != (cost, gain) for c, g in points)
+        assert (index in front) is not beaten
+    assert [points[i] for i in front] == sorted(points[i] for i in front)
+
+
+def test_results_worth_choosing_between_are_scored_ones_fastest_first() -> None:
+    fast = benchmark_results.result(median_ms=5.0, accuracy=benchmark_results.accuracy(0.8))
+    right = benchmark_results.result(median_ms=9.0, accuracy=benchmark_results.accuracy(0.9))
+    beaten = benchmark_results.result(median_ms=9.5, accuracy=benchmark_results.accuracy(0.85))
+    unscored = replace(fast, accuracy=None)
+    assert best_results([beaten, right, unscored, benchmark_results.failure(), fast]) == [fast, right]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ..edge.cli_types import ParsedType, SectionOption
+from ..edge.cli_types import ParsedType, section
 from ..edge.console import NormalizationType
 from ..edge.runtime import MAX_THREADS, RUNTIMES
 from .devices.target import Target
@@ -35,14 +33,7 @@ def parse_runtimes(text: str) -> tuple[str, ...]:
     return names
 
 
-def _section(heading: str) -> Callable[..., Callable[..., Any]]:
-    def option(*names: str, **attributes: Any) -> Callable[..., Any]:
-        return click.option(*names, cls=SectionOption, section=heading, **attributes)
-
-    return option
-
-
-_how = _section("How the models are run")
+_how = section("How the models are run")
 RUNNING = (
     _how("--threads", type=ParsedType("N[,N]", parse_thread_counts), default="1", show_default=True,
          help="Of the interpreter; each number is measured."),
@@ -57,7 +48,7 @@ RUNNING = (
     _how("--base", type=_PATH, metavar="FILE", show_default="float32, or the first",
          help="The model that the others' times are multiples of."),
 )  # fmt: skip
-_data = _section("On labelled images")
+_data = section("On labelled images")
 DATA = (
     _data("--data", type=_PATH, metavar="DATA",
           help="Measures accuracy: class folders, or a run of edge-train, whose test images are taken."),
@@ -70,7 +61,7 @@ DATA = (
           help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD: 2 numbers, or 3 "
                "and 3."),
 )  # fmt: skip
-_more = _section("What is measured besides")
+_more = section("What is measured besides")
 MORE = (
     _more("--stages", is_flag=True,
           help="With --data: decoding, resizing, inference and the rest, pictures a second, and the start "
@@ -81,7 +72,7 @@ MORE = (
     _more("--soak", type=click.FloatRange(0, min_open=True), metavar="MINUTES",
           help="Run each model so long without a pause: does it get slower as it gets hot?"),
 )  # fmt: skip
-_where = _section("On other machines")
+_where = section("On other machines")
 WHERE = (
     _where("--on", "targets", multiple=True, type=ParsedType("TARGET", Target.parse),
            help="user@host, by ssh, or adb[:SERIAL]; may be repeated. Sets up there, measures, cleans up."),
@@ -93,7 +84,7 @@ WHERE = (
     _where("--benchmark-model", type=_FILE, metavar="FILE",
            help="TensorFlow Lite's benchmark_model for Android, for adb."),
 )  # fmt: skip
-_results = _section("Results")
+_results = section("Results")
 RESULTS = (
     _results("--json", "as_json", is_flag=True, help="Print a JSON object for each result."),
     _results("--markdown", is_flag=True, help="Print a table for a README."),

@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 
 
 def measure_far(files: tuple[Path, ...], options: Options) -> Outcome:
-    """Measure on all targets at once; one that fails costs the others nothing."""
+    """Measure on all targets at once; one that fails costs the others nothing.
+
+    Raises ModelFileError for a model that cannot be read here, before anything is sent.
+    """
     from .accuracy.sample import choose_sample
 
+    for path in files:
+        ModelFile.read(path)
     _refuse_on_android(options)
     data = labelled_images(options.data, options.images) if options.data is not None else None
     sample = choose_sample(data.images, options.sample) if data else []
@@ -38,7 +43,7 @@ def measure_far(files: tuple[Path, ...], options: Options) -> Outcome:
         files=ordered,
         arguments=_arguments(options),
         images=tuple(sample),
-        data=f"{len(sample)} images of {data.name}" if data else "",
+        data=f"{data.name}, a sample" if data else "",
         labels=options.labels,
         wheels=_wheels(options.wheels),
         keep=options.keep,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .cli_types import ParsedType, SectionOption, parse_bytes, parse_size, parse_threads
+from .cli_types import ParsedType, parse_bytes, parse_size, parse_threads, section
 from .console import NormalizationType
 from .runtime import RUNTIMES
 
@@ -21,14 +21,7 @@ def _region(text: str) -> Any:
     return Region.parse(text)
 
 
-def _section(heading: str) -> Callable[..., Callable[..., Any]]:
-    def option(*names: str, **attributes: Any) -> Callable[..., Any]:
-        return click.option(*names, cls=SectionOption, section=heading, **attributes)
-
-    return option
-
-
-_what = _section("Where pictures come from")
+_what = section("Where pictures come from")
 SOURCE = (
     _what("--recursive", "-r", is_flag=True, help="Search the sub-folders of folders too."),
     _what("--camera", metavar="SOURCE", envvar="EDGE_CLASSIFY_CAMERA",
@@ -48,7 +41,7 @@ SOURCE = (
     _what("--roi", "region", type=ParsedType("X,Y,W,H", _region),
           help="Only look at this part: pixels, or all four in per cent (25%,25%,50%,50%)."),
 )  # fmt: skip
-_model = _section("Which model, and how it is run")
+_model = section("Which model, and how it is run")
 MODEL = (
     _model("--model", "-m", "models", multiple=True, envvar="EDGE_CLASSIFY_MODEL", type=_PATH, metavar="FILE",
            show_default="a small model of ten things, to try with",
@@ -70,7 +63,7 @@ MODEL = (
     _model("--untrusted", is_flag=True,
            help="Run the model in a process of its own: one that crashes or hangs it is only an error."),
 )  # fmt: skip
-_answer = _section("Answers")
+_answer = section("Answers")
 ANSWERS = (
     _answer("--top", "-k", type=click.IntRange(1), default=3, show_default=True, help="Labels an image."),
     _answer("--threshold", type=click.FloatRange(0, 1), metavar="P", show_default="the model's own",
@@ -83,7 +76,7 @@ ANSWERS = (
             help="Look at one frame in so many seconds."),
     _answer("--on-change", is_flag=True, help="Only tell when the label changes."),
 )  # fmt: skip
-_output = _section("Where answers go")
+_output = section("Where answers go")
 OUTPUT = (
     _output("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model."),
     _output("--csv", "as_csv", is_flag=True, help="Print a table for spreadsheets."),
@@ -103,7 +96,7 @@ OUTPUT = (
     _output("--log", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True,
             help="How remarks on stderr look."),
 )  # fmt: skip
-_collect = _section("Collecting what the model is unsure of")
+_collect = section("Collecting what the model is unsure of")
 COLLECT = (
     _collect("--collect", type=_PATH, metavar="DIR",
              help="Keep such frames there, ready to be labelled and trained on."),
@@ -120,7 +113,7 @@ COLLECT = (
     _collect("--collect-bytes", type=ParsedType("SIZE", parse_bytes), default="500MB", show_default=True,
              help="At most so much in DIR, in all."),
 )  # fmt: skip
-_other = _section("Checks and set-up")
+_other = section("Checks and set-up")
 OTHER = (
     _other("--self-check", "checked", type=_PATH, metavar="FILE",
            help="Prove that a model file is whole and that its golden examples come out right here."),

@@ -1,4 +1,4 @@
-"""What the options of edge-classify are made of: headings in --help, and values that are parsed."""
+"""What the options of commands are made of: headings in --help, and values that are parsed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ class SectionOption(click.Option):
         """Take click's arguments, and the heading."""
         super().__init__(names, **attributes)
         self.section = section
+
+
+def section(heading: str) -> Callable[..., Callable[..., Any]]:
+    """Return click.option for options under a heading."""
+
+    def option(*names: str, **attributes: Any) -> Callable[..., Any]:
+        return click.option(*names, cls=SectionOption, section=heading, **attributes)
+
+    return option
 
 
 class SectionedCommand(Command):

@@ -11,13 +11,14 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from ..benchmarks import report
 from ..benchmarks.split import Split
 from .corruption import CORRUPTIONS
 from .evaluation import Evaluation, PicturedMistake
 from .plots import MAX_NUMBERED_CLASSES, reliability_png
 from .report_tables import class_rows, most_confused, paired_tests
 
-_SCRIPT = "report_sort.js"
+_SCRIPT = "sort.js"  # The benchmark report's.
 _MAX_SKIPPED = 20
 _MAGIC = {b"\x89PN": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
@@ -98,7 +99,8 @@ def data_uri(raw: bytes) -> str:
 
 
 def _source(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    folder = files(report) if name == _SCRIPT else files(__package__)
+    return folder.joinpath(name).read_text(encoding="utf-8")
 
 
 def _percent(rate: float) -> str:

@@ -20,7 +20,6 @@ from .test_devices_adb import tool
 from .test_devices_benchmark_model import MI_11
 from .tiny_model import LABELS, write_sealed
 
-
 phone = test_devices_adb.phone
 
 

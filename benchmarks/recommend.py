@@ -5,6 +5,7 @@ A file may stand there several times, run with other numbers of threads or by ot
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ _UNITS = {
     "p99": {"ms": 1.0, "us": 1e-3, "s": 1e3},
     "drop": {"": 1.0, "points": 1.0},
 }
-# Medians of one run, and sizes, that are closer than this are not told apart.
-_SAME_SPEED, _SAME_SIZE = 1.1, 1.05
+# Medians of one run, sizes, and memory, that are closer than this are not told apart.
+_SAME_SPEED, _SAME_SIZE, _SAME_MEMORY = 1.1, 1.05, 1.1
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,9 @@ def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) 
 
     Those within the budget stay; of these, those whose top-1 is within `max_drop` (a fraction) of the best
     one's; of these the fastest by its median; of those that are as fast within 10 % the smallest; of those
-    that are as small within 5 % the one with the fewest threads, and then with the lowest p99. The budget's
-    own drop replaces `max_drop` as the most that a file may have lost. Raises ValueError for no files.
+    that are as small within 5 % those with the fewest threads; of those that take as little memory within
+    10 % the one with the lowest p99. The budget's own drop replaces `max_drop` as the most that a file may
+    have lost. Raises ValueError for no files.
     """
     if not contenders:
         raise ValueError("no files to choose from")
@@ -121,11 +123,21 @@ def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) 
     fastest = min(c.median for c in accurate)
     fast = [c for c in accurate if c.median <= fastest * _SAME_SPEED]
     smallest = min(c.size for c in fast)
-    chosen = min(
-        (c for c in fast if c.size <= smallest * _SAME_SIZE), key=lambda c: (c.threads, c.p99, c.median)
-    )
+    chosen = _steadiest([c for c in fast if c.size <= smallest * _SAME_SIZE])
     why_not = {c.name: _why_not(c, chosen, best, limit) for c in fitting if c is not chosen}
     return Recommendation(chosen.name, _reason(chosen, fitting, accurate, fast, limit), misses, why_not)
+
+
+def _steadiest(alike: Sequence[Contender]) -> Contender:
+    """Return, of files as fast and as small, the one that costs the least and is late the least."""
+    fewest = min(c.threads for c in alike)
+    frugal = [c for c in alike if c.threads == fewest]
+    least = min(_memory(c) for c in frugal)
+    return min((c for c in frugal if _memory(c) <= least * _SAME_MEMORY), key=lambda c: (c.p99, c.median))
+
+
+def _memory(contender: Contender) -> float:
+    return math.inf if contender.memory is None else contender.memory
 
 
 def _why_not(other: Contender, chosen: Contender, best: float, limit: float) -> str:
@@ -139,6 +151,10 @@ def _why_not(other: Contender, chosen: Contender, best: float, limit: float) -> 
         return f"as fast within 10 %, and {other.size / chosen.size:.1f} times as large"
     if other.threads > chosen.threads:
         return f"as fast within 10 %, with {other.threads} threads instead of {chosen.threads}"
+    if other.memory is None and chosen.memory is not None:
+        return "as fast within 10 %, but its memory could not be measured"
+    if _memory(other) > _memory(chosen) * _SAME_MEMORY:
+        return f"as fast within 10 %, and takes {_memory(other):.0f} MB of memory"
     return f"as fast within 10 %, and its p99 is {other.p99:.2f} ms"
 
 

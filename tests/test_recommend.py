@@ -46,6 +46,14 @@ def test_more_threads_are_only_recommended_where_they_make_it_faster() -> None:
     assert recommend([one, two, four], Budget(), 0.01).name == "four"
 
 
+def test_runtime_that_takes_more_memory_is_not_recommended_for_a_p99_that_may_be_chance() -> None:
+    light, heavy = contender("light"), contender("heavy", memory=700.0, p99=5.5)
+    found = recommend([heavy, light, contender("untold", memory=None, p99=5.1)], Budget(), 0.01)
+    assert found.name == "light"
+    assert found.against("heavy") == "as fast within 10 %, and takes 700 MB of memory"
+    assert found.against("untold") == "as fast within 10 %, but its memory could not be measured"
+
+
 def test_model_that_is_less_accurate_than_another_is_not_recommended_for_its_speed() -> None:
     small = contender("cnn", top1=0.8, median=0.1, p99=0.2)
     assert recommend([INT8, small], Budget(), 0.01).name == "int8"

@@ -147,15 +147,19 @@ def _why_not(other: Contender, chosen: Contender, best: float, limit: float) -> 
         return f"{behind * 100:.2f} points less accurate than the best"
     if other.median > chosen.median * _SAME_SPEED:
         return f"{other.median / chosen.median:.1f} times as slow"
+    return f"as fast within 10 %, {_what_it_costs(other, chosen)}"
+
+
+def _what_it_costs(other: Contender, chosen: Contender) -> str:
     if other.size > chosen.size * _SAME_SIZE:
-        return f"as fast within 10 %, and {other.size / chosen.size:.1f} times as large"
+        return f"and {other.size / chosen.size:.1f} times as large"
     if other.threads > chosen.threads:
-        return f"as fast within 10 %, with {other.threads} threads instead of {chosen.threads}"
+        return f"with {other.threads} threads instead of {chosen.threads}"
     if other.memory is None and chosen.memory is not None:
-        return "as fast within 10 %, but its memory could not be measured"
+        return "but its memory could not be measured"
     if _memory(other) > _memory(chosen) * _SAME_MEMORY:
-        return f"as fast within 10 %, and takes {_memory(other):.0f} MB of memory"
-    return f"as fast within 10 %, and its p99 is {other.p99:.2f} ms"
+        return f"and takes {_memory(other):.0f} MB of memory"
+    return f"and its p99 is {other.p99:.2f} ms"
 
 
 def points(fraction: float) -> str:

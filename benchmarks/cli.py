@@ -35,6 +35,7 @@ class Options:
     delegate_options: tuple[str, ...]
     delegate_fallback: bool
     runs: int | None
+    processes: int
     base: Path | None
     data: Path | None
     images: Path | None
@@ -78,6 +79,7 @@ class Options:
             files,
             self.executions(),
             self.runs,
+            self.processes,
             self.base,
             self.soak,
             data,

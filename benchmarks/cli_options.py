@@ -10,6 +10,7 @@ from ..edge.cli_types import ParsedType, section
 from ..edge.console import NormalizationType
 from ..edge.runtime import MAX_THREADS, RUNTIMES
 from .devices.target import Target
+from .measuring.plan import PROCESSES
 from .recommend import Budget
 from .results.compare import parse_share
 
@@ -45,6 +46,8 @@ RUNNING = (
     _how("--delegate-fallback", is_flag=True, help="Where the delegate fails, use the processor and say so."),
     _how("--runs", type=click.IntRange(1, 1_000_000), metavar="N",
          show_default="until the median is known to 1 %", help="Timed inferences of each model."),
+    _how("--processes", type=click.IntRange(1, 100), default=PROCESSES, show_default=True, metavar="N",
+         help="Fresh processes of each model, among which the inferences are shared out."),
     _how("--base", type=_PATH, metavar="FILE", show_default="float32, or the first",
          help="The model that the others' times are multiples of."),
 )  # fmt: skip

@@ -126,6 +126,7 @@ def _arguments(options: Options) -> tuple[str, ...]:
         "--runtime": ",".join(options.runtimes) if options.runtimes else None,
         "--delegate": options.delegate,
         "--runs": options.runs,
+        "--processes": options.processes,
         "--normalization": as_option(options.normalization) if options.normalization else None,
         "--camera": options.camera,
         "--soak": options.soak,

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..edge.modelfile import Normalization
 from ..edge.runtime import Execution
 from .labelled import LabelledData
-from .measuring.plan import Task
+from .measuring.plan import PROCESSES, Task
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Request:
     files: tuple[Path, ...]
     executions: tuple[Execution, ...] = (Execution(),)
     runs: int | None = None
+    processes: int = PROCESSES
     base: Path | None = None
     soak_minutes: float | None = None
     data: LabelledData | None = None

@@ -59,6 +59,7 @@ class Session:
             plan = Plan(
                 tuple(files),
                 request.runs,
+                request.processes,
                 base=_choose_base(files, request.base),
                 soak_minutes=request.soak_minutes,
             )

@@ -39,7 +39,9 @@ def test_files_with_a_run_as_data_give_the_contracts_lines_with_the_accuracy_of_
 ) -> None:
     files = [converted / "cnn_int8.tflite", converted / "mobilenet_v2_float32.tflite"]
     saved = tmp_path / "results.jsonl"
-    result = run_command("edge-benchmark", *files, "--data", run, "--runs", 30, "--json", "--output", saved)
+    result = run_command(
+        "edge-benchmark", *files, "--data", run, "--runs", 30, "--processes", 2, "--json", "--output", saved
+    )
     assert result.returncode == 0, result.stderr
     records = json_lines(result.stdout)
     assert records == json_lines(saved.read_text())
@@ -64,7 +66,9 @@ def test_files_with_a_run_as_data_give_the_contracts_lines_with_the_accuracy_of_
 
 
 def test_table_names_machine_runtime_and_every_file(converted: Path) -> None:
-    result = run_command("edge-benchmark", *sorted(converted.glob("cnn_*.tflite")), "--runs", 5)
+    result = run_command(
+        "edge-benchmark", *sorted(converted.glob("cnn_*.tflite")), "--runs", 5, "--processes", 1
+    )
     assert result.returncode == 0, result.stderr
     host = describe_host()
     assert host.name in result.stdout
@@ -78,7 +82,16 @@ def test_file_that_is_no_model_is_named_and_the_others_are_measured(
 ) -> None:
     bad = tmp_path / "bad.tflite"
     bad.write_bytes(b"\x1c\0\0\0TFL3" + b"\xff" * 64)
-    result = benchmark(bad, tmp_path / "missing.tflite", converted / "cnn_int8.tflite", "--runs", 3, "--json")
+    result = benchmark(
+        bad,
+        tmp_path / "missing.tflite",
+        converted / "cnn_int8.tflite",
+        "--runs",
+        3,
+        "--processes",
+        1,
+        "--json",
+    )
     assert result.exit_code == 1
     assert "bad.tflite" in result.stderr and "missing.tflite: no such file" in result.stderr
     assert "Traceback" not in result.stderr
@@ -93,7 +106,7 @@ def test_file_that_is_no_model_is_named_and_the_others_are_measured(
 def test_existing_output_without_force_is_kept(converted: Path, tmp_path: Path) -> None:
     saved = tmp_path / "results.jsonl"
     saved.write_text("mine")
-    result = benchmark(converted / "cnn_int8.tflite", "--runs", 3, "--output", saved)
+    result = benchmark(converted / "cnn_int8.tflite", "--runs", 3, "--processes", 1, "--output", saved)
     assert result.exit_code == 1
     assert saved.read_text() == "mine"
 
@@ -101,7 +114,7 @@ def test_existing_output_without_force_is_kept(converted: Path, tmp_path: Path) 
 def test_data_with_classes_that_the_model_does_not_know_is_refused(converted: Path, tmp_path: Path) -> None:
     data = write_shapes(tmp_path / "data", 2)
     (data / "blue 3").rename(data / "yellow")
-    result = benchmark(converted / "cnn_int8.tflite", "--runs", 3, "--data", data)
+    result = benchmark(converted / "cnn_int8.tflite", "--runs", 3, "--processes", 1, "--data", data)
     assert result.exit_code == 1
     assert "yellow" in result.stderr and "blue 3" in result.stderr
     assert "cnn_int8" in result.stdout and " ms" in result.stdout  # What was measured before is not lost.
@@ -112,7 +125,9 @@ def test_unreadable_image_in_data_is_skipped_and_the_exit_status_says_so(
 ) -> None:
     data = write_shapes(tmp_path / "data", 2)
     (data / "blue 3" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    result = benchmark(converted / "cnn_float32.tflite", "--runs", 3, "--data", data, "--json")
+    result = benchmark(
+        converted / "cnn_float32.tflite", "--runs", 3, "--processes", 1, "--data", data, "--json"
+    )
     assert result.exit_code == 1
     assert "broken.jpg" in result.stderr
     (record,) = json_lines(result.stdout)
@@ -125,7 +140,7 @@ def test_foreign_model_is_measured_and_scored_with_labels_and_normalization(
     labels = tmp_path / "labels.txt"
     labels.write_text("red disc\ngrüne Fläche\nblue 3\n", encoding="utf-8")
     data = write_shapes(tmp_path / "data", 4)
-    arguments = [foreign_models["float32"], "--runs", 3, "--json", "--data", data]
+    arguments = [foreign_models["float32"], "--runs", 3, "--processes", 1, "--json", "--data", data]
     asked = benchmark(*arguments)
     assert asked.exit_code == 1
     assert "--normalization" in asked.stderr
@@ -154,7 +169,9 @@ def test_data_as_a_run_without_test_images_uses_the_validation_images(
         if image["subset"] == "test":
             image["subset"] = "train"
     (tmp_path / "split.json").write_text(json.dumps(split))
-    result = benchmark(converted / "cnn_int8.tflite", "--runs", 3, "--data", tmp_path, "--json")
+    result = benchmark(
+        converted / "cnn_int8.tflite", "--runs", 3, "--processes", 1, "--data", tmp_path, "--json"
+    )
     assert result.exit_code == 0, result.stderr
     images = len(Split.read(tmp_path).subset("validation", shapes))
     assert (json_lines(result.stdout)[0]["top1"] * images) % 1 == pytest.approx(0, abs=1e-9)
@@ -165,7 +182,19 @@ def test_interrupt_keeps_what_was_measured(converted: Path, tmp_path: Path, json
     saved = tmp_path / "results.jsonl"
     models = [converted / "cnn_int8.tflite", converted / "mobilenet_v2_float32.tflite"]
     process = subprocess.Popen(
-        [BIN / "edge-benchmark", *models, "--runs", "6", "--soak", "10", "--output", saved, "--json"],
+        [
+            BIN / "edge-benchmark",
+            *models,
+            "--runs",
+            "6",
+            "--processes",
+            "1",
+            "--soak",
+            "10",
+            "--output",
+            saved,
+            "--json",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -204,9 +233,9 @@ def test_output_that_is_a_link_is_followed_and_one_of_the_models_is_refused(
     target.write_text("old")
     link.symlink_to(target)
     model = shutil.copy(converted / "cnn_int8.tflite", tmp_path)
-    assert benchmark(model, "--runs", 3, "--output", link, "--force").exit_code == 0
+    assert benchmark(model, "--runs", 3, "--processes", 1, "--output", link, "--force").exit_code == 0
     assert link.is_symlink() and json.loads(target.read_text())["runs"] == 3
-    refused = benchmark(model, "--runs", 3, "--output", model, "--force")
+    refused = benchmark(model, "--runs", 3, "--processes", 1, "--output", model, "--force")
     assert refused.exit_code == 1 and "one of the models" in refused.stderr
     assert Path(model).read_bytes() == (converted / "cnn_int8.tflite").read_bytes()
 
@@ -225,13 +254,15 @@ def test_earlier_results_survive_when_nothing_could_be_measured(tmp_path: Path) 
 
 def test_modules_in_the_working_folder_are_not_imported(converted: Path, tmp_path: Path) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('taken over')")
-    result = run_command("edge-benchmark", converted / "cnn_int8.tflite", "--runs", 3, cwd=tmp_path)
+    result = run_command(
+        "edge-benchmark", converted / "cnn_int8.tflite", "--runs", 3, "--processes", 1, cwd=tmp_path
+    )
     assert result.returncode == 0, result.stderr
 
 
 def measured(path: Path, *arguments: object) -> list[dict[str, Any]]:
     """Measure a model for a short time, and return what was written to `path`."""
-    result = benchmark(*arguments, "--runs", 6, "--output", path)
+    result = benchmark(*arguments, "--runs", 6, "--processes", 1, "--output", path)
     assert result.exit_code == 0, result.stderr
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -244,7 +275,7 @@ def test_every_number_of_threads_takes_turns_and_the_advice_names_them(
     assert [record["threads"] for record in records] == [1, 2]
     assert records[1]["ratio"]["base"] == str(model) and records[0]["ratio"] is None
     assert [record["yardstick"]["ratio"] > 0 for record in records] == [True, True]
-    shown = benchmark(model, "--threads", "1,2", "--runs", 6).stdout
+    shown = benchmark(model, "--threads", "1,2", "--runs", 6, "--processes", 1).stdout
     assert "cnn_int8.tflite, 1 thread" in shown and "cnn_int8.tflite, 2 threads" in shown
 
 
@@ -275,9 +306,9 @@ def test_option_that_would_be_ignored_or_makes_no_sense_is_a_usage_error(
 
 def test_file_above_the_budget_fails_and_is_told_why(converted: Path, json_lines: JsonLines) -> None:
     model = converted / "cnn_int8.tflite"
-    result = benchmark(model, "--runs", 3, "--budget", "size=1kB")
+    result = benchmark(model, "--runs", 3, "--processes", 1, "--budget", "size=1kB")
     assert result.exit_code == 1 and "is above 0.001" in result.stdout and "ship none" in result.stdout
-    result = benchmark(model, "--runs", 3, "--budget", "ram=1GB", "--json")
+    result = benchmark(model, "--runs", 3, "--processes", 1, "--budget", "ram=1GB", "--json")
     advice = json_lines(result.stdout)[-1]["recommendation"]
     assert (result.exit_code, advice["ship"]) == (0, "cnn_int8.tflite")
 
@@ -325,17 +356,21 @@ def test_baseline_of_another_machine_is_refused_before_anything_is_measured(
     for record in records:
         record["host"] |= {"fingerprint": "0" * 12, "board": "Raspberry Pi 5 Model B"}
     other = write_lines(tmp_path / "other.jsonl", records)
-    refused = benchmark(model, "--runs", 3, "--baseline", other)
+    refused = benchmark(model, "--runs", 3, "--processes", 1, "--baseline", other)
     assert refused.exit_code == 1 and not refused.stdout
     assert "another machine: Raspberry Pi 5 Model B" in refused.stderr and "--force" in refused.stderr
-    forced = benchmark(model, "--runs", 3, "--baseline", other, "--force", "--max-regression", "900%")
+    forced = benchmark(
+        model, "--runs", 3, "--processes", 1, "--baseline", other, "--force", "--max-regression", "900%"
+    )
     assert forced.exit_code == 0, forced.stderr
 
 
 def test_report_markdown_and_operations_are_made_of_the_same_results(converted: Path, tmp_path: Path) -> None:
     models = [converted / "cnn_int8.tflite", converted / "cnn_float32.tflite"]
     page = tmp_path / "report.html"
-    result = benchmark(*models, "--runs", 6, "--by-operation", "--report", page, "--markdown")
+    result = benchmark(
+        *models, "--runs", 6, "--processes", 1, "--by-operation", "--report", page, "--markdown"
+    )
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("**") and "| cnn" in result.stdout
     assert "own profiler" in page.read_text(encoding="utf-8")
@@ -347,7 +382,17 @@ def test_stages_and_training_images_are_told_with_the_accuracy(
 ) -> None:
     # The folder that the run was trained on: most of its images were training images.
     result = benchmark(
-        converted / "cnn_int8.tflite", "--runs", 6, "--data", shapes, "--split", run, "--stages", "--json"
+        converted / "cnn_int8.tflite",
+        "--runs",
+        6,
+        "--processes",
+        1,
+        "--data",
+        shapes,
+        "--split",
+        run,
+        "--stages",
+        "--json",
     )
     assert result.exit_code == 0, result.stderr
     (record,) = json_lines(result.stdout)

@@ -85,7 +85,9 @@ def test_device_measures_a_sample_and_its_results_have_the_names_of_this_side(
 def test_device_that_cannot_be_reached_costs_the_other_nothing(server: SshServer, model: Path) -> None:
     server.stop()
     server.restart()
-    result = benchmark(model, "--on", "pi", "--on", "nobody@127.0.0.1:9", "--keep", "--runs", 3, "--json")
+    result = benchmark(
+        model, "--on", "pi", "--on", "nobody@127.0.0.1:9", "--keep", "--runs", 3, "--processes", 1, "--json"
+    )
     assert result.exit_code == 1
     assert "nobody@127.0.0.1:9: it refuses the connection" in result.stderr
     (record,) = (json.loads(line) for line in result.stdout.splitlines())
@@ -100,7 +102,17 @@ def test_model_that_cannot_be_read_is_told_before_anybody_is_called(tmp_path: Pa
 def test_training_images_are_found_here_though_the_split_is_not_there(
     server: SshServer, run: Path, converted: Path, shapes: Path, tmp_path: Path
 ) -> None:
-    arguments: list[Any] = [converted / "cnn_int8.tflite", "--on", "pi", "--keep", "--runs", 3, "--json"]
+    arguments: list[Any] = [
+        converted / "cnn_int8.tflite",
+        "--on",
+        "pi",
+        "--keep",
+        "--runs",
+        3,
+        "--processes",
+        1,
+        "--json",
+    ]
     result = benchmark(*arguments, "--data", shapes, "--split", run, "--sample", 30)
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout.splitlines()[0])

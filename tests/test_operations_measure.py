@@ -102,6 +102,7 @@ def test_int8_models_are_compared_with_int8_convolutions(tmp_path: Path) -> None
     assert found.best_gmacs_per_s == whole.gmacs_per_s != float32.gmacs_per_s
 
 
+@pytest.mark.slow
 def test_runtime_without_a_profiler_says_so_and_the_rest_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

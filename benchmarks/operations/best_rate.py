@@ -47,8 +47,8 @@ def main() -> None:
     execution = Execution(runtime=runtime, threads=int(threads))
     with tempfile.TemporaryDirectory() as folder:
         runs = []
-        for shape in SHAPES:
-            path = Path(folder, "convolutions.tflite")
+        for number, shape in enumerate(SHAPES):
+            path = Path(folder, f"{number}.tflite")  # Runtimes map their file as long as they live.
             path.write_bytes(write_model(shape, dtype))
             runs.append(open_interpreter(path, execution).interpreter.invoke)
         rates = [0.0] * len(SHAPES)

@@ -81,7 +81,8 @@ def about_pair(
 
 def _unclear(results: Sequence[Result], latency: LatencyChange, limit: float) -> str:
     low, high = latency.ci95
-    told = f"whether it is more than {limit * 100:g}% slower cannot be told ({low:+.1%} to {high:+.1%})"
+    way = "faster" if high < 0 else "slower"
+    told = f"whether it is more than {limit * 100:g}% {way} cannot be told ({low:+.1%} to {high:+.1%})"
     if any(possible_slowdown(result, latency.basis == "yardstick") > 1 for result in results):
         return f"{told}, since what the warnings name may be the reason: see to that, and measure again"
     return f"{told}: measure once more, and join the files: results of one model count together"

@@ -13,6 +13,9 @@ from .result import Result
 # Below this a change is no chance. With the limit of 5 %, one in some thousand simulated runs of an unchanged
 # model is then called slower, and nearly all that are 10 % slower are found (tests/test_results_noise.py).
 SIGNIFICANT = 0.01
+# What a busy program on another core costs: measured on 2 cores, the multiple of the yardstick's time did not
+# change by more than it does without (benchmarks/bars/neighbour.py).
+_SHARED_CACHES = 1.03
 
 
 def judge_latency(before: Sequence[Result], after: Sequence[Result], limit: float) -> LatencyChange:
@@ -38,17 +41,22 @@ def judge_latency(before: Sequence[Result], after: Sequence[Result], limit: floa
 def possible_slowdown(result: Result, relative: bool) -> float:
     """Return by which factor at most other things slowed a measurement down; 1 where nothing was noticed.
 
-    Programs that keep n cores busy leave one thread 1 / (1 + n) of a core where the system shares fairly;
-    several threads wait for the one that is shared, and were seen to be slower than one. What lowers the
-    clock slows the yardstick as well, to which the time is `relative`.
+    Programs that keep n cores busy leave one thread the rest of the cores, and 1 / (1 + n) of one at least
+    where the system shares fairly. As long as that is a whole one they only share caches with it. Several
+    threads wait for the one that is shared, and were seen to be slower than one. What lowers the clock slows
+    the yardstick as well, to which the time is `relative`.
     """
     kinds = {caveat.kind for caveat in result.conditions.warnings}
     if "swap" in kinds or (not relative and kinds & {"clock", "hot", "throttled"}):
         return math.inf
-    if "neighbours" not in kinds:
+    busy = result.conditions.neighbours
+    if "neighbours" not in kinds or not busy:
         return 1.0
-    busy = result.conditions.neighbours_max or result.conditions.neighbours or 0.0
-    return (1 + busy) * result.subject.threads if busy else 1.0
+    threads, cores = result.subject.threads, result.host.cores
+    if threads > 1 and threads + busy > cores:
+        return (1 + busy) * threads
+    share = max(cores - busy, 1 / (1 + busy))
+    return max(_SHARED_CACHES, 1 / share)
 
 
 def comparable_yardsticks(before: Sequence[Result], after: Sequence[Result]) -> bool:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from .conversion import keras_model
 
@@ -18,6 +19,7 @@ def collapse(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_collapsed_copy_has_large_channels_and_the_same_answers(run: Path, tmp_path: Path) -> None:
     result = collapse(run, tmp_path / "bad", "--where", "first,last", "--factor", "64", "--channels", "2")
     assert result.returncode == 0, result.stderr

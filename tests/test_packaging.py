@@ -45,7 +45,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder),
         str(ROOT),
     ]
-    subprocess.run(command, check=True, capture_output=True)
+    # Not in build/, where files lie that have been moved since, and get into every later wheel.
+    settings = folder / "setup.cfg"
+    settings.write_text(f"[build]\nbuild_base = {folder / 'build'}\n")
+    environment = {**os.environ, "DIST_EXTRA_CONFIG": str(settings)}
+    subprocess.run(command, check=True, capture_output=True, env=environment)
     return next(folder.glob("*.whl"))
 
 

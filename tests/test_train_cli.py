@@ -229,6 +229,7 @@ def test_unknown_name_lists_the_valid_ones(
     assert all(repr(name) in result.output for name in names)
 
 
+@pytest.mark.slow
 def test_options_that_need_a_frozen_network_are_said_to_be_without_effect_on_random_weights(
     few: Path, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def search(
     return run
 
 
+@pytest.mark.slow
 def test_search_with_the_same_seed_has_the_same_trials_also_after_every_interruption(search: Any) -> None:
     losses = _far_from(0.01)
     tuned, trials = search("whole", Pretended(losses))
@@ -86,6 +87,7 @@ def test_search_with_the_same_seed_has_the_same_trials_also_after_every_interrup
     assert search("other seed", Pretended(losses), seed=1)[1][1:] != trials[1:]
 
 
+@pytest.mark.slow
 def test_search_ends_with_values_that_are_better_than_those_it_began_with(search: Any) -> None:
     tuned, trials = search("work", Pretended(_far_from(0.01)), tune=15)
     best = min((t for t in trials if t.state == COMPLETE), key=lambda trial: trial.loss)
@@ -96,6 +98,7 @@ def test_search_ends_with_values_that_are_better_than_those_it_began_with(search
     }
 
 
+@pytest.mark.slow
 def test_trial_of_a_model_from_random_weights_takes_a_part_of_the_epochs_and_stops_above_the_median(
     search: Any,
 ) -> None:
@@ -107,6 +110,7 @@ def test_trial_of_a_model_from_random_weights_takes_a_part_of_the_epochs_and_sto
     assert stopped and all(2 <= len(trial.losses) < 6 for trial in stopped)
 
 
+@pytest.mark.slow
 def test_trial_that_diverges_is_no_result_and_if_all_do_the_option_is_named(search: Any) -> None:
     def beyond(limit: float) -> Callable[[Task], Sequence[float]]:
         return lambda task: [math.nan if task.recipe.learning_rate[0] > limit else 1.0] * 3

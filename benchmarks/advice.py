@@ -74,7 +74,9 @@ def _contender(result: Result, among: Sequence[Result]) -> Contender:
     lost = None
     if accuracy is not None:
         pairing = accuracy.pairing
-        lost = (pairing.only_base - pairing.only_this) / accuracy.images if pairing else 0.0
+        # A float32 file is what its variants are made from; it may be paired with another model's.
+        made_from = pairing if subject.variant != "float32" else None
+        lost = (made_from.only_base - made_from.only_this) / accuracy.images if made_from else 0.0
     return Contender(
         _name(result, among),
         subject.size_bytes,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..edge.proportions import Z95, mcnemar_p, wilson_interval
 
 CALIBRATION_BINS = 15
+_ROUNDING = 1e-20  # Far above the squares of what sums are off by, far below one mistake in a million.
 _CERTAIN = 3.0  # Standard errors from which on the sign of a bin's gap is no chance.
 
 
@@ -239,6 +240,6 @@ def _class_mean_interval(value: float, variance: float, support: NDArray[np.int6
     """
     present = support[support > 0]
     worth = len(present) ** 2 / float((1 / present).sum())
-    if variance > 0:
+    if variance > _ROUNDING:  # Less is none: sums of fractions are not exact.
         worth = min(worth, value * (1 - value) / variance)
     return wilson_interval(value * worth, worth)

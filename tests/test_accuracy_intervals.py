@@ -13,6 +13,7 @@ from edge_classify.benchmarks.statistics import (
     count_answers,
     f1_interval,
     macro_f1_score,
+    measure,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,17 @@ def test_macro_f1_of_any_answers_equals_scikit_learns_and_lies_in_its_interval(
         f1_score(truth, guess, labels=present, average="macro", zero_division=0), abs=1e-12
     )
     assert 0 <= low <= value + 1e-9 and value - 1e-9 <= high <= 1 and low < high
+
+
+@given(st.lists(st.integers(1, 400), min_size=2, max_size=12))
+def test_macro_f1_interval_of_right_answers_alone_is_that_of_a_rate_without_mistakes(
+    sizes: list[int],
+) -> None:
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+    found = measure(np.eye(len(sizes), dtype=np.float32)[truth], truth, tuple(map(str, sizes)))
+    # Recalls of 1 have no variance at all, sums of fractions nearly none.
+    assert found.macro_f1_ci95 == pytest.approx(found.balanced_accuracy_ci95)
+    assert found.macro_f1_ci95[0] > 0.2
 
 
 def test_macro_f1_interval_of_answers_that_are_none_of_the_classes_is_that_of_a_proportion() -> None:

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..edge.board import board_name
 from ..edge.cores import cores
 
-_BOARD = Path("/proc/device-tree/model")  # The board's name, on a Raspberry Pi and its like.
 _CPUINFO = Path("/proc/cpuinfo")
 _STATUS = Path("/proc/self/status")
 
@@ -42,7 +42,7 @@ class Host:
 
 def describe_host() -> Host:
     """Return what machine this is."""
-    board, processor = _read(_BOARD).strip("\0\n ") or None, _processor()
+    board, processor = board_name(Path("/")) or None, _processor()
     architecture, memory = platform.machine(), _memory_mb()
     kind = [board, processor, architecture, cores(), memory and round(memory / 1000)]
     return Host(

@@ -88,18 +88,28 @@ def _finish(outcome: Outcome, options: Options, baseline: Results | None) -> int
     status = outcome.status
     comparison = None
     if baseline is not None and outcome.results:
-        comparison = check(baseline, outcome.results, options.max_regression, options.force)
-        if options.as_json:
-            print_json(comparison.to_record())
-        else:
-            print_comparison(comparison)
-        if comparison.regressions:
+        comparison = _compare_with(baseline, outcome.results, options)
+        if comparison is None or comparison.regressions:
             status = max(status, 1)
     if measured and (options.budget is not None or (len(measured) > 1 and not options.as_json)):
         status = max(status, _recommend(outcome.results, options))
     if options.report is not None and measured:
         _write_report(outcome.results, options, comparison)
     return INTERRUPTED if outcome.status == INTERRUPTED else status
+
+
+def _compare_with(baseline: Results, results: Results, options: Options) -> Comparison | None:
+    """Print what changed; None where it cannot be compared, which costs nothing else."""
+    try:
+        comparison = check(baseline, results, options.max_regression, options.force)
+    except BenchmarkError as error:
+        say(f"Error: {error}", "error")
+        return None
+    if options.as_json:
+        print_json(comparison.to_record())
+    else:
+        print_comparison(comparison)
+    return comparison
 
 
 def _show(outcome: Outcome, options: Options) -> None:

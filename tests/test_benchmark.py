@@ -400,3 +400,14 @@ def test_stages_and_training_images_are_told_with_the_accuracy(
     assert accuracy["training_images"] > accuracy["images"] / 2 and accuracy["own_split"]
     assert any("were used to train cnn_int8.tflite" in remark for remark in record["remarks"])
     assert stages["invoke"]["median"] > 0 and record["cold_start"]["median_ms"] > 20
+
+
+def test_baseline_of_other_models_is_told_and_the_report_is_written_all_the_same(
+    converted: Path, tmp_path: Path
+) -> None:
+    other, page = tmp_path / "other.jsonl", tmp_path / "report.html"
+    measured(other, converted / "cnn_float32.tflite")
+    arguments = ["--runs", 3, "--processes", 1, "--baseline", other, "--report", page]
+    result = benchmark(converted / "cnn_int8.tflite", *arguments)
+    assert result.exit_code == 1 and "no model in common" in result.stderr
+    assert page.is_file() and "cnn_int8" in result.stdout

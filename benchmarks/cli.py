@@ -17,6 +17,7 @@ from ..edge.errors import OutputExistsError
 from ..edge.files import refuse_to_overwrite, require_writable
 from ..edge.modelfile import Normalization
 from ..edge.runtime import Execution
+from ..edge.sources.addresses import keep_secrets
 from .cli_options import DATA, MORE, RESULTS, RUNNING, WHERE
 from .devices.target import AdbTarget, SshTarget
 from .recommend import Budget
@@ -124,6 +125,8 @@ def main(ctx: click.Context, /, files: tuple[Path, ...], **given: Any) -> None:
     """
     options = Options(**given)
     _check(ctx, files, options)
+    if options.camera is not None:
+        keep_secrets(options.camera)
     from .run import compare, measure_here, measure_there
 
     do = compare if options.compare else measure_there if options.targets else measure_here

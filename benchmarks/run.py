@@ -13,6 +13,7 @@ import click
 from ..edge.console import INTERRUPTED, print_json, say
 from ..edge.errors import BenchmarkError
 from ..edge.files import write_atomically
+from ..edge.log import scrub
 from .advice import advise, print_advice
 from .host import describe_host
 from .outcome import Outcome, Results
@@ -117,7 +118,8 @@ def _show(outcome: Outcome, options: Options) -> None:
         for record in (*(result.to_record() for result in outcome.results), *outcome.others):
             print_json(record)
     elif options.markdown and outcome.results:
-        click.echo(to_markdown(outcome.results, shlex.join(["edge-benchmark", *sys.argv[1:]])), nl=False)
+        command = scrub(shlex.join(["edge-benchmark", *sys.argv[1:]]))  # A camera's URL may hold a password.
+        click.echo(to_markdown(outcome.results, command), nl=False)
     elif outcome.results:
         _print(outcome.results)
     if outcome.others and not options.as_json:

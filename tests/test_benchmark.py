@@ -411,3 +411,14 @@ def test_baseline_of_other_models_is_told_and_the_report_is_written_all_the_same
     result = benchmark(converted / "cnn_int8.tflite", *arguments)
     assert result.exit_code == 1 and "no model in common" in result.stderr
     assert page.is_file() and "cnn_int8" in result.stdout
+
+
+def test_password_of_a_camera_is_in_no_output(
+    converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://me:s3cret-word@127.0.0.1:9/video"
+    arguments = [str(converted / "cnn_int8.tflite"), "--runs", "3", "--processes", "1", "--markdown"]
+    monkeypatch.setattr(sys, "argv", ["edge-benchmark", *arguments, "--camera", url])
+    result = benchmark(*arguments, "--camera", url)
+    assert result.exit_code == 1 and "edge-benchmark" in result.stdout
+    assert "s3cret" not in result.output

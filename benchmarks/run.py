@@ -23,7 +23,7 @@ from .results.compare import compare as compare_results
 from .results.comparison import Comparison
 from .results.comparison_table import print_comparison
 from .results.markdown import to_markdown
-from .results.reading import read_results
+from .results.reading import read_results, write_results
 from .results.result import Result
 from .results.tables import print_results
 from .session import Session
@@ -83,8 +83,7 @@ def _finish(outcome: Outcome, options: Options, baseline: Results | None) -> int
     """Keep and show what was measured, then judge it; return the exit status."""
     measured = [result for result in outcome.results if isinstance(result, Result)]
     if options.output is not None and (measured or outcome.others):
-        records = [*(result.to_record() for result in outcome.results), *outcome.others]
-        write_atomically(options.output, "".join(json.dumps(record) + "\n" for record in records))
+        write_results(options.output, outcome.results, options.force, outcome.others)
     _show(outcome, options)
     status = outcome.status
     comparison = None

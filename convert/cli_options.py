@@ -10,30 +10,12 @@ import click
 
 from ..benchmarks.recommend import Budget
 from ..edge.card import RESIZE_RULES
+from ..edge.cli_types import ParsedType
 from ..edge.console import foreign_model_options
-from ..edge.errors import OptionError
 from .recipes import DEFAULT_VARIANTS, RECIPES
 from .tflite.compatibility import TARGETS
 
 _FOLDER = click.Path(path_type=Path)
-
-
-class BudgetType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
-    """size=4MB,p99=20ms,drop=1 and the like."""
-
-    name = "LIMITS"
-
-    def convert(
-        self, value: str | Budget, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Budget:
-        """Parse the option's text."""
-        if isinstance(value, Budget):
-            return value
-        try:
-            return Budget.parse(value)
-        except OptionError as error:
-            self.fail(str(error), param, ctx)
-
 
 WHAT = (
     click.option("--inspect", is_flag=True,
@@ -66,7 +48,7 @@ LIMITS = (
     click.option("--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True,
                  metavar="POINTS",
                  help="Top-1 that int8 may lose. If it loses more, a repair is made: the variant mixed."),
-    click.option("--budget", type=BudgetType(),
+    click.option("--budget", type=ParsedType("LIMITS", Budget.parse),
                  help="Limits for the file to recommend, of size, ram, median, p99 and drop: "
                  "size=4MB,p99=20ms,drop=1."),
 )  # fmt: skip

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import threading
-from dataclasses import is_dataclass, replace
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from edge_classify.benchmarks.results import reading
 from edge_classify.benchmarks.results.origin import describe_origin
-from edge_classify.benchmarks.results.pareto import best_results, pareto_front
+from edge_classify.benchmarks.results.pareto import pareto_front
 from edge_classify.benchmarks.results.reading import parse_record, read_results, write_results
 from edge_classify.benchmarks.results.result import Failure, Result
 from edge_classify.edge.errors import BenchmarkError, OutputExistsError
@@ -215,11 +215,3 @@ def test_front_holds_exactly_what_nothing_else_beats(points: list[tuple[float, f
         beaten = any(c <= cost and g >= gain and (c, g) != (cost, gain) for c, g in points)
         assert (index in front) is not beaten
     assert [points[i] for i in front] == sorted(points[i] for i in front)
-
-
-def test_results_worth_choosing_between_are_scored_ones_fastest_first() -> None:
-    fast = benchmark_results.result(median_ms=5.0, accuracy=benchmark_results.accuracy(0.8))
-    right = benchmark_results.result(median_ms=9.0, accuracy=benchmark_results.accuracy(0.9))
-    beaten = benchmark_results.result(median_ms=9.5, accuracy=benchmark_results.accuracy(0.85))
-    unscored = replace(fast, accuracy=None)
-    assert best_results([beaten, right, unscored, benchmark_results.failure(), fast]) == [fast, right]

@@ -109,7 +109,7 @@ def test_intervals_of_many_images_hold_the_measured_value_and_shrink() -> None:
     assert widths[2:] == pytest.approx([width / 10 for width in widths[:2]], rel=0.3)
 
 
-def test_bootstrap_interval_of_balanced_two_classes_agrees_with_the_normal_approximation() -> None:
+def test_interval_of_balanced_two_classes_agrees_with_the_normal_approximation() -> None:
     # Balanced accuracy of 2 x 1000 images at 80 % each has the standard error sqrt(0.8 * 0.2 / 2000).
     truth = np.repeat([0, 1], 1000)
     guess = np.where(np.arange(2000) % 5 == 0, 1 - truth, truth)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .result import Failure, Result
-
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """Return the indices of the points (cost, gain) that no other one dominates, by rising cost.
@@ -21,9 +19,3 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
         if not front or points[index][1] > points[front[-1]][1] or points[index] == points[front[-1]]:
             front.append(index)
     return front
-
-
-def best_results(results: Sequence[Result | Failure]) -> list[Result]:
-    """Return the results on the front of median against top-1, fastest first, of those that were scored."""
-    scored = [(r, r.accuracy.top1) for r in results if isinstance(r, Result) and r.accuracy is not None]
-    return [scored[i][0] for i in pareto_front([(r.latency.median_ms, top1) for r, top1 in scored])]

@@ -60,11 +60,19 @@ def read_results(path: Path, remark: Callable[[str], None] = say) -> list[Result
     return results
 
 
-def write_results(path: Path, results: Sequence[Result | Failure], force: bool = False) -> None:
-    """Write one JSON object a line; raises OutputExistsError when `path` exists, unless `force`."""
+def write_results(
+    path: Path,
+    results: Sequence[Result | Failure],
+    force: bool = False,
+    others: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Write one JSON object a line, the records of other tools last.
+
+    Raises OutputExistsError when `path` exists, unless `force`.
+    """
     refuse_to_overwrite(path, force)
-    lines = [json.dumps(result.to_record(), allow_nan=False) + "\n" for result in results]
-    write_atomically(path, "".join(lines))
+    records = [*(result.to_record() for result in results), *others]
+    write_atomically(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
 
 
 def parse_record(record: object) -> Result | Failure:

@@ -23,7 +23,7 @@ from .devices.target import AdbTarget, SshTarget
 from .recommend import Budget
 from .request import Request
 
-_COMPARE_TAKES = ("files", "compare", "max_regression", "output", "report", "markdown", "as_json", "force")
+_COMPARE_TAKES = ("files", "compare", "max_regression", "output", "report", "as_json", "force")
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,18 @@ def main(ctx: click.Context, /, files: tuple[Path, ...], **given: Any) -> None:
 
 def _check(ctx: click.Context, files: tuple[Path, ...], options: Options) -> None:
     """Refuse what goes not together, and what cannot be written, before anything is measured."""
+    sources = click.core.ParameterSource
+    named = [name for name in ctx.params if ctx.get_parameter_source(name) is sources.COMMANDLINE]
     if options.compare:
-        sources = click.core.ParameterSource
-        named = [name for name in ctx.params if ctx.get_parameter_source(name) is sources.COMMANDLINE]
         if foreign := [name for name in named if name not in _COMPARE_TAKES]:
             names = {p.name: p.opts[0] for p in ctx.command.params}
             raise click.UsageError(f"--compare measures nothing: {names[foreign[0]]} does not go with it")
         if len(files) != 2:
             raise click.UsageError(f"--compare takes two files of results. Received: {len(files)}")
+    elif "max_regression" in named and options.baseline is None:
+        raise click.UsageError("--max-regression goes with --baseline or --compare, which is not given")
+    elif "sample" in named and not (options.targets and options.data):
+        raise click.UsageError("--sample goes with --on and --data, which are not given")
     _check_companions(options)
     if options.as_json and options.markdown:
         raise click.UsageError("--json and --markdown are two ways to print the results: choose one")

@@ -15,6 +15,7 @@ from .devices.errand import Errand
 from .devices.run import run_on
 from .devices.target import AdbTarget, Target
 from .labelled import LabelledData, labelled_images
+from .measuring.plan import PROCESSES
 from .outcome import Outcome
 from .results.reading import parse_record
 from .results.result import Failure, Result
@@ -91,20 +92,30 @@ class _Received:
 
 
 def _refuse_on_android(options: Options) -> None:
-    """Refuse what TensorFlow Lite's own tool cannot do; raises OptionError."""
-    beyond = {
+    """Refuse what TensorFlow Lite's own tool cannot do, which would else be ignored; raises OptionError."""
+    android = [isinstance(target, AdbTarget) for target in options.targets]
+    beyond: dict[str, object] = {
         "--data": options.data,
         "--camera": options.camera,
         "--soak": options.soak,
         "--by-operation": options.by_operation,
         "--runtime": options.runtimes,
         "--delegate": options.delegate,
+        "--processes": options.processes != PROCESSES,
     }
-    given = [name for name, value in beyond.items() if value]
-    if given and any(isinstance(target, AdbTarget) for target in options.targets):
+    # Its means are no results of edge-benchmark's, of which other devices may give some.
+    judged: dict[str, object] = {
+        "--base": options.base,
+        "--baseline": options.baseline,
+        "--budget": options.budget,
+        "--markdown": options.markdown,
+        "--report": options.report,
+    }
+    given = [name for name, value in {**beyond, **(judged if all(android) else {})}.items() if value]
+    if given and any(android):
         raise OptionError(
-            f"{given[0]} cannot be measured by adb: benchmark_model only times models on the processor. "
-            "Leave it out, or measure the phone apart"
+            f"{given[0]} cannot be had by adb: benchmark_model only tells mean times of models on the "
+            "processor. Leave it out, or measure the phone apart"
         )
 
 

@@ -74,7 +74,7 @@ class Session:
                 self.status = 1
                 self.results.append(_failure(one, host, origin))
             else:
-                self.results.append(_result(one, host, origin))
+                self.results.append(_result(one, files[task], host, origin))
         if interrupted:
             done = sum(isinstance(result, Result) for result in self.results)
             say(f"Interrupted: {done} of {len(request.tasks)} were measured, not to the end")
@@ -144,9 +144,8 @@ def _choose_base(files: Mapping[Task, ModelFile], named: Path | None) -> int:
     return variants.index("float32") if "float32" in variants else 0
 
 
-def _result(found: Measured, host: Host, origin: Origin) -> Result:
-    path, how = found.task.path, found.task.execution
-    card = ModelFile.read(path).card
+def _result(found: Measured, file: ModelFile, host: Host, origin: Origin) -> Result:
+    path, how, card = found.task.path, found.task.execution, file.card
     subject = Subject(
         file=str(path),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -292,7 +292,10 @@ def test_every_number_of_threads_takes_turns_and_the_advice_names_them(
         (("--delegate-fallback",), "--delegate-fallback goes with --delegate"),
         (("--base", "other.tflite"), "--base must be one of the files"),
         (("--json", "--markdown"), "choose one"),
+        (("--max-regression", "5%"), "--max-regression goes with --baseline or --compare"),
+        (("--sample", "5"), "--sample goes with --on and --data"),
         (("--compare",), "--compare takes two files"),
+        (("--compare", "--markdown"), "--compare measures nothing: --markdown does not go with it"),
         (("--compare", "--runs", "5"), "--compare measures nothing: --runs does not go with it"),
     ],
 )

@@ -137,6 +137,15 @@ def test_charts_of_figures_that_no_machine_takes_can_still_be_drawn() -> None:
     assert scatter is not None and not re.search(r'[" ,](nan|-?inf)[" ,]', "".join((scatter.svg, *charts)))
 
 
+def test_axis_of_shares_ends_at_100_percent() -> None:
+    scored = [accuracy(1.0, top1_ci95=(0.99, 1.0)), accuracy(0.985, top1_ci95=(0.965, 0.995))]
+    device = _device(*(result(file=f"{n}.tflite", accuracy=one) for n, one in enumerate(scored)))
+    scatter = accuracy_against_latency("scatter", [device])
+    assert scatter is not None
+    drawn = scatter.svg
+    assert ">100<" in drawn and ">101<" not in drawn
+
+
 def test_stages_one_after_the_other_are_as_long_as_they_take() -> None:
     svg = ElementTree.fromstring(stages_chart("stages", [("a", stages(20.0))]))
     bars = [(float(str(bar.get("x"))), float(str(bar.get("width")))) for bar in svg.iter("rect")]

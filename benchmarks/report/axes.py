@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .drawing import Drawing, shortened, text_width
@@ -25,9 +26,14 @@ def draw_across(drawing: Drawing, scale: Scale, frame: Box, title: str | None) -
         drawing.text(((frame.left + frame.right) / 2, frame.bottom + 32), title, "tick", "middle")
 
 
-def draw_upward(drawing: Drawing, scale: Scale, frame: Box, title: str, most: int = 6) -> None:
-    """Draw the axis left of the frame, with lines to its right; the title stands above its left end."""
-    for tick in scale.ticks(most):
+def draw_upward(
+    drawing: Drawing, scale: Scale, frame: Box, title: str, most: int = 6, highest: float = math.inf
+) -> None:
+    """Draw the axis left of the frame, with lines to its right; the title stands above its left end.
+
+    Above `highest` there is nothing that could be, so no figure stands there.
+    """
+    for tick in (tick for tick in scale.ticks(most) if tick <= highest):
         y = scale.at(tick)
         drawing.line((frame.left, y), (frame.right, y), "grid")
         drawing.text((frame.left - 6, y + 4), tick_text(tick), "tick", "end")

@@ -56,7 +56,7 @@ def accuracy_against_latency(key: str, devices: Sequence[Device]) -> Scatter | N
     ]
     drawing = Drawing(key, "Accuracy against latency", _description(dots), WIDTH, _HEIGHT)
     draw_across(drawing, across, _FRAME, f"ms an inference{', logarithmic' if across.log else ''}")
-    draw_upward(drawing, upward, _FRAME, "Top-1, %")
+    draw_upward(drawing, upward, _FRAME, "Top-1, %", highest=100.0)
     for number in range(len(devices)):
         _draw_front(drawing, [dot for dot in dots if dot.device == number and dot.row.on_front])
     bars = [bar for dot in dots for bar in _draw_errors(drawing, dot, across, upward)]

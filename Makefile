@@ -24,7 +24,7 @@ help:
 	@echo "make lint    check style and types"
 	@echo "make clean   remove what demo and the tests made, and $(VENV)"
 
-$(VENV)/installed: setup.cfg pyproject.toml
+$(VENV)/installed: setup.cfg setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "edge-classify needs Python 3.10 or newer; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[all,dev]'
@@ -66,12 +66,12 @@ clients: $(VENV)/installed
 
 # The same model through other runtimes, each installed apart under build/peers.
 peers: $(VENV)/installed
-	$(BIN)/python benchmarks/peers/run.py $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	$(BIN)/python -m studies.peers.run $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy tests/.ns tests
+	$(BIN)/mypy tests/.ns tests studies
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -25,7 +25,7 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".t
 # A JPEG is reduced for a model only where this many pixels are left for each of the input's, both ways. With
 # fewer, the filter has hardly anything to smooth, and the input is sharper than what was trained on: at 1.0
 # to 1.3 a CNN gave the same answer to 91 % of photos, from 1.5 on to about as many as with one grey level of
-# noise (benchmarks/bars/reduced_decode.py).
+# noise (studies/reduced_decode.py).
 INPUT_MARGIN = 1.5
 _EXIF_ORIENTATION = 0x0112
 _ORIENTATIONS = range(2, 9)  # All but 1, upright.

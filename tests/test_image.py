@@ -333,7 +333,7 @@ def test_damaged_tiff_is_one_error_and_nothing_on_stderr(capfd: pytest.CaptureFi
 
 
 def test_damaged_images_of_every_format_give_a_picture_or_one_error() -> None:
-    script = Path(__file__).parent.parent / "benchmarks" / "bars" / "fuzz_images.py"
+    script = Path(__file__).parent.parent / "studies" / "fuzz_images.py"
     command = [sys.executable, str(script), "--count", "300", "--seed", "7"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -133,7 +133,7 @@ def test_order_changes_by_epoch_and_seed_and_repeats_for_the_same() -> None:
 
 @pytest.fixture(scope="module")
 def bar() -> ModuleType:
-    path = Path(__file__).parent.parent / "benchmarks" / "bars" / "imbalance.py"
+    path = Path(__file__).parent.parent / "studies" / "imbalance.py"
     spec = importlib.util.spec_from_file_location("imbalance_bar", path)
     assert spec is not None
     assert spec.loader is not None

@@ -14,12 +14,12 @@ from edge_classify.edge.modelfile import ModelFile
 
 from .tiny_model import classifier, write_sealed
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "bars" / "fuzz_models.py"
+SCRIPT = Path(__file__).parent.parent / "studies" / "fuzz_models.py"
 
 
 @pytest.fixture(scope="module")
 def fuzz() -> ModuleType:
-    """The script as a module: bars are not installed."""
+    """The script as a module: studies are not installed."""
     spec = importlib.util.spec_from_file_location("fuzz_models", SCRIPT)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

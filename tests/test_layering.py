@@ -16,9 +16,8 @@ HEAVY = ("tensorflow", "keras", "cv2", "matplotlib", "sklearn", "jinja2", "h5py"
 
 
 def _modules(layer: str) -> list[Path]:
-    """Return the modules of a package; the scripts of benchmarks/bars and peers are no part of it."""
-    found = (ROOT / layer).glob("**/*.py")
-    return [path for path in found if not {"bars", "peers"} & set(path.relative_to(ROOT).parts)]
+    """Return the modules of a package."""
+    return list((ROOT / layer).glob("**/*.py"))
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.peers import environments, formats, preparation
-from edge_classify.benchmarks.peers.catalogue import Peer
-from edge_classify.benchmarks.peers.environments import Environment, own_environment, required
-from edge_classify.benchmarks.peers.errors import PeerError
-from edge_classify.benchmarks.peers.preparation import KerasModel, Work, find_seats
+
+from studies.peers import environments, formats, preparation
+from studies.peers.catalogue import Peer
+from studies.peers.environments import Environment, own_environment, required
+from studies.peers.errors import PeerError
+from studies.peers.preparation import KerasModel, Work, find_seats
 
 
 @pytest.fixture

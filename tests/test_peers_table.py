@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from edge_classify.benchmarks.host import describe_host
 from edge_classify.benchmarks.labelled import labelled_images
-from edge_classify.benchmarks.peers import photos
-from edge_classify.benchmarks.peers.catalogue import Kind, Peer
-from edge_classify.benchmarks.peers.errors import PeerError
-from edge_classify.benchmarks.peers.figures import paired_ratio, same_share, summarize
-from edge_classify.benchmarks.peers.preparation import KerasModel, class_names
-from edge_classify.benchmarks.peers.table import Setting, to_markdown
-from edge_classify.benchmarks.peers.turns import Seat
 from hypothesis import given
 from hypothesis import strategies as st
+
+from studies.peers import photos
+from studies.peers.catalogue import Kind, Peer
+from studies.peers.errors import PeerError
+from studies.peers.figures import paired_ratio, same_share, summarize
+from studies.peers.preparation import KerasModel, class_names
+from studies.peers.table import Setting, to_markdown
+from studies.peers.turns import Seat
 
 SETTING = Setting(describe_host(), "2026-01-31", 2, "a model", "7 photos", 3)
 

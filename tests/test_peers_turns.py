@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from edge_classify.benchmarks.peers import turns
-from edge_classify.benchmarks.peers.catalogue import PEERS, Peer
-from edge_classify.benchmarks.peers.conversation import Conversation
-from edge_classify.benchmarks.peers.environments import HERE
-from edge_classify.benchmarks.peers.errors import PeerError
-from edge_classify.benchmarks.peers.formats import SCRIPTS
+
+from studies.peers import turns
+from studies.peers.catalogue import PEERS, Peer
+from studies.peers.conversation import Conversation
+from studies.peers.environments import HERE
+from studies.peers.errors import PeerError
+from studies.peers.formats import SCRIPTS
 
 from .conftest import make_picture
 
@@ -173,7 +174,7 @@ def test_peer_that_speaks_another_protocol_is_refused(said: str, told: str) -> N
 def test_peers_end_when_the_driver_is_killed(folder: Path) -> None:
     code = (
         "import json, sys, time\n"
-        "from edge_classify.benchmarks.peers.conversation import Conversation\n"
+        "from studies.peers.conversation import Conversation\n"
         "talk = Conversation(json.loads(sys.argv[1]))\n"
         "print(talk._process.pid, flush=True)\n"
         "time.sleep(60)\n"

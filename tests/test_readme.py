@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 import pytest
 from edge_classify.benchmarks.cli import main as benchmark
-from edge_classify.benchmarks.peers.run import main as peers
 from edge_classify.convert.cli import main as convert
 from edge_classify.edge.cli import main as classify
 from edge_classify.train.cli import main as train
+
+from studies.peers.run import main as peers
 
 ROOT = Path(__file__).parent.parent
 COMMANDS: dict[str, click.Command] = {

@@ -63,8 +63,7 @@ def build_wheel() -> Wheel:
 def _package_files() -> Iterator[tuple[str, bytes]]:
     for root in (DEFAULT_MODEL.parent, Path(__file__).parent.parent):
         for path in sorted(root.rglob("*")):
-            # Scripts such as benchmarks/bars are in no package.
-            if path.suffix in _SUFFIXES and (path.parent / "__init__.py").is_file():
+            if path.suffix in _SUFFIXES:
                 yield f"edge_classify/{root.name}/{path.relative_to(root).as_posix()}", path.read_bytes()
 
 

@@ -14,7 +14,7 @@ from .result import Result
 # model is then called slower, and nearly all that are 10 % slower are found (tests/test_results_noise.py).
 SIGNIFICANT = 0.01
 # What a busy program on another core costs: measured on 2 cores, the multiple of the yardstick's time did not
-# change by more than it does without (benchmarks/bars/neighbour.py).
+# change by more than it does without (studies/neighbour.py).
 _SHARED_CACHES = 1.03
 
 

@@ -1,6 +1,6 @@
 """One photo, whole process, cold: edge-classify against a script of 20 lines with Pillow and LiteRT.
 
-    python benchmarks/bars/cold_start.py MODEL.tflite PHOTO [--rounds 31]
+    python studies/cold_start.py MODEL.tflite PHOTO [--rounds 31]
 
 Both classify the same photo with the same model in a new process, in turn. Figures are medians of wall time
 and of the peak of resident memory, as the system reports it for the child.

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_classify.benchmarks.peers.errors import PeerError
 from packaging.requirements import Requirement
+
+from studies.peers.errors import PeerError
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -1,6 +1,6 @@
 """Does decoding JPEGs at a reduced size change answers?
 
-    python benchmarks/bars/reduced_decode.py MODEL.tflite --photos FOLDER [--megapixels 12] [--count 1000]
+    python studies/reduced_decode.py MODEL.tflite --photos FOLDER [--megapixels 12] [--count 1000]
 
 Each photo is decoded in full and as edge-classify does, and the top-1 of both compared. As a yardstick, so is
 the top-1 after changing 40 % of the full decode's input values by one grey level up or down, as any other

@@ -1,6 +1,6 @@
 """Live means now: how old an answer is, what the runner adds to the work, and whether memory grows.
 
-    python benchmarks/bars/live.py MODEL.tflite [--inference-ms 100] [--frames 100] [--soak 200000]
+    python studies/live.py MODEL.tflite [--inference-ms 100] [--frames 100] [--soak 200000]
 
 Age: a process of its own serves MJPEG at 30 frames a second on loopback. Each frame is run through the model
 again and again until `--inference-ms` are over: as slow as a large model on a small board, and as busy.

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from edge_classify.benchmarks.measuring.distribution import median_interval
-from edge_classify.benchmarks.peers.catalogue import REFERENCE
-from edge_classify.benchmarks.peers.turns import Seat
 from edge_classify.edge.proportions import wilson_interval
 from numpy.typing import NDArray
+
+from studies.peers.catalogue import REFERENCE
+from studies.peers.turns import Seat
 
 Interval = tuple[float, float]
 

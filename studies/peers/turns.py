@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_classify.benchmarks.peers.catalogue import Peer
-from edge_classify.benchmarks.peers.conversation import Conversation
-from edge_classify.benchmarks.peers.environments import Environment, child_variables
-from edge_classify.benchmarks.peers.errors import PeerError
 from edge_classify.edge.console import say
+
+from studies.peers.catalogue import Peer
+from studies.peers.conversation import Conversation
+from studies.peers.environments import Environment, child_variables
+from studies.peers.errors import PeerError
 
 _SERVE = Path(__file__).parent / "scripts" / "serve.py"
 _WARM_UP_S = 1.0

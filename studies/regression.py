@@ -1,7 +1,7 @@
 """Does --baseline catch what got slower, and stay silent where nothing did?
 
 A model of convolutions is measured, then measured again some times, and then one with a tenth more of
-them, which is no larger. Each is an edge-benchmark of its own: `python benchmarks/bars/regression.py`. Bar:
+them, which is no larger. Each is an edge-benchmark of its own: `python studies/regression.py`. Bar:
 no alarm before, one after.
 """
 

@@ -1,6 +1,6 @@
 """How much edge-train's defaults gain for a class with few images, against a recipe that does nothing.
 
-    python benchmarks/bars/imbalance.py --data FOLDER --small CLASS --images 14 --seeds 3
+    python studies/imbalance.py --data FOLDER --small CLASS --images 14 --seeds 3
 
 Makes a folder of five classes out of FOLDER (class folders, or train/ and test/ with such), trains on
 it by default and with --imbalance none, and prints a Markdown table. What stands after -- is handed to

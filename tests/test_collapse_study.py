@@ -11,7 +11,7 @@ import pytest
 
 from .conversion import keras_model
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "bars" / "collapse.py"
+SCRIPT = Path(__file__).parent.parent / "studies" / "collapse.py"
 
 
 def collapse(*arguments: object) -> subprocess.CompletedProcess[str]:

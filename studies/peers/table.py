@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_classify.benchmarks.host import Host
-from edge_classify.benchmarks.peers.figures import Figures, PairedRatio, Share
 from edge_classify.edge.console import one_line
+
+from studies.peers.figures import Figures, PairedRatio, Share
 
 _HEAD = (
     "runtime", "file", "inference", "times ours", "photo to label", "cold start", "memory", "on disk",

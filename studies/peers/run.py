@@ -1,6 +1,6 @@
 """The same model and the same pictures through what a user would pick instead, in turn in one run.
 
-    python benchmarks/peers/run.py [--model FILE.keras] [--photos FOLDER]
+    python -m studies.peers.run [--model FILE.keras] [--photos FOLDER]
 
 Each runtime is installed in a virtual environment of its own under --build (some 2 GB, the first time), in
 the version that requirements/ pins; tf.lite and Keras run from this Python's. The table goes to stdout, as
@@ -18,11 +18,15 @@ from pathlib import Path
 
 import click
 from edge_classify.benchmarks.host import describe_host
-from edge_classify.benchmarks.peers import photos, turns
-from edge_classify.benchmarks.peers.catalogue import PEERS
-from edge_classify.benchmarks.peers.environments import ROOT
-from edge_classify.benchmarks.peers.figures import Figures, summarize
-from edge_classify.benchmarks.peers.preparation import (
+from edge_classify.edge.console import CONTEXT, INTERRUPTED, Command, say
+from edge_classify.edge.errors import OptionError
+from edge_classify.edge.files import refuse_to_overwrite, require_writable, write_atomically
+
+from studies.peers import photos, turns
+from studies.peers.catalogue import PEERS
+from studies.peers.environments import ROOT
+from studies.peers.figures import Figures, summarize
+from studies.peers.preparation import (
     Work,
     class_names,
     default_model,
@@ -30,10 +34,7 @@ from edge_classify.benchmarks.peers.preparation import (
     find_seats,
     prepare,
 )
-from edge_classify.benchmarks.peers.table import Setting, to_markdown
-from edge_classify.edge.console import CONTEXT, INTERRUPTED, Command, say
-from edge_classify.edge.errors import OptionError
-from edge_classify.edge.files import refuse_to_overwrite, require_writable, write_atomically
+from studies.peers.table import Setting, to_markdown
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _KEYS = [peer.key for peer in PEERS]

@@ -1,6 +1,6 @@
 """A folder of photos: edge-classify against the classic script, and against what the processor allows.
 
-    python benchmarks/bars/folder.py FLOAT32.tflite INT8.tflite --photos FOLDER [--megapixels 12 --count 100]
+    python studies/folder.py FLOAT32.tflite INT8.tflite --photos FOLDER [--megapixels 12 --count 100]
 
 The base decodes each photo in full with Pillow, resizes it, and runs FLOAT32 in an interpreter without
 options, one photo after the other. edge-classify runs INT8 (and FLOAT32, for comparison) as a user does,

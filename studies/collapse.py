@@ -1,6 +1,6 @@
 """Makes a MobileNetV2 whose 8-bit form collapses, although its float answers stay the same.
 
-    python benchmarks/bars/collapse.py RUN OUTPUT --where first --factor 100 --channels 3
+    python studies/collapse.py RUN OUTPUT --where first --factor 100 --channels 3
 
 Writes a copy of RUN, a run of edge-train with a mobilenet_v2, to OUTPUT. In it a few channels between two
 linear layers are multiplied by a factor, which the weights that read them undo: what large ranges do to

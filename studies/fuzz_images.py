@@ -1,6 +1,6 @@
 """Whether any damage to an image file gets past its status: a picture, or one clear error.
 
-    python benchmarks/bars/fuzz_images.py --count 10000
+    python studies/fuzz_images.py --count 10000
 
 Makes a small file of every format and mode that Pillow writes here, damages it (cut off, bits flipped, bytes
 spliced in from another file, numbers made extreme), and reads it in full, reduced, and as FileSource does.

@@ -1,6 +1,6 @@
 """How much faster edge-train trains a new head than the plain Keras loop, and whether it costs accuracy.
 
-    python benchmarks/bars/head_training.py --data FOLDER --per-class 200 --seeds 3
+    python studies/head_training.py --data FOLDER --per-class 200 --seeds 3
 
 Both train a dense layer on a frozen MobileNetV2 with ImageNet weights, on the same split of the same decoded
 images, without augmentation, for the same number of epochs. The plain loop is what tutorials show:

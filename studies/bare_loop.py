@@ -1,6 +1,6 @@
 """What measuring adds: edge-benchmark's medians against a bare loop of invoke(), interleaved.
 
-    python benchmarks/bars/bare_loop.py MODEL.tflite [--rounds 5] [--threads 1]
+    python studies/bare_loop.py MODEL.tflite [--rounds 5] [--threads 1]
 
 In each round a bare loop of 15 lines runs in a process of its own, and gets a turn after every turn of the
 model in the measurement, so that both see the same machine. Exit status 1 if the medians of all rounds

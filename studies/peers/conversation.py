@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_classify.benchmarks.peers.environments import child_variables
-from edge_classify.benchmarks.peers.errors import PeerError
+from studies.peers.environments import child_variables
+from studies.peers.errors import PeerError
 
 _TIMEOUT_S = 600.0
 _PATIENCE_S = 10.0

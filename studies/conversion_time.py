@@ -1,6 +1,6 @@
 """What all default variants of a model cost together, against the slowest of them alone.
 
-    python benchmarks/bars/conversion_time.py RUN/MODEL [--data DIR] [--rounds 3]
+    python studies/conversion_time.py RUN/MODEL [--data DIR] [--rounds 3]
 
 Each measurement is a fresh process, in which TensorFlow is already loaded when the clock starts: it loads the
 model, chooses the calibration images, traces, and converts. Nothing is scored. Medians of the rounds.

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from edge_classify.benchmarks.labelled import labelled_images
-from edge_classify.benchmarks.peers.errors import PeerError
 from edge_classify.edge.card import InputSpec, Preprocess
 from edge_classify.edge.image import load_input
 from numpy.typing import NDArray
 from PIL import Image
+
+from studies.peers.errors import PeerError
 
 CALIBRATION = 100  # More gave nothing for this model.
 _GENERATED_SIZE = (500, 375)  # Of most of ImageNet's photos.

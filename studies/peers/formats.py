@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_classify.benchmarks.peers.environments import call, environment, tools
-from edge_classify.benchmarks.peers.errors import PeerError
 from edge_classify.edge.console import say
+
+from studies.peers.environments import call, environment, tools
+from studies.peers.errors import PeerError
 
 SCRIPTS = Path(__file__).parent / "scripts"
 Files = dict[str, Path | PeerError]

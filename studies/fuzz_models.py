@@ -1,6 +1,6 @@
 """Damages model files in every way, and runs each in a process of its own: the runner must survive them all.
 
-    python benchmarks/bars/fuzz_models.py --count 2000 edge/default_model.tflite other.tflite
+    python studies/fuzz_models.py --count 2000 edge/default_model.tflite other.tflite
 
 Bits are flipped, parts cut off, moved, doubled and zeroed, in the flatbuffer, in the card and in the zip's
 directory; for most files the card's checksum is computed anew, so that the damage gets past it. Each file is

@@ -1,6 +1,6 @@
 """Whether a busy neighbour spoils a headline without a word.
 
-    python benchmarks/bars/neighbour.py MODEL.tflite [--measurements 8] [--threads 1]
+    python studies/neighbour.py MODEL.tflite [--measurements 8] [--threads 1]
 
 The model is measured eight times, each time anew. During every second measurement another program keeps one
 core busy. Exit status 1 unless the medians vary by less than 5 % (largest over smallest), or those

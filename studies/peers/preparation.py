@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_classify.benchmarks.peers import formats, photos
-from edge_classify.benchmarks.peers.catalogue import Peer
-from edge_classify.benchmarks.peers.environments import (
+from edge_classify.edge.card import ModelCard
+from edge_classify.edge.console import say
+from edge_classify.edge.files import write_atomically
+from edge_classify.edge.labels import read_label_file
+
+from studies.peers import formats, photos
+from studies.peers.catalogue import Peer
+from studies.peers.environments import (
     Environment,
     call,
     child_variables,
@@ -20,12 +25,8 @@ from edge_classify.benchmarks.peers.environments import (
     environment,
     own_environment,
 )
-from edge_classify.benchmarks.peers.errors import PeerError
-from edge_classify.benchmarks.peers.turns import Seat
-from edge_classify.edge.card import ModelCard
-from edge_classify.edge.console import say
-from edge_classify.edge.files import write_atomically
-from edge_classify.edge.labels import read_label_file
+from studies.peers.errors import PeerError
+from studies.peers.turns import Seat
 
 
 @dataclass(frozen=True)

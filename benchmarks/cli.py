@@ -18,9 +18,9 @@ from ..edge.files import refuse_to_overwrite, require_writable
 from ..edge.modelfile import Normalization
 from ..edge.runtime import Execution
 from ..edge.sources.addresses import keep_secrets
-from .cli_options import DATA, MORE, RESULTS, RUNNING, WHERE
+from .budget import Budget
 from .devices.target import AdbTarget, SshTarget
-from .recommend import Budget
+from .options import DATA, MORE, RESULTS, RUNNING, WHERE
 from .request import Request
 
 _COMPARE_TAKES = ("files", "compare", "max_regression", "output", "report", "as_json", "force")
@@ -73,7 +73,7 @@ class Options:
 
     def request(self, files: tuple[Path, ...]) -> Request:
         """Return what is to be measured here; raises OptionError and DatasetError."""
-        from .labelled import labelled_images
+        from .scoring.labelled import labelled_images
 
         data = labelled_images(self.data, self.images) if self.data is not None else None
         return Request(

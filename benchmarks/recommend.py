@@ -1,4 +1,4 @@
-"""Which of several model files to ship: of those as accurate as the best, the fastest in a budget.
+"""Which of several model files to ship on each device: of those as accurate as the best, the fastest.
 
 A file may stand there several times, run with other numbers of threads or by other runtimes.
 """
@@ -6,60 +6,19 @@ A file may stand there several times, run with other numbers of threads or by ot
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from ..edge.errors import OptionError
+import click
 
-# What each limit is compared with, and what a unit is worth: sizes in bytes, times in ms, drop in points.
-_MEMORY = {"MB": 1.0, "GB": 1e3, "MiB": 1024.0**2 / 1e6, "GiB": 1024.0**3 / 1e6}
-_UNITS = {
-    "size": {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2},
-    "ram": _MEMORY,
-    "memory": _MEMORY,
-    "median": {"ms": 1.0, "us": 1e-3, "s": 1e3},
-    "p99": {"ms": 1.0, "us": 1e-3, "s": 1e3},
-    "drop": {"": 1.0, "points": 1.0},
-}
+from ..edge.console import print_table, printable
+from .budget import Budget
+from .results.result import Failure, Result
+
 # Medians of one run, sizes, and memory, that are closer than this are not told apart.
 _SAME_SPEED, _SAME_SIZE, _SAME_MEMORY = 1.1, 1.05, 1.1
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The most that a file may have: bytes, MB of memory, ms, and points of top-1 lost; None: no limit."""
-
-    size: float | None = None
-    memory: float | None = None
-    median: float | None = None
-    p99: float | None = None
-    drop: float | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Budget:
-        """Read "size=4MB,p99=20ms,drop=1"; raises OptionError that lists what is valid."""
-        limits: dict[str, float] = {}
-        for part in text.split(","):
-            name, _, value = part.strip().partition("=")
-            units = _UNITS.get(name)
-            if units is None:
-                raise OptionError(f"--budget knows {', '.join(_UNITS)}. Received: {name!r} in {text!r}")
-            match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
-            if match is None or match[2] not in units:
-                example = (
-                    f"{name}={'4' if name != 'drop' else '1'}{next(iter(units)) if name != 'size' else 'MB'}"
-                )
-                valid = ", ".join(unit for unit in units if unit) or "none"
-                raise OptionError(
-                    f"--budget {name} must be a number with a unit ({valid}), such as {example}. Received: "
-                    f"{value!r}"
-                )
-            name = "memory" if name == "ram" else name
-            if name in limits:
-                raise OptionError(f"--budget gives {name} twice. Received: {text!r}")
-            limits[name] = float(match[1]) * units[match[2]]
-        return cls(**limits)
 
 
 @dataclass(frozen=True)
@@ -200,3 +159,93 @@ def _reason(
     if len(accurate) == 1:
         return f"the others are more than {points(max_drop)} less accurate"
     return f"the {kind} of {len(accurate)} files within {points(max_drop)} of the best top-1"
+
+
+MAX_DROP = 0.01  # Of top-1, where the budget says nothing: as edge-convert's --max-drop.
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to ship on one device; `names` are of all that was measured there, in order."""
+
+    device: str
+    recommendation: Recommendation
+    names: tuple[str, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the object that --json prints after the results: device, ship (or null), reason, why_not."""
+        found = self.recommendation
+        others = {name: found.against(name) for name in self.names if name != found.name}
+        return {
+            "recommendation": {
+                "device": self.device,
+                "ship": found.name,
+                "reason": found.reason,
+                "why_not": others,
+            }
+        }
+
+    def sentence(self) -> str:
+        """Return the advice in one line."""
+        name = self.recommendation.name
+        return f"{self.device}: ship {name or 'none of them'}: {self.recommendation.reason}."
+
+
+def advise(results: Sequence[Result | Failure], budget: Budget) -> list[Advice]:
+    """Return what to ship on each device, in the order in which the devices come.
+
+    What could not be measured on a device is no candidate there.
+    """
+    by_device: dict[str, list[Result]] = {}
+    for result in results:
+        if isinstance(result, Result):
+            by_device.setdefault(result.subject.device or result.host.name, []).append(result)
+    return [
+        Advice(device, recommend(contenders, budget, MAX_DROP), tuple(c.name for c in contenders))
+        for device, found in by_device.items()
+        for contenders in [[_contender(result, found) for result in found]]
+    ]
+
+
+def print_advice(advice: Sequence[Advice]) -> None:
+    """Print for each device what to ship there, and why not the others."""
+    for one in advice:
+        rows = [(name, one.recommendation.against(name)) for name in one.names]
+        if one.recommendation.name is None or len(rows) > 1:
+            shown = [(name, why or "ship this") for name, why in rows]
+            print_table(f"What to ship on {one.device}", ("file", ""), shown)
+        click.echo(printable(one.sentence()))
+
+
+def _contender(result: Result, among: Sequence[Result]) -> Contender:
+    accuracy, subject = result.accuracy, result.subject
+    lost = None
+    if accuracy is not None:
+        pairing = accuracy.pairing
+        # A float32 file is what its variants are made from; it may be paired with another model's.
+        made_from = pairing if subject.variant != "float32" else None
+        lost = (made_from.only_base - made_from.only_this) / accuracy.images if made_from else 0.0
+    return Contender(
+        _name(result, among),
+        subject.size_bytes,
+        accuracy.top1 if accuracy else None,
+        lost,
+        result.latency.median_ms,
+        result.latency.p99_ms,
+        result.memory.peak if result.memory else None,
+        subject.threads,
+    )
+
+
+def _name(result: Result, among: Sequence[Result]) -> str:
+    """Return the file's name, with what tells it from the others: folder, threads, runtime, delegate."""
+    subject, others = result.subject, [other.subject for other in among]
+    same = {other.file for other in others if Path(other.file).name == Path(subject.file).name}
+    parts = [subject.file if len(same) > 1 else Path(subject.file).name]
+    if len({other.threads for other in others}) > 1:
+        parts.append(f"{subject.threads} thread{'s' * (subject.threads > 1)}")
+    if len({other.runtime for other in others}) > 1:
+        parts.append(subject.runtime)
+    if len({other.delegate for other in others}) > 1:
+        parts.append(f"on {subject.delegate}" if subject.delegate else "on the processor")
+    return ", ".join(parts)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..edge.modelfile import Normalization
 from ..edge.runtime import Execution
-from .labelled import LabelledData
 from .measuring.plan import PROCESSES, Task
+from .scoring.labelled import LabelledData
 
 
 @dataclass(frozen=True)

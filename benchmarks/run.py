@@ -14,19 +14,16 @@ from ..edge.console import INTERRUPTED, print_json, say
 from ..edge.errors import BenchmarkError
 from ..edge.files import write_atomically
 from ..edge.log import scrub
-from .advice import advise, print_advice
+from .budget import Budget
 from .host import describe_host
-from .outcome import Outcome, Results
-from .recommend import Budget
+from .recommend import advise, print_advice
 from .results.compare import check
 from .results.compare import compare as compare_results
-from .results.comparison import Comparison
-from .results.comparison_table import print_comparison
-from .results.markdown import to_markdown
+from .results.comparison import Comparison, print_comparison
 from .results.reading import read_results, write_results
 from .results.result import Result
-from .results.tables import print_results
-from .session import Session
+from .results.tables import print_results, to_markdown
+from .session import Outcome, Results, Session
 
 if TYPE_CHECKING:
     from .cli import Options
@@ -42,7 +39,7 @@ def measure_here(files: tuple[Path, ...], options: Options) -> int:
 
 def measure_there(files: tuple[Path, ...], options: Options) -> int:
     """Measure on other machines, and return the exit status."""
-    from .far import measure_far
+    from .remote import measure_far
 
     baseline = _read_baseline(options, here=False)
     return _finish(measure_far(files, options), options, baseline)
@@ -122,7 +119,7 @@ def _show(outcome: Outcome, options: Options) -> None:
     elif outcome.results:
         _print(outcome.results)
     if outcome.others and not options.as_json:
-        from .devices.tables import print_tool_results
+        from .devices.android import print_tool_results
 
         print_tool_results(outcome.others)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.predict import read_pixels
-from ..benchmarks.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.predict import read_pixels
+from ..benchmarks.scoring.split import LabelledImage, SkippedImage
 from ..edge.card import Calibration, InputSpec, ModelCard, Preprocess
 from ..edge.errors import ConversionError, DatasetError, ImageError, SourceError
 from ..edge.sources.paths import find_images

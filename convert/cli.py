@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..benchmarks.recommend import Budget
+from ..benchmarks.budget import Budget
 from ..edge.console import CONTEXT, Command, print_json, say, version_option
 from ..edge.labels import read_label_file
 from ..edge.modelfile import Normalization

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..benchmarks.recommend import Budget
+from ..benchmarks.budget import Budget
 from ..edge.card import RESIZE_RULES
 from ..edge.cli_types import ParsedType
 from ..edge.console import foreign_model_options

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.calibration import calibration_loss, choose_threshold, fit_temperature
-from ..benchmarks.predict import true_indices
-from ..benchmarks.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.confidence import calibration_loss, choose_threshold, fit_temperature
+from ..benchmarks.scoring.predict import true_indices
+from ..benchmarks.scoring.split import LabelledImage, SkippedImage
 from ..edge.console import say
 from ..edge.errors import DatasetError
 from ..edge.proportions import Z95

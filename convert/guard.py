@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.predict import read_pixels, true_indices
 from ..benchmarks.recommend import points
-from ..benchmarks.split import LabelledImage
+from ..benchmarks.scoring.predict import read_pixels, true_indices
+from ..benchmarks.scoring.split import LabelledImage
 from ..edge.card import ModelCard
 from ..edge.console import say
 from ..edge.errors import ImageError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ..benchmarks.measuring.plan import Failed, Measured, Plan, Task
 from ..benchmarks.measuring.turns import measure, steps
-from ..benchmarks.predict import top1_agreement
-from ..benchmarks.results.caveats import worst_of_each_kind
+from ..benchmarks.results.tables import worst_of_each_kind
+from ..benchmarks.scoring.predict import top1_agreement
 from ..edge.console import say
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from ..edge.progress import progress

@@ -11,10 +11,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.calibration import answered_above, apply_temperature
-from ..benchmarks.predict import Predictions, predict_images, read_pixels, top1_agreement, true_indices
-from ..benchmarks.split import LabelledImage, SkippedImage
-from ..benchmarks.statistics import expected_calibration_error, mcnemar, measure
+from ..benchmarks.scoring.confidence import answered_above, apply_temperature
+from ..benchmarks.scoring.predict import (
+    Predictions,
+    predict_images,
+    read_pixels,
+    top1_agreement,
+    true_indices,
+)
+from ..benchmarks.scoring.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.statistics import expected_calibration_error, mcnemar, measure
 from ..edge.card import Accuracy, ModelCard
 from ..edge.classifier import load_classifiers
 from ..edge.cores import cores

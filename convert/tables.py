@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from ..benchmarks.budget import Budget
 from ..benchmarks.host import describe_host
-from ..benchmarks.recommend import Budget, Contender, Recommendation, recommend
+from ..benchmarks.recommend import Contender, Recommendation, recommend
 from ..edge.console import print_table, printable
 from .converted import Converted
 

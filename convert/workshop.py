@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..benchmarks.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.split import LabelledImage, SkippedImage
 from ..edge.console import say
 from ..edge.errors import ConversionError
 from .calibration import CalibrationSet, load_calibration

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import click
-from edge_classify.benchmarks.operations.synthetic import Convolution, write_model
+from edge_classify.benchmarks.operations.best_rate import Convolution, write_model
 
 LAYERS = 20
 SHAPE = Convolution(14, 128, 3)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,51 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
-from PIL import Image
+
+from .support.commands import run_command
+from .support.pictures import write_shapes
 
 # A shell that starts the tests in the background has them and their children ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no reason to fail.
 settings.register_profile("calm", deadline=None)
 settings.load_profile("calm")
-
-BIN = Path(sys.executable).parent
-SHAPES = ("red disc", "grüne Fläche", "blue 3")
-
-
-def run_command(name: str, *args: object, env: dict[str, str] | None = None, cwd: Path | None = None
-                ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-    """Run one of the four commands as a user does, and return what it printed."""
-    return subprocess.run(
-        [str(BIN / name), *map(str, args)],
-        capture_output=True, text=True, cwd=cwd, timeout=600, check=False,
-        env={**os.environ, **(env or {})},
-    )  # fmt: skip
-
-
-def make_picture(label: str, seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
-    """Return a noisy picture that shows its class by colour and form."""
-    rng = np.random.default_rng([seed, SHAPES.index(label)])
-    width, height = size
-    pixels = rng.integers(60, 120, (height, width, 3))
-    y, x = np.mgrid[:height, :width]
-    centre_x, centre_y = rng.uniform(0.35, 0.65, 2) * (width, height)
-    inside = {
-        "red disc": (x - centre_x) ** 2 + (y - centre_y) ** 2 < (height / 4) ** 2,
-        "grüne Fläche": np.abs(x - centre_x) + 0 * y < width / 3,
-        "blue 3": (np.abs(x - centre_x) < width / 4) & (np.abs(y - centre_y) < height / 4),
-    }[label]
-    pixels[inside, SHAPES.index(label)] += 110
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-
-
-def write_shapes(root: Path, per_class: int, seed: int = 0) -> Path:
-    """Write a folder of three classes whose names hold spaces and letters beyond ASCII."""
-    for label in SHAPES:
-        (root / label).mkdir(parents=True)
-        for number in range(per_class):
-            make_picture(label, seed + number).save(root / label / f"bild {number:03d}.png")
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +57,7 @@ def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_run(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch of the CNN on `few`; not to be changed."""
-    from .training import CNN, start
+    from .support.training import CNN, start
 
     folder = tmp_path_factory.mktemp("small")
     status, text = start(folder / "log", few, "-o", folder / "run", *CNN).wait()

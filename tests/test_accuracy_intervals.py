@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.statistics import (
+from edge_classify.benchmarks.scoring.statistics import (
     calibration_error,
     calibration_interval,
     confidence_bins,

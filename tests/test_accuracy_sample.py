@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.accuracy.sample import choose_sample
-from edge_classify.benchmarks.split import LabelledImage
+from edge_classify.benchmarks.scoring.labelled import choose_sample
+from edge_classify.benchmarks.scoring.split import LabelledImage
 from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st

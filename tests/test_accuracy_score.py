@@ -5,18 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.accuracy.models import NotScored, open_models
-from edge_classify.benchmarks.accuracy.score import score
-from edge_classify.benchmarks.labelled import labelled_images
-from edge_classify.benchmarks.results.sections import Accuracy, Change
+from edge_classify.benchmarks.results.result import Accuracy, Change
+from edge_classify.benchmarks.scoring.labelled import labelled_images
+from edge_classify.benchmarks.scoring.score import NotScored, open_models, score
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.console import NAMED_NORMALIZATIONS
 from edge_classify.edge.errors import DatasetError
 from scipy import stats
 from sklearn import metrics as reference
 
-from .accuracy_models import COLOURS, random_pictures, write_model, write_pictures
-from .tiny_foreign import Foreign
+from .support.accuracy_models import COLOURS, random_pictures, write_model, write_pictures
+from .support.tiny_foreign import Foreign
 
 KNOWN = ("h", "green", "c", "red", "e", "blue", "g", "a")
 

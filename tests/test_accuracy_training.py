@@ -5,15 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.accuracy.models import open_models
-from edge_classify.benchmarks.accuracy.score import score
-from edge_classify.benchmarks.accuracy.training import find_splits, training_remark
-from edge_classify.benchmarks.labelled import LabelledData, labelled_images
-from edge_classify.benchmarks.results.sections import Accuracy
-from edge_classify.benchmarks.split import Split, SplitImage
+from edge_classify.benchmarks.results.result import Accuracy
+from edge_classify.benchmarks.scoring.labelled import LabelledData, labelled_images
+from edge_classify.benchmarks.scoring.score import open_models, score
+from edge_classify.benchmarks.scoring.split import Split, SplitImage
+from edge_classify.benchmarks.scoring.training_images import find_splits, training_remark
 from edge_classify.edge.errors import DatasetError
 
-from .accuracy_models import COLOURS, random_pictures, write_model
+from .support.accuracy_models import COLOURS, random_pictures, write_model
 
 SUBSETS = ("train", "train", "validation", "test", "test", "test")
 

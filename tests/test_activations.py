@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from .tiny_network import TINY_LAYERS, tiny_built, tiny_task
-from .train_options import make_options
+from .support.tiny_network import TINY_LAYERS, tiny_built, tiny_task
+from .support.train_options import make_options
 
 HEAD = Phase(1, 3, 0.01, len(TINY_LAYERS), False)
 TAIL = Phase(2, 3, 0.01, TINY_LAYERS.index("conv_2"), False)

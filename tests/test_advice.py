@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from edge_classify.benchmarks.advice import advise
-from edge_classify.benchmarks.recommend import Budget
+from edge_classify.benchmarks.budget import Budget
+from edge_classify.benchmarks.recommend import advise
 
-from .benchmark_results import LAPTOP, accuracy, failure, pairing, result
+from .support.benchmark_results import LAPTOP, accuracy, failure, pairing, result
 
 
 def test_each_device_has_its_own_advice_and_failures_are_no_candidates() -> None:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.split import Split
+from edge_classify.benchmarks.scoring.split import Split
 
-from .training import CNN, MODEL_FILES, RUN_FILES, train, tree
+from .support.training import CNN, MODEL_FILES, RUN_FILES, train, tree
 
 
 @pytest.fixture

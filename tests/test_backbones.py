@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from edge_classify.benchmarks.labelled import labelled_images
-from edge_classify.benchmarks.predict import read_pixels
+from edge_classify.benchmarks.scoring.labelled import labelled_images
+from edge_classify.benchmarks.scoring.predict import read_pixels
 from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
 from edge_classify.convert.sources.converter import to_tflite, trace
@@ -24,8 +24,8 @@ from edge_classify.train.models import build
 from edge_classify.train.weights import batch_norms, build_base
 from numpy.typing import NDArray
 
-from .conftest import SHAPES
-from .train_options import make_options
+from .support.pictures import SHAPES
+from .support.train_options import make_options
 
 SIZE = 64
 GET_FILE = "keras.src.utils.file_utils.get_file"  # What downloads the published weights.

@@ -17,9 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 from edge_classify.benchmarks.cli import main
 from edge_classify.benchmarks.host import describe_host
-from edge_classify.benchmarks.split import Split
+from edge_classify.benchmarks.scoring.split import Split
 
-from .conftest import BIN, run_command, write_shapes
+from .support.commands import BIN, run_command
+from .support.pictures import write_shapes
 
 JsonLines = Callable[[str], list[dict[str, Any]]]
 # What CONTRIBUTING.md promises of every line, beside the sections.

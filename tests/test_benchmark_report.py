@@ -11,15 +11,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from edge_classify.benchmarks.recommend import Budget
+from edge_classify.benchmarks.budget import Budget
 from edge_classify.benchmarks.report.report import render_report, require_jinja, write_report
 from edge_classify.benchmarks.results.comparison import Comparison, Finding, LatencyChange, Pair
-from edge_classify.benchmarks.results.result import Failure, Result
-from edge_classify.benchmarks.results.sections import Caveat, Conditions, Energy
+from edge_classify.benchmarks.results.result import Caveat, Conditions, Energy, Failure, Result
 from edge_classify.edge.errors import BenchmarkError, MissingPackageError
 
-from .benchmark_report_browser import browsing
-from .benchmark_results import (
+from .support.benchmark_report_browser import browsing
+from .support.benchmark_results import (
     LAPTOP,
     accuracy,
     cold_start,
@@ -32,7 +31,7 @@ from .benchmark_results import (
     spread,
     stages,
 )
-from .system import require
+from .support.system import require
 
 HOSTILE = "<script>alert(1)</script>\"onload='alert(2)' {{ 7 * 7 }} ]]> \u202e\x1b[31m"
 SHOWN = "<script>alert(1)</script>\"onload='alert(2)' {{ 7 * 7 }} ]]> \\x202e\\x1b[31m"

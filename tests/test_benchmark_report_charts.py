@@ -6,14 +6,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from edge_classify.benchmarks.recommend import Budget
+from edge_classify.benchmarks.budget import Budget
 from edge_classify.benchmarks.report.bars import ratios_chart, stages_chart, tails_chart
 from edge_classify.benchmarks.report.courses import block_charts, soak_chart
-from edge_classify.benchmarks.report.devices import Device, describe_devices
-from edge_classify.benchmarks.report.drawing import shortened, text_width
-from edge_classify.benchmarks.report.labels import Box, place_labels
-from edge_classify.benchmarks.report.names import Naming
-from edge_classify.benchmarks.report.scales import Scale, scale
+from edge_classify.benchmarks.report.devices import Device, Naming, describe_devices
+from edge_classify.benchmarks.report.drawing import Box, Scale, place_labels, scale, shortened, text_width
 from edge_classify.benchmarks.report.scatter import accuracy_against_latency
 from edge_classify.benchmarks.results.names import result_names
 from edge_classify.benchmarks.results.numbers import number, percent, scaled
@@ -21,7 +18,7 @@ from edge_classify.benchmarks.results.result import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .benchmark_results import accuracy, latency_fields, ratio, result, soak, stages
+from .support.benchmark_results import accuracy, latency_fields, ratio, result, soak, stages
 
 FRAME = Box(50.0, 20.0, 700.0, 400.0)
 POINTS = st.tuples(st.floats(FRAME.left, FRAME.right), st.floats(FRAME.top, FRAME.bottom))

@@ -16,7 +16,7 @@ import pytest
 from edge_classify.edge.errors import OptionError
 from edge_classify.train.cache import VERSION, Cache, cache_root, open_cache
 
-from .cache_files import files, writer
+from .support.cache_files import files, writer
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.calibration import (
+from edge_classify.benchmarks.scoring.confidence import (
     MAX_TEMPERATURE,
     answered_above,
     apply_temperature,
@@ -13,7 +13,7 @@ from edge_classify.benchmarks.calibration import (
     fit_temperature,
     reliability_bins,
 )
-from edge_classify.benchmarks.statistics import expected_calibration_error
+from edge_classify.benchmarks.scoring.statistics import expected_calibration_error
 from edge_classify.edge.proportions import wilson_interval
 from hypothesis import given
 from hypothesis import strategies as st

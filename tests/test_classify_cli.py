@@ -16,8 +16,9 @@ from edge_classify.edge.console import NormalizationType
 from edge_classify.edge.modelfile import Normalization
 from PIL import Image
 
-from .conftest import BIN, SHAPES, make_picture, run_command
-from .streams import write_video
+from .support.commands import BIN, run_command
+from .support.pictures import SHAPES, make_picture
+from .support.streams import write_video
 from .test_modelfile import CARD, with_zip
 
 JsonLines = Callable[[str], list[dict[str, Any]]]

@@ -18,10 +18,10 @@ import pytest
 from edge_classify.edge import Classifier, FileSource
 from PIL import Image
 
-from .conftest import BIN, run_command
-from .streams import write_video
+from .support.commands import BIN, run_command
+from .support.streams import write_video
+from .support.tiny_model import write_sealed
 from .test_running_pool import COLOURS
-from .tiny_model import write_sealed
 
 JsonLines = Callable[[str], list[dict[str, Any]]]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import BIN
-from .streams import CameraServer, until
-from .tiny_model import write_sealed
+from .support.commands import BIN
+from .support.streams import CameraServer, until
+from .support.tiny_model import write_sealed
 
 SECRET = "geheim"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .conversion import keras_model
+from .support.conversion import keras_model
 
 SCRIPT = Path(__file__).parent.parent / "studies" / "collapse.py"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.labelled import scan_class_folders
+from edge_classify.benchmarks.scoring.labelled import scan_class_folders
 from edge_classify.edge.answers.result import Answer, Result
 from edge_classify.edge.classifier import Classifier, Prediction, top_scores
 from edge_classify.edge.collect.collector import RETRY_SECONDS, Collector
@@ -34,8 +34,8 @@ from edge_classify.edge.sources.frames import (
 )
 from PIL import Image
 
-from .system import require
-from .tiny_model import LABELS, write_sealed
+from .support.system import require
+from .support.tiny_model import LABELS, write_sealed
 
 
 def scene(seed: int, size: tuple[int, int] = (90, 80)) -> Image.Image:

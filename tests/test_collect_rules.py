@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from .conftest import make_picture
+from .support.pictures import make_picture
 
 
 def result(*predictions: tuple[float, ...]) -> Result:

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.calibration import apply_temperature
+from edge_classify.benchmarks.scoring.confidence import apply_temperature
 from edge_classify.convert.recipes import DEFAULT_VARIANTS
 from edge_classify.edge.appended import read_entry
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.image import load_image
 from edge_classify.edge.modelfile import ModelFile, Normalization
 
-from .conftest import SHAPES
-from .conversion import convert, evaluation_pixels, keras_model
+from .support.conversion import convert, evaluation_pixels, keras_model
+from .support.pictures import SHAPES
 
 MODELS = ("cnn", "mobilenet_v2")
 FILES = [f"{model}_{variant}.tflite" for model in MODELS for variant in DEFAULT_VARIANTS]

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.split import LabelledImage, Split
+from edge_classify.benchmarks.scoring.split import LabelledImage, Split
 from edge_classify.convert.calibration import folder_images, load_calibration, order_by_turns
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from .conversion import convert
+from .support.conversion import convert
 
 
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=6), st.integers(1, 40), st.integers(0, 2**32 - 1))

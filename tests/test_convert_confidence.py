@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.calibration import apply_temperature, choose_threshold
-from edge_classify.benchmarks.labelled import labelled_images
-from edge_classify.benchmarks.predict import read_pixels, true_indices
-from edge_classify.benchmarks.split import LabelledImage, Split, SplitImage
+from edge_classify.benchmarks.scoring.confidence import apply_temperature, choose_threshold
+from edge_classify.benchmarks.scoring.labelled import labelled_images
+from edge_classify.benchmarks.scoring.predict import read_pixels, true_indices
+from edge_classify.benchmarks.scoring.split import LabelledImage, Split, SplitImage
 from edge_classify.edge.card import FORMAT, InputSpec, ModelCard, OutputSpec
 from edge_classify.edge.classifier import Classifier
 from numpy.typing import NDArray
 from PIL import Image
 
-from .conftest import run_command
-from .conversion import convert, keras_model
+from .support.commands import run_command
+from .support.conversion import convert, keras_model
 
 LABELS = ("red", "green", "blue")
 COUNTS = {"train": 20, "validation": 500, "test": 150}

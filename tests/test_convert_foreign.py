@@ -15,7 +15,7 @@ from edge_classify.edge.modelfile import ModelFile
 from keras import layers
 from numpy.typing import NDArray
 
-from .foreign import (
+from .support.foreign import (
     LABELS,
     answers,
     convert_foreign,
@@ -278,7 +278,7 @@ def test_without_data_files_are_unscored_and_have_golden_examples_of_the_calibra
 def test_own_float32_file_needs_no_options_and_keeps_its_answers_and_temperature(
     own: Path, tmp_path: Path
 ) -> None:
-    from .conversion import convert
+    from .support.conversion import convert
 
     source = own / "out" / "m_float32.tflite"
     before = ModelFile.read(source).card

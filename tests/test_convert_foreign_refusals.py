@@ -14,8 +14,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from .conversion import convert
-from .foreign import (
+from .support.conversion import convert
+from .support.foreign import (
     convert_foreign,
     head,
     network,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.split import Split, SplitImage
+from edge_classify.benchmarks.scoring.split import Split, SplitImage
 from edge_classify.convert import guard
 from edge_classify.convert.doctor.repair import find_repair
 from edge_classify.convert.sources.float_model import TracedModel
@@ -20,7 +20,7 @@ from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
 from PIL import Image
 
-from .conversion import convert
+from .support.conversion import convert
 
 LABELS = ("red", "green", "blue")
 SIDE = 8

@@ -30,7 +30,7 @@ from edge_classify.edge.runtime import load_interpreter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .tiny_model import LABELS, SIDE, TinyModel, card, classifier, write_sealed
+from .support.tiny_model import LABELS, SIDE, TinyModel, card, classifier, write_sealed
 
 
 @click.command(cls=Command)

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.split import Split
+from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.convert.recipes import RECIPES, find_recipe
 from edge_classify.edge.errors import OptionError
 
-from .conversion import convert, copy_run
+from .support.conversion import convert, copy_run
 
 
 def test_existing_file_without_force_is_kept(run: Path, tmp_path: Path) -> None:

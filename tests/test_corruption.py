@@ -6,7 +6,7 @@ from edge_classify.train.corruption import CORRUPTIONS, corrupt, strength
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import make_picture
+from .support.pictures import make_picture
 
 
 def _pictures(side: int = 32) -> np.ndarray:

@@ -9,7 +9,7 @@ from edge_classify.edge.default_model import DEFAULT_MODEL, describe_default
 from edge_classify.train.datasets import CIFAR10_LABELS
 from PIL import Image, ImageDraw
 
-from .conftest import run_command
+from .support.commands import run_command
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from edge_classify.edge.errors import DatasetError
 from edge_classify.edge.modelfile import Normalization
 from PIL import Image
 
-from .tiny_model import LABELS, card, classifier
+from .support.tiny_model import LABELS, card, classifier
 
 # The tiny model answers "grey" for bright pictures, and else the strongest colour.
 COLORS = {"red": (230, 40, 20), "green": (30, 220, 40), "blue": (20, 40, 230), "grey": (245, 245, 245)}

@@ -21,8 +21,8 @@ from edge_classify.edge.doctor.probe import Probe, probe
 from edge_classify.edge.doctor.run import run_doctor
 from edge_classify.edge.runtime import Execution
 
-from .conftest import run_command
-from .tiny_model import SIDE, TinyModel, card, classifier, golden_pixels, write_sealed
+from .support.commands import run_command
+from .support.tiny_model import SIDE, TinyModel, card, classifier, golden_pixels, write_sealed
 
 
 def _examine(path: Path, execution: Execution = DEFAULT_EXECUTION) -> dict[str, Finding]:

@@ -15,7 +15,7 @@ from edge_classify.edge.doctor.display import check_display
 from edge_classify.edge.doctor.finding import ERROR, OK, WARNING, Finding
 from edge_classify.edge.doctor.packages import check_image_packages, check_runtimes
 
-from .system import require
+from .support.system import require
 
 NUMPY_2 = "raise ImportError('numpy.core.multiarray failed to import')"
 ILLEGAL = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)"

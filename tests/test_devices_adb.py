@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.devices.android import choose, parse_devices
-from edge_classify.benchmarks.devices.errand import DeviceOutcome, Errand
+from edge_classify.benchmarks.devices.android import choose, parse_devices, print_tool_results
+from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, Errand
 from edge_classify.benchmarks.devices.run import run_on
-from edge_classify.benchmarks.devices.tables import print_tool_results
 from edge_classify.benchmarks.devices.target import AdbTarget, Target
 from edge_classify.edge.errors import BenchmarkError
 
-from . import tiny_model
+from .support import tiny_model
 from .test_devices_benchmark_model import MI_11, WITH_MEDIAN
 
 _ADB = """#!{python}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from edge_classify.benchmarks.devices.benchmark_model import Figures, parse
+from edge_classify.benchmarks.devices.android import Figures, parse
 from edge_classify.edge.errors import BenchmarkError
 
 # TensorFlow Lite 2.8 on emulated RISC-V: github.com/NobuoTsukamoto/meta-tensorflow-lite (its page on the

@@ -14,11 +14,12 @@ from edge_classify.benchmarks.results.reading import read_results
 from edge_classify.benchmarks.results.result import Result as Measured
 
 from . import test_devices_adb
-from .conftest import BIN, make_picture, write_shapes
-from .ssh_server import SshServer, keep_stand_in
+from .support.commands import BIN
+from .support.pictures import make_picture, write_shapes
+from .support.ssh_server import SshServer, keep_stand_in
+from .support.tiny_model import LABELS, write_sealed
 from .test_devices_adb import tool
 from .test_devices_benchmark_model import MI_11
-from .tiny_model import LABELS, write_sealed
 
 phone = test_devices_adb.phone
 

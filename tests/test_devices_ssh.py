@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 from edge_classify.benchmarks.devices import run
-from edge_classify.benchmarks.devices.errand import DeviceOutcome, Errand
 from edge_classify.benchmarks.devices.link import BOOTSTRAP, Link
+from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, Errand
 from edge_classify.benchmarks.devices.ssh import LinkError
 from edge_classify.benchmarks.devices.target import Target
 from edge_classify.benchmarks.results.origin import describe_origin
-from edge_classify.benchmarks.split import LabelledImage
+from edge_classify.benchmarks.scoring.split import LabelledImage
 from edge_classify.edge.default_model import DEFAULT_MODEL
 
-from .ssh_server import SshServer, keep_stand_in, one_wheel
+from .support.ssh_server import SshServer, keep_stand_in, one_wheel
 
 HOSTILE = (
     "two words.tflite",

@@ -14,7 +14,7 @@ from edge_classify.train.disk_arrays import fingerprint, new_array, open_array, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .cache_files import files, writer
+from .support.cache_files import files, writer
 
 
 def test_new_array_is_zeros_in_a_file_that_opens_read_only(tmp_path: Path) -> None:

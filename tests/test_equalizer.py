@@ -10,7 +10,7 @@ from edge_classify.convert.tflite.quantizer import quantize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .tiny_tflite import PLANTED, RELU, RELU6, Builder, colours, tiny_classifier
+from .support.tiny_tflite import PLANTED, RELU, RELU6, Builder, colours, tiny_classifier
 
 IMAGES, TRUTH = colours(60, 1)
 

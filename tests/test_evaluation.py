@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.calibration import apply_temperature, reliability_bins
-from edge_classify.benchmarks.statistics import expected_calibration_error, measure
+from edge_classify.benchmarks.scoring.confidence import apply_temperature, reliability_bins
+from edge_classify.benchmarks.scoring.statistics import expected_calibration_error, measure
 from edge_classify.train.corruption import CORRUPTIONS
 from edge_classify.train.evaluation import (
     MAX_CORRUPTED,
@@ -15,7 +15,7 @@ from edge_classify.train.evaluation import (
     evaluate,
 )
 
-from .report_data import Examples, make_evaluation, make_examples, make_labels, shade_reader
+from .support.report_data import Examples, make_evaluation, make_examples, make_labels, shade_reader
 
 TEN = make_labels(10)
 

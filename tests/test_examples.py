@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from .streams import write_video
+from .support.streams import write_video
+from .support.tiny_model import write_sealed
 from .test_running_pool import COLOURS
-from .tiny_model import write_sealed
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -23,8 +23,8 @@ from edge_classify.train.trainer import reseed
 from edge_classify.train.validation import validate
 from numpy.typing import NDArray
 
-from .tiny_network import tiny_built, tiny_task
-from .train_options import make_options
+from .support.tiny_network import tiny_built, tiny_task
+from .support.train_options import make_options
 
 
 def _validation_loss(model: Any, held: Examples, weights: NDArray[np.float32] | None = None) -> float:

@@ -10,7 +10,7 @@ from edge_classify.train.frozen import divide, run_front
 from edge_classify.train.models import Built, build
 from numpy.typing import NDArray
 
-from .train_options import make_options
+from .support.train_options import make_options
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
 

@@ -14,7 +14,7 @@ from edge_classify.train.weights import build_base
 from keras import layers
 from PIL import Image
 
-from .conftest import make_picture
+from .support.pictures import make_picture
 
 FAST = ("mobilenet", "mobilenet_v3_small")
 

@@ -17,14 +17,7 @@ from edge_classify.convert.sources import keras_file, keras_model
 from keras import layers
 from packaging.specifiers import SpecifierSet
 
-from .foreign import (
-    convert_foreign,
-    head,
-    network,
-    require_refusal,
-    save,
-    write_whole,
-)
+from .support.foreign import convert_foreign, head, network, require_refusal, save, write_whole
 
 
 @pytest.fixture(scope="module")

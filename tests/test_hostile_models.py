@@ -22,7 +22,7 @@ from edge_classify.edge.modelfile import ModelFile
 from edge_classify.edge.proof import self_check
 from PIL import Image
 
-from .tiny_model import LABELS, SIDE, classifier, golden_pixels
+from .support.tiny_model import LABELS, SIDE, classifier, golden_pixels
 
 MIB = 1024 * 1024
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"

@@ -34,7 +34,7 @@ from edge_classify.edge.runtime import Execution, open_interpreter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .tiny_model import LABELS, SIDE, TinyModel, classifier, golden_pixels, write_sealed
+from .support.tiny_model import LABELS, SIDE, TinyModel, classifier, golden_pixels, write_sealed
 
 RAW = Normalization((0.0,), (1.0,))
 UNTRUSTED = Execution(untrusted=True)

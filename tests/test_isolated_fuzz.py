@@ -12,7 +12,7 @@ import pytest
 from edge_classify.edge.default_model import DEFAULT_MODEL
 from edge_classify.edge.modelfile import ModelFile
 
-from .tiny_model import classifier, write_sealed
+from .support.tiny_model import classifier, write_sealed
 
 SCRIPT = Path(__file__).parent.parent / "studies" / "fuzz_models.py"
 

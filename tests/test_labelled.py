@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.labelled import is_text, labelled_images, scan_class_folders
-from edge_classify.benchmarks.split import Split, SplitImage
+from edge_classify.benchmarks.scoring.labelled import is_text, labelled_images, scan_class_folders
+from edge_classify.benchmarks.scoring.split import Split, SplitImage
 from edge_classify.edge.errors import DatasetError, ImageError, OptionError
 from edge_classify.edge.image import load_image
 
-from .conftest import make_picture
+from .support.pictures import make_picture
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 

@@ -23,7 +23,7 @@ from edge_classify.edge.sources.camera import CameraOptions
 from edge_classify.edge.sources.devices import CameraDevice, list_cameras
 from edge_classify.edge.sources.opening import open_source
 
-from .streams import linux_only
+from .support.streams import linux_only
 
 pytestmark = linux_only
 CAPTURE, METADATA = 0x00000001, 0x00800000  # V4L2_CAP_VIDEO_CAPTURE, V4L2_CAP_META_CAPTURE

@@ -15,7 +15,16 @@ from edge_classify.edge.sources.frames import Frame, PixelPicture
 from edge_classify.edge.sources.live import LiveSource
 from edge_classify.edge.sources.opening import open_source
 
-from .streams import PASSWORD, USER, CameraServer, number_of, own_certificate, serving, until, write_video
+from .support.streams import (
+    PASSWORD,
+    USER,
+    CameraServer,
+    number_of,
+    own_certificate,
+    serving,
+    until,
+    write_video,
+)
 
 QUICK = CameraOptions(frozen_after=1)
 

@@ -19,7 +19,7 @@ from edge_classify.edge.sources.camera import CameraOptions
 from edge_classify.edge.sources.frames import Frame
 from edge_classify.edge.sources.opening import open_source
 
-from .streams import CameraServer, linux_only, own_certificate, serving, write_video
+from .support.streams import CameraServer, linux_only, own_certificate, serving, write_video
 
 FPS = 25
 

@@ -11,7 +11,7 @@ import pytest
 from edge_classify.edge.errors import SourceError
 from edge_classify.edge.sources.opening import open_source
 
-from .streams import PASSWORD, RtspServer, age_ms
+from .support.streams import PASSWORD, RtspServer, age_ms
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from edge_classify.edge.sources.frames import EncodedPicture, PixelPicture, Read
 from edge_classify.edge.sources.live import LiveSource
 from PIL import Image
 
-from .streams import until
+from .support.streams import until
 
 
 class Scripted:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from edge_classify.benchmarks.measuring import pacing, process, seats, soak, turns
+from edge_classify.benchmarks.measuring import pacing, process, soak, turns
+from edge_classify.benchmarks.measuring import turns as seats
 from edge_classify.benchmarks.measuring.messages import Block
 from edge_classify.benchmarks.measuring.plan import Failed, Measured, Outcome, Plan, Task
 from edge_classify.benchmarks.measuring.process import Worker
@@ -22,7 +23,7 @@ from edge_classify.benchmarks.measuring.turns import measure, steps
 from edge_classify.edge.default_model import DEFAULT_MODEL
 from edge_classify.edge.runtime import Execution
 
-from .tiny_model import classifier
+from .support.tiny_model import classifier
 
 Log = list[tuple[int, str]]
 

@@ -15,7 +15,7 @@ from edge_classify.edge.modelfile import MAX_TEXT_BYTES, ModelFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .conftest import SHAPES
+from .support.pictures import SHAPES
 
 CARD: dict[str, object] = {
     "format": "1.0",

@@ -8,7 +8,7 @@ import pytest
 from edge_classify.train.models import Built, build
 from edge_classify.train.weights import build_base
 
-from .train_options import make_options
+from .support.train_options import make_options
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from . import system
-from .network_servers import PATIENCE, Remarks, make_result, wait_until
-from .tiny_model import LABELS, write_sealed
+from .support import system
+from .support.network_servers import PATIENCE, Remarks, make_result, wait_until
+from .support.tiny_model import LABELS, write_sealed
 
 
 @pytest.fixture(scope="module")

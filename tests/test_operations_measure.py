@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.benchmarks.operations import litert
-from edge_classify.benchmarks.operations.best_rate import best_rate
-from edge_classify.benchmarks.operations.graph import read_graph
+from edge_classify.benchmarks.operations import profiler as litert
+from edge_classify.benchmarks.operations.best_rate import (
+    SHAPES,
+    Convolution,
+    best_rate,
+    model_macs,
+    write_model,
+)
+from edge_classify.benchmarks.operations.graph import OPERATIONS, TENSOR_TYPES, name_of, read_graph
 from edge_classify.benchmarks.operations.macs import count_macs
 from edge_classify.benchmarks.operations.measure import measure_operations
-from edge_classify.benchmarks.operations.schema_names import OPERATIONS, TENSOR_TYPES, name_of
-from edge_classify.benchmarks.operations.synthetic import SHAPES, Convolution, model_macs, write_model
 from edge_classify.benchmarks.operations.tables import describe, print_operations
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.default_model import DEFAULT_MODEL
@@ -21,8 +25,8 @@ from edge_classify.edge.flatbuffer import FlatTable
 from edge_classify.edge.modelfile import mapped
 from edge_classify.edge.runtime import Execution, load_interpreter
 
+from .support.tiny_model import classifier
 from .test_runtime_delegates import SOURCE, compile_library
-from .tiny_model import classifier
 
 
 def write(path: Path, model: bytes) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from edge_classify.benchmarks.operations.graph import Operator
-from edge_classify.benchmarks.operations.summary import Event, match_events, median_events, parse_summary
+from edge_classify.benchmarks.operations.profiler import Event, match_events, median_events, parse_summary
 from hypothesis import given
 from hypothesis import strategies as st
 

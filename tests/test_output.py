@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.split import Split, SplitImage
+from edge_classify.benchmarks.scoring.split import Split, SplitImage
 from edge_classify.edge.errors import OptionError, OutputExistsError
 from edge_classify.train import output as module
 from edge_classify.train.output import (
@@ -16,7 +16,7 @@ from edge_classify.train.output import (
     unfinished,
 )
 
-from .training import tree
+from .support.training import tree
 
 
 def _write_run(folder: Path, content: bytes, image: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from .output_results import NOTHING, answer, failure, live, photo
+from .support.output_results import NOTHING, answer, failure, live, photo
 
 
 def names(folder: Path) -> list[str]:

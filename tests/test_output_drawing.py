@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
-from .output_results import answer
+from .support.output_results import answer
 
 Pixels = np.ndarray[Any, np.dtype[np.int16]]
 

@@ -23,8 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from .output_results import answer, failure, live, photo
-from .tiny_model import write_sealed
+from .support.output_results import answer, failure, live, photo
+from .support.tiny_model import write_sealed
 
 HOSTILE = "\x1b]0;pwned\x07\x9b2J\u202e\n猫.jpg"
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import ImageGrab
 
-from .system import require
+from .support.system import require
 
 ROOT = Path(__file__).parent.parent
 COLOR = (200, 30, 90)

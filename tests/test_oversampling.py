@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from .tiny_network import examples, tiny_built, tiny_task
+from .support.tiny_network import examples, tiny_built, tiny_task
 
 LARGEST_SEED = 2**32 - 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import make_picture
+from .support.pictures import make_picture
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("edge", "train", "convert", "benchmarks")

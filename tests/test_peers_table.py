@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_classify.benchmarks.host import describe_host
-from edge_classify.benchmarks.labelled import labelled_images
+from edge_classify.benchmarks.scoring.labelled import labelled_images
 from hypothesis import given
 from hypothesis import strategies as st
 

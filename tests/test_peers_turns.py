@@ -22,7 +22,7 @@ from studies.peers.environments import HERE
 from studies.peers.errors import PeerError
 from studies.peers.formats import SCRIPTS
 
-from .conftest import make_picture
+from .support.pictures import make_picture
 
 AMOUNT = turns.Amount(rounds=3, block_s=0.01, cold_starts=2)
 # A runtime that says the class that the settings name, and does what is planned at the run of that number.

@@ -12,8 +12,8 @@ from edge_classify.train.phases import Phase, plan_phases, prepare_phase, traina
 from edge_classify.train.recipe import Recipe, make_recipe
 from edge_classify.train.weights import batch_norms
 
-from .tiny_network import SIZE, TINY_LAYERS, tiny_built
-from .train_options import make_options
+from .support.tiny_network import SIZE, TINY_LAYERS, tiny_built
+from .support.train_options import make_options
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3)).astype(np.float32)
 NORMS = {"norm", "norm_2"}

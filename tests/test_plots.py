@@ -7,7 +7,7 @@ import pytest
 from edge_classify.train.plots import confusion_png, curves_png, reliability_png
 from PIL import Image
 
-from .report_data import make_evaluation, make_history, make_labels
+from .support.report_data import make_evaluation, make_history, make_labels
 
 HOSTILE_LABEL = "$\\frac{$ 中文 {{ 7 * 7 }}"
 PNG = b"\x89PNG\r\n\x1a\n"

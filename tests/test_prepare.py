@@ -9,8 +9,8 @@ import pytest
 from edge_classify.train.cache import Cache, open_cache
 from edge_classify.train.prepare import prepare_audit, split_audited
 
-from .conftest import SHAPES, make_picture, write_shapes
-from .train_options import make_options
+from .support.pictures import SHAPES, make_picture, write_shapes
+from .support.train_options import make_options
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from edge_classify.edge.runtime import load_interpreter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .tiny_tflite import Builder, colours, tiny_classifier
+from .support.tiny_tflite import Builder, colours, tiny_classifier
 
 IMAGES, TRUTH = colours(60, 1)
 FLOAT = tiny_classifier()

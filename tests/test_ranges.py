@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from .tiny_tflite import PLANTED, Builder, colours, tiny_classifier
+from .support.tiny_tflite import PLANTED, Builder, colours, tiny_classifier
 
 LAYER = read_layers(unpack(tiny_classifier()))[0]
 

@@ -9,7 +9,7 @@ from edge_classify.train.recipe import Recipe, describe, is_scratch, make_recipe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .train_options import make_options
+from .support.train_options import make_options
 
 UNSET: dict[str, Any] = {
     "weights": "imagenet",

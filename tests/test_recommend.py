@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.recommend import Budget, Contender, recommend
+from edge_classify.benchmarks.budget import Budget
+from edge_classify.benchmarks.recommend import Contender, recommend
 from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st

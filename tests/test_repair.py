@@ -17,7 +17,7 @@ from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.runtime import load_interpreter
 from numpy.typing import NDArray
 
-from .tiny_tflite import PLANTED, RELU6, colours, tiny_classifier
+from .support.tiny_tflite import PLANTED, RELU6, colours, tiny_classifier
 
 CALIBRATION, _ = colours(40, 0)
 VALIDATION, TRUTH = colours(200, 1)

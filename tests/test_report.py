@@ -10,15 +10,15 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
-from edge_classify.benchmarks.split import Split
-from edge_classify.benchmarks.statistics import measure
+from edge_classify.benchmarks.scoring.split import Split
+from edge_classify.benchmarks.scoring.statistics import measure
 from edge_classify.train.audit_view import AuditView
 from edge_classify.train.evaluation import PicturedMistake
 from edge_classify.train.report import ModelReport, render_report
 from edge_classify.train.report_tables import paired_tests
 from PIL import Image
 
-from .report_data import make_evaluation, make_labels, make_report, make_split
+from .support.report_data import make_evaluation, make_labels, make_report, make_split
 
 HOSTILE = "<script>alert(1)</script>"
 LABELS = (HOSTILE, 'a" onload="x', "$\\frac{$ 中文 {{ 7 * 7 }}")

@@ -4,17 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.results.compare import check, compare, parse_share
+from edge_classify.benchmarks.results.compare import check, compare, parse_share, two_proportions_p
 from edge_classify.benchmarks.results.comparison import Comparison
-from edge_classify.benchmarks.results.findings import two_proportions_p
-from edge_classify.benchmarks.results.result import Failure, Result
-from edge_classify.benchmarks.results.sections import Caveat, Conditions, Memory
+from edge_classify.benchmarks.results.result import Caveat, Conditions, Failure, Memory, Result
 from edge_classify.edge.errors import BenchmarkError, OptionError
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from .benchmark_results import LAPTOP, ORIGIN, PI, accuracy, failure, result, yardstick
+from .support.benchmark_results import LAPTOP, ORIGIN, PI, accuracy, failure, result, yardstick
 
 
 def _disturbed(cores: float, kind: str = "neighbours") -> Conditions:

@@ -6,17 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.results.noise import Level, Levels, estimate_change
-from edge_classify.benchmarks.results.result import Result
-from edge_classify.benchmarks.results.sections import Yardstick
-from edge_classify.benchmarks.results.student import t_p_value, t_quantile
-from edge_classify.benchmarks.results.verdicts import judge_latency
+from edge_classify.benchmarks.results.compare import judge_latency
+from edge_classify.benchmarks.results.noise import Level, Levels, estimate_change, t_p_value, t_quantile
+from edge_classify.benchmarks.results.result import Result, Yardstick
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from . import benchmark_results
+from .support import benchmark_results
 
 BLOCKS = 12
 

@@ -10,17 +10,17 @@ from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
+from edge_classify.benchmarks.report.devices import pareto_front
 from edge_classify.benchmarks.results import reading
 from edge_classify.benchmarks.results.origin import describe_origin
-from edge_classify.benchmarks.results.pareto import pareto_front
 from edge_classify.benchmarks.results.reading import parse_record, read_results, write_results
 from edge_classify.benchmarks.results.result import Failure, Result
 from edge_classify.edge.errors import BenchmarkError, OutputExistsError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from . import benchmark_results
-from .system import require
+from .support import benchmark_results
+from .support.system import require
 
 # Numbers that every field allows: times above 0, rates up to 1.
 SIMPLE: dict[Any, st.SearchStrategy[Any]] = {

@@ -4,16 +4,14 @@ from dataclasses import replace
 
 import pytest
 from edge_classify.benchmarks.results.compare import compare
-from edge_classify.benchmarks.results.comparison_table import print_comparison
-from edge_classify.benchmarks.results.markdown import escape, to_markdown
+from edge_classify.benchmarks.results.comparison import print_comparison
 from edge_classify.benchmarks.results.numbers import number
-from edge_classify.benchmarks.results.result import Failure, Result
-from edge_classify.benchmarks.results.sections import Caveat, Conditions, Energy
-from edge_classify.benchmarks.results.tables import print_results
+from edge_classify.benchmarks.results.result import Caveat, Conditions, Energy, Failure, Result
+from edge_classify.benchmarks.results.tables import escape, print_results, to_markdown
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .benchmark_results import (
+from .support.benchmark_results import (
     LAPTOP,
     accuracy,
     cold_start,

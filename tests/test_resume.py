@@ -7,14 +7,14 @@ from typing import Any
 
 import keras
 import pytest
-from edge_classify.benchmarks.split import Split
+from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.train.one_model import library_versions
 from edge_classify.train.output import UNFINISHED
 from edge_classify.train.state import Request
 from edge_classify.train.weights import build_base
 
-from .train_options import make_options
-from .training import MODEL_FILES, RUN_FILES, assert_same_runs, metrics, start, train, tree
+from .support.train_options import make_options
+from .support.training import MODEL_FILES, RUN_FILES, assert_same_runs, metrics, start, train, tree
 
 BOTH = ("cnn", "mobilenet_v2")
 

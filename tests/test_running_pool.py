@@ -15,7 +15,7 @@ from edge_classify.edge.running.pool import look_in_parallel
 from edge_classify.edge.sources.frames import FilePicture, Frame, ReadyPicture
 from PIL import Image
 
-from .tiny_model import LABELS, write_sealed
+from .support.tiny_model import LABELS, write_sealed
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 

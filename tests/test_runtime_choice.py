@@ -17,7 +17,7 @@ from edge_classify.edge.threads import Parallelism, choose_parallelism, choose_t
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .tiny_model import LABELS, classifier
+from .support.tiny_model import LABELS, classifier
 
 RAW = Normalization((0.0,), (1.0,))
 

@@ -14,10 +14,10 @@ from edge_classify.edge.errors import DelegateError, ModelFileError, OptionError
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.runtime import Execution, Loaded, open_interpreter
 
-from .system import require
-from .tiny_model import LABELS, classifier, golden_pixels
+from .support.system import require
+from .support.tiny_model import LABELS, classifier, golden_pixels
 
-SOURCE = Path(__file__).parent / "tiny_delegate.c"
+SOURCE = Path(__file__).parent / "support" / "tiny_delegate.c"
 RAW = Normalization((0.0,), (1.0,))
 
 

@@ -21,8 +21,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
 
-from .tiny_foreign import RGB, Foreign
-from .tiny_model import SIDE
+from .support.tiny_foreign import RGB, Foreign
+from .support.tiny_model import SIDE
 
 SYMMETRIC = Normalization((127.5,), (127.5,))
 DTYPES = ("float32", "uint8", "int8", "int16")

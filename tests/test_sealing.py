@@ -18,7 +18,7 @@ from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.modelfile import ModelFile, Normalization
 from edge_classify.edge.runtime import load_interpreter
 
-from .tiny_model import LABELS, TinyModel, card, classifier, golden_pixels
+from .support.tiny_model import LABELS, TinyModel, card, classifier, golden_pixels
 
 
 @pytest.fixture

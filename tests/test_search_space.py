@@ -20,7 +20,7 @@ from edge_classify.train.trials import STATES, Trial, read_trials, to_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .train_options import COUNTS, LEFT_OPEN, make_options
+from .support.train_options import COUNTS, LEFT_OPEN, make_options
 
 _losses = st.floats(0, 1e6) | st.just(math.nan)
 

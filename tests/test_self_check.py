@@ -15,7 +15,7 @@ from edge_classify.edge.cli import main
 from edge_classify.edge.errors import ModelFileError
 from edge_classify.edge.proof import self_check
 
-from .tiny_model import card, classifier, golden_pixels, write_sealed
+from .support.tiny_model import card, classifier, golden_pixels, write_sealed
 
 ALL = ["checksum", "appended files", "card", "golden example golden_0.png", "golden example golden_1.png"]
 

@@ -10,7 +10,7 @@ from edge_classify.edge.errors import ConversionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .tiny_tflite import PLANTED, RELU6, colours, tiny_classifier
+from .support.tiny_tflite import PLANTED, RELU6, colours, tiny_classifier
 
 IMAGES, TRUTH = colours(40, 1)
 

@@ -19,7 +19,7 @@ from edge_classify.edge.service.install import RULES, find_program
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import BIN, run_command
+from .support.commands import BIN, run_command
 from .test_service_unit import parse_command, parse_environment
 
 _CAMERA = "rtsp://us er:geheim 1$@cam.local/live?token=geheim2"

@@ -13,7 +13,7 @@ from edge_classify.edge.service.unit import build_unit
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from . import system
+from .support import system
 
 # Everything that systemd.service(5), systemd.unit(5) or systemd.syntax(7) gives a meaning to.
 AWKWARD = (

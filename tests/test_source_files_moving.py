@@ -17,7 +17,7 @@ from edge_classify.edge.sources.files import FileSource
 from edge_classify.edge.sources.frames import FilePicture, Frame
 from PIL import Image, ImageDraw
 
-from .streams import write_video
+from .support.streams import write_video
 
 FPS = 25
 COLOURS = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0)]

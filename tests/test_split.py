@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.split import LabelledImage, SkippedImage, Split, SplitImage, read_labelled
+from edge_classify.benchmarks.scoring.split import (
+    LabelledImage,
+    SkippedImage,
+    Split,
+    SplitImage,
+    read_labelled,
+)
 from edge_classify.edge.errors import DatasetError, ImageError
 
 SPLIT = Split(

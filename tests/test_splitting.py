@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.labelled import ClassFolders
-from edge_classify.benchmarks.split import Split
+from edge_classify.benchmarks.scoring.labelled import ClassFolders
+from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.edge.errors import DatasetError
 from edge_classify.train.inspection import ImageFacts
 from edge_classify.train.splitting import list_images, make_split

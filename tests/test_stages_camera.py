@@ -14,8 +14,8 @@ from edge_classify.edge.errors import BenchmarkError, SourceError
 from edge_classify.edge.runtime import Execution
 from edge_classify.edge.sources.camera import CameraOptions
 
-from .streams import PASSWORD, USER, CameraServer, serving, write_video
-from .tiny_model import write_sealed
+from .support.streams import PASSWORD, USER, CameraServer, serving, write_video
+from .support.tiny_model import write_sealed
 
 NORMAL = CameraOptions()
 

@@ -13,8 +13,8 @@ from edge_classify.edge.runtime import Execution
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import make_picture
-from .tiny_model import LABELS, classifier, write_sealed
+from .support.pictures import make_picture
+from .support.tiny_model import LABELS, classifier, write_sealed
 
 RAW = Normalization((0.0,), (1.0,))
 

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.results.sections import Spread
-from edge_classify.benchmarks.stages import files, job, throughput
-from edge_classify.benchmarks.stages.files import MOST_PICTURES, measure_stages, sample, time_files
+from edge_classify.benchmarks.results.result import Spread
+from edge_classify.benchmarks.stages import files, job
+from edge_classify.benchmarks.stages import files as throughput
+from edge_classify.benchmarks.stages.files import (
+    MOST_PICTURES,
+    measure_stages,
+    pictures_per_second,
+    sample,
+    time_files,
+)
 from edge_classify.benchmarks.stages.job import CameraJob, Job, parse_job
-from edge_classify.benchmarks.stages.throughput import pictures_per_second
 from edge_classify.edge import image
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import BenchmarkError
@@ -25,9 +31,9 @@ from edge_classify.edge.sources.frames import Frame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import make_picture
-from .tiny_model import LABELS, write_sealed
-from .tiny_model import classifier as flatbuffer
+from .support.pictures import make_picture
+from .support.tiny_model import LABELS, write_sealed
+from .support.tiny_model import classifier as flatbuffer
 
 RAW = Normalization((0.0,), (1.0,))
 SLOW = 0.03

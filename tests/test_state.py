@@ -11,7 +11,7 @@ from edge_classify.train.state import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .train_options import make_options
+from .support.train_options import make_options
 
 VERSIONS = {"keras": "3.15.0", "numpy": "2.0"}
 

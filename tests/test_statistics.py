@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.statistics import (
+from edge_classify.benchmarks.scoring.statistics import (
     cross_entropy,
     expected_calibration_error,
     mcnemar,

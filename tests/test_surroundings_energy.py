@@ -12,10 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.results.sections import Energy
-from edge_classify.benchmarks.surroundings.energy import Meter, RaplMeter
-from edge_classify.benchmarks.surroundings.meters import find_meter
-from edge_classify.benchmarks.surroundings.power import PowerMeter, parse_pmic
+from edge_classify.benchmarks.results.result import Energy
+from edge_classify.benchmarks.surroundings.energy import Meter, PowerMeter, RaplMeter, find_meter, parse_pmic
 from edge_classify.benchmarks.surroundings.snapshot import Snapshot, Span, elapsed
 
 PMIC = """\

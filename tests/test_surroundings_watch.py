@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from edge_classify.benchmarks.results.sections import CAVEATS, Caveat, Conditions
+from edge_classify.benchmarks.results.result import CAVEATS, Caveat, Conditions
 from edge_classify.benchmarks.surroundings import watch as watch_module
 from edge_classify.benchmarks.surroundings.caveats import about_neighbours, are_too_busy
 from edge_classify.benchmarks.surroundings.processor import ProcessorMeter, Program

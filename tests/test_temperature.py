@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.benchmarks.split import LabelledImage
+from edge_classify.benchmarks.scoring.split import LabelledImage
 from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
 from edge_classify.convert.sources.float_model import TracedModel
@@ -20,8 +20,8 @@ from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.runtime import load_interpreter
 from numpy.typing import NDArray
 
-from .conftest import SHAPES
-from .tiny_model import classifier
+from .support.pictures import SHAPES
+from .support.tiny_model import classifier
 
 SIDE, TEMPERATURE = 16, 2.5
 CARD = ModelCard("net", SHAPES, InputSpec(SIDE, SIDE, "float32"))

@@ -8,15 +8,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from edge_classify.benchmarks.split import Split, read_labelled
+from edge_classify.benchmarks.scoring.split import Split, read_labelled
 from edge_classify.edge.card import ModelCard
 from edge_classify.edge.image import load_image, to_input
 from edge_classify.train.backbones import BACKBONES
 from edge_classify.train.imbalance import IMBALANCE
 from PIL import Image
 
-from .conftest import SHAPES, make_picture, write_shapes
-from .training import CNN, MODEL_FILES, RUN_FILES, assert_same_runs, train
+from .support.pictures import SHAPES, make_picture, write_shapes
+from .support.training import CNN, MODEL_FILES, RUN_FILES, assert_same_runs, train
 
 
 def test_run_holds_the_documented_files_and_nothing_else(run: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.split import Split
+from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.edge.errors import OptionError
 from edge_classify.train import one_model
 from edge_classify.train.fitting import fit
@@ -17,7 +17,7 @@ from edge_classify.train.history import History
 from edge_classify.train.output import UNFINISHED
 from edge_classify.train.task import Task
 
-from .training import CNN, MODEL_FILES, RUN_FILES, metrics, start, train, tree
+from .support.training import CNN, MODEL_FILES, RUN_FILES, metrics, start, train, tree
 
 RANDOM = ("--image-size", "32", "--epochs", "1,0", "--weights", "none", "--alpha", "0.35")
 

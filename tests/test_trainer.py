@@ -12,8 +12,8 @@ from edge_classify.train.recipe import Recipe, make_recipe
 from edge_classify.train.trainer import LogitsOf, compile_trainer, reseed, through_head
 from numpy.typing import NDArray
 
-from .tiny_network import SIZE, tiny_built
-from .train_options import make_options
+from .support.tiny_network import SIZE, tiny_built
+from .support.train_options import make_options
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.float32)
 OFFSETS = np.array([-0.5, -1.5, -3.0], np.float32)

@@ -23,8 +23,8 @@ from edge_classify.train.task import Task
 from edge_classify.train.trials import COMPLETE, DIVERGED, PRUNED, Trial, read_trials
 from edge_classify.train.weights import build_base
 
-from .train_options import COUNTS, LEFT_OPEN, make_options
-from .training import CNN, assert_same_runs, start, train
+from .support.train_options import COUNTS, LEFT_OPEN, make_options
+from .support.training import CNN, assert_same_runs, start, train
 
 
 class Pretended:

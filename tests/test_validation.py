@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.calibration import calibration_loss, fit_temperature
+from edge_classify.benchmarks.scoring.confidence import calibration_loss, fit_temperature
 from edge_classify.train.imbalance import logit_offsets
 from edge_classify.train.validation import validate
 from hypothesis import given

@@ -12,7 +12,7 @@ from edge_classify.edge.errors import OptionError, WeightsError
 from edge_classify.train.cnn import build_cnn
 from edge_classify.train.weights import batch_norms, build_base
 
-from .conftest import run_command
+from .support.commands import run_command
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.calibration import (
+from ..benchmarks.scoring.confidence import (
     ReliabilityBin,
     Threshold,
     answered_above,
@@ -18,7 +18,7 @@ from ..benchmarks.calibration import (
     fit_temperature,
     reliability_bins,
 )
-from ..benchmarks.statistics import Metrics, expected_calibration_error, measure
+from ..benchmarks.scoring.statistics import Metrics, expected_calibration_error, measure
 from ..edge.proportions import wilson_interval
 from .corruption import CORRUPTIONS, corrupt
 

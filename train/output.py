@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from ..benchmarks.split import FILE_NAME, Split
+from ..benchmarks.scoring.split import FILE_NAME, Split
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
 from .lock import locked

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..benchmarks.labelled import is_text
+from ..benchmarks.scoring.labelled import is_text
 from ..edge.card import InputSpec, Preprocess
 from ..edge.console import printable
 from ..edge.cores import cores

@@ -13,8 +13,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..benchmarks.calibration import ReliabilityBin
-from ..benchmarks.statistics import Metrics
+from ..benchmarks.scoring.confidence import ReliabilityBin
+from ..benchmarks.scoring.statistics import Metrics
 
 MAX_NUMBERED_CLASSES = 20
 _TRAIN, _VALIDATION, _KEPT = "#9a6700", "#0550ae", "#1a7f37"

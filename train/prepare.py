@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.labelled import ClassFolders, is_text, scan_class_folders
-from ..benchmarks.split import SUBSETS, Split
+from ..benchmarks.scoring.labelled import ClassFolders, is_text, scan_class_folders
+from ..benchmarks.scoring.split import SUBSETS, Split
 from ..edge.card import Preprocess
 from ..edge.console import say
 from ..edge.errors import DatasetError

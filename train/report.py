@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ..benchmarks import report
-from ..benchmarks.split import Split
+from ..benchmarks.scoring.split import Split
 from .corruption import CORRUPTIONS
 from .evaluation import Evaluation, PicturedMistake
 from .plots import MAX_NUMBERED_CLASSES, reliability_png

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..benchmarks.split import SUBSETS, Split
-from ..benchmarks.statistics import McNemar, Metrics, mcnemar
+from ..benchmarks.scoring.split import SUBSETS, Split
+from ..benchmarks.scoring.statistics import McNemar, Metrics, mcnemar
 from .evaluation import Evaluation
 
 MAX_PAIRS = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ..benchmarks.split import Split
+from ..benchmarks.scoring.split import Split
 from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.files import write_atomically

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.labelled import ClassFolders
-from ..benchmarks.split import SUBSETS, SkippedImage, Split, SplitImage
+from ..benchmarks.scoring.labelled import ClassFolders
+from ..benchmarks.scoring.split import SUBSETS, SkippedImage, Split, SplitImage
 from ..edge.errors import DatasetError
 from .inspection import ImageFacts
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.calibration import apply_temperature, fit_temperature
+from ..benchmarks.scoring.confidence import apply_temperature, fit_temperature
 
 
 def validate(

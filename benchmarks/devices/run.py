@@ -9,10 +9,10 @@ from typing import Any
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError, OptionError
-from .adb import visit_android
-from .errand import DeviceOutcome, Errand
+from .android import visit_android
+from .remote_job import DeviceOutcome, Errand
+from .remote_run import Visit
 from .target import AdbTarget, SshTarget, Target
-from .visit import Visit
 from .wheel import Wheel, build_wheel
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results.sections import Interval
+from ..results.result import Interval
 
 Values = NDArray[np.float64]
 # By process, and of each process by block.

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...edge.runtime import Execution
-from ..results.result import Latency
-from ..results.sections import Conditions, Energy, Memory, Ratio, Soak, Yardstick
+from ..results.result import Conditions, Energy, Latency, Memory, Ratio, Soak, Yardstick
 
 PROCESSES = 5  # Of each model: where its memory happens to lie moves the median by some per cent.
 

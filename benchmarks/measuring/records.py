@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..results.sections import SoakPoint
+from ..results.result import SoakPoint
 from ..surroundings.snapshot import Span
 from .distribution import Values
 from .messages import Block, Loading, WarmUp

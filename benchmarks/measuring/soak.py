@@ -8,8 +8,8 @@ import numpy as np
 
 from ...edge.errors import BenchmarkError
 from ...edge.progress import Advance
-from ..results.sections import Soak, SoakPoint
-from ..statistics import percentile
+from ..results.result import Soak, SoakPoint
+from ..scoring.statistics import percentile
 from ..surroundings.snapshot import neighbours
 from ..surroundings.watch import Watch
 from .process import Worker

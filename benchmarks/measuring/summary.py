@@ -11,9 +11,8 @@ from statistics import median
 import numpy as np
 
 from ...edge.default_model import DEFAULT_MODEL
-from ..results.result import Latency
-from ..results.sections import Caveat, Interval, Memory, Ratio, Yardstick
-from ..statistics import percentile
+from ..results.result import Caveat, Interval, Latency, Memory, Ratio, Yardstick
+from ..scoring.statistics import percentile
 from ..surroundings.watch import Watch
 from .distribution import Blocks, median_interval, theil_sen
 from .plan import Failed, Measured

@@ -13,12 +13,12 @@ from ...edge.errors import BenchmarkError
 from ...edge.flatbuffer import FlatTable
 from ...edge.modelfile import mapped, tables_of
 from ...edge.runtime import Execution, Runtime, find_runtime
-from ..results.sections import Operation, Operations
-from . import litert
+from ..results.result import Operation, Operations
+from . import profiler
 from .best_rate import best_rate
 from .graph import Operator, Subgraph, read_graph
 from .macs import count_macs
-from .summary import Event, match_events, median_events, parse_summary
+from .profiler import Event, match_events, median_events, parse_summary
 from .xnnpack import Delegation, find_delegation
 
 _TIMEOUT_S = 120.0
@@ -74,7 +74,7 @@ def _profile(path: Path, execution: Execution, runtime: Runtime) -> _Profile:
         return _Profile(None, f"{name} lets Python have no profiler; ai-edge-litert does")
     if execution.delegate is not None:
         return _Profile(None, f"{name}'s profiler cannot be had together with an external delegate")
-    library = litert.find_library(Path(runtime.module.__file__).parent)
+    library = profiler.find_library(Path(runtime.module.__file__).parent)
     if library is None:
         return _Profile(None, f"{name} comes without the library that holds its profiler")
     try:
@@ -89,7 +89,7 @@ def _profile(path: Path, execution: Execution, runtime: Runtime) -> _Profile:
 
 def _ask_profiler(library: Path, path: Path, threads: int) -> dict[str, Any]:
     """Return what the child says; raises ValueError when it crashed, or could not."""
-    code = f"from {litert.__name__} import main; main()"
+    code = f"from {profiler.__name__} import main; main()"
     told = ask(code, str(library), str(path.resolve()), str(threads), timeout=_TIMEOUT_S)
     if told.answer is None:
         raise ValueError(f"it {told.reason}")

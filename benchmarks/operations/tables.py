@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 
 from ...edge.console import print_table, printable
-from ..results.sections import Operation, Operations
+from ..results.result import Operation, Operations
 
 _HEAVIEST = 12
 _BY_KIND = ("operation", "number", "run by", "ms", "share", "million MACs", "GMAC/s")

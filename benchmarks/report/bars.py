@@ -7,10 +7,9 @@ from statistics import median
 from typing import TypeVar
 
 from ..results.numbers import between, milliseconds, number
-from ..results.sections import Stages
-from .axes import Rows, draw_across
+from ..results.result import Stages
 from .devices import Row
-from .scales import Scale, bounded, scale
+from .drawing import Rows, Scale, bounded, draw_across, scale
 
 Item = TypeVar("Item")
 _CUT = 4.0

@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..results.numbers import milliseconds, number, signed_percent
-from ..results.result import Latency
-from ..results.sections import Soak
-from .axes import WIDTH, draw_across, draw_upward
+from ..results.result import Latency, Soak
 from .devices import Row
-from .drawing import Drawing, Point
-from .labels import Box
-from .scales import Scale, bounded, scale
+from .drawing import WIDTH, Box, Drawing, Point, Scale, bounded, draw_across, draw_upward, scale
 
 _SMALL = Box(34.0, 8.0, 228.0, 76.0)
 _LEAST_RANGE = 2.0  # Per cent: smaller differences are no drift, and shall not look like it.

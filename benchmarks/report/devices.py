@@ -1,18 +1,42 @@
-"""The results by the machine that they were measured on, and what is best on each."""
+"""The results of each device: what they are called, which to choose between, and what is best there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..advice import advise
+from ..budget import Budget
 from ..host import Host
-from ..recommend import Budget
+from ..recommend import advise
 from ..results.machines import Machine, by_machine
-from ..results.names import failure_name, numbered, result_names
-from ..results.pareto import pareto_front
+from ..results.names import failure_name, numbered, result_names, short_name
 from ..results.result import Failure, Origin, Result
-from .names import Naming
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Files are named without folders, ".tflite" and the `beginning` that all of a report share."""
+
+    beginning: str = ""
+
+    @classmethod
+    def of(cls, results: Sequence[Result | Failure]) -> Naming:
+        """Return the naming for these results' files; what they share is cut after a "_", "-" or "."."""
+        files = [result.subject.file if isinstance(result, Result) else result.file for result in results]
+        names = {short_name(file) for file in files}
+        if len(names) < 2:
+            return cls()
+        first, last = min(names), max(names)  # What these two share, all names between them share too.
+        pairs = enumerate(zip(first, last, strict=False))
+        shared = next((place for place, (a, b) in pairs if a != b), len(first))
+        cut = 1 + max(first.rfind(mark, 0, shared) for mark in "_-.")
+        return cls(first[:cut]) if first[cut:] else cls()
+
+    def short(self, file: str) -> str:
+        """Return what a file is called."""
+        return short_name(file).removeprefix(self.beginning)
+
 
 _REMARK = "remark"  # What is said of a result as a whole, or of its stages.
 # What each kind of caveat means, in the order in which they are shown.
@@ -189,3 +213,18 @@ def _version(origin: Origin) -> str:
 
 def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the indices of the points (cost, gain) that no other one dominates, by rising cost.
+
+    A point dominates those that cost as much or more and gain as much or less, but not its equals. Points
+    that are not numbers (NaN) are left out.
+    """
+    known = [i for i, point in enumerate(points) if not any(map(math.isnan, point))]
+    order = sorted(known, key=lambda i: (points[i][0], -points[i][1]))
+    front: list[int] = []
+    for index in order:
+        if not front or points[index][1] > points[front[-1]][1] or points[index] == points[front[-1]]:
+            front.append(index)
+    return front

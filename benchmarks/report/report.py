@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 from ...edge.console import one_line
 from ...edge.errors import BenchmarkError, MissingPackageError
 from ...edge.files import write_atomically
-from ..recommend import Budget
+from ..budget import Budget
 from ..results import numbers
 from ..results.comparison import Comparison
 from ..results.machines import by_machine
 from ..results.names import result_names
 from ..results.result import Failure, Result
 from . import bars, columns, courses, scatter
-from .devices import describe_devices
-from .names import Naming
-from .tables import make_table
+from .columns import make_table
+from .devices import Naming, describe_devices
 
 if TYPE_CHECKING:
     from jinja2 import Environment

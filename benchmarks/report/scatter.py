@@ -1,4 +1,4 @@
-"""Accuracy against latency: what a faster model costs."""
+"""Chart of accuracy against latency: what a faster model costs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..results.numbers import between, milliseconds, percent, percent_between
-from ..results.sections import Accuracy
-from .axes import WIDTH, draw_across, draw_upward
+from ..results.result import Accuracy
 from .devices import Device, Row
-from .drawing import Drawing, Point, shortened
-from .labels import Box, place_labels
-from .scales import Scale, scale
+from .drawing import (
+    WIDTH,
+    Box,
+    Drawing,
+    Point,
+    Scale,
+    draw_across,
+    draw_upward,
+    place_labels,
+    scale,
+    shortened,
+)
 
 _HEIGHT = 430.0
 _FRAME = Box(52.0, 28.0, WIDTH - 8.0, _HEIGHT - 40.0)

@@ -19,9 +19,9 @@ from ...edge.sources.frames import Frame
 from ...edge.sources.grabber import OPEN_LIMIT
 from ...edge.sources.live import LiveSource
 from ...edge.sources.opening import open_source
-from ..results.sections import Stages
+from ..results.result import Stages
+from .files import StageTimes, spread, stage_spreads, time_stages
 from .job import CameraJob, Job, run_job
-from .timing import StageTimes, spread, stage_spreads, time_stages
 
 FRAMES = 100
 SECONDS = 60.0

@@ -14,7 +14,7 @@ import numpy as np
 from ...edge.errors import BenchmarkError
 from ...edge.modelfile import Normalization
 from ...edge.runtime import Execution
-from ..results.sections import ColdStart
+from ..results.result import ColdStart
 
 RUNS = 7
 _TIMEOUT_S = 120.0

@@ -1,24 +1,103 @@
-"""Pictures in files, from reading them to their answers."""
+"""Stages of pictures in files: decode, resize, invoke, post-process, and how many pictures a second."""
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from ...edge.classifier import Classifier
 from ...edge.cores import workers_of
 from ...edge.errors import BenchmarkError, ImageError
+from ...edge.image import to_input
 from ...edge.modelfile import Normalization
+from ...edge.running.look import look_in_turn
+from ...edge.running.pool import look_in_parallel
 from ...edge.runtime import Execution
-from ...edge.sources.frames import FilePicture
-from ..results.sections import Stages
+from ...edge.sources.frames import FilePicture, Frame, Picture, decode_for_input
+from ..results.result import Spread, Stages
 from .job import Job, run_job
-from .throughput import pictures_per_second
-from .timing import StageTimes, spread, stage_spreads, time_stages, time_whole
+
+_TOP = 3  # As many labels as edge-classify tells by default.
+
+
+class StageTimes(NamedTuple):
+    """Milliseconds of each stage, see results.sections.Stages."""
+
+    decode: float
+    resize: float
+    invoke: float
+    post: float
+
+
+def time_whole(classifier: Classifier, picture: Picture) -> float:
+    """Return milliseconds from the picture to its answer; raises ImageError and ModelFileError."""
+    started = time.perf_counter()
+    classifier.classify(picture, _TOP)
+    return (time.perf_counter() - started) * 1000
+
+
+def time_stages(classifier: Classifier, picture: Picture) -> StageTimes:
+    """Classify the picture as Classifier.classify does, step by step; raises as time_whole."""
+    clock = time.perf_counter
+    began = clock()
+    image, box = decode_for_input(picture, classifier.spec)
+    decoded = clock()
+    tensor = classifier.prepare(to_input(image, classifier.spec, classifier.preprocess, box))
+    resized = clock()
+    classifier.invoke(tensor)
+    invoked = clock()
+    classifier.answer(_TOP, resized)
+    answered = clock()
+    seconds = (decoded - began, resized - decoded, invoked - resized, answered - invoked)
+    return StageTimes(*(value * 1000 for value in seconds))
+
+
+def stage_spreads(rows: Sequence[StageTimes]) -> dict[str, Spread]:
+    """Return each stage's distribution over at least one picture, by its name."""
+    return {name: spread([getattr(row, name) for row in rows]) for name in StageTimes._fields}
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return the distribution of at least one time in ms; percentiles are interpolated linearly."""
+    median, p90, p99, maximum = (round(float(v), 4) for v in np.percentile(values, (50, 90, 99, 100)))
+    return Spread(median, p90, p99, maximum)
+
+
+SECONDS = 1.0
+_FEWEST = 16  # Different pictures, where there are so many: they differ in size.
+_SETTLE = 4  # Pictures for each worker before and behind those that count, so that all workers are busy.
+
+
+def pictures_per_second(
+    classifier: Classifier, paths: Sequence[Path], workers: int, picture_ms: float
+) -> float:
+    """Return the rate of at least about SECONDS of work, in whole passes over the first of `paths`.
+
+    `picture_ms` is what a picture takes one worker, which decides how many there are. With one worker they
+    are looked at as edge-classify looks at a single photo, with several by its pool for folders. Raises
+    ModelFileError when the model fails.
+    """
+    enough = math.ceil(SECONDS * 1000 / max(picture_ms, 0.001))
+    chosen = paths[: max(_FEWEST, enough)]
+    counted = len(chosen) * math.ceil(enough * workers / len(chosen))
+    settle = _SETTLE * workers
+    every = (Frame(str(path), FilePicture(path)) for path in cycle(chosen))
+    frames = islice(every, settle + counted + settle)
+    if workers == 1:
+        looking = look_in_turn(frames, [classifier])
+    else:
+        looking = look_in_parallel(frames, [classifier], workers)
+    finished = sorted(seen.finished for seen in looking)
+    return counted / (finished[settle + counted - 1] - finished[settle - 1])
+
 
 MOST_PICTURES = 200
 _FEWEST_PICTURES = 20

@@ -15,7 +15,7 @@ from ...edge.log import scrub
 from ...edge.modelfile import Normalization
 from ...edge.runtime import Execution
 from ...edge.sources.camera import CameraOptions
-from ..results.sections import Stages
+from ..results.result import Stages
 
 _START = f"from {__package__}.worker import main; main()"
 

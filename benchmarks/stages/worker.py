@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ...edge.errors import EdgeClassifyError
-from ..results.sections import Stages
+from ..results.result import Stages
 from .camera import time_camera
 from .files import time_files
 from .job import Job, answer_of, parse_job

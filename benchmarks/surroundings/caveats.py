@@ -8,7 +8,7 @@ from statistics import quantiles
 
 from ...edge.board import HOT, UNDER_VOLTAGE, Clock
 from ...edge.console import one_line
-from ..results.sections import Caveat
+from ..results.result import Caveat
 from .processor import Program
 from .snapshot import Neighbours
 

@@ -23,9 +23,9 @@ from ...edge.board import (
     throttled_file,
 )
 from ...edge.doctor.files import read_text
-from ..results.sections import Caveat, Conditions, Energy, Interval
+from ..results.result import Caveat, Conditions, Energy, Interval
 from . import caveats
-from .meters import find_meter
+from .energy import find_meter
 from .processor import ProcessorMeter
 from .snapshot import Neighbours, Snapshot, Span, elapsed, most_neighbours, neighbours
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...benchmarks.labelled import labelled_images
-from ...benchmarks.split import LabelledImage
+from ...benchmarks.scoring.labelled import labelled_images
+from ...benchmarks.scoring.split import LabelledImage
 from ...edge.card import InputSpec, ModelCard, OutputSpec, Preprocess
 from ...edge.console import say
 from ...edge.errors import ConversionError, DatasetError, LabelError, OptionError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...benchmarks.split import FILE_NAME, Split
+from ...benchmarks.scoring.split import FILE_NAME, Split
 from ...edge.card import ModelCard
 from ...edge.errors import CardError, ConversionError, DatasetError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ...benchmarks.split import LabelledImage, Split
+from ...benchmarks.scoring.split import LabelledImage, Split
 from ...edge.card import ModelCard
 from ...edge.errors import ConversionError, DatasetError, OptionError
 from ...edge.modelfile import Normalization

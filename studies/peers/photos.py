@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edge_classify.benchmarks.labelled import labelled_images
+from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.edge.card import InputSpec, Preprocess
 from edge_classify.edge.image import load_input
 from numpy.typing import NDArray

@@ -15,7 +15,8 @@ from edge_classify.edge.image import load_image, to_input
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..conftest import SHAPES, make_picture, run_command, write_shapes
+from ..support.commands import run_command
+from ..support.pictures import SHAPES, make_picture, write_shapes
 from .chromium import find_chromium
 from .environments import find_python, node_modules, or_skip, python_environment
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from edge_classify.convert.recipes import find_recipe
 
-from ..conftest import SHAPES
+from ..support.pictures import SHAPES
 from .conftest import COUNT, VARIANTS, Pictures, expect
 from .environments import HERE
 

@@ -1,1 +1,0 @@
-"""How right the answers are, and which of them differ between models."""

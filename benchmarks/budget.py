@@ -1,0 +1,55 @@
+"""Limits for the file to ship: size, memory, latency and accuracy lost."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..edge.errors import OptionError
+
+# What each limit is compared with, and what a unit is worth: sizes in bytes, times in ms, drop in points.
+_MEMORY = {"MB": 1.0, "GB": 1e3, "MiB": 1024.0**2 / 1e6, "GiB": 1024.0**3 / 1e6}
+_UNITS = {
+    "size": {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2},
+    "ram": _MEMORY,
+    "memory": _MEMORY,
+    "median": {"ms": 1.0, "us": 1e-3, "s": 1e3},
+    "p99": {"ms": 1.0, "us": 1e-3, "s": 1e3},
+    "drop": {"": 1.0, "points": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that a file may have: bytes, MB of memory, ms, and points of top-1 lost; None: no limit."""
+
+    size: float | None = None
+    memory: float | None = None
+    median: float | None = None
+    p99: float | None = None
+    drop: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Read "size=4MB,p99=20ms,drop=1"; raises OptionError that lists what is valid."""
+        limits: dict[str, float] = {}
+        for part in text.split(","):
+            name, _, value = part.strip().partition("=")
+            units = _UNITS.get(name)
+            if units is None:
+                raise OptionError(f"--budget knows {', '.join(_UNITS)}. Received: {name!r} in {text!r}")
+            match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
+            if match is None or match[2] not in units:
+                example = (
+                    f"{name}={'4' if name != 'drop' else '1'}{next(iter(units)) if name != 'size' else 'MB'}"
+                )
+                valid = ", ".join(unit for unit in units if unit) or "none"
+                raise OptionError(
+                    f"--budget {name} must be a number with a unit ({valid}), such as {example}. Received: "
+                    f"{value!r}"
+                )
+            name = "memory" if name == "ram" else name
+            if name in limits:
+                raise OptionError(f"--budget gives {name} twice. Received: {text!r}")
+            limits[name] = float(match[1]) * units[match[2]]
+        return cls(**limits)

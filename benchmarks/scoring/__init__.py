@@ -1,0 +1,1 @@
+"""Labelled images and what models answer to them: for training, conversion and edge-benchmark."""

@@ -1,0 +1,167 @@
+"""Runs model files over labelled images, on every core, decoding each image once for all models."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...edge.card import InputSpec, Preprocess
+from ...edge.classifier import Classifier
+from ...edge.cores import cores
+from ...edge.errors import ImageError, ModelFileError
+from ...edge.image import load_input
+from ...edge.progress import progress
+from .split import LabelledImage, SkippedImage, read_labelled
+
+Load = Callable[[], list[Classifier]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`probabilities[model]` is float32 [images, classes]; `images` those that could be read, in order."""
+
+    probabilities: list[NDArray[np.float32]]
+    images: list[LabelledImage]
+    skipped: list[SkippedImage]
+
+
+class Answers(NamedTuple):
+    """What one model answers to images, each [images].
+
+    `guess` is the class, int64. `rank`, int64, is how many classes come before the true one, 0 where the
+    answer is right; of equal ones the lower index comes first. `confidence` is the answer's probability,
+    float64.
+    """
+
+    guess: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """`answers` by model, or why it could not be run; `images` those that could be read, in order."""
+
+    answers: list[Answers | ModelFileError]
+    images: list[LabelledImage]
+    skipped: list[SkippedImage]
+
+
+def read_pixels(image: LabelledImage, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """Return an image as the model's input, uint8 [height, width, 3]; raises ImageError naming it."""
+    try:
+        return load_input(read_labelled(image), spec, preprocess)
+    except ImageError as error:
+        text = str(error)
+        raise ImageError(text if str(image.path) in text else f"{image.path}: {text}") from None
+
+
+def predict_images(load: Load, images: Sequence[LabelledImage], description: str) -> Predictions:
+    """Classify all images with all models; images that cannot be read are skipped and listed.
+
+    `load` is called once in every worker thread, since each needs classifiers of its own. Raises
+    ModelFileError as Classifier does.
+    """
+
+    def look(classifier: Classifier, pixels: NDArray[np.uint8], _: str) -> NDArray[np.float32]:
+        return classifier.classify_pixels(pixels, 1).probabilities
+
+    seen = _look_at_all(load, images, description, look)
+    return Predictions([np.stack(column) for column in seen.columns], seen.images, seen.skipped)
+
+
+def answer_images(load: Load, images: Sequence[LabelledImage], description: str) -> Answered:
+    """As `predict_images`, keeping three numbers of an image instead of all probabilities.
+
+    Every model must know every image's label. One that fails on an image has no answers; the others do.
+    """
+
+    def look(
+        classifier: Classifier, pixels: NDArray[np.uint8], label: str
+    ) -> tuple[int, int, float] | ModelFileError:
+        try:
+            p = classifier.classify_pixels(pixels, 1).probabilities
+        except ModelFileError as error:
+            return error
+        true, guess = classifier.labels.index(label), int(p.argmax())
+        before = np.count_nonzero(p > p[true]) + np.count_nonzero(p[:true] == p[true])
+        return guess, int(before), float(p[guess])
+
+    seen = _look_at_all(load, images, description, look)
+    answers: list[Answers | ModelFileError] = []
+    for column in seen.columns:
+        rows = [row for row in column if not isinstance(row, ModelFileError)]
+        failed = next((row for row in column if isinstance(row, ModelFileError)), None)
+        guess, rank, confidence = zip(*rows, strict=True) if rows else ((), (), ())
+        kept = Answers(np.array(guess, np.int64), np.array(rank, np.int64), np.array(confidence, np.float64))
+        answers.append(failed or kept)
+    return Answered(answers, seen.images, seen.skipped)
+
+
+@dataclass(frozen=True)
+class _Seen(Generic[T]):
+    """`columns[model]` has what was found of each of the `images`."""
+
+    columns: list[tuple[T, ...]]
+    images: list[LabelledImage]
+    skipped: list[SkippedImage]
+
+
+def _look_at_all(
+    load: Load,
+    images: Sequence[LabelledImage],
+    description: str,
+    look: Callable[[Classifier, NDArray[np.uint8], str], T],
+) -> _Seen[T]:
+    """Return what `look` finds with every model, given the pixels of an image and its label."""
+    own = threading.local()
+
+    def look_at(image: LabelledImage) -> list[T] | SkippedImage:
+        if not hasattr(own, "classifiers"):
+            own.classifiers = load()
+        inputs: dict[tuple[InputSpec, Preprocess], NDArray[np.uint8]] = {}
+        rows = []
+        for classifier in own.classifiers:
+            # The dtype is the tensor's, and pixels are uint8 for all.
+            spec = InputSpec(classifier.spec.height, classifier.spec.width, "uint8")
+            key = (spec, classifier.preprocess)
+            if key not in inputs:
+                try:
+                    inputs[key] = read_pixels(image, *key)
+                except ImageError as error:
+                    return SkippedImage(str(image.path), str(error))
+            rows.append(look(classifier, inputs[key], image.label))
+        return rows
+
+    done, skipped, rows = [], [], []
+    pool = ThreadPoolExecutor(cores())
+    try:
+        with progress(description, len(images), "images") as advance:
+            for image, outcome in zip(images, pool.map(look_at, images), strict=True):
+                advance()
+                if isinstance(outcome, SkippedImage):
+                    skipped.append(outcome)
+                else:
+                    done.append(image)
+                    rows.append(outcome)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return _Seen(list(zip(*rows, strict=True)), done, skipped)
+
+
+def top1_agreement(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the share of rows whose highest class is the same; raises ZeroDivisionError for no rows."""
+    return float((one.argmax(1) == other.argmax(1)).sum() / len(one))
+
+
+def true_indices(images: Sequence[LabelledImage], labels: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return each image's class as an index into `labels`; raises KeyError for a class not among them."""
+    index = {label: i for i, label in enumerate(labels)}
+    return np.array([index[image.label] for image in images], np.int64)

@@ -1,0 +1,134 @@
+"""Are there images among those scored that the model was trained on?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...edge.card import ModelCard
+from ...edge.cores import cores
+from ...edge.errors import DatasetError
+from ..results.result import Accuracy
+from .labelled import LabelledData
+from .split import FILE_NAME, LabelledImage, Split
+
+_EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class KnownSplit:
+    """A run's split; `named` where the user named the run, and not only found near a file.
+
+    `subsets` says of each image's hash what it was used for, "train" where it was used for several things;
+    `sha256` is the split's own.
+    """
+
+    subsets: Mapping[str, str]
+    sha256: str
+    named: bool
+
+    @classmethod
+    def of(cls, split: Split, named: bool) -> KnownSplit:
+        """Index a split by its images' hashes."""
+        subsets: dict[str, str] = {}
+        for subset in ("test", "validation", "train"):  # The last one that names an image stays.
+            subsets |= {image.sha256: subset for image in split.images if image.subset == subset}
+        return cls(subsets, split.sha256, named)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How many of the scored images a split lists as used in training, and as validation images.
+
+    `own` is whether it is the split that the model was trained on; `examples` are of the training images.
+    """
+
+    training: int
+    validation: int
+    examples: tuple[str, ...]
+    own: bool
+
+
+def find_splits(data: LabelledData, models: Iterable[Path], run: Path | None = None) -> list[KnownSplit]:
+    """Return the splits that may tell, those first that the user named: `run`, or one that is scored on.
+
+    Others are looked for beside the data and beside and above the model files, where edge-train and
+    edge-convert leave them. Raises DatasetError when `run` is none.
+    """
+    known = [] if run is None else [KnownSplit.of(Split.read(run), named=True)]
+    if data.split is not None:
+        known.append(KnownSplit.of(data.split, named=True))
+    near = [data.root.resolve().parent]
+    near += (folder for model in models for folder in list(model.resolve().parents)[:2])
+    for folder in dict.fromkeys(near):
+        if (folder / FILE_NAME).is_file():
+            try:
+                known.append(KnownSplit.of(Split.read(folder), named=False))
+            except DatasetError:  # A file of somebody else's that has the same name.
+                continue
+    return known
+
+
+def choose_split(card: ModelCard | None, known: Sequence[KnownSplit]) -> tuple[KnownSplit, bool] | None:
+    """Return the split that the model was trained on and True, else the first named one and False.
+
+    None where neither is known.
+    """
+    own = card.training.split_sha256 if card and card.training else None
+    if found := next((split for split in known if split.sha256 == own), None):
+        return found, True
+    if found := next((split for split in known if split.named), None):
+        return found, False
+    return None
+
+
+def hash_images(images: Sequence[LabelledImage]) -> list[str | None]:
+    """Return each image's SHA-256, as its split knows it or of its bytes; None where it cannot be read."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(_hash, images))
+
+
+def find_seen(split: KnownSplit, own: bool, images: Sequence[tuple[str, str | None]]) -> Seen:
+    """Look the scored images, names and hashes, up in a split.
+
+    By their bytes: a copy that was saved anew is not found.
+    """
+    used = [(name, split.subsets.get(sha256)) for name, sha256 in images if sha256 is not None]
+    training = [name for name, subset in used if subset == "train"]
+    validation = sum(subset == "validation" for _, subset in used)
+    return Seen(len(training), validation, tuple(training[:_EXAMPLES]), own)
+
+
+def training_remark(accuracy: Accuracy, file: str) -> str | None:
+    """Return what the reader of a model's accuracy must know about its training images; None: nothing."""
+    found, images = accuracy.training_images, accuracy.images
+    if found is None:
+        return None
+    of_them = f"{found} of the {images} images of {accuracy.data}"
+    such_as = f", such as {accuracy.training_examples[0]}" if accuracy.training_examples else ""
+    if not accuracy.own_split:
+        also = f". {of_them} are training images of the run that is known{such_as}" if found else ""
+        return (
+            f"{file} does not name the known split as its own: whether it was trained on images of "
+            f"{accuracy.data} cannot be told{also}"
+        )
+    if found:
+        return f"{of_them} were used to train {file}{such_as}: its accuracy is too good"
+    if accuracy.validation_images:
+        return (
+            f"{accuracy.validation_images} of the {images} images of {accuracy.data} are validation images, "
+            f"which chose the best epoch and the threshold of {file}: its accuracy is a little too good"
+        )
+    return None
+
+
+def _hash(image: LabelledImage) -> str | None:
+    if image.sha256 is not None:
+        return image.sha256
+    try:
+        return hashlib.sha256(image.path.read_bytes()).hexdigest()
+    except OSError:
+        return None

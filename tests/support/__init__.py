@@ -1,0 +1,1 @@
+"""Data, models, servers and commands that several tests share."""

@@ -1,0 +1,20 @@
+"""The four commands, run as a user does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+
+def run_command(name: str, *args: object, env: dict[str, str] | None = None, cwd: Path | None = None
+                ) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Run one of the four commands as a user does, and return what it printed."""
+    return subprocess.run(
+        [str(BIN / name), *map(str, args)],
+        capture_output=True, text=True, cwd=cwd, timeout=600, check=False,
+        env={**os.environ, **(env or {})},
+    )  # fmt: skip

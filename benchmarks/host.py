@@ -1,4 +1,4 @@
-"""What machine a figure was measured on; no names of hosts or users."""
+"""The machine that a figure was measured on, without names of hosts or users."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from ..edge.board import board_name
 from ..edge.cores import cores
 
 _CPUINFO = Path("/proc/cpuinfo")
-_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
 class Host:
     """A machine; memory in MB (10^6 bytes), None where unknown. `cores` are those that this process may use.
 
-    `fingerprint` is a hash of what makes two machines alike for a benchmark: board, processor, architecture,
-    cores, and memory in whole GB. System and Python may be updated without changing it.
+    `fingerprint` is a hash of board, processor, architecture, cores, and memory in whole GB: where these are
+    equal, benchmarks may be compared. Updates of the system and of Python do not change it.
     """
 
     board: str | None
@@ -36,12 +35,12 @@ class Host:
 
     @property
     def name(self) -> str:
-        """What people call it: the board, else the processor."""
+        """The name that people use: the board, else the processor."""
         return self.board or self.processor or self.architecture
 
 
 def describe_host() -> Host:
-    """Return what machine this is."""
+    """Describe this machine."""
     board, processor = board_name(Path("/")) or None, _processor()
     architecture, memory = platform.machine(), _memory_mb()
     kind = [board, processor, architecture, cores(), memory and round(memory / 1000)]
@@ -57,24 +56,8 @@ def describe_host() -> Host:
     )
 
 
-def peak_rss_mb() -> float | None:
-    """Return this process's largest resident memory so far in MB (10^6 bytes), None where unknown.
-
-    On Linux from VmHWM, which counts from the start of this program; getrusage's figure also
-    includes the parent's memory before exec.
-    """
-    match = re.search(r"^VmHWM:\s*(\d+) kB", _read(_STATUS), re.MULTILINE)
-    if match:
-        return int(match[1]) * 1024 / 1e6
-    if platform.system() == "Darwin":
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return None
-
-
 def _processor() -> str | None:
-    for key in ("model name", "Model", "Hardware"):  # x86, and what ARM kernels offer instead.
+    for key in ("model name", "Model", "Hardware"):  # x86, and the names that ARM kernels use.
         if match := re.search(rf"^{key}\s*:\s*(.+)$", _read(_CPUINFO), re.MULTILINE):
             return match[1].strip()
     return platform.processor() or None

@@ -22,7 +22,7 @@ _SAME_SPEED, _SAME_SIZE, _SAME_MEMORY = 1.1, 1.05, 1.1
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A model file as measured: rates are fractions of 1, times ms, `memory` MB; None: not measured.
 
     `lost` is the top-1 that it lost to the model that it was made from. Fewer threads leave more for others.
@@ -56,7 +56,7 @@ class Recommendation:
         return "; ".join(self.misses.get(name, [])) or self.why_not.get(name, "")
 
 
-def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) -> Recommendation:
+def recommend(candidates: Sequence[Candidate], budget: Budget, max_drop: float) -> Recommendation:
     """Choose among files that were measured in one run.
 
     Those within the budget stay; of these, those whose top-1 is within `max_drop` (a fraction) of the best
@@ -65,16 +65,16 @@ def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) 
     10 % the one with the lowest p99. The budget's own drop replaces `max_drop` as the most that a file may
     have lost. Raises ValueError for no files.
     """
-    if not contenders:
+    if not candidates:
         raise ValueError("no files to choose from")
     limit = max_drop if budget.drop is None else budget.drop / 100
-    misses = {c.name: found for c in contenders if (found := _misses(c, budget, limit))}
-    fitting = [c for c in contenders if c.name not in misses]
+    misses = {c.name: found for c in candidates if (found := _misses(c, budget, limit))}
+    fitting = [c for c in candidates if c.name not in misses]
     if not fitting:
         closest = min(misses, key=lambda name: len(misses[name]))
         return Recommendation(
             None,
-            f"none of the {len(contenders)} files keeps the limits; {closest}: {', '.join(misses[closest])}",
+            f"none of the {len(candidates)} files keeps the limits; {closest}: {', '.join(misses[closest])}",
             misses,
         )
     best = max((c.top1 or 0.0) for c in fitting)
@@ -87,7 +87,7 @@ def recommend(contenders: Sequence[Contender], budget: Budget, max_drop: float) 
     return Recommendation(chosen.name, _reason(chosen, fitting, accurate, fast, limit), misses, why_not)
 
 
-def _steadiest(alike: Sequence[Contender]) -> Contender:
+def _steadiest(alike: Sequence[Candidate]) -> Candidate:
     """Return, of files as fast and as small, the one that costs the least and is late the least."""
     fewest = min(c.threads for c in alike)
     frugal = [c for c in alike if c.threads == fewest]
@@ -95,11 +95,11 @@ def _steadiest(alike: Sequence[Contender]) -> Contender:
     return min((c for c in frugal if _memory(c) <= least * _SAME_MEMORY), key=lambda c: (c.p99, c.median))
 
 
-def _memory(contender: Contender) -> float:
-    return math.inf if contender.memory is None else contender.memory
+def _memory(candidate: Candidate) -> float:
+    return math.inf if candidate.memory is None else candidate.memory
 
 
-def _why_not(other: Contender, chosen: Contender, best: float, limit: float) -> str:
+def _why_not(other: Candidate, chosen: Candidate, best: float, limit: float) -> str:
     """Say what put a file that keeps the limits behind the chosen one, by the first rule that did."""
     behind = best - (other.top1 or 0.0)
     if behind > limit:
@@ -109,7 +109,7 @@ def _why_not(other: Contender, chosen: Contender, best: float, limit: float) -> 
     return f"as fast within 10 %, {_what_it_costs(other, chosen)}"
 
 
-def _what_it_costs(other: Contender, chosen: Contender) -> str:
+def _what_it_costs(other: Candidate, chosen: Candidate) -> str:
     if other.size > chosen.size * _SAME_SIZE:
         return f"and {other.size / chosen.size:.1f} times as large"
     if other.threads > chosen.threads:
@@ -126,15 +126,15 @@ def points(fraction: float) -> str:
     return f"{fraction * 100:g} point{'' if fraction == 0.01 else 's'}"
 
 
-def _misses(contender: Contender, budget: Budget, max_drop: float) -> list[str]:
+def _misses(candidate: Candidate, budget: Budget, max_drop: float) -> list[str]:
     found = []
-    if contender.lost is not None and round(contender.lost, 9) > max_drop:
-        found.append(f"loses {contender.lost * 100:.2f} points, more than {max_drop * 100:g}")
+    if candidate.lost is not None and round(candidate.lost, 9) > max_drop:
+        found.append(f"loses {candidate.lost * 100:.2f} points, more than {max_drop * 100:g}")
     rows = (
-        ("size", contender.size, budget.size, 1e6, "MB"),
-        ("peak memory", contender.memory, budget.memory, 1.0, "MB"),
-        ("median", contender.median, budget.median, 1.0, "ms"),
-        ("p99", contender.p99, budget.p99, 1.0, "ms"),
+        ("size", candidate.size, budget.size, 1e6, "MB"),
+        ("peak memory", candidate.memory, budget.memory, 1.0, "MB"),
+        ("median", candidate.median, budget.median, 1.0, "ms"),
+        ("p99", candidate.p99, budget.p99, 1.0, "ms"),
     )
     for name, value, limit, unit, symbol in rows:
         if limit is not None and value is None:
@@ -145,10 +145,10 @@ def _misses(contender: Contender, budget: Budget, max_drop: float) -> list[str]:
 
 
 def _reason(
-    chosen: Contender,
-    fitting: Sequence[Contender],
-    accurate: Sequence[Contender],
-    fast: Sequence[Contender],
+    chosen: Candidate,
+    fitting: Sequence[Candidate],
+    accurate: Sequence[Candidate],
+    fast: Sequence[Candidate],
     max_drop: float,
 ) -> str:
     if len(fitting) == 1:
@@ -201,9 +201,9 @@ def advise(results: Sequence[Result | Failure], budget: Budget) -> list[Advice]:
         if isinstance(result, Result):
             by_device.setdefault(result.subject.device or result.host.name, []).append(result)
     return [
-        Advice(device, recommend(contenders, budget, MAX_DROP), tuple(c.name for c in contenders))
+        Advice(device, recommend(candidates, budget, MAX_DROP), tuple(c.name for c in candidates))
         for device, found in by_device.items()
-        for contenders in [[_contender(result, found) for result in found]]
+        for candidates in [[_candidate(result, found) for result in found]]
     ]
 
 
@@ -217,7 +217,7 @@ def print_advice(advice: Sequence[Advice]) -> None:
         click.echo(printable(one.sentence()))
 
 
-def _contender(result: Result, among: Sequence[Result]) -> Contender:
+def _candidate(result: Result, among: Sequence[Result]) -> Candidate:
     accuracy, subject = result.accuracy, result.subject
     lost = None
     if accuracy is not None:
@@ -225,7 +225,7 @@ def _contender(result: Result, among: Sequence[Result]) -> Contender:
         # A float32 file is what its variants are made from; it may be paired with another model's.
         made_from = pairing if subject.variant != "float32" else None
         lost = (made_from.only_base - made_from.only_this) / accuracy.images if made_from else 0.0
-    return Contender(
+    return Candidate(
         _name(result, among),
         subject.size_bytes,
         accuracy.top1 if accuracy else None,

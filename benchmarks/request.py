@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..edge.modelfile import Normalization
 from ..edge.runtime import Execution
-from .measuring.plan import PROCESSES, Task
+from .measuring.plan import PROCESSES
 from .scoring.labelled import LabelledData
 
 
@@ -32,8 +32,3 @@ class Request:
     stages: bool = False
     camera: str | None = None
     by_operation: bool = False
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """All that takes turns."""
-        return tuple(Task(path, execution) for path in self.files for execution in self.executions)

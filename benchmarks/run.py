@@ -23,7 +23,7 @@ from .results.comparison import Comparison, print_comparison
 from .results.reading import read_results, write_results
 from .results.result import Result
 from .results.tables import print_results, to_markdown
-from .session import Outcome, Results, Session
+from .session import BenchmarkSession, Outcome, Results
 
 if TYPE_CHECKING:
     from .cli import Options
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def measure_here(files: tuple[Path, ...], options: Options) -> int:
     """Measure on this machine, and return the exit status."""
     baseline = _read_baseline(options, here=True)
-    session = Session(options.request(files))
+    session = BenchmarkSession(options.request(files))
     session.run()
     return _finish(Outcome(session.results, session.status), options, baseline)
 

@@ -1,34 +1,35 @@
-"""One run of edge-benchmark on this machine: part by part, so that what fails costs nothing else."""
+"""One run of edge-benchmark on this machine, part by part: a part that fails costs no other its results."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, EdgeClassifyError
 from ..edge.labels import read_label_file
-from ..edge.modelfile import ModelFile, Normalization
+from ..edge.modelfile import Normalization
 from ..edge.progress import progress
 from ..edge.runtime import Execution
-from .host import Host, describe_host
-from .measuring.plan import Failed, Measured, Plan, Task
-from .measuring.turns import measure, steps
+from .host import describe_host
+from .measuring.plan import CheckedModel, ModelRun, Plan
+from .measuring.turns import MeasuringInterrupted, measure, steps
 from .request import Request
 from .results.origin import describe_origin
-from .results.result import Failure, Origin, Result, Subject
+from .results.result import Failure, MeasuredAccuracy, Origin, Result
+from .scoring.labelled import LabelledData
 
 if TYPE_CHECKING:
-    from .request import Request
-    from .results.result import Accuracy
     from .scoring.training_images import KnownSplit
 
 
 Results = Sequence[Result | Failure]
+# Adds a section to the result of a model.
+Part = Callable[[CheckedModel, Result], Result]
 
 
 @dataclass(frozen=True)
@@ -43,106 +44,231 @@ class Outcome:
     others: tuple[dict[str, Any], ...] = ()
 
 
-# A result, and how its model was run: for those parts that run it again.
-Row = tuple[Result, Execution]
+class BenchmarkSession:
+    """Measures what is requested: `results` are in the order of the request, `status` is the exit status."""
+
+    def __init__(self, request: Request) -> None:
+        """Take the request; nothing is measured yet."""
+        self.request = request
+        self.results: list[Result | Failure] = []
+        self.status = 0
+        self._models: dict[str, CheckedModel] = {}  # By path, as results name it.
+
+    def run(self) -> None:
+        """Measure everything. A part that fails, and Ctrl-C, leave what was measured before as it is."""
+        request, data, camera = self.request, self.request.data, self.request.camera
+        self._take_turns()
+        if data is not None:
+            self._try("the accuracy", partial(self._add_accuracy, data))
+        if data is not None and request.stages:
+            self._try_each("stages", "stages", partial(add_stages, request, data))
+        if camera is not None:
+            self._try_each("the camera's stages", "camera", partial(add_camera, request, camera))
+        if request.by_operation:
+            self._try_each("operations", "operations", add_operations)
+
+    def _take_turns(self) -> None:
+        origin = describe_origin()
+        asked = self._open_models(origin)
+        model_runs = tuple(item for item in asked if isinstance(item, ModelRun))
+        measured = iter(self._measure(model_runs, origin) if model_runs else ())
+        found = [next(measured) if isinstance(item, ModelRun) else item for item in asked]
+        self.results = [result for result in found if result is not None]
+        for result in self.results:
+            if isinstance(result, Failure):
+                say(f"Error: {result.error}", "error")
+                self.status = max(self.status, 1)
+        if self.status == INTERRUPTED:
+            done = sum(isinstance(result, Result) for result in self.results)
+            say(f"Interrupted: {done} of {len(asked)} were measured, not to the end")
+
+    def _open_models(self, origin: Origin) -> list[ModelRun | Failure]:
+        """Read each file once; return every file with every execution, or why it cannot be read."""
+        host = describe_host()
+        asked: list[ModelRun | Failure] = []
+        for path in dict.fromkeys(self.request.files):
+            try:
+                model = self._models[str(path)] = CheckedModel.read(path)
+            except EdgeClassifyError as error:
+                executions = dict.fromkeys(self.request.executions)
+                asked += [Failure.of(path, execution, str(error), host, origin) for execution in executions]
+            else:
+                asked += [ModelRun(model, execution) for execution in dict.fromkeys(self.request.executions)]
+        return asked
+
+    def _measure(self, model_runs: tuple[ModelRun, ...], origin: Origin) -> Sequence[Result | Failure | None]:
+        """Return what was measured of each; None for those that Ctrl-C left without a turn."""
+        request = self.request
+        plan = Plan(
+            model_runs,
+            request.runs,
+            request.processes,
+            base=_choose_base(model_runs, request.base),
+            soak_minutes=request.soak_minutes,
+        )
+        with progress("measuring", steps(plan), "steps") as advance:
+            try:
+                return measure(plan, advance, origin)
+            except MeasuringInterrupted as stop:
+                self.status = INTERRUPTED
+                return stop.results
+
+    def _measured(self) -> dict[int, Result]:
+        """Return the results by their place."""
+        return {place: result for place, result in enumerate(self.results) if isinstance(result, Result)}
+
+    def _try(self, name: str, part: Callable[[], None]) -> None:
+        """Measure a part, unless no model was measured, or Ctrl-C has ended the session."""
+        if self.status == INTERRUPTED or not self._measured():
+            return
+        with self._kept(name):
+            part()
+
+    def _try_each(self, name: str, title: str, part: Part) -> None:
+        """Measure a part of each model; `title` is that of the progress bar."""
+        self._try(name, partial(self._add_to_each, title, part))
+
+    @contextmanager
+    def _kept(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            say(f"Interrupted: {name} could not be measured to the end")
+            self.status = INTERRUPTED
+        except EdgeClassifyError as error:
+            say(f"Error: {error}. So {name} could not be measured", "error")
+            self.status = 1
+
+    def _add_accuracy(self, data: LabelledData) -> None:
+        measured = self._measured()
+        results, well = add_accuracy(self.request, data, self._models, list(measured.values()))
+        for place, result in zip(measured, results, strict=True):
+            self.results[place] = result
+        self.status = self.status if well else 1
+
+    def _add_to_each(self, title: str, part: Part) -> None:
+        measured = self._measured()
+        with progress(title, len(measured), "models") as advance:
+            for place, result in measured.items():
+                try:
+                    self.results[place] = part(self._models[result.file], result)
+                except EdgeClassifyError as error:
+                    say(f"Error: {error}", "error")
+                    self.status = 1
+                advance(note=Path(result.file).name)
 
 
-def add_accuracy(request: Request, rows: Sequence[Row]) -> tuple[list[Result], bool]:
-    """Score the results' models on the request's images; return them, and whether all went well.
+def add_accuracy(
+    request: Request, data: LabelledData, models: Mapping[str, CheckedModel], results: Sequence[Result]
+) -> tuple[list[Result], bool]:
+    """Score the models of the results, found by their paths; return the results, and whether all went well.
 
-    Threads don't change answers: each file is run once for each runtime and delegate.
+    Threads do not change answers: each file is run once for each runtime and delegate.
     """
     from .scoring.training_images import find_splits
 
-    assert request.data is not None
-    splits = find_splits(request.data, request.files, request.split)
-    found: dict[tuple[str, Execution], Accuracy] = {}
-    well = True
-    told: set[str] = set()
-    for how in dict.fromkeys(replace(execution, threads=1) for _, execution in rows):
-        files = [r.subject.file for r, execution in rows if replace(execution, threads=1) == how]
-        scored, remarks = _score(request, list(dict.fromkeys(files)), how, splits)
+    splits = find_splits(data, request.files, request.split)
+    found: dict[tuple[str, Execution], MeasuredAccuracy] = {}
+    remarks: list[str] = []
+    for how in dict.fromkeys(_on_one_thread(result) for result in results):
+        files = dict.fromkeys(result.file for result in results if _on_one_thread(result) == how)
+        scored, said = _score(request, data, [models[file] for file in files], how, splits)
         found |= {(file, how): accuracy for file, accuracy in scored.items()}
-        well = well and not remarks
-        for remark in remarks:
-            if remark not in told:
+        for remark in said:
+            if remark not in remarks:
                 say(remark)
-        told |= set(remarks)
-    return [
-        _with_accuracy(result, found.get((result.subject.file, replace(how, threads=1))))
-        for result, how in rows
-    ], well
+                remarks.append(remark)
+    added = [_with_accuracy(result, found.get((result.file, _on_one_thread(result)))) for result in results]
+    return added, not remarks
+
+
+def add_stages(request: Request, data: LabelledData, model: CheckedModel, result: Result) -> Result:
+    """Measure the stages on labelled images, and the start of a process."""
+    from .stages.cold import measure_cold_start
+    from .stages.files import measure_stages
+
+    execution = result.known_execution()
+    labels, normalization = _given_for(model, request)
+    images = [image.path for image in data.images]
+    names = read_label_file(labels) if labels else None
+    stages = measure_stages(model.path, execution, images, names, normalization)
+    cold = measure_cold_start(model.path, _readable(images), execution, labels, normalization)
+    return replace(result, stages=(*result.stages, stages), cold_start=cold)
+
+
+def add_camera(request: Request, camera: str, model: CheckedModel, result: Result) -> Result:
+    """Measure the stages of the frames of a camera."""
+    from .stages.camera import measure_camera
+
+    labels, normalization = _given_for(model, request)
+    names = read_label_file(labels) if labels else None
+    stages = measure_camera(
+        model.path, result.known_execution(), camera, labels=names, normalization=normalization
+    )
+    return replace(result, stages=(*result.stages, stages))
+
+
+def add_operations(model: CheckedModel, result: Result) -> Result:
+    """Measure the time of each operator."""
+    from .operations.measure import measure_operations
+
+    found = measure_operations(model.path, result.known_execution(), result.latency.median_ms)
+    return replace(result, operations=found)
+
+
+def _choose_base(model_runs: Sequence[ModelRun], named: Path | None) -> int:
+    """Return the place of the model that the others are compared with.
+
+    That is the one that the user named, else the first float32 variant, else the first model.
+    """
+    for place, model_run in enumerate(model_runs):
+        if model_run.path == named:
+            return place
+    variants = [model_run.model.variant for model_run in model_runs]
+    return variants.index("float32") if "float32" in variants else 0
+
+
+def _on_one_thread(result: Result) -> Execution:
+    return replace(result.known_execution(), threads=1)
 
 
 def _score(
-    request: Request, files: Sequence[str], how: Execution, splits: Sequence[KnownSplit]
-) -> tuple[dict[str, Accuracy], list[str]]:
+    request: Request,
+    data: LabelledData,
+    models: Sequence[CheckedModel],
+    how: Execution,
+    splits: Sequence[KnownSplit],
+) -> tuple[dict[str, MeasuredAccuracy], list[str]]:
     """Return the accuracy of each file that could be scored, and sentences about what could not be read."""
-    from .results.result import Accuracy
     from .scoring.score import open_models, score
 
-    assert request.data is not None
     labels = read_label_file(request.labels) if request.labels else None
-    models = open_models([Path(file) for file in files], labels, request.normalization, how)
-    base = files.index(str(request.base)) if request.base and str(request.base) in files else None
-    scores = score(models, request.data, splits, base)
+    opened = open_models([model.file for model in models], labels, request.normalization, how)
+    paths = [model.path for model in models]
+    base = paths.index(request.base) if request.base in paths else None
+    scores = score(opened, data, splits, base)
     remarks = [f"skipped {image.reason}" for image in scores.skipped]
     found = {}
-    for file, outcome in zip(files, scores.outcomes, strict=True):
-        if isinstance(outcome, Accuracy):
-            found[file] = outcome
+    for path, outcome in zip(paths, scores.outcomes, strict=True):
+        if isinstance(outcome, MeasuredAccuracy):
+            found[str(path)] = outcome
         else:
             remarks.append(f"Error: {outcome.error}. The accuracy was not measured")
     return found, remarks
 
 
-def _with_accuracy(result: Result, accuracy: Accuracy | None) -> Result:
+def _with_accuracy(result: Result, accuracy: MeasuredAccuracy | None) -> Result:
     from .scoring.training_images import training_remark
 
     if accuracy is None:
         return result
-    remark = training_remark(accuracy, Path(result.subject.file).name)
+    remark = training_remark(accuracy, Path(result.file).name)
     return replace(result, accuracy=accuracy, remarks=(*result.remarks, *([remark] if remark else ())))
 
 
-def add_stages(request: Request, result: Result, execution: Execution) -> Result:
-    """Measure the stages on the request's images, and the start of a process."""
-    from .stages.cold import measure_cold_start
-    from .stages.files import measure_stages
-
-    assert request.data is not None
-    path = Path(result.subject.file)
-    labels, normalization = _told(request, path)
-    images = [image.path for image in request.data.images]
-    names = read_label_file(labels) if labels else None
-    stages = measure_stages(path, execution, images, names, normalization)
-    cold = measure_cold_start(path, _readable(images), execution, labels, normalization)
-    return replace(result, stages=(*result.stages, stages), cold_start=cold)
-
-
-def add_camera(request: Request, result: Result, execution: Execution) -> Result:
-    """Measure the stages of a camera's frames."""
-    from .stages.camera import measure_camera
-
-    assert request.camera is not None
-    path = Path(result.subject.file)
-    labels, normalization = _told(request, path)
-    names = read_label_file(labels) if labels else None
-    stages = measure_camera(path, execution, request.camera, labels=names, normalization=normalization)
-    return replace(result, stages=(*result.stages, stages))
-
-
-def add_operations(_: Request, result: Result, execution: Execution) -> Result:
-    """Measure where the time goes."""
-    from .operations.measure import measure_operations
-
-    found = measure_operations(Path(result.subject.file), execution, result.latency.median_ms)
-    return replace(result, operations=found)
-
-
-def _told(request: Request, path: Path) -> tuple[Path | None, Normalization | None]:
-    """Return --labels and --normalization, but nothing for a model that carries its own."""
-    if ModelFile.read(path).card is not None:
+def _given_for(model: CheckedModel, request: Request) -> tuple[Path | None, Normalization | None]:
+    """Return --labels and --normalization, but neither for a model that has a card."""
+    if model.file.card is not None:
         return None, None
     return request.labels, request.normalization
 
@@ -158,166 +284,3 @@ def _readable(images: Sequence[Path]) -> Path:
             continue
         return image
     raise BenchmarkError("None of the images of --data can be read")
-
-
-Part = Callable[[Request, Result, Execution], Result]
-
-
-class Session:
-    """What came of a request, as far as it got: `results` in the order of the tasks, and exit `status`."""
-
-    def __init__(self, request: Request) -> None:
-        """Take what is asked for; nothing is measured yet."""
-        self.request = request
-        self.results: list[Result | Failure] = []
-        self.status = 0
-        self._executions: list[Execution] = []
-
-    def run(self) -> None:
-        """Measure everything; what fails, or comes after Ctrl-C, leaves what was measured before as it is."""
-        request = self.request
-        self._take_turns()
-        if request.data is not None:
-            self._try("the accuracy", self._add_accuracy)
-        if request.stages:
-            self._try("stages", lambda: self._add_to_each("stages", add_stages))
-        if request.camera is not None:
-            self._try("the camera's stages", lambda: self._add_to_each("camera", add_camera))
-        if request.by_operation:
-            self._try("operations", lambda: self._add_to_each("operations", add_operations))
-
-    def _take_turns(self) -> None:
-        request = self.request
-        host, origin = describe_host(), describe_origin()
-        checked = {task: _open(task) for task in request.tasks}
-        files = {task: file for task, file in checked.items() if isinstance(file, ModelFile)}
-        found: dict[Task, Measured | Failed] = {
-            task: file for task, file in checked.items() if isinstance(file, Failed)
-        }
-        interrupted = False
-        if files:
-            plan = Plan(
-                tuple(files),
-                request.runs,
-                request.processes,
-                base=_choose_base(files, request.base),
-                soak_minutes=request.soak_minutes,
-            )
-            with progress("measuring", steps(plan), "steps") as advance:
-                outcome = measure(plan, advance)
-            found |= {one.task: one for one in outcome.outcomes}
-            interrupted = outcome.interrupted
-        for task, one in ((task, found[task]) for task in checked if task in found):
-            self._executions.append(task.execution)
-            if isinstance(one, Failed):
-                say(f"Error: {one.error}", "error")
-                self.status = 1
-                self.results.append(_failure(one, host, origin))
-            else:
-                self.results.append(_result(one, files[task], host, origin))
-        if interrupted:
-            done = sum(isinstance(result, Result) for result in self.results)
-            say(f"Interrupted: {done} of {len(request.tasks)} were measured, not to the end")
-            self.status = INTERRUPTED
-
-    def _try(self, name: str, part: Callable[[], None]) -> None:
-        """Measure a part, if there is anything to measure it of and Ctrl-C did not end it all."""
-        if self.status == INTERRUPTED or not self._rows():
-            return
-        with self._kept(name):
-            part()
-
-    @contextmanager
-    def _kept(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
-            say(f"Interrupted: {name} could not be measured to the end")
-            self.status = INTERRUPTED
-        except EdgeClassifyError as error:
-            say(f"Error: {error}. So {name} could not be measured", "error")
-            self.status = 1
-
-    def _rows(self) -> dict[int, Row]:
-        """Return the results with their executions, by their place."""
-        rows = enumerate(zip(self.results, self._executions, strict=True))
-        return {place: (result, how) for place, (result, how) in rows if isinstance(result, Result)}
-
-    def _add_accuracy(self) -> None:
-        rows = self._rows()
-        results, well = add_accuracy(self.request, list(rows.values()))
-        for place, result in zip(rows, results, strict=True):
-            self.results[place] = result
-        self.status = self.status if well else 1
-
-    def _add_to_each(self, name: str, add: Part) -> None:
-        rows = self._rows()
-        with progress(name, len(rows), "models") as advance:
-            for place, (result, execution) in rows.items():
-                try:
-                    self.results[place] = add(self.request, result, execution)
-                except EdgeClassifyError as error:
-                    say(f"Error: {error}", "error")
-                    self.status = 1
-                advance(note=Path(result.subject.file).name)
-
-
-def _open(task: Task) -> ModelFile | Failed:
-    try:
-        return ModelFile.read(task.path)
-    except EdgeClassifyError as error:
-        return Failed(task, str(error))
-
-
-def _choose_base(files: Mapping[Task, ModelFile], named: Path | None) -> int:
-    """Return the place of the task that the others are compared with.
-
-    That is the one the user named, else the first float32 variant, else the first.
-    """
-    for place, task in enumerate(files):
-        if task.path == named:
-            return place
-    variants = [
-        file.card.conversion.variant if file.card and file.card.conversion else None
-        for file in files.values()
-    ]
-    return variants.index("float32") if "float32" in variants else 0
-
-
-def _result(found: Measured, file: ModelFile, host: Host, origin: Origin) -> Result:
-    path, how, card = found.task.path, found.task.execution, file.card
-    subject = Subject(
-        file=str(path),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        size_bytes=path.stat().st_size,
-        variant=card.conversion.variant if card and card.conversion else None,
-        threads=how.threads,
-        runtime=found.runtime,
-        delegate=how.delegate,
-    )
-    return Result(
-        subject=subject,
-        latency=found.latency,
-        memory=found.memory,
-        energy=found.energy,
-        conditions=found.conditions,
-        host=host,
-        origin=origin,
-        ratio=found.ratio,
-        yardstick=found.yardstick,
-        soak=found.soak,
-        remarks=found.remarks,
-    )
-
-
-def _failure(found: Failed, host: Host, origin: Origin) -> Failure:
-    how = found.task.execution
-    return Failure(
-        str(found.task.path),
-        how.threads,
-        found.error,
-        host,
-        origin,
-        runtime=how.runtime,
-        delegate=how.delegate,
-    )

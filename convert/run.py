@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..benchmarks.measuring.plan import Failed, Measured, Plan, Task
+from ..benchmarks.measuring.plan import CheckedModel, ModelRun, Plan
 from ..benchmarks.measuring.turns import measure, steps
+from ..benchmarks.results.result import Failure, Result
 from ..benchmarks.results.tables import worst_of_each_kind
 from ..benchmarks.scoring.predict import top1_agreement
 from ..edge.console import say
@@ -101,24 +102,22 @@ def _warn_of_conversion(job: Job, float32: Scored) -> None:
 
 def _with_latencies(made: Sequence[Converted], output: Path, name: str) -> list[Converted]:
     """Measure the files, each in a process of its own, in turn."""
-    tasks = tuple(Task(output / item.file, Execution()) for item in made)
-    plan = Plan(tasks, runs=_TIMED_RUNS, processes=1, yardstick=False)
+    model_runs = tuple(ModelRun(CheckedModel.read(output / item.file), Execution()) for item in made)
+    plan = Plan(model_runs, runs=_TIMED_RUNS, processes=1, yardstick=False)
     with progress(f"timing {name}", steps(plan), "files") as advance:
         measured = measure(plan, advance)
-    if measured.interrupted:
-        raise KeyboardInterrupt
     done = []
-    for item, found in zip(made, measured.outcomes, strict=True):
-        if isinstance(found, Failed):
+    for item, found in zip(made, measured, strict=True):
+        if isinstance(found, Failure):
             say(f"{item.file} could not be timed: {found.error}")
             done.append(item)
         else:
             done.append(replace(item, latency=_latency(found)))
-    _warn_of_disturbances(name, [found for found in measured.outcomes if isinstance(found, Measured)])
+    _warn_of_disturbances(name, [found for found in measured if isinstance(found, Result)])
     return done
 
 
-def _warn_of_disturbances(name: str, measured: Sequence[Measured]) -> None:
+def _warn_of_disturbances(name: str, measured: Sequence[Result]) -> None:
     """Say what makes the times less than they seem; that so few runs are noisy goes without saying."""
     caveats = worst_of_each_kind(caveat for one in measured for caveat in one.conditions.warnings)
     for kind, caveat in caveats.items():
@@ -126,7 +125,7 @@ def _warn_of_disturbances(name: str, measured: Sequence[Measured]) -> None:
             say(f"{name}: {caveat.text}")
 
 
-def _latency(found: Measured) -> Latency:
+def _latency(found: Result) -> Latency:
     peak = found.memory.peak if found.memory else None
     return Latency(found.latency.median_ms, found.latency.p99_ms, peak)
 

@@ -9,7 +9,7 @@ import click
 
 from ..benchmarks.budget import Budget
 from ..benchmarks.host import describe_host
-from ..benchmarks.recommend import Contender, Recommendation, recommend
+from ..benchmarks.recommend import Candidate, Recommendation, recommend
 from ..edge.console import print_table, printable
 from .converted import Converted
 
@@ -32,7 +32,7 @@ SIGNIFICANT = 0.05
 def choose(files: Sequence[Converted], budget: Budget, max_drop: float) -> Recommendation:
     """Recommend one of the files that could be timed."""
     contenders = [
-        Contender(
+        Candidate(
             item.file,
             item.size_bytes,
             item.accuracy.top1 if item.accuracy else None,

@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 
 import click
-from edge_classify.benchmarks.measuring.plan import Measured, Plan, Task
+from edge_classify.benchmarks.measuring.plan import CheckedModel, ModelRun, Plan
 from edge_classify.benchmarks.measuring.turns import measure
+from edge_classify.benchmarks.results.result import Failure
 from edge_classify.edge.runtime import Execution
 
 LIMIT = 0.03
@@ -75,10 +76,10 @@ class BareLoop:
 def compare(model: Path, threads: int) -> tuple[float, float]:
     """Return the medians of a measurement and of the bare loop, ms."""
     loop = BareLoop(model, threads)
-    plan = Plan((Task(model, Execution(threads=threads)),), processes=1, yardstick=False)
-    (found,) = measure(plan, loop.take_turn).outcomes
+    model_run = ModelRun(CheckedModel.read(model), Execution(threads=threads))
+    (found,) = measure(Plan((model_run,), processes=1, yardstick=False), loop.take_turn)
     loop.close()
-    if not isinstance(found, Measured):
+    if isinstance(found, Failure):
         raise click.ClickException(found.error)
     return found.latency.median_ms, statistics.median(loop.times)
 

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from edge_classify.benchmarks.measuring.plan import Measured, Plan, Task
+from edge_classify.benchmarks.measuring.plan import CheckedModel, ModelRun, Plan
 from edge_classify.benchmarks.measuring.turns import measure
+from edge_classify.benchmarks.results.result import Failure, Result
 from edge_classify.edge.runtime import Execution
 
 LIMIT = 0.05
@@ -37,11 +38,11 @@ def neighbour(busy: bool) -> Iterator[None]:
             child.kill()
 
 
-def look(model: Path, threads: int) -> Measured:
+def look(model: Path, threads: int) -> Result:
     """Measure the model once."""
-    plan = Plan((Task(model, Execution(threads=threads)),))
-    (found,) = measure(plan, lambda count=1, note="": None).outcomes
-    if not isinstance(found, Measured):
+    model_run = ModelRun(CheckedModel.read(model), Execution(threads=threads))
+    (found,) = measure(Plan((model_run,)), lambda count=1, note="": None)
+    if isinstance(found, Failure):
         raise click.ClickException(found.error)
     return found
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.results.result import Accuracy, Change
+from edge_classify.benchmarks.results.result import Change, MeasuredAccuracy
 from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.benchmarks.scoring.score import NotScored, open_models, score
 from edge_classify.edge.classifier import Classifier
@@ -20,12 +20,14 @@ from .support.tiny_foreign import Foreign
 KNOWN = ("h", "green", "c", "red", "e", "blue", "g", "a")
 
 
-def _score(data: Path, *files: Path, base: int | None = None) -> list[Accuracy | NotScored]:
+def _score(data: Path, *files: Path, base: int | None = None) -> list[MeasuredAccuracy | NotScored]:
     return list(score(open_models(files), labelled_images(data), base=base).outcomes)
 
 
-def _scored(data: Path, *files: Path, base: int | None = None) -> list[Accuracy]:
-    outcomes = [outcome for outcome in _score(data, *files, base=base) if isinstance(outcome, Accuracy)]
+def _scored(data: Path, *files: Path, base: int | None = None) -> list[MeasuredAccuracy]:
+    outcomes = [
+        outcome for outcome in _score(data, *files, base=base) if isinstance(outcome, MeasuredAccuracy)
+    ]
     assert len(outcomes) == len(files)
     return outcomes
 
@@ -111,7 +113,7 @@ def test_models_that_cannot_be_scored_stop_no_other(tmp_path: Path) -> None:
         write_model(tmp_path / "fine.tflite", name="fine"),
     ]
     *failed, fine = _score(data, *files)
-    assert isinstance(fine, Accuracy) and fine.pairing is None
+    assert isinstance(fine, MeasuredAccuracy) and fine.pairing is None
     texts = [outcome.error for outcome in failed if isinstance(outcome, NotScored)]
     assert len(texts) == 3 and all(str(file) in text for file, text in zip(files, texts, strict=False))
     assert "does not know: blue. It knows: red, green, violet" in texts[1]
@@ -132,7 +134,7 @@ def test_unreadable_images_are_counted_and_none_readable_is_an_error(tmp_path: P
     (data / "red" / "0.png").write_bytes(b"no picture")
     result = score(open_models([file]), labelled_images(data))
     (found,) = result.outcomes
-    assert isinstance(found, Accuracy) and (found.images, found.skipped) == (5, 1)
+    assert isinstance(found, MeasuredAccuracy) and (found.images, found.skipped) == (5, 1)
     assert [Path(skipped.path).name for skipped in result.skipped] == ["0.png"]
     for path in data.glob("*/*.png"):
         path.write_bytes(b"no picture")

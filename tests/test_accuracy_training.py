@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.results.result import Accuracy
+from edge_classify.benchmarks.results.result import MeasuredAccuracy
 from edge_classify.benchmarks.scoring.labelled import LabelledData, labelled_images
 from edge_classify.benchmarks.scoring.score import open_models, score
 from edge_classify.benchmarks.scoring.split import Split, SplitImage
@@ -40,9 +40,9 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _score(file: Path, data: LabelledData, run: Path | None = None) -> Accuracy:
+def _score(file: Path, data: LabelledData, run: Path | None = None) -> MeasuredAccuracy:
     (found,) = score(open_models([file]), data, find_splits(data, [file], run)).outcomes
-    assert isinstance(found, Accuracy)
+    assert isinstance(found, MeasuredAccuracy)
     return found
 
 
@@ -122,7 +122,7 @@ def test_real_run_is_clean_on_its_test_split_and_caught_on_all_its_photos(
         open_models(files), data := labelled_images(shapes), find_splits(data, files, run)
     ).outcomes
     for one, other, file in zip(clean, caught, files, strict=True):
-        assert isinstance(one, Accuracy) and isinstance(other, Accuracy)
+        assert isinstance(one, MeasuredAccuracy) and isinstance(other, MeasuredAccuracy)
         assert (one.training_images, one.own_split) == (0, True)
         assert (other.training_images, other.own_split) == (train, True) and train > 0
         base = None if "float32" in file.name else str(converted / "cnn_float32.tflite")

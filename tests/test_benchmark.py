@@ -154,7 +154,7 @@ def test_foreign_model_is_measured_and_scored_with_labels_and_normalization(
 def test_peak_memory_grows_when_memory_is_used() -> None:
     # In a process of its own, since this one's peak may lie far above what it uses now.
     code = (
-        "from edge_classify.benchmarks.host import peak_rss_mb\n"
+        "from edge_classify.benchmarks.measuring.memory import peak_rss_mb\n"
         "before = peak_rss_mb(); block = bytearray(b'x') * 150_000_000; print(peak_rss_mb() - before)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

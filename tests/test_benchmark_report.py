@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from edge_classify.benchmarks.budget import Budget
 from edge_classify.benchmarks.report.report import render_report, require_jinja, write_report
-from edge_classify.benchmarks.results.comparison import Comparison, Finding, LatencyChange, Pair
+from edge_classify.benchmarks.results.comparison import Comparison, LatencyChange, Pair, Worsening
 from edge_classify.benchmarks.results.result import Caveat, Conditions, Energy, Failure, Result
 from edge_classify.edge.errors import BenchmarkError, MissingPackageError
 
@@ -222,7 +222,7 @@ def test_report_lists_the_worst_classes_and_folds_the_others() -> None:
 def test_report_with_a_comparison_tells_what_got_worse() -> None:
     before, after = result(median_ms=20.0), result(median_ms=23.0)
     change = LatencyChange(20.0, 23.0, 0.15, (0.12, 0.18), 1e-6, "yardstick", "slower")
-    pair = Pair(before, after, change, (Finding("slower", "flowers_int8 got slower by 15.0 %"),))
+    pair = Pair(before, after, change, (Worsening("slower", "flowers_int8 got slower by 15.0 %"),))
     page = _render(after, comparison=Comparison((pair,), 0.05, remarks=("Another Python.",)))
     assert "Worse than allowed (more than 5.0 %):flowers_int8 got slower" in page.text.replace("\n", "")
     assert ["20.0", "23.0", "+15.0 %+12.0 % to +18.0 %", "slower", ""] in [row[1:] for row in page.rows]

@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 from edge_classify.benchmarks.budget import Budget
-from edge_classify.benchmarks.recommend import Contender, recommend
+from edge_classify.benchmarks.recommend import Candidate, recommend
 from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def contender(name: str, **changes: Any) -> Contender:
+def candidate(name: str, **changes: Any) -> Candidate:
     values = {"size": 4_000_000, "top1": 0.9, "lost": 0.0, "median": 5.0, "p99": 6.0, "memory": 60.0}
-    return Contender(name, **{**values, **changes})
+    return Candidate(name, **{**values, **changes})
 
 
-FLOAT = contender("float32", size=14_000_000)
-HALF = contender("float16", size=7_000_000)
-INT8 = contender("int8", top1=0.895, lost=0.005, median=2.0, p99=2.5)
-RUINED = contender("ruined", top1=0.1, lost=0.8, median=1.0, p99=1.1, size=1_000_000)
+FLOAT = candidate("float32", size=14_000_000)
+HALF = candidate("float16", size=7_000_000)
+INT8 = candidate("int8", top1=0.895, lost=0.005, median=2.0, p99=2.5)
+RUINED = candidate("ruined", top1=0.1, lost=0.8, median=1.0, p99=1.1, size=1_000_000)
 
 
 def test_fastest_file_that_lost_little_is_recommended() -> None:
@@ -34,29 +34,29 @@ def test_fastest_file_that_lost_little_is_recommended() -> None:
 
 def test_of_files_that_are_as_fast_the_smallest_is_recommended_and_of_those_the_steadiest() -> None:
     assert recommend([FLOAT, HALF], Budget(), 0.01).name == "float16"
-    steady = contender("steady", size=4_100_000, p99=5.1)
-    found = recommend([contender("bursts", p99=9.0), steady], Budget(), 0.01)
+    steady = candidate("steady", size=4_100_000, p99=5.1)
+    found = recommend([candidate("bursts", p99=9.0), steady], Budget(), 0.01)
     assert (found.name, found.against("bursts")) == ("steady", "as fast within 10 %, and its p99 is 9.00 ms")
 
 
 def test_more_threads_are_only_recommended_where_they_make_it_faster() -> None:
-    one, two = contender("one"), contender("two", threads=2, median=4.7, p99=5.5)
+    one, two = candidate("one"), candidate("two", threads=2, median=4.7, p99=5.5)
     found = recommend([one, two], Budget(), 0.01)
     assert (found.name, found.against("two")) == ("one", "as fast within 10 %, with 2 threads instead of 1")
-    four = contender("four", threads=4, median=2.5)
+    four = candidate("four", threads=4, median=2.5)
     assert recommend([one, two, four], Budget(), 0.01).name == "four"
 
 
 def test_runtime_that_takes_more_memory_is_not_recommended_for_a_p99_that_may_be_chance() -> None:
-    light, heavy = contender("light"), contender("heavy", memory=700.0, p99=5.5)
-    found = recommend([heavy, light, contender("untold", memory=None, p99=5.1)], Budget(), 0.01)
+    light, heavy = candidate("light"), candidate("heavy", memory=700.0, p99=5.5)
+    found = recommend([heavy, light, candidate("untold", memory=None, p99=5.1)], Budget(), 0.01)
     assert found.name == "light"
     assert found.against("heavy") == "as fast within 10 %, and takes 700 MB of memory"
     assert found.against("untold") == "as fast within 10 %, but its memory could not be measured"
 
 
 def test_model_that_is_less_accurate_than_another_is_not_recommended_for_its_speed() -> None:
-    small = contender("cnn", top1=0.8, median=0.1, p99=0.2)
+    small = candidate("cnn", top1=0.8, median=0.1, p99=0.2)
     assert recommend([INT8, small], Budget(), 0.01).name == "int8"
     assert recommend([INT8, small], Budget(median=1.0), 0.01).name == "cnn"
 
@@ -80,12 +80,12 @@ def test_limit_that_is_missed_is_named(budget: str, name: str | None, missed: st
 
 
 def test_memory_that_could_not_be_measured_does_not_pass_for_little() -> None:
-    found = recommend([contender("a", memory=None)], Budget(memory=50), 0.01)
+    found = recommend([candidate("a", memory=None)], Budget(memory=50), 0.01)
     assert found.misses == {"a": ["peak memory could not be measured"]}
 
 
 def test_files_that_were_not_scored_are_chosen_by_speed() -> None:
-    unscored = [contender(n, top1=None, lost=None, median=m) for n, m in (("slow", 9.0), ("quick", 1.0))]
+    unscored = [candidate(n, top1=None, lost=None, median=m) for n, m in (("slow", 9.0), ("quick", 1.0))]
     found = recommend(unscored, Budget(), 0.01)
     assert (found.name, found.reason) == ("quick", "the fastest of 2 files; none was scored")
 
@@ -123,7 +123,7 @@ def test_budget_that_makes_no_sense_is_refused_with_what_is_valid(text: str, tol
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(-0.1, 1), st.floats(0.01, 100)), min_size=1, max_size=8))
 def test_recommended_file_always_keeps_the_limits(rows: list[tuple[float, float, float]]) -> None:
-    files = [contender(str(i), top1=t, lost=lost, median=m) for i, (t, lost, m) in enumerate(rows)]
+    files = [candidate(str(i), top1=t, lost=lost, median=m) for i, (t, lost, m) in enumerate(rows)]
     found = recommend(files, Budget(median=10.0), 0.01)
     keeps = [c for c in files if c.median <= 10 and (c.lost or 0) <= 0.01]
     assert (found.name is None) == (not keeps)

@@ -1,68 +1,80 @@
-"""What is to be measured, and what came of it."""
+"""What is to be measured: models that were opened and checked, how each is run, and for how long."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...edge.modelfile import ModelFile
 from ...edge.runtime import Execution
-from ..results.result import Conditions, Energy, Latency, Memory, Ratio, Soak, Yardstick
 
-PROCESSES = 5  # Of each model: where its memory happens to lie moves the median by some per cent.
+PROCESSES = 5  # For each model: the place of its memory moves the median by some per cent.
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Task:
-    """A model file, and how it is run."""
+class CheckedModel:
+    """A model file that was read, checked and hashed once, for all parts of a benchmark.
 
-    path: Path
+    `sha256` and `size_bytes` are those of the whole file, the appended zip included.
+    """
+
+    file: ModelFile
+    sha256: str
+    size_bytes: int
+
+    @classmethod
+    def read(cls, path: Path) -> CheckedModel:
+        """Read a .tflite file; raises as ModelFile.read does."""
+        file = ModelFile.read(path)
+        digest = hashlib.sha256()
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+            return cls(file, digest.hexdigest(), stream.tell())
+
+    @property
+    def path(self) -> Path:
+        """The path as it was given."""
+        return self.file.path
+
+    @property
+    def variant(self) -> str | None:
+        """The variant that the model's card names; None where there is none."""
+        card = self.file.card
+        return card.conversion.variant if card and card.conversion else None
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """A model, and how it is run."""
+
+    model: CheckedModel
     execution: Execution
+
+    @property
+    def path(self) -> Path:
+        """The path of the model file, as it was given."""
+        return self.model.path
 
 
 @dataclass(frozen=True)
 class Plan:
     """Which models take turns, and for how long.
 
-    `runs` is how many inferences of each are timed; None: until the median is known well enough. `base` is
-    the task that the others' ratios are to. With `yardstick`, the model that comes with this package takes
-    part, once for each runtime and number of threads. `soak_minutes` is of each task, after all the others.
+        model = CheckedModel.read(Path("model.tflite"))
+        plan = Plan((ModelRun(model, Execution(threads=1)), ModelRun(model, Execution(threads=4))), runs=200)
+
+    `runs` is the number of timed inferences of each model; None: as many as it takes to know the median well.
+    `base` is the place of the model run that the ratios of the others refer to. With `yardstick`, the
+    yardstick model takes turns too, once for each runtime and number of threads. Each model is run without a
+    pause for `soak_minutes` after the turns; None: no soak.
     """
 
-    tasks: tuple[Task, ...]
+    model_runs: tuple[ModelRun, ...]
     runs: int | None = None
     processes: int = PROCESSES
     base: int = 0
     yardstick: bool = True
     soak_minutes: float | None = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One task's figures. `runtime` is package and version; `remarks` are what its user should know."""
-
-    task: Task
-    runtime: str
-    latency: Latency
-    memory: Memory | None
-    energy: Energy
-    conditions: Conditions
-    ratio: Ratio | None
-    yardstick: Yardstick | None
-    soak: Soak | None = None
-    remarks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A task that could not be measured; `error` is a sentence that names the file."""
-
-    task: Task
-    error: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Of each task, in order; where it was `interrupted`, of those that had enough blocks to tell of."""
-
-    outcomes: tuple[Measured | Failed, ...]
-    interrupted: bool = False

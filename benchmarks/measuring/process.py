@@ -16,7 +16,7 @@ from typing import Any
 from ...edge.errors import BenchmarkError
 from .messages import Block, Loading, WarmUp
 from .pacing import uncounted_runs
-from .plan import Task
+from .plan import ModelRun
 
 # Without the working folder on the path: a user's numpy.py there is not ours to import.
 _START = f"import sys; sys.path[:] = filter(None, sys.path); from {__package__}.worker import main; main()"
@@ -33,7 +33,7 @@ class Worker:
     The constructor returns at once, so that several may import their runtimes at the same time.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: ModelRun) -> None:
         """Start the process."""
         self.task = task
         self._hung = False
@@ -147,7 +147,7 @@ class Worker:
         return f"{self.task.path} could not be measured: {said[-1] if said else f'exit status {status}'}"
 
 
-def _named(task: Task, error: str) -> str:
+def _named(task: ModelRun, error: str) -> str:
     """Return the sentence with the file's name, where it is not in it already."""
     path = str(task.path)
     error = error.replace(str(task.path.resolve()), path)

@@ -1,4 +1,4 @@
-"""What is gathered of each task before it is summed up."""
+"""What is recorded of each model while it is measured, before it is summed up."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..results.result import SoakPoint
 from ..surroundings.snapshot import Span
 from .distribution import Values
 from .messages import Block, Loading, WarmUp
-from .plan import Task
+from .plan import ModelRun
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A block, in which round of its sitting it was, and what the machine was like before and after."""
+    """A block, the round of its process run that it belongs to, and the machine before and after it."""
 
     round: int
     block: Block
@@ -23,23 +23,23 @@ class Turn:
 
     @property
     def latencies(self) -> Values:
-        """Times in ms, [runs]."""
+        """The timed runs in ms, [runs]."""
         return np.array(self.block.latencies)
 
     @property
     def median(self) -> float:
-        """Of the block, ms."""
+        """The median of the block in ms."""
         return float(np.median(self.latencies))
 
     @property
     def all_runs(self) -> int:
-        """With those that are not counted."""
+        """The number of runs, with those that are not counted."""
         return len(self.block.latencies) + self.block.uncounted
 
 
 @dataclass
-class Sitting:
-    """One process of a task; those of the same `process` number took turns with each other."""
+class ProcessRun:
+    """One process of a model; all that have the same `process` number took turns with each other."""
 
     process: int
     loading: Loading
@@ -48,32 +48,33 @@ class Sitting:
 
     @property
     def seconds(self) -> float:
-        """What its blocks have taken."""
+        """The sum of the timed runs."""
         return sum(sum(turn.block.latencies) for turn in self.turns) / 1000
 
     @property
     def runs(self) -> int:
-        """How many were timed."""
+        """The number of timed runs."""
         return sum(len(turn.block.latencies) for turn in self.turns)
 
 
 @dataclass
-class Contender:
-    """A task, what was measured of it, and the sentence that says why it failed, if it did.
+class Measurement:
+    """A model run and what was measured of it; `failure` is a sentence that says why it failed, if it did.
 
-    `base` and `yardstick` took turns with it, where there are any.
+    `base` and `yardstick` are the measurements that took turns with it, where there are any. `runtime` is the
+    package and its version.
     """
 
-    task: Task
+    model_run: ModelRun
     runtime: str = ""
     failure: str | None = None
-    sittings: list[Sitting] = field(default_factory=list)
-    base: Contender | None = None
-    yardstick: Contender | None = None
+    process_runs: list[ProcessRun] = field(default_factory=list)
+    base: Measurement | None = None
+    yardstick: Measurement | None = None
     soak: list[SoakPoint] = field(default_factory=list)
     soak_failure: str | None = None
 
     @property
     def turns(self) -> list[Turn]:
-        """All its blocks, in the order of time."""
-        return [turn for sitting in self.sittings for turn in sitting.turns]
+        """The turns of all processes, in the order of time."""
+        return [turn for process_run in self.process_runs for turn in process_run.turns]

@@ -1,8 +1,9 @@
-"""A model that runs for minutes without a pause: what heat does to it."""
+"""A model that runs for minutes without a pause: how heat changes its latency."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ..scoring.statistics import percentile
 from ..surroundings.snapshot import neighbours
 from ..surroundings.watch import Watch
 from .process import Worker
-from .records import Contender
+from .records import Measurement
 
 _POINT_S = 2.0
 _MAX_POINTS = 600
@@ -24,25 +25,25 @@ def count_points(minutes: float) -> int:
     return max(1, round(minutes * 60 / _seconds_a_point(minutes)))
 
 
-def soak(contender: Contender, minutes: float, watch: Watch, advance: Advance) -> None:
-    """Run a task in a process of its own, and append a point to its `soak` every few seconds.
+def soak(measurement: Measurement, minutes: float, watch: Watch, advance: Advance) -> None:
+    """Run a model in a new process, and append a point to its `soak` every few seconds.
 
-    When the worker fails, the points so far are kept, and `soak_failure` says why. `advance` is called
-    once for each of count_points(minutes), as long as it goes well.
+    When the worker fails, the points so far are kept, and `soak_failure` says why. `advance` is called once
+    for each of count_points(minutes), until the worker fails.
     """
-    worker = Worker(contender.task)
+    worker = Worker(measurement.model_run)
     try:
         worker.started()
         worker.load()
-        _run(worker, contender, minutes, watch, advance)
+        _run(worker, measurement, minutes, watch, advance)
     except BenchmarkError as error:
-        contender.soak_failure = str(error)
+        measurement.soak_failure = str(error)
     finally:
         worker.close()
 
 
-def summarize_soak(points: list[SoakPoint]) -> Soak | None:
-    """Return what the points tell; None without any."""
+def summarize_soak(points: Sequence[SoakPoint]) -> Soak | None:
+    """Return the points with their slowdown from the first tenth to the last; None without any."""
     if not points:
         return None
     tenth = max(1, len(points) // 10)
@@ -52,11 +53,11 @@ def summarize_soak(points: list[SoakPoint]) -> Soak | None:
     return Soak(round(points[-1].seconds / 60, 2), round(last / first - 1, 4), tuple(points))
 
 
-def _run(worker: Worker, contender: Contender, minutes: float, watch: Watch, advance: Advance) -> None:
+def _run(worker: Worker, measurement: Measurement, minutes: float, watch: Watch, advance: Advance) -> None:
     began, pids = time.monotonic(), [worker.pid]
     for number in range(count_points(minutes)):
         ends = began + (number + 1) * _seconds_a_point(minutes)
-        if contender.soak and time.monotonic() >= ends:  # A slow model's inference took several points' time.
+        if measurement.soak and time.monotonic() >= ends:  # One run of a slow model spans several points.
             advance()
             continue
         before = watch.snapshot(pids)
@@ -64,7 +65,7 @@ def _run(worker: Worker, contender: Contender, minutes: float, watch: Watch, adv
         after = watch.snapshot(pids)
         latencies = np.array(block.latencies)
         others = neighbours([(before, after)])
-        contender.soak.append(
+        measurement.soak.append(
             SoakPoint(
                 seconds=round(time.monotonic() - began, 1),
                 median_ms=round(percentile(latencies, 50), 4),
@@ -79,5 +80,5 @@ def _run(worker: Worker, contender: Contender, minutes: float, watch: Watch, adv
 
 
 def _seconds_a_point(minutes: float) -> float:
-    """Return the length of a point: not so short that there are more than _MAX_POINTS."""
+    """Return the length of a point: so long that there are at most _MAX_POINTS."""
     return max(_POINT_S, minutes * 60 / _MAX_POINTS)

@@ -1,68 +1,102 @@
-"""From times to figures."""
+"""The figures of each model, from what was recorded of it."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from statistics import median
 
 import numpy as np
 
-from ...edge.default_model import DEFAULT_MODEL
-from ..results.result import Caveat, Interval, Latency, Memory, Ratio, Yardstick
+from ..host import Host
+from ..results.result import (
+    Caveat,
+    Failure,
+    Interval,
+    Latency,
+    Memory,
+    Origin,
+    Ratio,
+    Result,
+    Subject,
+    Yardstick,
+)
 from ..scoring.statistics import percentile
 from ..surroundings.watch import Watch
 from .distribution import Blocks, median_interval, theil_sen
-from .plan import Failed, Measured
-from .records import Contender, Sitting
+from .plan import ModelRun
+from .records import Measurement, ProcessRun
 from .soak import summarize_soak
 from .steadiness import drift
 
 
-def summarize(contenders: Sequence[Contender], watch: Watch) -> list[Measured | Failed]:
-    """Return the figures of each task; those that had no turn yet and did not fail are left out."""
-    found: list[Measured | Failed] = []
-    for contender in contenders:
-        if contender.failure is not None:
-            found.append(Failed(contender.task, contender.failure))
-        elif contender.turns:
-            found.append(_measured(contender, watch))
-    return found
-
-
-def _measured(contender: Contender, watch: Watch) -> Measured:
-    spans = [turn.span for turn in contender.turns]
-    latency = _latency(_sittings(contender))
+def summarize(measurement: Measurement, watch: Watch, host: Host, origin: Origin) -> Result | Failure | None:
+    """Return the figures of a model, or why it failed; None where it neither failed nor had a turn yet."""
+    model_run = measurement.model_run
+    if measurement.failure is not None:
+        return Failure.of(model_run.path, model_run.execution, measurement.failure, host, origin)
+    if not measurement.turns:
+        return None
+    spans = [turn.span for turn in measurement.turns]
+    # Ctrl-C may have come before the first turn of the last process.
+    process_runs = [process_run for process_run in measurement.process_runs if process_run.turns]
+    latency = _latency(process_runs)
     conditions = watch.conditions(spans)
-    return Measured(
-        task=contender.task,
-        runtime=contender.runtime,
+    return Result(
+        subject=_subject(model_run, measurement.runtime),
         latency=latency,
-        memory=_memory(_sittings(contender)),
-        energy=watch.energy(spans, sum(turn.all_runs for turn in contender.turns)),
-        conditions=replace(conditions, warnings=(*conditions.warnings, *_unsteady(contender, latency))),
-        ratio=_ratio(contender),
-        yardstick=_yardstick(contender),
-        soak=summarize_soak(contender.soak),
-        remarks=tuple(dict.fromkeys(_remarks(contender))),
+        memory=_memory(process_runs),
+        energy=watch.energy(spans, sum(turn.all_runs for turn in measurement.turns)),
+        conditions=replace(conditions, warnings=(*conditions.warnings, *_unsteady(measurement, latency))),
+        host=host,
+        origin=origin,
+        ratio=_ratio(measurement),
+        yardstick=_yardstick(measurement),
+        soak=summarize_soak(measurement.soak),
+        remarks=tuple(dict.fromkeys(_remarks(measurement))),
+        execution=model_run.execution,
     )
 
 
-def _sittings(contender: Contender) -> list[Sitting]:
-    """Return those with a turn: Ctrl-C may have come before the last one's."""
-    return [sitting for sitting in contender.sittings if sitting.turns]
+def paired_ratios(this: Measurement, other: Measurement) -> list[list[float]]:
+    """Return the ratios of the blocks of `this` to those of `other` of the same round, by process."""
+    theirs = {
+        (process_run.process, turn.round): turn.median
+        for process_run in other.process_runs
+        for turn in process_run.turns
+    }
+    ratios = [
+        [
+            turn.median / theirs[process_run.process, turn.round]
+            for turn in process_run.turns
+            if (process_run.process, turn.round) in theirs
+        ]
+        for process_run in this.process_runs
+    ]
+    return [process for process in ratios if process]
 
 
-def _latency(sittings: Sequence[Sitting]) -> Latency:
-    blocks = [[turn.latencies for turn in sitting.turns] for sitting in sittings]
+def _subject(model_run: ModelRun, runtime: str) -> Subject:
+    model, execution = model_run.model, model_run.execution
+    return Subject(
+        file=str(model.path),
+        sha256=model.sha256,
+        size_bytes=model.size_bytes,
+        variant=model.variant,
+        threads=execution.threads,
+        runtime=runtime,
+        delegate=execution.delegate,
+    )
+
+
+def _latency(process_runs: Sequence[ProcessRun]) -> Latency:
+    blocks = [[turn.latencies for turn in process_run.turns] for process_run in process_runs]
     times = np.concatenate([block for process in blocks for block in process])
     return Latency(
-        load_ms=round(median(sitting.loading.load_ms for sitting in sittings), 3),
-        first_ms=round(median(sitting.loading.first_ms for sitting in sittings), 3),
-        warm_up_runs=max(sitting.warm_up.runs for sitting in sittings),
-        steady=sum(sitting.warm_up.steady for sitting in sittings) > len(sittings) / 2,
+        load_ms=round(median(each.loading.load_ms for each in process_runs), 3),
+        first_ms=round(median(each.loading.first_ms for each in process_runs), 3),
+        warm_up_runs=max(each.warm_up.runs for each in process_runs),
+        steady=sum(each.warm_up.steady for each in process_runs) > len(process_runs) / 2,
         median_ms=_digits(percentile(times, 50)),
         median_ci95=_rounded(median_interval(blocks)),
         p90_ms=_digits(percentile(times, 90)),
@@ -70,22 +104,22 @@ def _latency(sittings: Sequence[Sitting]) -> Latency:
         p99_ms=_digits(percentile(times, 99)),
         max_ms=_digits(float(times.max())),
         runs=len(times),
-        processes=len(sittings),
-        blocks=tuple(tuple(_digits(turn.median) for turn in sitting.turns) for sitting in sittings),
+        processes=len(process_runs),
+        blocks=tuple(tuple(_digits(turn.median) for turn in each.turns) for each in process_runs),
     )
 
 
-def _memory(sittings: Sequence[Sitting]) -> Memory | None:
-    """Return the memory of the processes, None where the system does not tell it."""
-    loaded = [sitting.loading.resident_mb for sitting in sittings]
-    steady = [sitting.turns[-1].block.resident_mb for sitting in sittings]
-    peaks = [sitting.turns[-1].block.peak_mb for sitting in sittings]
+def _memory(process_runs: Sequence[ProcessRun]) -> Memory | None:
+    """Return the memory of the processes, None where the system does not report it."""
+    loaded = [each.loading.resident_mb for each in process_runs]
+    steady = [each.turns[-1].block.resident_mb for each in process_runs]
+    peaks = [each.turns[-1].block.peak_mb for each in process_runs]
     if None in loaded or None in steady or None in peaks:
         return None
     courses = []
-    for sitting in sittings:
-        runs = np.cumsum([turn.all_runs for turn in sitting.turns]) / 1000
-        courses.append((runs, np.array([turn.block.resident_mb for turn in sitting.turns], np.float64)))
+    for each in process_runs:
+        runs = np.cumsum([turn.all_runs for turn in each.turns]) / 1000
+        courses.append((runs, np.array([turn.block.resident_mb for turn in each.turns], np.float64)))
     return Memory(
         peak=round(max(peak for peak in peaks if peak is not None), 1),
         loaded=round(median(value for value in loaded if value is not None), 1),
@@ -94,16 +128,16 @@ def _memory(sittings: Sequence[Sitting]) -> Memory | None:
     )
 
 
-def _ratio(contender: Contender) -> Ratio | None:
-    base = contender.base
-    if base is None or base is contender:
+def _ratio(measurement: Measurement) -> Ratio | None:
+    base = measurement.base
+    if base is None or base is measurement:
         return None
-    ratios = paired_ratios(contender, base)
+    ratios = paired_ratios(measurement, base)
     if not ratios:
         return None
     values = [value for process in ratios for value in process]
     return Ratio(
-        base=str(base.task.path),
+        base=str(base.model_run.path),
         median=_digits(median(values)),
         ci95=_rounded(median_interval(_as_blocks(ratios))),
         lowest=_digits(min(values)),
@@ -111,14 +145,14 @@ def _ratio(contender: Contender) -> Ratio | None:
     )
 
 
-def _yardstick(contender: Contender) -> Yardstick | None:
-    yardstick = contender.yardstick
-    ratios = paired_ratios(contender, yardstick) if yardstick is not None else []
+def _yardstick(measurement: Measurement) -> Yardstick | None:
+    yardstick = measurement.yardstick
+    ratios = paired_ratios(measurement, yardstick) if yardstick is not None else []
     if yardstick is None or not ratios:
         return None
     times = np.concatenate([turn.latencies for turn in yardstick.turns])
     return Yardstick(
-        sha256=_yardstick_sha256(),
+        sha256=yardstick.model_run.model.sha256,
         median_ms=_digits(percentile(times, 50)),
         ratio=_digits(median(value for process in ratios for value in process)),
         ratio_ci95=_rounded(median_interval(_as_blocks(ratios))),
@@ -126,31 +160,13 @@ def _yardstick(contender: Contender) -> Yardstick | None:
     )
 
 
-def paired_ratios(this: Contender, other: Contender) -> list[list[float]]:
-    """Return the ratio of this one's block to the other's of the same round, by process."""
-    theirs = {
-        (sitting.process, turn.round): turn.median for sitting in other.sittings for turn in sitting.turns
-    }
-    ratios = [
-        [
-            turn.median / theirs[sitting.process, turn.round]
-            for turn in sitting.turns
-            if (sitting.process, turn.round) in theirs
-        ]
-        for sitting in this.sittings
-    ]
-    return [process for process in ratios if process]
-
-
-def _unsteady(contender: Contender, latency: Latency) -> list[Caveat]:
+def _unsteady(measurement: Measurement, latency: Latency) -> list[Caveat]:
     found = []
     if not latency.steady:
         runs = latency.warm_up_runs
-        text = (
-            f"The time had not come to rest after {runs} runs of warm-up: measure again, or longer (--soak)"
-        )
+        text = f"The time was not steady after {runs} warm-up runs: measure again, or longer (--soak)"
         found.append(Caveat("unsteady", text, float(runs)))
-    change = drift([turn.median for turn in contender.turns])
+    change = drift([turn.median for turn in measurement.turns])
     if change is not None:
         verb = "rose" if change > 0 else "fell"
         text = f"The time {verb} by {abs(change):.0%} while it was measured: --soak shows where it leads"
@@ -158,13 +174,13 @@ def _unsteady(contender: Contender, latency: Latency) -> list[Caveat]:
     return found
 
 
-def _remarks(contender: Contender) -> list[str]:
-    found = [remark for sitting in contender.sittings for remark in sitting.loading.remarks]
-    for name, other in (("The base", contender.base), ("The yardstick", contender.yardstick)):
+def _remarks(measurement: Measurement) -> list[str]:
+    found = [remark for each in measurement.process_runs for remark in each.loading.remarks]
+    for name, other in (("The base", measurement.base), ("The yardstick", measurement.yardstick)):
         if other is not None and other.failure is not None:
             found.append(f"{name} failed, so that there are no or fewer ratios to it: {other.failure}")
-    if contender.soak_failure is not None:
-        found.append(f"The soak ended early: {contender.soak_failure}")
+    if measurement.soak_failure is not None:
+        found.append(f"The soak ended early: {measurement.soak_failure}")
     return found
 
 
@@ -178,10 +194,5 @@ def _rounded(interval: Interval) -> Interval:
 
 
 def _digits(value: float) -> float:
-    """Return six significant digits: models may take microseconds."""
+    """Return six significant digits: some models take microseconds."""
     return float(f"{value:.6g}")
-
-
-@cache
-def _yardstick_sha256() -> str:
-    return hashlib.sha256(DEFAULT_MODEL.read_bytes()).hexdigest()

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from ...edge.errors import EdgeClassifyError
 from ...edge.runtime import REFUSALS, Execution, find_runtime, one_line, open_interpreter
-from ..host import peak_rss_mb
-from .memory import resident_mb
+from .memory import peak_rss_mb, resident_mb
 from .messages import Block, Loading
 from .steadiness import warm_up
 

@@ -13,7 +13,7 @@ from ...edge.errors import BenchmarkError
 from ...edge.flatbuffer import FlatTable
 from ...edge.modelfile import mapped, tables_of
 from ...edge.runtime import Execution, Runtime, find_runtime
-from ..results.result import Operation, Operations
+from ..results.result import Operations, OperatorTime
 from . import profiler
 from .best_rate import best_rate
 from .graph import Operator, Subgraph, read_graph
@@ -100,7 +100,7 @@ def _ask_profiler(library: Path, path: Path, threads: int) -> dict[str, Any]:
 
 def _operations(
     graph: Subgraph, delegation: Delegation, events: Sequence[Event] | None, execution: Execution
-) -> tuple[Operation, ...]:
+) -> tuple[OperatorTime, ...]:
     """Return all operators in their order, then what the profiler saw beside them."""
     times: dict[int, float] = {}
     extra: list[Event] = []
@@ -110,7 +110,7 @@ def _operations(
         extra = [event for place, event in enumerate(events) if place not in matches and event.ms > 0]
     whole = sum(event.ms for event in events or ())
     found = [
-        Operation(
+        OperatorTime(
             index=operator.index,
             name=operator.name,
             output=_shape(graph, operator),
@@ -123,7 +123,7 @@ def _operations(
         for operator in graph.operators
     ]
     found += [
-        Operation(
+        OperatorTime(
             None, e.name, "", "XNNPACK" if e.delegated else "the runtime", e.ms, e.ms / whole, None, None
         )
         for e in extra

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 
 from ...edge.console import print_table, printable
-from ..results.result import Operation, Operations
+from ..results.result import Operations, OperatorTime
 
 _HEAVIEST = 12
 _BY_KIND = ("operation", "number", "run by", "ms", "share", "million MACs", "GMAC/s")
@@ -50,15 +50,15 @@ def describe(operations: Operations) -> Iterator[str]:
         yield f"{operations.best_shape}."
 
 
-def _rows_by_kind(operators: Sequence[Operation]) -> Iterator[tuple[str, ...]]:
-    groups: dict[tuple[str, str | None], list[Operation]] = {}
+def _rows_by_kind(operators: Sequence[OperatorTime]) -> Iterator[tuple[str, ...]]:
+    groups: dict[tuple[str, str | None], list[OperatorTime]] = {}
     for operator in operators:
         groups.setdefault((operator.name, operator.by), []).append(operator)
     for (name, _), group in sorted(groups.items(), key=lambda item: -_sum(o.ms for o in item[1])):
         yield _row(name, str(len(group)), group)
 
 
-def _row(first: str, second: str, group: Sequence[Operation]) -> tuple[str, ...]:
+def _row(first: str, second: str, group: Sequence[OperatorTime]) -> tuple[str, ...]:
     timed = [operation for operation in group if operation.ms is not None]
     ms, macs = _sum(o.ms for o in timed), _sum(o.macs for o in group)
     return (

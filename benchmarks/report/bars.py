@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..results.numbers import between, milliseconds, number
 from ..results.result import Stages
-from .devices import Row
+from .devices import ReportRow
 from .drawing import Rows, Scale, bounded, draw_across, scale
 
 Item = TypeVar("Item")
@@ -16,7 +16,7 @@ _CUT = 4.0
 STAGES = ("decode", "resize", "invoke", "post")
 
 
-def tails_chart(key: str, rows: Sequence[Row]) -> str:
+def tails_chart(key: str, rows: Sequence[ReportRow]) -> str:
     """Draw p90, p95, p99 and the longest time as multiples of each model's own median."""
     latencies = [row.result.latency for row in rows]
     figures = [f"{number(it.median_ms)} / {number(it.p99_ms)}" for it in latencies]
@@ -45,7 +45,7 @@ def tails_chart(key: str, rows: Sequence[Row]) -> str:
     return drawing.markup()
 
 
-def ratios_chart(key: str, rows: Sequence[Row]) -> str | None:
+def ratios_chart(key: str, rows: Sequence[ReportRow]) -> str | None:
     """Draw each time as a multiple of the base's, with interval and range; None where there is none."""
     compared = [(row, row.result.ratio) for row in rows if row.result.ratio is not None]
     if not compared:

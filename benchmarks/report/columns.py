@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from ..results.numbers import between, counted, number, percent, percent_between
-from ..results.result import Accuracy, ColdStart, Interval, Memory, Pairing, Spread, Stages
-from .devices import Device, Row
+from ..results.result import ColdStart, Interval, MeasuredAccuracy, Memory, Pairing, Spread, Stages
+from .devices import Device, ReportRow
 
 Better = Literal["low", "high"]
 
@@ -28,12 +28,12 @@ class Column:
     """A column: its title, its cell for a row (None: not known), and which values are the better ones."""
 
     title: str
-    cell: Callable[[Row], Cell | None]
+    cell: Callable[[ReportRow], Cell | None]
     better: Better | None = None
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Titles, and for each row its cells, the first of which names it."""
 
     titles: tuple[str, ...]
@@ -46,8 +46,8 @@ class Table:
 
 
 def make_table(
-    devices: Sequence[Device], columns: Sequence[Column], kept: Callable[[Row], bool] = lambda row: True
-) -> Table | None:
+    devices: Sequence[Device], columns: Sequence[Column], kept: Callable[[ReportRow], bool] = lambda row: True
+) -> ReportTable | None:
     """Return the rows that are `kept`, machine by machine; None where there is none.
 
     The best values of a machine are marked in columns that know which are.
@@ -66,7 +66,7 @@ def make_table(
     filled = (
         head + tuple(line[n] or Cell("-") for n in known) for head, line in zip(heads, lines, strict=True)
     )
-    return Table(titles, tuple(filled))
+    return ReportTable(titles, tuple(filled))
 
 
 def _with_best(cells: Sequence[Cell | None], better: Better | None) -> list[Cell | None]:
@@ -82,11 +82,11 @@ Section = TypeVar("Section")
 
 
 def _of(
-    section: Callable[[Row], Section | None], cell: Callable[[Section], Cell | None]
-) -> Callable[[Row], Cell | None]:
+    section: Callable[[ReportRow], Section | None], cell: Callable[[Section], Cell | None]
+) -> Callable[[ReportRow], Cell | None]:
     """Return a column's cell from a section of the result that is not always there."""
 
-    def of_row(row: Row) -> Cell | None:
+    def of_row(row: ReportRow) -> Cell | None:
         found = section(row)
         return None if found is None else cell(found)
 
@@ -109,37 +109,37 @@ def _rate(value: float, interval: Interval) -> Cell:
     return Cell(percent(value), percent_between(interval), value)
 
 
-def _size(row: Row) -> Cell | None:
+def _size(row: ReportRow) -> Cell | None:
     return _plain(row.result.subject.size_bytes / 1e6)
 
 
-def _warm_up(row: Row) -> Cell:
+def _warm_up(row: ReportRow) -> Cell:
     latency = row.result.latency
     return Cell(counted(latency.warm_up_runs), "" if latency.steady else "never steady", latency.warm_up_runs)
 
 
-def _caveats(row: Row) -> Cell | None:
+def _caveats(row: ReportRow) -> Cell | None:
     kinds = list(dict.fromkeys(caveat.kind for caveat in row.result.conditions.warnings))
     return Cell(", ".join(kinds), value=len(kinds)) if kinds else None
 
 
-def _memory(row: Row) -> Memory | None:
+def _memory(row: ReportRow) -> Memory | None:
     return row.result.memory
 
 
-def _cold_start(row: Row) -> ColdStart | None:
+def _cold_start(row: ReportRow) -> ColdStart | None:
     return row.result.cold_start
 
 
-def _accuracy(row: Row) -> Accuracy | None:
+def _accuracy(row: ReportRow) -> MeasuredAccuracy | None:
     return row.result.accuracy
 
 
-def _top5(accuracy: Accuracy) -> Cell | None:
+def _top5(accuracy: MeasuredAccuracy) -> Cell | None:
     return _rate(accuracy.top5, accuracy.top5_ci95) if accuracy.outputs > 5 else None
 
 
-def _pairing(row: Row) -> Pairing | None:
+def _pairing(row: ReportRow) -> Pairing | None:
     return row.result.accuracy.pairing if row.result.accuracy else None
 
 
@@ -147,7 +147,7 @@ def _words(text: str | None) -> Cell | None:
     return Cell(text) if text else None
 
 
-def _neighbours(row: Row) -> Cell | None:
+def _neighbours(row: ReportRow) -> Cell | None:
     mean, most = row.result.conditions.neighbours, row.result.conditions.neighbours_max
     if mean is None:
         return None
@@ -161,7 +161,7 @@ def _span(interval: Interval | None) -> Cell | None:
     return Cell(low if low == high else f"{low} to {high}", value=interval[1])
 
 
-def _throttled(row: Row) -> Cell | None:
+def _throttled(row: ReportRow) -> Cell | None:
     told = row.result.conditions.throttled
     return None if told is None else Cell(", ".join(told) or "no")
 
@@ -218,7 +218,7 @@ CONDITIONS = (
 )
 
 
-def energy_known(row: Row) -> bool:
+def energy_known(row: ReportRow) -> bool:
     """Return whether a meter told what the model took."""
     return row.result.energy.per_inference_mj is not None
 
@@ -239,7 +239,7 @@ ACCURACY = (
 )  # fmt: skip
 
 
-def stages_table(measured: Sequence[tuple[str, Stages]]) -> Table:
+def stages_table(measured: Sequence[tuple[str, Stages]]) -> ReportTable:
     """Return the stages of pictures by name: medians with p99 below, ms, and pictures a second."""
     columns: list[tuple[str, Callable[[Stages], Cell | None]]] = [
         ("Decode, ms", lambda it: _spread(it.decode)),
@@ -261,7 +261,7 @@ def stages_table(measured: Sequence[tuple[str, Stages]]) -> Table:
         (Cell(name), *(line[i] or Cell("-") for i in known))
         for (name, _), line in zip(measured, cells, strict=True)
     ]
-    return Table(("Model", *(columns[i][0] for i in known)), tuple(rows))
+    return ReportTable(("Model", *(columns[i][0] for i in known)), tuple(rows))
 
 
 def named_stages(device: Device) -> list[tuple[str, Stages]]:

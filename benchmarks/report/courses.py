@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..results.numbers import milliseconds, number, signed_percent
 from ..results.result import Latency, Soak
-from .devices import Row
+from .devices import ReportRow
 from .drawing import WIDTH, Box, Drawing, Point, Scale, bounded, draw_across, draw_upward, scale
 
 _SMALL = Box(34.0, 8.0, 228.0, 76.0)
@@ -15,7 +15,7 @@ _LEAST_RANGE = 2.0  # Per cent: smaller differences are no drift, and shall not 
 _PANEL, _GAP = 96.0, 30.0
 
 
-def block_charts(key: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
+def block_charts(key: str, rows: Sequence[ReportRow]) -> list[tuple[str, str]]:
     """Return, by name, a small chart for each model: its blocks against its median, in per cent.
 
     All have the same range, so that they can be compared.
@@ -34,7 +34,7 @@ def _blocks(latency: Latency) -> list[list[float]]:
     return [[(block / latency.median_ms - 1) * 100 for block in blocks] for blocks in latency.blocks]
 
 
-def _block_chart(key: str, row: Row, upward: Scale) -> str:
+def _block_chart(key: str, row: ReportRow, upward: Scale) -> str:
     processes = _blocks(row.result.latency)
     every = [value for values in processes for value in values]
     about = (

@@ -53,7 +53,7 @@ CAVEAT_TITLES = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """A result and what it is called on its machine.
 
     `base` is what the model is called that it was compared with, "" for none. `on_front`: no other one there
@@ -86,21 +86,21 @@ class Device:
     name: str
     title: str
     host: Host
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
     failures: tuple[tuple[str, str], ...]
     runtimes: tuple[str, ...]
     measured: str
     versions: tuple[str, ...]
-    recommended: Row | None
+    recommended: ReportRow | None
     reason: str
 
     @property
-    def fastest(self) -> Row | None:
+    def fastest(self) -> ReportRow | None:
         """The one with the lowest median."""
         return min(self.rows, key=lambda row: row.result.latency.median_ms, default=None)
 
     @property
-    def most_accurate(self) -> Row | None:
+    def most_accurate(self) -> ReportRow | None:
         """The one with the highest top-1, of those that were scored; of equal ones the fastest."""
         scored = [row for row in self.rows if row.result.accuracy is not None]
         return max(scored, key=lambda row: (top1(row.result), -row.result.latency.median_ms), default=None)
@@ -167,7 +167,7 @@ def _every(machine: Machine) -> tuple[Result | Failure, ...]:
 
 def _rows(
     measured: Sequence[Result], naming: Naming, budget: Budget
-) -> tuple[tuple[Row, ...], Row | None, str]:
+) -> tuple[tuple[ReportRow, ...], ReportRow | None, str]:
     """Return a row for each result, the recommended one, and why."""
     if not measured:
         return (), None, "nothing could be measured"
@@ -176,7 +176,9 @@ def _rows(
     found, front = advice.recommendation, _front(measured)
     names = result_names(measured, naming.short)
     rows = tuple(
-        Row(name, naming.short(_base(result)), result, number in front, found.against(advice.names[number]))
+        ReportRow(
+            name, naming.short(_base(result)), result, number in front, found.against(advice.names[number])
+        )
         for number, (name, result) in enumerate(zip(names, measured, strict=True))
     )
     return rows, rows[advice.names.index(found.name)] if found.name else None, found.reason

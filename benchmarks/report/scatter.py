@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..results.numbers import between, milliseconds, percent, percent_between
-from ..results.result import Accuracy
-from .devices import Device, Row
+from ..results.result import MeasuredAccuracy
+from .devices import Device, ReportRow
 from .drawing import (
     WIDTH,
     Box,
@@ -37,8 +37,8 @@ class Scatter:
 
 @dataclass(frozen=True)
 class _Dot:
-    row: Row
-    accuracy: Accuracy
+    row: ReportRow
+    accuracy: MeasuredAccuracy
     device: int
     at: Point
 
@@ -76,7 +76,7 @@ def accuracy_against_latency(key: str, devices: Sequence[Device]) -> Scatter | N
     return Scatter(drawing.markup(), unnamed, sum(len(device.rows) for device in devices) - len(dots))
 
 
-def _scales(scored: Sequence[tuple[Row, Accuracy]]) -> tuple[Scale, Scale]:
+def _scales(scored: Sequence[tuple[ReportRow, MeasuredAccuracy]]) -> tuple[Scale, Scale]:
     times, rates = [], []
     for row, accuracy in scored:
         latency = row.result.latency

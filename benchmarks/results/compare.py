@@ -9,10 +9,10 @@ from statistics import median
 
 from ...edge.errors import BenchmarkError, OptionError
 from ..host import Host
-from .comparison import Comparison, Finding, LatencyChange, Pair
+from .comparison import Comparison, LatencyChange, Pair, Worsening
 from .machines import Side, is_of, sides
 from .noise import Estimate, estimate_change, levels
-from .result import Accuracy, Failure, Result
+from .result import Failure, MeasuredAccuracy, Result
 
 # Below this a change is no chance. With the limit of 5 %, one in some thousand simulated runs of an unchanged
 # model is then called slower, and nearly all that are 10 % slower are found (tests/test_results_noise.py).
@@ -91,37 +91,37 @@ _TAIL, _TAIL_RUNS = 3.0, 500
 _MEMORY_FLOOR_MB = 2.0  # Peak memory varies by as much from run to run.
 
 
-def find_worse(old: Result, new: Result, latency: LatencyChange, limit: float) -> Iterator[Finding]:
+def find_worse(old: Result, new: Result, latency: LatencyChange, limit: float) -> Iterator[Worsening]:
     """Yield what got worse than `limit`, a fraction, allows; of accuracy, whatever is no chance."""
     name = new.subject.file
     if latency.verdict == "slower":
         low, high = latency.ci95
         same = "; its file is the same as before" if old.subject.sha256 == new.subject.sha256 else ""
         text = f"{name} is {latency.change:.1%} slower (95 % interval {low:+.1%} to {high:+.1%}){same}"
-        yield Finding("slower", text)
+        yield Worsening("slower", text)
     if _longer_tail(old, new, latency):
         was, now = old.latency.p99_ms, new.latency.p99_ms
-        yield Finding(
+        yield Worsening(
             "tail", f"{name} has a p99 of {now:.2f} ms, {now / was:.1f} times the {was:.2f} ms before"
         )
     was_bytes, now_bytes = old.subject.size_bytes, new.subject.size_bytes
     if now_bytes > was_bytes * (1 + limit):
         grown = f"{was_bytes / 1e6:.2f} to {now_bytes / 1e6:.2f} MB"
-        yield Finding("larger", f"{name} has grown from {grown}")
+        yield Worsening("larger", f"{name} has grown from {grown}")
     if old.memory and new.memory:
         was, now = old.memory.peak, new.memory.peak
         if now > was * (1 + limit) and now - was > _MEMORY_FLOOR_MB:
-            yield Finding("memory", f"{name} has a peak memory of {now:.1f} MB; it was {was:.1f} MB")
+            yield Worsening("memory", f"{name} has a peak memory of {now:.1f} MB; it was {was:.1f} MB")
     if old.accuracy and new.accuracy and same_images(old.accuracy, new.accuracy):
         p_value = top1_p_value(old.accuracy, new.accuracy)
         if new.accuracy.top1 < old.accuracy.top1 and p_value < SIGNIFICANT:
             fall = f"from {old.accuracy.top1:.2%} to {new.accuracy.top1:.2%}"
             images = f"{new.accuracy.images:,} images"
             text = f"{name} is less accurate: top-1 fell {fall} on {images} (p = {p_value:.2g})"
-            yield Finding("less accurate", text)
+            yield Worsening("less accurate", text)
 
 
-def same_images(old: Accuracy, new: Accuracy) -> bool:
+def same_images(old: MeasuredAccuracy, new: MeasuredAccuracy) -> bool:
     """Return whether two scores may be compared: as many images of the same classes.
 
     The folder's name says nothing: a data set lies elsewhere on another machine.
@@ -130,7 +130,7 @@ def same_images(old: Accuracy, new: Accuracy) -> bool:
     return old.images == new.images and classes[0] == classes[1]
 
 
-def top1_p_value(old: Accuracy, new: Accuracy) -> float:
+def top1_p_value(old: MeasuredAccuracy, new: MeasuredAccuracy) -> float:
     """Return the two-sided p-value of equally good models, from their right answers alone.
 
     The answers to single images aren't known: a paired test would find smaller differences.

@@ -41,7 +41,7 @@ class LatencyChange:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Worsening:
     """Something that got worse than the limit allows; `kind` is one of FINDINGS, `text` a sentence."""
 
     kind: str
@@ -59,7 +59,7 @@ class Pair:
     before: Result
     after: Result
     latency: LatencyChange
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Worsening, ...] = ()
     new_warnings: tuple[Caveat, ...] = ()
     gone_warnings: tuple[Caveat, ...] = ()
     remarks: tuple[str, ...] = ()

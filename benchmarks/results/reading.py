@@ -159,7 +159,9 @@ def _nested(record: dict[str, Any]) -> dict[str, Any]:
         name: {field.name: record[field.name] for field in fields(section) if field.name in record}
         for name, section in sections.items()
     }
-    return {**record, **parts}
+    # How a model was run is no part of the format: a key of that name would be one of a newer version.
+    rest = {name: value for name, value in record.items() if name != "execution"}
+    return {**rest, **parts}
 
 
 def _without_section(path: str | None) -> str:

@@ -6,9 +6,11 @@ measured is None, and a text beside it says why.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from ...edge.runtime import Execution
 from ..host import Host
 
 Interval = tuple[float, float]
@@ -193,7 +195,7 @@ class Pairing:
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class MeasuredAccuracy:
     """How right the answers are.
 
     `outputs` is how many classes the model knows: of five or fewer, top5 says nothing. `classes`, and macro
@@ -224,7 +226,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Operation:
+class OperatorTime:
     """One operator of the graph. `ms` of one inference, None where the runtime does not tell.
 
     `by` is what runs it: "XNNPACK", the delegate's name, "the runtime", or None where that is not known.
@@ -252,7 +254,7 @@ class Operations:
     """
 
     profiler: str
-    operators: tuple[Operation, ...]
+    operators: tuple[OperatorTime, ...]
     outside: tuple[str, ...] | None
     macs: int | None
     uncounted: tuple[str, ...]
@@ -341,7 +343,11 @@ class Latency:
 
 @dataclass(frozen=True)
 class Result:
-    """Everything about one subject; sections that were not asked for are None."""
+    """Everything about one subject; sections that were not asked for are None.
+
+    `execution` is how the model was run, for parts of a benchmark that run it again. It is no part of the
+    record, and None for a result that was read from a file.
+    """
 
     subject: Subject
     latency: Latency
@@ -352,16 +358,34 @@ class Result:
     origin: Origin
     ratio: Ratio | None = None
     yardstick: Yardstick | None = None
-    accuracy: Accuracy | None = None
+    accuracy: MeasuredAccuracy | None = None
     stages: tuple[Stages, ...] = ()
     cold_start: ColdStart | None = None
     operations: Operations | None = None
     soak: Soak | None = None
     remarks: tuple[str, ...] = ()
+    execution: Execution | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def file(self) -> str:
+        """The path of the model file, as it was given."""
+        return self.subject.file
+
+    @property
+    def device(self) -> str | None:
+        """The device as --on named it, None for this machine."""
+        return self.subject.device
+
+    def known_execution(self) -> Execution:
+        """Return how the model was run; raises ValueError for a result that was read from a file."""
+        if self.execution is None:
+            raise ValueError(f"how {self.file} was run is not in a file of results")
+        return self.execution
 
     def to_record(self) -> dict[str, Any]:
-        """Return the object that --json prints: subject and latency flat, the rest nested."""
-        rest = {name: value for name, value in asdict(self).items() if name not in ("subject", "latency")}
+        """Return the object that --json prints: subject and latency flat, the other sections nested."""
+        apart = ("subject", "latency", "execution")
+        rest = {name: value for name, value in asdict(self).items() if name not in apart}
         accuracy, memory = self.accuracy, self.memory
         return {
             "format": FORMAT,
@@ -380,7 +404,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """A model that could not be measured, and why: no reason to lose the results of the others."""
+    """A model that could not be measured; `error` is a sentence that names the file."""
 
     file: str
     threads: int
@@ -390,6 +414,19 @@ class Failure:
     runtime: str | None = None
     delegate: str | None = None
     device: str | None = None
+
+    @classmethod
+    def of(cls, path: Path, execution: Execution, error: str, host: Host, origin: Origin) -> Failure:
+        """Return the failure of a model file that was to be run so."""
+        return cls(
+            str(path),
+            execution.threads,
+            error,
+            host,
+            origin,
+            runtime=execution.runtime,
+            delegate=execution.delegate,
+        )
 
     def to_record(self) -> dict[str, Any]:
         """Return the object that --json prints."""

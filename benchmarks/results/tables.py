@@ -11,7 +11,7 @@ from ...edge.console import one_line, print_table, printable
 from .machines import Machine, by_machine
 from .names import failure_name, result_names, short_name
 from .numbers import between, number
-from .result import Accuracy, Caveat, ColdStart, Failure, Pairing, Result, Soak, Stages
+from .result import Caveat, ColdStart, Failure, MeasuredAccuracy, Pairing, Result, Soak, Stages
 
 
 def worst_of_each_kind(caveats: Iterable[Caveat]) -> dict[str, Caveat]:
@@ -172,7 +172,7 @@ def _stage_row(stages: Stages) -> list[str]:
     ]
 
 
-def _accuracy(cell: Callable[[Accuracy], str | None]) -> Callable[[Result], str | None]:
+def _accuracy(cell: Callable[[MeasuredAccuracy], str | None]) -> Callable[[Result], str | None]:
     return lambda result: cell(result.accuracy) if result.accuracy else None
 
 
@@ -180,7 +180,7 @@ def _percent_between(low: float, high: float) -> str:
     return f"{low * 100:.1f} to {high:.1%}"
 
 
-def _worst(accuracy: Accuracy) -> str | None:
+def _worst(accuracy: MeasuredAccuracy) -> str | None:
     worst = min(accuracy.classes, key=lambda score: score.recall, default=None)
     return f"{one_line(worst.label)} {worst.recall:.0%}" if worst else None
 

@@ -18,7 +18,7 @@ from ...edge.modelfile import ModelFile, Normalization
 from ...edge.proportions import wilson_interval
 from ...edge.runtime import Execution
 from ...edge.sources.paths import natural_key
-from ..results.result import Accuracy, Change, ClassScore, Pairing
+from ..results.result import Change, ClassScore, MeasuredAccuracy, Pairing
 from .labelled import LabelledData
 from .predict import Answered, Answers, answer_images
 from .split import LabelledImage, SkippedImage
@@ -43,24 +43,24 @@ class NotScored:
 
 
 def open_models(
-    paths: Sequence[Path],
+    files: Sequence[Path | ModelFile],
     labels: tuple[str, ...] | None = None,
     normalization: Normalization | None = None,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> list[Classifier | NotScored]:
-    """Load several files as edge.classifier.load_classifiers does.
+    """Load several files, by their paths or already read, as edge.classifier.load_classifiers does.
 
-    One that cannot be loaded is a NotScored.
+    A file that cannot be loaded is a NotScored.
     """
-    files: list[ModelFile | NotScored] = []
-    for path in paths:
+    opened: list[ModelFile | NotScored] = []
+    for given_file in files:
         try:
-            files.append(ModelFile.read(path))
+            opened.append(given_file if isinstance(given_file, ModelFile) else ModelFile.read(given_file))
         except EdgeClassifyError as error:
-            files.append(NotScored(str(path), str(error)))
-    all_carded = all(file.card is not None for file in files if isinstance(file, ModelFile))
+            opened.append(NotScored(str(given_file), str(error)))
+    all_carded = all(file.card is not None for file in opened if isinstance(file, ModelFile))
     models: list[Classifier | NotScored] = []
-    for file in files:
+    for file in opened:
         if isinstance(file, NotScored):
             models.append(file)
             continue
@@ -205,14 +205,14 @@ _TOP = 5
 
 def to_accuracy(
     model: ModelAnswers, scored: ScoredImages, pairing: Pairing | None, seen: Seen | None
-) -> Accuracy:
+) -> MeasuredAccuracy:
     """Measure a model's answers; `pairing` and `seen` go into the record as they are."""
     images, right = len(scored.truth), model.rank == 0
     correct, within = int(right.sum()), int((model.rank < _TOP).sum())
     guess = np.where(model.guess < scored.present, model.guess, -1)
     counts = count_answers(scored.truth, guess, scored.present)
     macro_f1, macro_f1_ci95 = macro_f1_score(scored.truth, guess, counts, counts.support > 0)
-    return Accuracy(
+    return MeasuredAccuracy(
         data=scored.data,
         images=images,
         skipped=scored.skipped,
@@ -258,7 +258,7 @@ def _class_scores(counts: Counts, labels: Sequence[str]) -> tuple[ClassScore, ..
 class Scores:
     """An outcome for each model, in order, and the images that could not be read."""
 
-    outcomes: tuple[Accuracy | NotScored, ...]
+    outcomes: tuple[MeasuredAccuracy | NotScored, ...]
     skipped: tuple[SkippedImage, ...]
 
 

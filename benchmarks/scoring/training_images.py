@@ -11,7 +11,7 @@ from pathlib import Path
 from ...edge.card import ModelCard
 from ...edge.cores import cores
 from ...edge.errors import DatasetError
-from ..results.result import Accuracy
+from ..results.result import MeasuredAccuracy
 from .labelled import LabelledData
 from .split import FILE_NAME, LabelledImage, Split
 
@@ -102,7 +102,7 @@ def find_seen(split: KnownSplit, own: bool, images: Sequence[tuple[str, str | No
     return Seen(len(training), validation, tuple(training[:_EXAMPLES]), own)
 
 
-def training_remark(accuracy: Accuracy, file: str) -> str | None:
+def training_remark(accuracy: MeasuredAccuracy, file: str) -> str | None:
     """Return what the reader of a model's accuracy must know about its training images; None: nothing."""
     found, images = accuracy.training_images, accuracy.images
     if found is None:

@@ -27,7 +27,7 @@ _WITH_PEAK = f"""{_START}
 try:
     main()
 finally:
-    from {__package__.rpartition(".")[0]}.host import peak_rss_mb
+    from {__package__.rpartition(".")[0]}.measuring.memory import peak_rss_mb
     print(peak_rss_mb(), file=sys.stderr)
 """
 

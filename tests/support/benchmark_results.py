@@ -8,7 +8,6 @@ from typing import Any
 
 from edge_classify.benchmarks.host import Host
 from edge_classify.benchmarks.results.result import (
-    Accuracy,
     Change,
     ClassScore,
     ColdStart,
@@ -17,9 +16,10 @@ from edge_classify.benchmarks.results.result import (
     Failure,
     Interval,
     Latency,
+    MeasuredAccuracy,
     Memory,
-    Operation,
     Operations,
+    OperatorTime,
     Origin,
     Pairing,
     Ratio,
@@ -151,7 +151,7 @@ def around(rate: float, half: float) -> Interval:
 
 def accuracy(
     top1: float = 0.9, labels: tuple[str, ...] = ("daisy", "rose", "tulip"), **changes: Any
-) -> Accuracy:
+) -> MeasuredAccuracy:
     """Return what 1,000 images show of a model; each class is worse than the one before it."""
     scores = tuple(
         ClassScore(
@@ -184,7 +184,7 @@ def accuracy(
         "training_images": None,
         "training_examples": (),
     }
-    return Accuracy(**{**fields, **changes})
+    return MeasuredAccuracy(**{**fields, **changes})
 
 
 def pairing(base: str = "flowers_float32.tflite", changes: int = 30) -> Pairing:
@@ -235,7 +235,7 @@ def operations(median: float = 20.0, **changes: Any) -> Operations:
     fields: dict[str, Any] = {
         "profiler": "the runtime's own profiler",
         "operators": tuple(
-            Operation(
+            OperatorTime(
                 index,
                 name,
                 f"layer_{index}",

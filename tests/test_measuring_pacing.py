@@ -175,4 +175,4 @@ def test_model_that_never_came_to_rest_or_slows_down_has_a_caveat_with_the_figur
     assert not found.latency.steady
     texts = [caveat.text for caveat in found.conditions.warnings if caveat.kind == "unsteady"]
     assert len(texts) == 2
-    assert "321 runs" in texts[0] and "rose by 2" in texts[1]
+    assert "321 warm-up runs" in texts[0] and "rose by 2" in texts[1]

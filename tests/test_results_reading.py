@@ -16,6 +16,7 @@ from edge_classify.benchmarks.results.origin import describe_origin
 from edge_classify.benchmarks.results.reading import parse_record, read_results, write_results
 from edge_classify.benchmarks.results.result import Failure, Result
 from edge_classify.edge.errors import BenchmarkError, OutputExistsError
+from edge_classify.edge.runtime import Execution
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -29,11 +30,14 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=6),
     bool: st.booleans(),
     NoneType: st.none(),
+    Execution: st.builds(Execution, threads=st.integers(1, 8)),  # It is no part of the record.
 }
 
 
 def _any(kind: Any) -> st.SearchStrategy[Any]:
     """Anything of a type that the records use."""
+    if kind in SIMPLE:
+        return SIMPLE[kind]
     if is_dataclass(kind) and isinstance(kind, type):
         return st.builds(kind, **{name: _any(hint) for name, hint in get_type_hints(kind).items()})
     parts = get_args(kind)
@@ -41,7 +45,8 @@ def _any(kind: Any) -> st.SearchStrategy[Any]:
         if parts[1:] == (...,):
             return st.lists(_any(parts[0]), min_size=1, max_size=2).map(tuple)
         return st.tuples(*map(_any, parts))
-    return st.one_of(*map(_any, parts)) if isinstance(kind, UnionType) else SIMPLE[kind]
+    assert isinstance(kind, UnionType)
+    return st.one_of(*map(_any, parts))
 
 
 @settings(max_examples=40, suppress_health_check=list(HealthCheck))
@@ -49,6 +54,17 @@ def _any(kind: Any) -> st.SearchStrategy[Any]:
 def test_result_that_was_written_and_read_is_the_same(result: Result | Failure) -> None:
     line = json.dumps(result.to_record(), allow_nan=False)
     assert parse_record(json.loads(line)) == result
+
+
+def test_how_a_model_was_run_is_known_until_the_result_is_read_from_a_file() -> None:
+    how = Execution(threads=4)
+    result = benchmark_results.result(execution=how)
+    assert result.known_execution() == how
+    assert "execution" not in result.to_record()
+    found = parse_record(json.loads(json.dumps(result.to_record())))
+    assert isinstance(found, Result) and found.execution is None
+    with pytest.raises(ValueError, match="flowers_int8.tflite"):
+        found.known_execution()
 
 
 def test_file_of_results_and_failures_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -69,7 +85,7 @@ def test_file_of_results_and_failures_is_read_as_it_was_written(tmp_path: Path) 
 
 def test_blank_lines_windows_ends_and_keys_of_a_newer_minor_version_are_no_matter(tmp_path: Path) -> None:
     result = benchmark_results.result()
-    newer = {**result.to_record(), "format": "1.9", "future": {"x": 1}}
+    newer = {**result.to_record(), "format": "1.9", "future": {"x": 1}, "execution": "fast"}
     newer["host"] = {**newer["host"], "future": 1}
     path = tmp_path / "r.jsonl"
     path.write_bytes(b"\r\n" + json.dumps(newer).encode() + b"\r\n\r\n")

@@ -1,6 +1,6 @@
 """Which of several model files to ship on each device: of those as accurate as the best, the fastest.
 
-A file may stand there several times, run with other numbers of threads or by other runtimes.
+A file may be among them several times, run with different numbers of threads or by different runtimes.
 """
 
 from __future__ import annotations
@@ -8,30 +8,34 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ..edge.console import print_table, printable
 from .budget import Budget
-from .results.result import Failure, Result
+from .results.machines import by_machine, machine_names
+from .results.names import FILE_NAMES, result_names
+from .results.numbers import points
+from .results.result import Failure, MeasuredAccuracy, Result
+from .scoring.loss import Loss
 
-# Medians of one run, sizes, and memory, that are closer than this are not told apart.
+MAX_DROP = 0.01  # Of top-1, where the budget says nothing: as --max-drop of edge-convert.
+# Medians of one run, sizes, and memory that differ by a smaller factor count as equal.
 _SAME_SPEED, _SAME_SIZE, _SAME_MEMORY = 1.1, 1.05, 1.1
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model file as measured: rates are fractions of 1, times ms, `memory` MB; None: not measured.
+    """A measured model file: `top1` is a fraction of 1, times are ms, `memory` MB; None: not measured.
 
-    `lost` is the top-1 that it lost to the model that it was made from. Fewer threads leave more for others.
+    `lost` is relative to the model that it was made from.
     """
 
     name: str
     size: int
     top1: float | None
-    lost: float | None
+    lost: Loss | None
     median: float
     p99: float
     memory: float | None
@@ -42,8 +46,8 @@ class Candidate:
 class Recommendation:
     """The file to ship, or None; `reason` is a phrase.
 
-    `misses` holds what each file breaks of the limits, and `why_not` a phrase for each that keeps them and
-    was not chosen.
+    `misses` holds, for each file that breaks limits, which ones, and `why_not` a phrase for each file that
+    keeps the limits and was not chosen.
     """
 
     name: str | None
@@ -56,14 +60,70 @@ class Recommendation:
         return "; ".join(self.misses.get(name, [])) or self.why_not.get(name, "")
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What to ship on one device; `names` are those of all results there, in order."""
+
+    device: str
+    recommendation: Recommendation
+    names: tuple[str, ...]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the object that --json prints after the results: device, ship (or null), reason, why_not."""
+        found = self.recommendation
+        others = {name: found.against(name) for name in self.names if name != found.name}
+        return {
+            "recommendation": {
+                "device": self.device,
+                "ship": found.name,
+                "reason": found.reason,
+                "why_not": others,
+            }
+        }
+
+    def sentence(self) -> str:
+        """Return the advice in one line."""
+        name = self.recommendation.name
+        return f"{self.device}: ship {name or 'none of them'}: {self.recommendation.reason}."
+
+
+def advise(results: Sequence[Result | Failure], budget: Budget) -> list[Advice]:
+    """Return what to ship on each device, in the order in which the devices come.
+
+    A model that could not be measured on a device is no candidate there.
+    """
+    machines = [machine for machine in by_machine(results) if machine.results]
+    advice = []
+    for device, machine in zip(machine_names(machines), machines, strict=True):
+        names = result_names(machine.results, FILE_NAMES)
+        advice.append(Advice(device, recommend_result(machine.results, names, budget), tuple(names)))
+    return advice
+
+
+def print_advice(advice: Sequence[Advice]) -> None:
+    """Print for each device what to ship there, and why not the others."""
+    for one in advice:
+        rows = [(name, one.recommendation.against(name)) for name in one.names]
+        if one.recommendation.name is None or len(rows) > 1:
+            shown = [(name, why or "ship this") for name, why in rows]
+            print_table(f"What to ship on {one.device}", ("file", ""), shown)
+        click.echo(printable(one.sentence()))
+
+
+def recommend_result(results: Sequence[Result], names: Sequence[str], budget: Budget) -> Recommendation:
+    """Choose among the results of one machine, which are called by `names`."""
+    candidates = [_candidate(result, name) for result, name in zip(results, names, strict=True)]
+    return recommend(candidates, budget, MAX_DROP)
+
+
 def recommend(candidates: Sequence[Candidate], budget: Budget, max_drop: float) -> Recommendation:
     """Choose among files that were measured in one run.
 
-    Those within the budget stay; of these, those whose top-1 is within `max_drop` (a fraction) of the best
-    one's; of these the fastest by its median; of those that are as fast within 10 % the smallest; of those
-    that are as small within 5 % those with the fewest threads; of those that take as little memory within
-    10 % the one with the lowest p99. The budget's own drop replaces `max_drop` as the most that a file may
-    have lost. Raises ValueError for no files.
+    Files within the budget stay; of these, those whose top-1 is within `max_drop` (a fraction) of the best;
+    of these the fastest by the median; of those that are as fast within 10 % the smallest; of those that are
+    as small within 5 % those with the fewest threads; of those that take as little memory within 10 % the one
+    with the lowest p99. The drop of the budget, if any, replaces `max_drop` as the most that a file may have
+    lost. Raises ValueError for no files.
     """
     if not candidates:
         raise ValueError("no files to choose from")
@@ -87,8 +147,33 @@ def recommend(candidates: Sequence[Candidate], budget: Budget, max_drop: float) 
     return Recommendation(chosen.name, _reason(chosen, fitting, accurate, fast, limit), misses, why_not)
 
 
+def _candidate(result: Result, name: str) -> Candidate:
+    accuracy, subject = result.accuracy, result.subject
+    return Candidate(
+        name,
+        subject.size_bytes,
+        accuracy.top1 if accuracy else None,
+        _lost(subject.variant, accuracy) if accuracy else None,
+        result.latency.median_ms,
+        result.latency.p99_ms,
+        result.memory.peak if result.memory else None,
+        subject.threads,
+    )
+
+
+def _lost(variant: str | None, accuracy: MeasuredAccuracy) -> Loss:
+    """Return the loss to the model that the file is paired with, if it was made from that one.
+
+    A float32 file is what its variants are made from: it is only ever paired with other models.
+    """
+    pairing = accuracy.pairing
+    if pairing is None or variant == "float32":
+        return Loss(0.0)
+    return Loss((pairing.only_base - pairing.only_this) / accuracy.images)
+
+
 def _steadiest(alike: Sequence[Candidate]) -> Candidate:
-    """Return, of files as fast and as small, the one that costs the least and is late the least."""
+    """Return, of files as fast and as small, the one with the fewest threads, little memory, and low p99."""
     fewest = min(c.threads for c in alike)
     frugal = [c for c in alike if c.threads == fewest]
     least = min(_memory(c) for c in frugal)
@@ -100,7 +185,7 @@ def _memory(candidate: Candidate) -> float:
 
 
 def _why_not(other: Candidate, chosen: Candidate, best: float, limit: float) -> str:
-    """Say what put a file that keeps the limits behind the chosen one, by the first rule that did."""
+    """Return why a file that keeps the limits was not chosen, by the first rule that decided it."""
     behind = best - (other.top1 or 0.0)
     if behind > limit:
         return f"{behind * 100:.2f} points less accurate than the best"
@@ -121,15 +206,10 @@ def _what_it_costs(other: Candidate, chosen: Candidate) -> str:
     return f"and its p99 is {other.p99:.2f} ms"
 
 
-def points(fraction: float) -> str:
-    """Return a difference of rates in words, such as "1 point" or "0.5 points"."""
-    return f"{fraction * 100:g} point{'' if fraction == 0.01 else 's'}"
-
-
 def _misses(candidate: Candidate, budget: Budget, max_drop: float) -> list[str]:
     found = []
-    if candidate.lost is not None and round(candidate.lost, 9) > max_drop:
-        found.append(f"loses {candidate.lost * 100:.2f} points, more than {max_drop * 100:g}")
+    if candidate.lost is not None and candidate.lost.exceeds(max_drop):
+        found.append(f"loses {candidate.lost}, more than {max_drop * 100:g}")
     rows = (
         ("size", candidate.size, budget.size, 1e6, "MB"),
         ("peak memory", candidate.memory, budget.memory, 1.0, "MB"),
@@ -159,93 +239,3 @@ def _reason(
     if len(accurate) == 1:
         return f"the others are more than {points(max_drop)} less accurate"
     return f"the {kind} of {len(accurate)} files within {points(max_drop)} of the best top-1"
-
-
-MAX_DROP = 0.01  # Of top-1, where the budget says nothing: as edge-convert's --max-drop.
-
-
-@dataclass(frozen=True)
-class Advice:
-    """What to ship on one device; `names` are of all that was measured there, in order."""
-
-    device: str
-    recommendation: Recommendation
-    names: tuple[str, ...]
-
-    def to_record(self) -> dict[str, Any]:
-        """Return the object that --json prints after the results: device, ship (or null), reason, why_not."""
-        found = self.recommendation
-        others = {name: found.against(name) for name in self.names if name != found.name}
-        return {
-            "recommendation": {
-                "device": self.device,
-                "ship": found.name,
-                "reason": found.reason,
-                "why_not": others,
-            }
-        }
-
-    def sentence(self) -> str:
-        """Return the advice in one line."""
-        name = self.recommendation.name
-        return f"{self.device}: ship {name or 'none of them'}: {self.recommendation.reason}."
-
-
-def advise(results: Sequence[Result | Failure], budget: Budget) -> list[Advice]:
-    """Return what to ship on each device, in the order in which the devices come.
-
-    What could not be measured on a device is no candidate there.
-    """
-    by_device: dict[str, list[Result]] = {}
-    for result in results:
-        if isinstance(result, Result):
-            by_device.setdefault(result.subject.device or result.host.name, []).append(result)
-    return [
-        Advice(device, recommend(candidates, budget, MAX_DROP), tuple(c.name for c in candidates))
-        for device, found in by_device.items()
-        for candidates in [[_candidate(result, found) for result in found]]
-    ]
-
-
-def print_advice(advice: Sequence[Advice]) -> None:
-    """Print for each device what to ship there, and why not the others."""
-    for one in advice:
-        rows = [(name, one.recommendation.against(name)) for name in one.names]
-        if one.recommendation.name is None or len(rows) > 1:
-            shown = [(name, why or "ship this") for name, why in rows]
-            print_table(f"What to ship on {one.device}", ("file", ""), shown)
-        click.echo(printable(one.sentence()))
-
-
-def _candidate(result: Result, among: Sequence[Result]) -> Candidate:
-    accuracy, subject = result.accuracy, result.subject
-    lost = None
-    if accuracy is not None:
-        pairing = accuracy.pairing
-        # A float32 file is what its variants are made from; it may be paired with another model's.
-        made_from = pairing if subject.variant != "float32" else None
-        lost = (made_from.only_base - made_from.only_this) / accuracy.images if made_from else 0.0
-    return Candidate(
-        _name(result, among),
-        subject.size_bytes,
-        accuracy.top1 if accuracy else None,
-        lost,
-        result.latency.median_ms,
-        result.latency.p99_ms,
-        result.memory.peak if result.memory else None,
-        subject.threads,
-    )
-
-
-def _name(result: Result, among: Sequence[Result]) -> str:
-    """Return the file's name, with what tells it from the others: folder, threads, runtime, delegate."""
-    subject, others = result.subject, [other.subject for other in among]
-    same = {other.file for other in others if Path(other.file).name == Path(subject.file).name}
-    parts = [subject.file if len(same) > 1 else Path(subject.file).name]
-    if len({other.threads for other in others}) > 1:
-        parts.append(f"{subject.threads} thread{'s' * (subject.threads > 1)}")
-    if len({other.runtime for other in others}) > 1:
-        parts.append(subject.runtime)
-    if len({other.delegate for other in others}) > 1:
-        parts.append(f"on {subject.delegate}" if subject.delegate else "on the processor")
-    return ", ".join(parts)

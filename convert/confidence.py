@@ -13,7 +13,7 @@ from ..benchmarks.scoring.predict import true_indices
 from ..benchmarks.scoring.split import LabelledImage, SkippedImage
 from ..edge.console import say
 from ..edge.errors import DatasetError
-from ..edge.proportions import Z95
+from ..edge.statistics.proportions import Z95
 from .candidate import Candidate
 from .scoring import predict_files
 from .tflite.temperature import TAKES_NONE

@@ -9,13 +9,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.recommend import points
+from ..benchmarks.results.numbers import points
 from ..benchmarks.scoring.predict import read_pixels, true_indices
 from ..benchmarks.scoring.split import LabelledImage
 from ..edge.card import ModelCard
 from ..edge.console import say
 from ..edge.errors import ImageError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.statistics.paired import SIGNIFICANT, describe_p
 from .calibration import CalibrationSet, order_by_turns
 from .candidate import Candidate
 from .doctor.answers import answer, drop, store_pixels
@@ -26,7 +27,6 @@ from .recipes import RECIPES
 from .run import FLOAT32, INT8, MIXED, plot_name
 from .scoring import Scored
 from .sources.jobs import Job
-from .tables import SIGNIFICANT
 from .workshop import Outcome, Settings, Workshop, choose_calibration, open_workshop
 
 _INT8_FLOAT_IO = RECIPES["int8-float-io"]
@@ -80,7 +80,7 @@ def _contradiction(int8: Scored, treatment: Treatment) -> str:
     accuracy = int8.accuracy
     chance = ""
     if accuracy is not None and accuracy.p_value is not None and accuracy.p_value >= SIGNIFICANT:
-        chance = f", which may be chance (p = {accuracy.p_value:.3f})"
+        chance = f", which may be chance ({describe_p(accuracy.p_value)})"
     return (
         f"{treatment.name}: int8 loses {(int8.lost or 0.0) * 100:.2f} points on the images that it is scored "
         f"on{chance}, and {treatment.int8.drop * 100:.2f} on {treatment.images} validation images, which "

@@ -20,12 +20,13 @@ from ..benchmarks.scoring.predict import (
     true_indices,
 )
 from ..benchmarks.scoring.split import LabelledImage, SkippedImage
-from ..benchmarks.scoring.statistics import expected_calibration_error, mcnemar, measure
+from ..benchmarks.scoring.statistics import expected_calibration_error, measure
 from ..edge.card import Accuracy, ModelCard
 from ..edge.classifier import load_classifiers
 from ..edge.cores import cores
 from ..edge.errors import DatasetError
 from ..edge.progress import progress
+from ..edge.statistics.paired import mcnemar
 from .candidate import Candidate
 from .golden import golden_examples
 from .sources.float_model import FloatModel

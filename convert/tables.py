@@ -10,7 +10,9 @@ import click
 from ..benchmarks.budget import Budget
 from ..benchmarks.host import describe_host
 from ..benchmarks.recommend import Candidate, Recommendation, recommend
+from ..benchmarks.scoring.loss import Loss
 from ..edge.console import print_table, printable
+from ..edge.statistics.paired import describe_difference
 from .converted import Converted
 
 _LOST = (
@@ -25,8 +27,6 @@ _LOST = (
     "unknown\nbelow",
 )
 _SHIP = ("file", "MB", "top-1", "points\nlost", "median", "p99", "peak\nmemory", "")
-# Below this a difference is called real.
-SIGNIFICANT = 0.05
 
 
 def choose(files: Sequence[Converted], budget: Budget, max_drop: float) -> Recommendation:
@@ -36,7 +36,7 @@ def choose(files: Sequence[Converted], budget: Budget, max_drop: float) -> Recom
             item.file,
             item.size_bytes,
             item.accuracy.top1 if item.accuracy else None,
-            item.lost,
+            None if item.lost is None else Loss(item.lost),
             item.latency.median_ms,
             item.latency.p99_ms,
             item.latency.peak_rss_mb,
@@ -102,8 +102,7 @@ def _ship_row(item: Converted, advice: Recommendation) -> tuple[str, ...]:
 def _verdict(lost: float, p_value: float) -> str:
     if lost <= 0:
         return "-"
-    p = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    return f"{'yes' if p_value < SIGNIFICANT else 'not shown'}, {p}"
+    return describe_difference(p_value)
 
 
 def _points(lost: float | None) -> str:

@@ -11,7 +11,6 @@ from edge_classify.benchmarks.scoring.statistics import (
     calibration_interval,
     confidence_bins,
     count_answers,
-    f1_interval,
     macro_f1_score,
     measure,
 )
@@ -47,24 +46,6 @@ def test_macro_f1_interval_holds_the_true_value_as_often_as_it_says(
         held += low <= true <= high
     # A bootstrap's holds it in 55 % of the first case's samples, and in 25 % of the last one's.
     assert held / SAMPLES >= 0.9
-
-
-def test_f1_interval_of_a_class_holds_the_true_value_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(3)
-    right, missed, wrongly = 0.09, 0.01, 0.005  # Shares of all images.
-    true = 2 * right / (2 * right + missed + wrongly)
-    held = 0
-    for hits, misses, others, _ in rng.multinomial(200, [right, missed, wrongly, 0.895], SAMPLES):
-        low, high = f1_interval(int(hits), int(hits + misses), int(hits + others))
-        held += low <= true <= high
-    assert 0.92 <= held / SAMPLES <= 0.99
-
-
-@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
-def test_f1_interval_of_any_counts_holds_the_measured_value(hits: int, misses: int, others: int) -> None:
-    low, high = f1_interval(hits, hits + misses, hits + others)
-    f1 = 2 * hits / max(1, 2 * hits + misses + others)
-    assert 0 <= low <= f1 + 1e-12 and f1 - 1e-12 <= high <= 1 and low < high
 
 
 @given(st.integers(1, 80), st.integers(2, 8), st.integers(0, 2**32 - 1))

@@ -25,6 +25,19 @@ def test_names_hold_what_tells_results_apart_and_nothing_else() -> None:
     assert found.names == ("a.tflite, 1 thread", "a.tflite, 2 threads")
     (found,) = advise([result(file="x/a.tflite"), result(file="y/a.tflite")], Budget())
     assert found.names == ("x/a.tflite", "y/a.tflite")
+    delegated = [result(file="a.tflite"), result(file="a.tflite", delegate="/lib/libedgetpu.so.1")]
+    (found,) = advise([*delegated, delegated[0]], Budget())
+    assert found.names == ("a.tflite, no delegate (1)", "a.tflite, edgetpu", "a.tflite, no delegate (2)")
+
+
+def test_two_machines_of_the_same_name_have_advice_of_their_own() -> None:
+    more_memory = dataclasses.replace(LAPTOP, memory_mb=33_000, fingerprint="cafecafecafe")
+    found = advise(
+        [result(file="a.tflite", host=LAPTOP), result(file="b.tflite", host=more_memory)], Budget()
+    )
+    assert [(one.device, one.recommendation.name) for one in found] == [
+        (f"{LAPTOP.name} (1)", "a.tflite"), (f"{LAPTOP.name} (2)", "b.tflite"),
+    ]  # fmt: skip
 
 
 def test_drop_is_what_a_file_lost_to_its_float_model_and_not_to_another_one() -> None:

@@ -9,10 +9,10 @@ import pytest
 from edge_classify.benchmarks.budget import Budget
 from edge_classify.benchmarks.report.bars import ratios_chart, stages_chart, tails_chart
 from edge_classify.benchmarks.report.courses import block_charts, soak_chart
-from edge_classify.benchmarks.report.devices import Device, Naming, describe_devices
+from edge_classify.benchmarks.report.devices import Device, describe_devices
 from edge_classify.benchmarks.report.drawing import Box, Scale, place_labels, scale, shortened, text_width
 from edge_classify.benchmarks.report.scatter import accuracy_against_latency
-from edge_classify.benchmarks.results.names import result_names
+from edge_classify.benchmarks.results.names import Naming, result_names
 from edge_classify.benchmarks.results.numbers import number, percent, scaled
 from edge_classify.benchmarks.results.result import Result
 from hypothesis import given, settings

@@ -14,7 +14,7 @@ from edge_classify.benchmarks.scoring.confidence import (
     reliability_bins,
 )
 from edge_classify.benchmarks.scoring.statistics import expected_calibration_error
-from edge_classify.edge.proportions import wilson_interval
+from edge_classify.edge.statistics.proportions import wilson_interval
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray

@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 from edge_classify.benchmarks.budget import Budget
 from edge_classify.benchmarks.recommend import Candidate, recommend
+from edge_classify.benchmarks.scoring.loss import Loss
 from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def candidate(name: str, **changes: Any) -> Candidate:
-    values = {"size": 4_000_000, "top1": 0.9, "lost": 0.0, "median": 5.0, "p99": 6.0, "memory": 60.0}
+    values = {"size": 4_000_000, "top1": 0.9, "lost": Loss(0.0), "median": 5.0, "p99": 6.0, "memory": 60.0}
     return Candidate(name, **{**values, **changes})
 
 
 FLOAT = candidate("float32", size=14_000_000)
 HALF = candidate("float16", size=7_000_000)
-INT8 = candidate("int8", top1=0.895, lost=0.005, median=2.0, p99=2.5)
-RUINED = candidate("ruined", top1=0.1, lost=0.8, median=1.0, p99=1.1, size=1_000_000)
+INT8 = candidate("int8", top1=0.895, lost=Loss(0.005), median=2.0, p99=2.5)
+RUINED = candidate("ruined", top1=0.1, lost=Loss(0.8), median=1.0, p99=1.1, size=1_000_000)
 
 
 def test_fastest_file_that_lost_little_is_recommended() -> None:
@@ -123,9 +124,9 @@ def test_budget_that_makes_no_sense_is_refused_with_what_is_valid(text: str, tol
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(-0.1, 1), st.floats(0.01, 100)), min_size=1, max_size=8))
 def test_recommended_file_always_keeps_the_limits(rows: list[tuple[float, float, float]]) -> None:
-    files = [candidate(str(i), top1=t, lost=lost, median=m) for i, (t, lost, m) in enumerate(rows)]
+    files = [candidate(str(i), top1=t, lost=Loss(lost), median=m) for i, (t, lost, m) in enumerate(rows)]
     found = recommend(files, Budget(median=10.0), 0.01)
-    keeps = [c for c in files if c.median <= 10 and (c.lost or 0) <= 0.01]
+    keeps = [c for c in files if c.median <= 10 and c.lost is not None and not c.lost.exceeds(0.01)]
     assert (found.name is None) == (not keeps)
     assert set(found.misses) == {c.name for c in files} - {c.name for c in keeps}
     if found.name is not None:

@@ -4,13 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.results.compare import check, compare, parse_share, two_proportions_p
+from edge_classify.benchmarks.results.compare import check, compare, parse_share
 from edge_classify.benchmarks.results.comparison import Comparison
 from edge_classify.benchmarks.results.result import Caveat, Conditions, Failure, Memory, Result
 from edge_classify.edge.errors import BenchmarkError, OptionError
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
 from .support.benchmark_results import LAPTOP, ORIGIN, PI, accuracy, failure, result, yardstick
 
@@ -278,20 +275,6 @@ def test_percentage_is_read_as_a_fraction(text: str, share: float) -> None:
 def test_share_that_is_no_percentage_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match="--max-regression must be a percentage with its sign, such as 5%"):
         parse_share(text)
-
-
-COUNTS = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
-
-
-@given(COUNTS, COUNTS)
-def test_test_of_two_rates_is_pearsons(one: tuple[int, int], other: tuple[int, int]) -> None:
-    table = [[right, images - right] for right, images in (one, other)]
-    found = two_proportions_p((one[0], other[0]), (one[1], other[1]))
-    if 0 in (one[0] + other[0], table[0][1] + table[1][1]):
-        assert found == 1.0
-    else:
-        expected = stats.chi2_contingency(table, correction=False).pvalue
-        assert found == pytest.approx(expected, abs=1e-9)
 
 
 def test_sides_of_the_yardstick_fixture_agree_with_the_times() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.benchmarks.results.compare import judge_latency
-from edge_classify.benchmarks.results.noise import Level, Levels, estimate_change, t_p_value, t_quantile
+from edge_classify.benchmarks.results.noise import Level, Levels, estimate_change
 from edge_classify.benchmarks.results.result import Result, Yardstick
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,19 +139,6 @@ def test_yardstick_that_was_missing_in_a_round_is_compared_by_ratios() -> None:
     part = replace(whole, yardstick=replace(whole.yardstick, blocks=cut))
     found = judge_latency([whole], [part], 0.05)
     assert found.basis == "yardstick" and found.change == pytest.approx(0, abs=0.005)
-
-
-@given(st.floats(0, 60), st.integers(1, 40))
-def test_p_value_of_t_is_scipys(t: float, freedom: int) -> None:
-    assert t_p_value(t, freedom) == pytest.approx(2 * stats.t.sf(t, freedom), abs=1e-8)
-    assert t_p_value(-t, freedom) == t_p_value(t, freedom)
-
-
-@given(st.floats(1e-6, 0.999), st.integers(1, 40))
-def test_quantile_of_t_is_scipys(p_value: float, freedom: int) -> None:
-    assert t_quantile(p_value, freedom) == pytest.approx(
-        stats.t.isf(p_value / 2, freedom), rel=1e-6, abs=1e-9
-    )
 
 
 def _levels(logs: Any) -> tuple[Level, ...]:

@@ -63,7 +63,7 @@ def test_how_a_model_was_run_is_known_until_the_result_is_read_from_a_file() -> 
     assert "execution" not in result.to_record()
     found = parse_record(json.loads(json.dumps(result.to_record())))
     assert isinstance(found, Result) and found.execution is None
-    with pytest.raises(ValueError, match="flowers_int8.tflite"):
+    with pytest.raises(ValueError, match="flowers_int8"):
         found.known_execution()
 
 

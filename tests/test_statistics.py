@@ -7,14 +7,11 @@ import pytest
 from edge_classify.benchmarks.scoring.statistics import (
     cross_entropy,
     expected_calibration_error,
-    mcnemar,
     measure,
     percentile,
 )
-from edge_classify.edge.proportions import wilson_interval
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from sklearn import metrics as reference
 
 
@@ -24,31 +21,6 @@ def _predictions(images: int, classes: int, seed: int) -> tuple[np.ndarray, np.n
     probabilities = rng.dirichlet(np.full(classes, 0.5), images).astype(np.float32)
     truth = np.where(rng.random(images) < 0.5, probabilities.argmax(1), rng.integers(0, classes, images))
     return probabilities, truth.astype(np.int64)
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    # R. G. Newcombe, Statistics in Medicine 17 (1998) 857, table I, method 3 (score, no correction).
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_interval_of_published_examples_matches(
-    successes: int, trials: int, low: float, high: float
-) -> None:
-    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
-
-
-@given(st.integers(1, 100_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_interval_holds_the_rate_and_mirrors(pair: tuple[int, int]) -> None:
-    successes, trials = pair
-    low, high = wilson_interval(successes, trials)
-    assert 0 <= low <= successes / trials + 1e-12 and successes / trials - 1e-12 <= high <= 1
-    assert high - low > 0
-    mirrored = wilson_interval(trials - successes, trials)
-    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-9)
-
-
-def test_wilson_interval_without_trials_says_nothing() -> None:
-    assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
 @given(st.integers(1, 200), st.integers(2, 12), st.integers(0, 2**32 - 1))
@@ -132,35 +104,3 @@ def test_measuring_no_images_is_refused() -> None:
 def test_percentile_between_two_values_is_interpolated(percent: float, expected: float) -> None:
     # By hand: rank 0.95 * 3 = 2.85, so 30 + 0.85 * 10.
     assert percentile(np.array([40.0, 10.0, 30.0, 20.0]), percent) == pytest.approx(expected)
-
-
-@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 50), st.integers(0, 50))
-def test_paired_test_of_any_answers_equals_scipys_exact_binomial(
-    only_a: int, only_b: int, both: int, none: int
-) -> None:
-    counts = (only_a, only_b, both, none)
-    found = mcnemar(
-        np.repeat([True, False, True, False], counts), np.repeat([False, True, True, False], counts)
-    )
-    trials = only_a + only_b
-    expected = stats.binomtest(only_a, trials).pvalue if trials else 1.0
-    assert (found.only_a, found.only_b) == (only_a, only_b)
-    assert found.p_value == pytest.approx(expected, rel=1e-9)
-
-
-def test_paired_test_of_published_example_matches() -> None:
-    # A. Agresti, An Introduction to Categorical Data Analysis, 2nd ed. (2007), section 8.1: 132 and 107
-    # discordant pairs; by the normal approximation p = 0.106, and the exact value is near it.
-    a = np.repeat([True, False], (132, 107))
-    assert mcnemar(a, ~a).p_value == pytest.approx(0.12, abs=0.01)
-
-
-def test_paired_test_of_many_thousand_images_does_not_overflow() -> None:
-    a = np.arange(20_000) % 2 == 0
-    assert mcnemar(a, ~a).p_value == 1.0
-    assert mcnemar(np.ones(20_000, bool), np.zeros(20_000, bool)).p_value == 0.0
-
-
-def test_paired_test_of_different_images_is_refused() -> None:
-    with pytest.raises(ValueError, match="not the same images: 2 and 3"):
-        mcnemar(np.ones(2, bool), np.ones(3, bool))

@@ -19,7 +19,7 @@ from ..benchmarks.scoring.confidence import (
     reliability_bins,
 )
 from ..benchmarks.scoring.statistics import Metrics, expected_calibration_error, measure
-from ..edge.proportions import wilson_interval
+from ..edge.statistics.proportions import wilson_interval
 from .corruption import CORRUPTIONS, corrupt
 
 MAX_TRAIN_MEASURED = 10_000

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..benchmarks.scoring.split import SUBSETS, Split
-from ..benchmarks.scoring.statistics import McNemar, Metrics, mcnemar
+from ..benchmarks.scoring.statistics import Metrics
+from ..edge.statistics.paired import SIGNIFICANT, McNemar, mcnemar
 from .evaluation import Evaluation
 
 MAX_PAIRS = 20
-_SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,6 @@ def paired_tests(named: Sequence[tuple[str, Evaluation]]) -> list[PairedTest]:
     tests = []
     for name, evaluation in ranked[1:]:
         result = mcnemar(ranked[0][1].right, evaluation.right)
-        chance = result.p_value >= _SIGNIFICANCE / (len(ranked) - 1)
+        chance = result.p_value >= SIGNIFICANT / (len(ranked) - 1)
         tests.append(PairedTest(ranked[0][0], name, result, chance))
     return tests

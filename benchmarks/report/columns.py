@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+from ...edge.statistics.paired import describe_difference
 from ..results.numbers import between, counted, number, percent, percent_between
 from ..results.result import ColdStart, Interval, MeasuredAccuracy, Memory, Pairing, Spread, Stages
 from .devices import Device, ReportRow
@@ -143,6 +144,11 @@ def _pairing(row: ReportRow) -> Pairing | None:
     return row.result.accuracy.pairing if row.result.accuracy else None
 
 
+def _significance(pairing: Pairing) -> Cell:
+    verdict, _, p = describe_difference(pairing.p_value).partition(", ")
+    return Cell(verdict, p, pairing.p_value)
+
+
 def _words(text: str | None) -> Cell | None:
     return Cell(text) if text else None
 
@@ -235,7 +241,7 @@ ACCURACY = (
     Column("Only base right", _of(_pairing, lambda it: _count(it.only_base))),
     Column("Only this right", _of(_pairing, lambda it: _count(it.only_this))),
     Column("Base", lambda row: _words(row.base)),
-    Column("Is the difference real?", _of(_pairing, lambda it: Cell(*_significance(it.p_value), it.p_value))),
+    Column("Is the difference real?", _of(_pairing, _significance)),
 )  # fmt: skip
 
 
@@ -274,9 +280,3 @@ def named_stages(device: Device) -> list[tuple[str, Stages]]:
 
 def _spread(time: Spread | None) -> Cell | None:
     return None if time is None else Cell(number(time.median), f"p99 {number(time.p99)}", time.median)
-
-
-def _significance(p_value: float) -> tuple[str, str]:
-    """Return whether chance explains it, by the usual 5 %, and the p value of McNemar's test."""
-    shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    return ("yes" if p_value < 0.05 else "could be chance", shown)

@@ -8,35 +8,10 @@ from dataclasses import dataclass
 
 from ..budget import Budget
 from ..host import Host
-from ..recommend import advise
-from ..results.machines import Machine, by_machine
-from ..results.names import failure_name, numbered, result_names, short_name
+from ..recommend import recommend_result
+from ..results.machines import Machine, by_machine, machine_names
+from ..results.names import Naming, failure_name, result_names
 from ..results.result import Failure, Origin, Result
-
-
-@dataclass(frozen=True)
-class Naming:
-    """Files are named without folders, ".tflite" and the `beginning` that all of a report share."""
-
-    beginning: str = ""
-
-    @classmethod
-    def of(cls, results: Sequence[Result | Failure]) -> Naming:
-        """Return the naming for these results' files; what they share is cut after a "_", "-" or "."."""
-        files = [result.subject.file if isinstance(result, Result) else result.file for result in results]
-        names = {short_name(file) for file in files}
-        if len(names) < 2:
-            return cls()
-        first, last = min(names), max(names)  # What these two share, all names between them share too.
-        pairs = enumerate(zip(first, last, strict=False))
-        shared = next((place for place, (a, b) in pairs if a != b), len(first))
-        cut = 1 + max(first.rfind(mark, 0, shared) for mark in "_-.")
-        return cls(first[:cut]) if first[cut:] else cls()
-
-    def short(self, file: str) -> str:
-        """Return what a file is called."""
-        return short_name(file).removeprefix(self.beginning)
-
 
 _REMARK = "remark"  # What is said of a result as a whole, or of its stages.
 # What each kind of caveat means, in the order in which they are shown.
@@ -128,31 +103,25 @@ def describe_devices(
 ) -> tuple[Device, ...]:
     """Return the machines in the order in which they come; what is recommended keeps the budget."""
     machines = by_machine(results)
-    boards = [_every(machine)[0].host.name for machine in machines]
-    names = numbered([machine.device or board for machine, board in zip(machines, boards, strict=True)])
-    titles = [
-        f"{name}: {board}" if machine.device else name
-        for machine, name, board in zip(machines, names, boards, strict=True)
-    ]
     return tuple(
-        _describe(machine, name, title, naming, budget)
-        for machine, name, title in zip(machines, names, titles, strict=True)
+        _describe(machine, name, naming, budget)
+        for machine, name in zip(machines, machine_names(machines), strict=True)
     )
 
 
-def _describe(machine: Machine, name: str, title: str, naming: Naming, budget: Budget) -> Device:
+def _describe(machine: Machine, name: str, naming: Naming, budget: Budget) -> Device:
     measured = sorted(machine.results, key=lambda result: result.latency.median_ms)
     rows, recommended, reason = _rows(measured, naming, budget)
     runtimes = [result.subject.runtime for result in measured]
     runtimes += [failure.runtime for failure in machine.failures if failure.runtime]
-    every = _every(machine)
+    every = machine.everything
     days = sorted(result.origin.started[:10] for result in every)
     return Device(
         name=name,
-        title=title,
+        title=f"{name}: {machine.host.name}" if machine.device else name,
         host=every[-1].host,
         rows=rows,
-        failures=tuple((failure_name(it, naming.short), it.error) for it in machine.failures),
+        failures=tuple((failure_name(it, naming), it.error) for it in machine.failures),
         runtimes=_distinct(runtimes),
         measured=days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}",
         versions=_distinct([_version(result.origin) for result in every]),
@@ -161,27 +130,19 @@ def _describe(machine: Machine, name: str, title: str, naming: Naming, budget: B
     )
 
 
-def _every(machine: Machine) -> tuple[Result | Failure, ...]:
-    return (*machine.results, *machine.failures)
-
-
 def _rows(
     measured: Sequence[Result], naming: Naming, budget: Budget
 ) -> tuple[tuple[ReportRow, ...], ReportRow | None, str]:
     """Return a row for each result, the recommended one, and why."""
     if not measured:
         return (), None, "nothing could be measured"
-    # Called alike, they are one device to the adviser too, whatever a file says of the host.
-    (advice,) = advise([result.on("here") for result in measured], budget)
-    found, front = advice.recommendation, _front(measured)
-    names = result_names(measured, naming.short)
+    names, front = result_names(measured, naming), _front(measured)
+    found = recommend_result(measured, names, budget)
     rows = tuple(
-        ReportRow(
-            name, naming.short(_base(result)), result, number in front, found.against(advice.names[number])
-        )
+        ReportRow(name, naming.short(_base(result)), result, number in front, found.against(name))
         for number, (name, result) in enumerate(zip(names, measured, strict=True))
     )
-    return rows, rows[advice.names.index(found.name)] if found.name else None, found.reason
+    return rows, rows[names.index(found.name)] if found.name else None, found.reason
 
 
 def _base(result: Result) -> str:

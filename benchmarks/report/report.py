@@ -16,11 +16,11 @@ from ..budget import Budget
 from ..results import numbers
 from ..results.comparison import Comparison
 from ..results.machines import by_machine
-from ..results.names import result_names
+from ..results.names import Naming, result_names
 from ..results.result import Failure, Result
 from . import bars, columns, courses, scatter
 from .columns import make_table
-from .devices import Naming, describe_devices
+from .devices import describe_devices
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -96,9 +96,9 @@ def _pair_names(comparison: Comparison, naming: Naming) -> list[str]:
     """Return a name for each pair, with the device where there are several."""
     machines = by_machine([pair.after for pair in comparison.pairs])
     names = {
-        id(result): f"{name}, {machine.device or result.host.name}" if len(machines) > 1 else name
+        id(result): f"{name}, {machine.device or machine.host.name}" if len(machines) > 1 else name
         for machine in machines
-        for name, result in zip(result_names(machine.results, naming.short), machine.results, strict=True)
+        for name, result in zip(result_names(machine.results, naming), machine.results, strict=True)
     }
     return [names[id(pair.after)] for pair in comparison.pairs]
 

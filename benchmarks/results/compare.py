@@ -8,15 +8,18 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from ...edge.errors import BenchmarkError, OptionError
+from ...edge.statistics.paired import describe_p
+from ...edge.statistics.proportions import two_proportions_p
 from ..host import Host
 from .comparison import Comparison, LatencyChange, Pair, Worsening
-from .machines import Side, is_of, sides
+from .machines import Side, common_devices, is_of, sides
 from .noise import Estimate, estimate_change, levels
 from .result import Failure, MeasuredAccuracy, Result
 
-# Below this a change is no chance. With the limit of 5 %, one in some thousand simulated runs of an unchanged
-# model is then called slower, and nearly all that are 10 % slower are found (tests/test_results_noise.py).
-SIGNIFICANT = 0.01
+# A change from one measurement to the next with a smaller p-value is no chance. With the limit of 5 %, one in
+# some thousand simulated runs of an unchanged model is then called slower, and nearly all that are 10 %
+# slower are found (tests/test_results_noise.py).
+REGRESSION_LEVEL = 0.01
 # What a busy program on another core costs: measured on 2 cores, the multiple of the yardstick's time did not
 # change by more than it does without (studies/neighbour.py).
 _SHARED_CACHES = 1.03
@@ -78,7 +81,7 @@ def _verdict(estimate: Estimate, limit: float, before: float, after: float) -> s
     """
     most = 1 + limit
     factor, low, high = 1 + estimate.change, 1 + estimate.ci95[0], 1 + estimate.ci95[1]
-    real = estimate.p_value < SIGNIFICANT
+    real = estimate.p_value < REGRESSION_LEVEL
     if real and factor / after > most:
         return "slower"
     if real and factor * before < 1 / most:
@@ -114,10 +117,10 @@ def find_worse(old: Result, new: Result, latency: LatencyChange, limit: float) -
             yield Worsening("memory", f"{name} has a peak memory of {now:.1f} MB; it was {was:.1f} MB")
     if old.accuracy and new.accuracy and same_images(old.accuracy, new.accuracy):
         p_value = top1_p_value(old.accuracy, new.accuracy)
-        if new.accuracy.top1 < old.accuracy.top1 and p_value < SIGNIFICANT:
+        if new.accuracy.top1 < old.accuracy.top1 and p_value < REGRESSION_LEVEL:
             fall = f"from {old.accuracy.top1:.2%} to {new.accuracy.top1:.2%}"
             images = f"{new.accuracy.images:,} images"
-            text = f"{name} is less accurate: top-1 fell {fall} on {images} (p = {p_value:.2g})"
+            text = f"{name} is less accurate: top-1 fell {fall} on {images} ({describe_p(p_value)})"
             yield Worsening("less accurate", text)
 
 
@@ -139,36 +142,10 @@ def top1_p_value(old: MeasuredAccuracy, new: MeasuredAccuracy) -> float:
     return two_proportions_p(right, (old.images, new.images))
 
 
-def two_proportions_p(successes: tuple[int, int], trials: tuple[int, int]) -> float:
-    """Return the two-sided p-value of two equal rates, by the z test with the pooled rate.
-
-    It is that of the 2x2 table: K. Pearson, Philos. Mag. 50 (1900) 157.
-    """
-    pooled = sum(successes) / sum(trials)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / trials[0] + 1 / trials[1]))
-    if error == 0:
-        return 1.0
-    z = (successes[0] / trials[0] - successes[1] / trials[1]) / error
-    return math.erfc(abs(z) / math.sqrt(2))
-
-
 def _longer_tail(old: Result, new: Result, latency: LatencyChange) -> bool:
     quiet = possible_slowdown(new, latency.basis == "yardstick") == 1
     enough = min(old.latency.runs, new.latency.runs) >= _TAIL_RUNS
     return quiet and enough and new.latency.p99_ms > _TAIL * old.latency.p99_ms
-
-
-Machines = dict[str | None, tuple[list[Result], list[Result]]]
-
-
-def machines(before: Sequence[Result | Failure], after: Sequence[Result | Failure]) -> Machines:
-    """Return both sets' results of each device that is in both; failures may be of a device never reached."""
-    found: Machines = {}
-    for number, side in enumerate((before, after)):
-        for result in side:
-            if isinstance(result, Result):
-                found.setdefault(result.subject.device, ([], []))[number].append(result)
-    return {device: (old, new) for device, (old, new) in found.items() if old and new}
 
 
 def differ(old: Sequence[Result], new: Sequence[Result]) -> bool:
@@ -185,7 +162,7 @@ def describe_machine(results: Sequence[Result]) -> str:
 
 def about_machines(before: Sequence[Result | Failure], after: Sequence[Result | Failure]) -> Iterator[str]:
     """Yield what is different of each device that both sets have results of."""
-    for device, (old, new) in machines(before, after).items():
+    for device, (old, new) in common_devices(before, after).items():
         where = f"{device}: " if device else ""
         if differ(old, new):
             both = f"before: {describe_machine(old)}; now: {describe_machine(new)}"
@@ -279,7 +256,7 @@ def check(
     Raises BenchmarkError when they are of another machine, unless `force`, or have no subject in common.
     """
     if not force:
-        for device, (old, new) in machines(baseline, now).items():
+        for device, (old, new) in common_devices(baseline, now).items():
             if differ(old, new):
                 raise BenchmarkError(
                     f"The baseline{f' of {device}' if device else ''} is of another machine: "
@@ -319,8 +296,6 @@ def _pair(before: Sequence[Result], after: Sequence[Result], limit: float) -> Pa
 
 
 def _names(results: Sequence[Result | Failure]) -> str:
-    names = dict.fromkeys(
-        result.subject.file if isinstance(result, Result) else result.file for result in results
-    )
+    names = dict.fromkeys(result.file for result in results)
     shown = ", ".join(list(names)[:5])
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown or "none"

@@ -1,4 +1,4 @@
-"""Which results belong together: those of one machine, and those of one subject in two sets."""
+"""Results that belong together: those of one machine, and those of one subject in two sets."""
 
 from __future__ import annotations
 
@@ -8,28 +8,42 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...edge.console import one_line
+from ..host import Host
+from .names import numbered
 from .result import Failure, Result
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine, as --on named it or this one, and what was measured there, in the order given."""
+    """One machine and what was measured there, in the order given.
+
+    `device` is the host as --on named it, None for this machine. There is at least one result or failure.
+    """
 
     device: str | None
     results: tuple[Result, ...]
     failures: tuple[Failure, ...]
 
     @property
+    def host(self) -> Host:
+        """The machine as the first of its results describes it."""
+        return self.everything[0].host
+
+    @property
+    def everything(self) -> tuple[Result | Failure, ...]:
+        """The results, then the failures."""
+        return (*self.results, *self.failures)
+
+    @property
     def title(self) -> str:
-        """What it is called, and its cores."""
-        hosts = [*(result.host for result in self.results), *(failure.host for failure in self.failures)]
-        host = hosts[0]
+        """The name of the machine, and its cores."""
+        host = self.host
         where = f"{one_line(self.device)}: " if self.device else ""
         return f"{where}{one_line(host.name)}, {host.cores} core{'' if host.cores == 1 else 's'}"
 
     @property
     def setting(self) -> str:
-        """By which runtime the models were run, with how many threads, and on which days."""
+        """The runtimes and numbers of threads, and the days of the results, of which there must be one."""
         subjects = [result.subject for result in self.results]
         runtimes = ", ".join(dict.fromkeys(one_line(subject.runtime) for subject in subjects))
         threads = ", ".join(str(count) for count in dict.fromkeys(subject.threads for subject in subjects))
@@ -38,11 +52,13 @@ class Machine:
 
 
 def by_machine(results: Sequence[Result | Failure]) -> list[Machine]:
-    """Return the machines in the order in which they come; what the system updates makes no other one."""
+    """Group results by device and fingerprint of the host; machines are in the order of their first results.
+
+    An update of the system or of Python does not change the fingerprint.
+    """
     groups: dict[tuple[str | None, str], list[Result | Failure]] = {}
     for item in results:
-        device = item.subject.device if isinstance(item, Result) else item.device
-        groups.setdefault((device, item.host.fingerprint), []).append(item)
+        groups.setdefault((item.device, item.host.fingerprint), []).append(item)
     return [
         Machine(
             device,
@@ -53,14 +69,34 @@ def by_machine(results: Sequence[Result | Failure]) -> list[Machine]:
     ]
 
 
+def machine_names(machines: Sequence[Machine]) -> list[str]:
+    """Return a short name for each: the host as --on named it, else its board; with a number where equal."""
+    return numbered([machine.device or machine.host.name for machine in machines])
+
+
+def common_devices(
+    before: Sequence[Result | Failure], after: Sequence[Result | Failure]
+) -> dict[str | None, tuple[list[Result], list[Result]]]:
+    """Return the results before and after of each device that both sets have results of.
+
+    The results of one device may be of several machines, in either set or between the two.
+    """
+    found: dict[str | None, tuple[list[Result], list[Result]]] = {}
+    for number, side in enumerate((before, after)):
+        for machine in by_machine(side):
+            found.setdefault(machine.device, ([], []))[number].extend(machine.results)
+    return {device: (old, new) for device, (old, new) in found.items() if old and new}
+
+
 Key = tuple[str | None, str, str | None, int, str, str | None]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One set of results by subject, each subject's oldest first; `superseded` are left out for newer ones.
+    """One set of results by subject, the oldest of each subject first.
 
-    `failures` are those after which their subject was not measured.
+    `superseded` are the results that were left out for newer ones, `failures` those after which their subject
+    was not measured again.
     """
 
     subjects: dict[Key, tuple[Result, ...]]
@@ -71,9 +107,9 @@ class Side:
 def sides(before: Sequence[Result | Failure], after: Sequence[Result | Failure]) -> tuple[Side, Side]:
     """Sort both sets by device, file name without folders, variant, threads, runtime's name and delegate.
 
-    Several results of a subject count together, as more processes of one, when they are of the same bytes,
-    runtime's version, machine and yardstick as the last of them: so files of several runs may be joined.
-    Names that stand for different models in one set are told apart by their folders.
+    Several results of a subject count together, like more processes of one result, where bytes, version of
+    the runtime, machine and yardstick are those of the last of them: so files of several runs may be joined.
+    Files of the same name that are different models in one set keep their folders in the key.
     """
     twins = _ambiguous(before) | _ambiguous(after)
     return _side(before, twins), _side(after, twins)
@@ -89,7 +125,7 @@ def is_of(failure: Failure, result: Result) -> bool:
 
 
 def package(runtime: str) -> str:
-    """Return the package's name of "ai-edge-litert 2.1.0"."""
+    """Return the name of the package, such as "ai-edge-litert" of "ai-edge-litert 2.1.0"."""
     return runtime.partition(" ")[0]
 
 

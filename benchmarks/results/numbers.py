@@ -44,6 +44,11 @@ def signed_percent(share: float) -> str:
     return f"{share * 100:+.1f} %"
 
 
+def points(fraction: float) -> str:
+    """Return a difference of rates in words, such as "1 point" or "0.5 points"."""
+    return f"{fraction * 100:g} point{'' if fraction == 0.01 else 's'}"
+
+
 def counted(value: int) -> str:
     """Return a count with commas between thousands."""
     return f"{value:,}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import click
 
 from ...edge.console import one_line, print_table, printable
+from ...edge.statistics.paired import describe_difference
 from .machines import Machine, by_machine
 from .names import failure_name, result_names, short_name
 from .numbers import between, number
@@ -28,8 +29,6 @@ def worst_of_each_kind(caveats: Iterable[Caveat]) -> dict[str, Caveat]:
 
 # A column's title, and its cell for a result; where it is None for all, the column is left out.
 Column = tuple[str, Callable[[Result], str | None]]
-
-SIGNIFICANT = 0.05  # Below this a loss is called real, as edge-convert does.
 
 
 def print_results(results: Sequence[Result | Failure]) -> None:
@@ -113,8 +112,7 @@ def loss_verdict(pairing: Pairing) -> str:
     """Return whether the model is shown to be right less often than the one it is compared with."""
     if pairing.only_base <= pairing.only_this:
         return "no loss"
-    p = "p < 0.001" if pairing.p_value < 0.001 else f"p = {pairing.p_value:.3f}"
-    return f"{'yes' if pairing.p_value < SIGNIFICANT else 'not shown'}, {p}"
+    return describe_difference(pairing.p_value)
 
 
 def _notes(machine: Machine) -> Iterator[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...edge.proportions import wilson_interval
+from ...edge.statistics.proportions import wilson_interval
 from .statistics import confidence_bins
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0

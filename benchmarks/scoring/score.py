@@ -15,9 +15,10 @@ from ...edge.card import ModelCard
 from ...edge.classifier import DEFAULT_EXECUTION, Classifier
 from ...edge.errors import DatasetError, EdgeClassifyError, ModelFileError
 from ...edge.modelfile import ModelFile, Normalization
-from ...edge.proportions import wilson_interval
 from ...edge.runtime import Execution
 from ...edge.sources.paths import natural_key
+from ...edge.statistics.paired import mcnemar
+from ...edge.statistics.proportions import f1_interval, wilson_interval
 from ..results.result import Change, ClassScore, MeasuredAccuracy, Pairing
 from .labelled import LabelledData
 from .predict import Answered, Answers, answer_images
@@ -27,9 +28,7 @@ from .statistics import (
     calibration_error,
     calibration_interval,
     count_answers,
-    f1_interval,
     macro_f1_score,
-    mcnemar,
 )
 from .training_images import KnownSplit, Seen, choose_split, find_seen, hash_images
 

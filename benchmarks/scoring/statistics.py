@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...edge.proportions import Z95, mcnemar_p, wilson_interval
+from ...edge.statistics.proportions import Z95, wilson_interval
 
 CALIBRATION_BINS = 15
 _ROUNDING = 1e-20  # Far above the squares of what sums are off by, far below one mistake in a million.
@@ -131,27 +131,6 @@ def confidence_bins(confidence: NDArray[np.float64], bins: int) -> NDArray[np.in
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
-@dataclass(frozen=True)
-class McNemar:
-    """Two models on the same images: how many only one of them has right, and the p-value of that."""
-
-    only_a: int
-    only_b: int
-    p_value: float
-
-
-def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> McNemar:
-    """Test whether two models [images] are equally often right: Q. McNemar, Psychometrika 12 (1947) 153.
-
-    Exact and two-sided: of the images on which only one is right, each is either's with probability
-    1/2 if they are equally good. Raises ValueError when the two are not of the same images.
-    """
-    if a_right.shape != b_right.shape:
-        raise ValueError(f"not the same images: {len(a_right)} and {len(b_right)}")
-    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
-    return McNemar(only_a, only_b, mcnemar_p(only_a, only_b))
-
-
 def percentile(values: NDArray[np.float64], percent: float) -> float:
     """The percentile with linear interpolation between the two nearest values (numpy's default)."""
     return float(np.percentile(values, percent))
@@ -191,16 +170,6 @@ def count_answers(truth: NDArray[np.int64], guess: NDArray[np.int64], classes: i
         np.bincount(truth[truth == guess], minlength=classes),
     )
     return Counts(right, support, np.bincount(guess[guess >= 0], minlength=classes))
-
-
-def f1_interval(right: int, support: int, predicted: int) -> tuple[float, float]:
-    """95 % interval of a class's F1: Lam, Gopal and Qian, arXiv 2309.14621 (2023), "Wilson indirect".
-
-    Of the images that are of the class or answered so, the share J that is both is a proportion, and F1 is
-    2 J / (1 + J). Unlike a bootstrap's it has a width where all answers are right.
-    """
-    low, high = wilson_interval(right, support + predicted - right)
-    return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
 def macro_f1_score(

@@ -6,7 +6,7 @@ import textwrap
 
 import click
 
-from ...benchmarks.recommend import points
+from ...benchmarks.results.numbers import points
 from ...edge.console import print_table, printable
 from .treatment import Attempt, Treatment
 

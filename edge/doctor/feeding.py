@@ -17,8 +17,9 @@ from ..classifier import Classifier
 from ..console import NAMED_NORMALIZATIONS
 from ..errors import ImageError
 from ..modelfile import Normalization
-from ..proportions import mcnemar_p, wilson_interval
 from ..sources.frames import FilePicture
+from ..statistics.paired import mcnemar_p
+from ..statistics.proportions import wilson_interval
 from .labelled import LabelledImage
 
 # What frameworks do by default, beside the ranges that --normalization knows by name. torchvision's

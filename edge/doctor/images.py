@@ -11,7 +11,7 @@ import numpy as np
 from ..card import Accuracy, ModelCard
 from ..classifier import Classifier
 from ..errors import DatasetError, EdgeClassifyError
-from ..proportions import binomial_tail
+from ..statistics.proportions import binomial_tail
 from .feeding import Trial, compare, try_ways, ways_to_feed
 from .finding import ERROR, OK, WARNING, Finding
 from .labelled import LabelledImage, sample_images

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from edge_classify.benchmarks.measuring.distribution import median_interval
-from edge_classify.edge.proportions import wilson_interval
+from edge_classify.edge.statistics.proportions import wilson_interval
 from numpy.typing import NDArray
 
 from studies.peers.catalogue import REFERENCE

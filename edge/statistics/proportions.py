@@ -1,4 +1,4 @@
-"""Exact and near-exact statistics of counts, without anything but the standard library."""
+"""Proportions, their intervals and tests, with nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
     """95 % interval of a proportion: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
 
     Unlike the normal approximation it stays in 0..1 and has a width for 0 and `trials` successes. Both may be
-    fractions, of trials that are worth fewer because they depend on each other.
+    fractions, for trials that depend on each other and are therefore worth fewer.
     """
     if trials == 0:
         return 0.0, 1.0
@@ -21,18 +21,28 @@ def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def mcnemar_p(only_a: int, only_b: int) -> float:
-    """Exact two-sided p-value of McNemar's test: Q. McNemar, Psychometrika 12 (1947) 153.
+def f1_interval(right: int, support: int, predicted: int) -> tuple[float, float]:
+    """95 % interval of the F1 of a class: Lam, Gopal and Qian, arXiv 2309.14621 (2023), "Wilson indirect".
 
-    Of the images on which only one of two is right, each is either's with probability 1/2 if they are
-    equally good; `only_a` and `only_b` are how many are whose.
+    `support` images are of the class, `predicted` are answered so, and `right` are both. Their share J of the
+    images that are either is a proportion, and F1 is 2 J / (1 + J). Unlike the interval of a bootstrap it has
+    a width where all answers are right.
     """
-    trials = only_a + only_b
-    ways = term = 1  # Whole numbers: a float would overflow at 1,030 images.
-    for count in range(min(only_a, only_b)):
-        term = term * (trials - count) // (count + 1)
-        ways += term
-    return min(1.0, 2 * ways / (1 << trials))
+    low, high = wilson_interval(right, support + predicted - right)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def two_proportions_p(successes: tuple[int, int], trials: tuple[int, int]) -> float:
+    """Return the two-sided p-value of equal rates in two samples, by the z test with the pooled rate.
+
+    It equals the chi-squared test of the 2x2 table: K. Pearson, Philos. Mag. 50 (1900) 157.
+    """
+    pooled = sum(successes) / sum(trials)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / trials[0] + 1 / trials[1]))
+    if error == 0:
+        return 1.0
+    z = (successes[0] / trials[0] - successes[1] / trials[1]) / error
+    return math.erfc(abs(z) / math.sqrt(2))
 
 
 def binomial_tail(successes: int, trials: int, rate: float) -> float:

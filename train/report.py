@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import Environment
 
-from ..benchmarks import report
+from ..benchmarks.report.templates import make_environment
 from ..benchmarks.scoring.split import Split
+from ..edge.statistics.paired import describe_p
 from .corruption import CORRUPTIONS
 from .evaluation import Evaluation, PicturedMistake
 from .plots import MAX_NUMBERED_CLASSES, reliability_png
 from .report_tables import class_rows, most_confused, paired_tests
 
-_SCRIPT = "sort.js"  # The benchmark report's.
 _MAX_SKIPPED = 20
 _MAGIC = {b"\x89PN": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
@@ -75,32 +73,21 @@ def render_report(
         diagrams=[reliability_png(e.reliability_before, e.reliability_after) for e in evaluations],
         many_classes=len(split.labels) > MAX_NUMBERED_CLASSES,
         max_skipped=_MAX_SKIPPED,
-        script_sha256=base64.b64encode(hashlib.sha256(_source(_SCRIPT).encode()).digest()).decode(),
     )  # fmt: skip
 
 
 def environment() -> Environment:
     """Return Jinja2 with this package's templates and the filters that they use; all output is escaped."""
-    made = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,  # The script's checksum is of the whole file.
+    made = make_environment(__package__)
+    made.filters.update(
+        picture=data_uri, percent=_percent, count=lambda n: f"{n:,}", duration=_duration, p_value=describe_p
     )
-    made.filters.update(picture=data_uri, percent=_percent, count=lambda n: f"{n:,}", duration=_duration)
     return made
 
 
 def data_uri(raw: bytes) -> str:
     """Return a PNG or JPEG as the URI of an <img>; raises KeyError for other data."""
     return f"data:{_MAGIC[raw[:3]]};base64,{base64.b64encode(raw).decode()}"
-
-
-def _source(name: str) -> str:
-    folder = files(report) if name == _SCRIPT else files(__package__)
-    return folder.joinpath(name).read_text(encoding="utf-8")
 
 
 def _percent(rate: float) -> str:

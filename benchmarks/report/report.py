@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...edge.console import one_line
-from ...edge.errors import BenchmarkError, MissingPackageError
+from ...edge.errors import BenchmarkError
 from ...edge.files import write_atomically
 from ..budget import Budget
 from ..results import numbers
@@ -21,11 +17,12 @@ from ..results.result import Failure, Result
 from . import bars, columns, courses, scatter
 from .columns import make_table
 from .devices import describe_devices
+from .templates import make_environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-_SCRIPT = "sort.js"
 # What tables and lists show at most; the results' file has them all.
 _LIMITS = {"max_changes": 200, "max_classes": 20, "max_operators": 15, "max_names": 6}
 _CHARTS = (
@@ -49,7 +46,7 @@ _FILTERS = {
 
 
 def require_jinja() -> None:
-    """Raise MissingPackageError without Jinja2: to be found out before the models are measured."""
+    """Raise MissingPackageError without Jinja2; call it before models are measured."""
     _environment()
 
 
@@ -60,7 +57,7 @@ def write_report(
     comparison: Comparison | None = None,
     budget: Budget | None = None,
 ) -> None:
-    """Write the page to `path`, replacing what is there; what is recommended keeps the budget.
+    """Write the page to `path`, replacing a file that is there; recommended models keep the budget.
 
     Raises BenchmarkError for no results, MissingPackageError without Jinja2, and OptionError where the file
     cannot be written.
@@ -88,7 +85,6 @@ def render_report(
         comparison=comparison,
         pair_names=_pair_names(comparison, naming) if comparison else [],
         **_LIMITS,
-        script_sha256=base64.b64encode(hashlib.sha256(_source(_SCRIPT).encode()).digest()).decode(),
     )  # fmt: skip
 
 
@@ -104,26 +100,8 @@ def _pair_names(comparison: Comparison, naming: Naming) -> list[str]:
 
 
 def _environment() -> Environment:
-    """Return Jinja2 with the templates of this package, and what they call: charts, tables and filters."""
-    try:
-        from jinja2 import Environment, FunctionLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise MissingPackageError("jinja2", "--report", "edge-classify[report]") from None
-
-    def cleaned(value: Any) -> Any:
-        """Make control characters, turned writing and broken letters visible, in all that is shown."""
-        return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    made = Environment(
-        loader=FunctionLoader(_source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=cleaned,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,  # The script's checksum is of the whole file.
-    )
+    """Return Jinja2 with the templates of this package, and the charts, tables and filters that they use."""
+    made = make_environment(__package__)
     made.globals.update({chart.__name__: chart for chart in _CHARTS})
     made.globals.update(
         make_table=make_table,
@@ -131,9 +109,12 @@ def _environment() -> Environment:
         stages_table=columns.stages_table,
         columns=columns,
     )
-    made.filters.update(_FILTERS, svg=Markup)
+    made.filters.update(_FILTERS, svg=_svg)
     return made
 
 
-def _source(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _svg(markup: str) -> Markup:
+    """Return a chart, in which everything is escaped already, as markup."""
+    from markupsafe import Markup
+
+    return Markup(markup)

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 import pytest
 from edge_classify.benchmarks.budget import Budget
 from edge_classify.benchmarks.report.report import render_report, require_jinja, write_report
-from edge_classify.benchmarks.results.comparison import Comparison, LatencyChange, Pair, Worsening
+from edge_classify.benchmarks.results.comparison import Comparison, Pair, Worsening
+from edge_classify.benchmarks.results.noise import LatencyChange
 from edge_classify.benchmarks.results.result import Caveat, Conditions, Energy, Failure, Result
 from edge_classify.edge.errors import BenchmarkError, MissingPackageError
 

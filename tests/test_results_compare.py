@@ -69,7 +69,7 @@ def test_yardstick_of_another_release_is_no_yardstick() -> None:
     assert beside is not None
     (pair,) = compare([result()], [result(yardstick=replace(beside, sha256="0" * 64))], 0.05).pairs
     assert pair.latency.basis == "medians"
-    assert any("not beside the same yardstick" in remark for remark in pair.remarks)
+    assert any("not measured beside the same yardstick" in remark for remark in pair.remarks)
 
 
 def test_neighbours_may_explain_a_slower_run_but_not_a_slower_baseline() -> None:
@@ -109,7 +109,7 @@ def test_neighbours_that_could_not_be_measured_excuse_nothing() -> None:
 def test_unclear_verdict_says_how_to_get_a_clear_one() -> None:
     (pair,) = compare([result()], [result(median_ms=20.8)], 0.05).pairs
     assert pair.remarks == (
-        "whether it is more than 5% slower cannot be told (+1.2% to +6.9%): measure once more, and join "
+        "whether it is more than 5% slower is not clear (+1.2% to +6.9%): measure once more, and join "
         "the files: results of one model count together",
     )
     (pair,) = compare([result()], [result(median_ms=26.0, conditions=_disturbed(3.4))], 0.05).pairs

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.results.compare import judge_latency
-from edge_classify.benchmarks.results.noise import Level, Levels, estimate_change
+from edge_classify.benchmarks.results.noise import Level, Levels, estimate_change, judge_latency
 from edge_classify.benchmarks.results.result import Result, Yardstick
 from hypothesis import given
 from hypothesis import strategies as st

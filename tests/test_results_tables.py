@@ -133,7 +133,7 @@ def test_comparison_without_a_regression_says_so(capsys: pytest.CaptureFixture[s
     print_comparison(compare([result()], [result()], 0.05))
     assert capsys.readouterr().out.endswith("No regression of more than 5% was found.\n")
     print_comparison(compare([result()], [result(median_ms=20.8)], 0.05))
-    said = "No regression of more than 5% was found; of these it cannot be told: flowers_int8.\n"
+    said = "No regression of more than 5% was found; it is not clear for: flowers_int8.\n"
     assert capsys.readouterr().out.endswith(said)
 
 

@@ -1,59 +1,34 @@
-"""What changed between two sets of results: the records, and the table and sentences that people see."""
+"""What changed between two sets of results: the records, and the table and sentences for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from ...edge.console import one_line, print_table, printable
 from .names import failure_name, result_names
+from .noise import LatencyChange
 from .numbers import number
-from .result import Caveat, Failure, Interval, Result
-
-# slower, faster: by more than the limit, and not by chance. same: the 95 % interval lies within the limit.
-# unclear: neither can be told.
-VERDICTS = ("slower", "faster", "same", "unclear")
-# yardstick: of the multiple of this package's own model's time. medians: of the times themselves.
-BASES = ("yardstick", "medians")
-# What a finding is about.
-FINDINGS = ("slower", "tail", "larger", "memory", "less accurate")
-
-
-@dataclass(frozen=True)
-class LatencyChange:
-    """How the median changed; `change` is a fraction, 0.1: a tenth slower.
-
-    `basis` is one of BASES, and says what `change` is of: on the yardstick's it isn't `after_ms / before_ms`,
-    which also holds what the machine itself changed by. `p_value` is two-sided, of no change. `verdict` is
-    one of VERDICTS.
-    """
-
-    before_ms: float
-    after_ms: float
-    change: float
-    ci95: Interval
-    p_value: float
-    basis: str
-    verdict: str
+from .result import Caveat, Failure, Result
 
 
 @dataclass(frozen=True)
 class Worsening:
-    """Something that got worse than the limit allows; `kind` is one of FINDINGS, `text` a sentence."""
+    """A change for the worse beyond the limit; `text` is a sentence."""
 
-    kind: str
+    kind: Literal["slower", "tail", "larger", "memory", "less accurate"]
     text: str
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One subject in both sets, each side's last result where it has several.
+    """One subject in both sets, with the last result of each side where there are several.
 
-    `new_warnings` are of kinds that were not there before, `gone_warnings` the other way round. `remarks` say
-    what weakens the comparison.
+    `new_warnings` are of kinds that were not there before, `gone_warnings` of kinds that are not there now.
+    `remarks` say what weakens the comparison.
     """
 
     before: Result
@@ -69,10 +44,9 @@ class Pair:
 class Comparison:
     """Two sets of results.
 
-    `limit` is the largest change for the worse that is allowed, a fraction; None: what changed is told, and
-    nothing is judged a regression. `only_before` and `only_after` are results whose subject is not in the
-    other set. `broken` could be measured before and fail now; `failing` fail now, and were not in the other
-    set.
+    `limit` is the largest change for the worse that is allowed, a fraction; None: changes are reported, and
+    none is judged a regression. `only_before` and `only_after` are results whose subject is not in the other
+    set. `broken` could be measured before and fail now; `failing` fail now, and were not in the other set.
     """
 
     pairs: tuple[Pair, ...]
@@ -84,7 +58,7 @@ class Comparison:
     remarks: tuple[str, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
-        """Return the object that --json prints: what changed of each subject, and what got worse."""
+        """Return the object that --json prints: the changes of each subject, and what got worse."""
         pairs = [
             {
                 "file": pair.after.subject.file,
@@ -112,7 +86,7 @@ class Comparison:
 
     @property
     def regressions(self) -> tuple[str, ...]:
-        """A sentence for each thing that got worse than allowed; none where nothing is judged."""
+        """A sentence for each change for the worse that is not allowed; none without a limit."""
         if self.limit is None:
             return ()
         found = [finding.text for pair in self.pairs for finding in pair.findings]
@@ -126,7 +100,7 @@ _TITLES = ["file", "before", "now", "change", "95 %\ninterval", "", "p99", "peak
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Print a table of what is in both sets, and sentences below it, to stdout."""
+    """Print a table of the pairs, and sentences below it, to stdout."""
     if comparison.pairs:
         print_table(_title(comparison), _TITLES, comparison_rows(comparison.pairs))
     for sentence in comparison_remarks(comparison):
@@ -134,13 +108,13 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def comparison_rows(pairs: Sequence[Pair]) -> list[list[str]]:
-    """Return a row for each pair, of the columns that `print_comparison` shows."""
+    """Return a row of the table for each pair."""
     names = _names([pair.after for pair in pairs])
     return [_row(name, pair) for name, pair in zip(names, pairs, strict=True)]
 
 
 def comparison_remarks(comparison: Comparison) -> Iterator[str]:
-    """Yield sentences: remarks, warnings, what is only in one set, and the verdict at the end."""
+    """Yield sentences: remarks, warnings, results that only one set has, and the verdict at the end."""
     yield from (f"Note: {remark}" for remark in comparison.remarks)
     names = _names([pair.after for pair in comparison.pairs])
     for name, pair in zip(names, comparison.pairs, strict=True):
@@ -161,7 +135,7 @@ def comparison_remarks(comparison: Comparison) -> Iterator[str]:
     yield from (f"Regression: {text}" for text in regressions)
     if not regressions:
         unclear = [n for n, p in zip(names, comparison.pairs, strict=True) if p.latency.verdict == "unclear"]
-        but = f"; of these it cannot be told: {', '.join(unclear)}" if unclear else ""
+        but = f"; it is not clear for: {', '.join(unclear)}" if unclear else ""
         yield f"No regression of more than {comparison.limit * 100:g}% was found{but}."
 
 
@@ -176,8 +150,8 @@ def _names(results: Sequence[Result]) -> list[str]:
 def _title(comparison: Comparison) -> str:
     bases = {pair.latency.basis for pair in comparison.pairs}
     how = {
-        frozenset({"yardstick"}): "; changes are of the multiple of this package's own model's time",
-        frozenset({"medians"}): "; changes are of the medians",
+        frozenset({"yardstick"}): "; changes are those of the multiple of the yardstick's time",
+        frozenset({"medians"}): "; changes are those of the medians",
     }.get(frozenset(bases), "")
     return f"Before and now{how}"
 

@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .doctor.files import read_number, read_text
+from .procfs import read_number, read_text
 
 # Degrees Celsius: from here on a Raspberry Pi lowers its clock
 # (https://www.raspberrypi.com/documentation/computers/raspberry-pi.html#frequency-management-and-thermal-control).

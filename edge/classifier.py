@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .card import InputSpec, Preprocess
-from .errors import CardError, ImageError, ModelFileError
+from .errors import CardError, ImageError, ModelFileError, error_text
 from .foreign import choose_labels, choose_normalization
 from .modelfile import ModelFile, Normalization
-from .runtime import REFUSALS, Execution, one_line, open_interpreter
+from .runtime import REFUSALS, Execution, Loaded, open_interpreter
 from .sources.frames import FilePicture, Picture, ReadyPicture, to_pixels
 from .tensors import read_tensors, to_probabilities, to_tensor
 
@@ -81,7 +81,7 @@ class Classifier:
                 f"{file.path} carries its own labels and preprocessing: --labels and --normalization are for "
                 "models that carry none"
             )
-        loaded = open_interpreter(file.path, execution)
+        loaded = _open(file.path, execution)
         self.remarks = loaded.remarks
         self._interpreter = loaded.interpreter
         self.input, self.output = read_tensors(file.path, loaded.interpreter)
@@ -188,7 +188,7 @@ class Classifier:
         return Prediction(scores, unknown, probabilities, elapsed)
 
     def _refused(self, error: BaseException) -> ModelFileError:
-        return ModelFileError(f"{self.file.path} cannot be run ({one_line(error)})")
+        return ModelFileError(f"{self.file.path} cannot be run ({error_text(error)})")
 
     def _contract(self) -> tuple[InputSpec, Preprocess]:
         card = self.file.card
@@ -234,6 +234,14 @@ def load_classifiers(
         for classifier in classifiers:
             classifier.name = str(classifier.file.path)
     return classifiers
+
+
+def _open(path: Path, execution: Execution) -> Loaded:
+    if not execution.untrusted:
+        return open_interpreter(path, execution)
+    from .isolation.parent import open_isolated
+
+    return open_isolated(path, execution)
 
 
 def _as_picture(image: Image.Image | NDArray[np.uint8] | str | Path | Picture) -> Picture:

@@ -1,28 +1,28 @@
-"""Every error that a user can cause or cure.
+"""Every error that a user can cause or remedy.
 
     EdgeClassifyError
       ImageError            a file or frame that cannot be read as a picture
-      SourceError           a path, folder, camera or stream that yields nothing
+      SourceError           a path, folder, camera or stream that yields no frames
       ModelFileError        a file that is not a usable classifier
         CardError           the contract inside it is missing, broken or contradicts the model
         LabelError          labels that cannot be read or don't fit the output
       DatasetError          a folder of labelled images that cannot be used as one
       OptionError           an option whose value cannot work, found after parsing
-      WeightsError          initial weights that cannot be had
+      WeightsError          initial weights that cannot be downloaded or read
       ConversionError       a Keras model that cannot become a .tflite file
-      BenchmarkError        a measurement that could not be taken
-      OutputExistsError     something of the user's is in the way
+      BenchmarkError        a model that could not be measured
+      OutputExistsError     a file or folder of the user's that would be overwritten
       MissingPackageError   an optional package is not installed
       RuntimeLoadError      a TFLite runtime is installed and cannot be loaded
-      DelegateError         an external delegate cannot be loaded, or not be applied to the model
+      DelegateError         an external delegate cannot be loaded, or cannot be applied to the model
 
-The text of each is one or two sentences: what is wrong, with which file or option, what arrived,
-and what to do about it. The command lines print it and exit with status 1.
+The text of each is one or two sentences: what is wrong, with which file or option, which value was received,
+and what to do about it. The commands print it and exit with status 1.
 """
 
 
 class EdgeClassifyError(Exception):
-    """Base of all errors that are the input's or the machine's fault, not this program's."""
+    """Base of all errors that the input or the machine causes, and not this program."""
 
 
 class ImageError(EdgeClassifyError):
@@ -82,4 +82,9 @@ class RuntimeLoadError(EdgeClassifyError):
 
 
 class DelegateError(EdgeClassifyError):
-    """An external delegate cannot be loaded, or not be applied to the model."""
+    """An external delegate cannot be loaded, or cannot be applied to the model."""
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error's text without line breaks, or the name of its type where it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__

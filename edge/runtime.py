@@ -1,4 +1,4 @@
-"""The only place that imports a TFLite interpreter."""
+"""TFLite runtimes: the only module that imports an interpreter."""
 
 from __future__ import annotations
 
@@ -8,29 +8,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import DelegateError, MissingPackageError, ModelFileError, OptionError, RuntimeLoadError
+from .errors import (
+    DelegateError,
+    MissingPackageError,
+    ModelFileError,
+    OptionError,
+    RuntimeLoadError,
+    error_text,
+)
 from .quiet import silenced
 
-MAX_THREADS = 256  # Far more make runtimes crash.
-# Distribution and module, in order of preference.
+MAX_THREADS = 256  # Runtimes crash with far more.
+# Distributions and their modules, in order of preference.
 RUNTIMES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow.lite.python.interpreter",
 }
-# What runtimes raise for models that they refuse. TypeError: a name is not text.
+# Exceptions of runtimes for models that they refuse. TypeError: a name is not text.
 REFUSALS = (ValueError, RuntimeError, TypeError)
-# The operation that edgetpu_compiler puts in place of those that it compiled.
+# The operation that edgetpu_compiler puts in place of the operations that it compiled.
 _EDGE_TPU_OPERATION = "edgetpu-custom-op"
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a model is run: by which runtime, with how many threads, on what, and how much it is trusted.
+    """How a model is run.
 
-    `runtime` is a distribution's name, None for the first that can be loaded. `delegate` is the library of an
-    external delegate, with its options; where it cannot be had that is an error, unless `delegate_fallback`.
-    `untrusted` runs the interpreter in a process of its own, so that one that crashes it is an error here.
+        Execution(threads=4)
+        Execution(delegate="libedgetpu.so.1", delegate_fallback=True)
+        Execution(untrusted=True)  # A model file from a stranger.
+
+    `runtime` is a key of RUNTIMES, None for the first that can be loaded. `delegate` is the shared library of
+    an external delegate: a path, or a name that the system's loader finds. Where the delegate cannot be used,
+    opening a model fails, or runs it on the CPU with `delegate_fallback`. With `untrusted` the interpreter
+    runs in a child process, so that a model that crashes it is a ModelFileError.
+
     Raises OptionError on construction for values that can never work.
     """
 
@@ -52,9 +65,9 @@ class Execution:
 
 
 class Runtime(NamedTuple):
-    """The module of a runtime that was loaded, and the name of the package that it comes from.
+    """A loaded runtime: its module, and the name of its distribution.
 
-    `broken` holds a sentence for each preferred one that is installed and cannot be loaded.
+    `broken` holds a sentence for each preferred runtime that is installed and cannot be loaded.
     """
 
     module: Any
@@ -63,7 +76,7 @@ class Runtime(NamedTuple):
 
     @property
     def version(self) -> str:
-        """The package's version, or "unknown"; looked up when asked, since that takes longer than loading."""
+        """The distribution's version, or "unknown". Reading it takes longer than loading the runtime."""
         import importlib.metadata
 
         try:
@@ -72,17 +85,17 @@ class Runtime(NamedTuple):
             return "unknown"
 
     def create(self, source: Path | bytes, threads: int, **options: Any) -> Any:
-        """Return an interpreter without tensors yet; raises one of REFUSALS, or RuntimeLoadError."""
+        """Return an interpreter whose tensors are not allocated; raises REFUSALS or RuntimeLoadError."""
         key = "model_content" if isinstance(source, bytes) else "model_path"
         value = source if isinstance(source, bytes) else str(source)
         try:
             return self.module.Interpreter(**{key: value}, num_threads=threads, **options)
-        except SystemError as error:  # So ends tflite-runtime 2.14, which can be imported under numpy 2.
+        except SystemError as error:  # tflite-runtime 2.14 with numpy 2, under which it can be imported.
             raise RuntimeLoadError(_describe_broken(self.name, error)) from None
 
 
 class Loaded(NamedTuple):
-    """An interpreter with allocated tensors; `remarks` are sentences that its user should read."""
+    """An interpreter with allocated tensors; `remarks` are sentences for its user to read."""
 
     interpreter: Any
     remarks: tuple[str, ...] = ()
@@ -99,7 +112,7 @@ def find_runtime(name: str | None = None) -> Runtime:
         try:
             with silenced():  # TensorFlow, and numpy 2 under an old runtime, write pages.
                 return Runtime(importlib.import_module(module), candidate, tuple(broken))
-        except Exception as error:  # Native code is started: anything may come.
+        except Exception as error:  # Native code starts here, and may raise anything.
             absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
             if not absent:
                 broken.append(_describe_broken(candidate, error))
@@ -111,15 +124,14 @@ def find_runtime(name: str | None = None) -> Runtime:
 
 
 def open_interpreter(path: Path, execution: Execution) -> Loaded:
-    """Load a .tflite file and allocate its tensors as `execution` says.
+    """Load a .tflite file in this process and allocate its tensors as `execution` says.
 
-    Raises ModelFileError when the model is refused, DelegateError when the delegate cannot be had, and
-    MissingPackageError or RuntimeLoadError when there is no runtime.
+    Raises ModelFileError when the runtime refuses the model, DelegateError when the delegate cannot be used,
+    MissingPackageError or RuntimeLoadError when there is no runtime, and ValueError for an untrusted model:
+    isolation.parent.open_isolated opens those.
     """
     if execution.untrusted:
-        from .isolation.parent import open_isolated
-
-        return open_isolated(path, execution)
+        raise ValueError("open_interpreter runs models in this process: use open_isolated for untrusted ones")
     runtime = find_runtime(execution.runtime)
     if execution.delegate is None:
         return Loaded(_allocated(runtime, path, execution.threads), runtime.broken)
@@ -135,8 +147,8 @@ def open_interpreter(path: Path, execution: Execution) -> Loaded:
 def load_interpreter(model: Path | bytes, threads: int, keep_all: bool = False) -> Any:
     """Return an interpreter with allocated tensors for a .tflite file or its bytes.
 
-    With `keep_all`, what every layer gives can be read afterwards; it then runs without a delegate, which
-    would fuse layers, and slowly. Raises ModelFileError when the runtime refuses the model.
+    With `keep_all` the output of every layer can be read after `invoke`. The model then runs without a
+    delegate, which would fuse layers, and slowly. Raises ModelFileError when the runtime refuses the model.
     """
     runtime = find_runtime()
     options: dict[str, Any] = {}
@@ -154,7 +166,7 @@ def _allocated(runtime: Runtime, model: Path | bytes, threads: int, **options: A
             interpreter.allocate_tensors()
     except REFUSALS as error:
         name = "the model" if isinstance(model, bytes) else str(model)
-        reason = one_line(error)
+        reason = error_text(error)
         hint = ""
         if _EDGE_TPU_OPERATION in reason:
             hint = ". It was compiled for the Edge TPU: give --delegate libedgetpu.so.1"
@@ -165,23 +177,23 @@ def _allocated(runtime: Runtime, model: Path | bytes, threads: int, **options: A
 
 
 def _delegated(runtime: Runtime, path: Path, execution: Execution) -> Any:
-    """Return an interpreter of which the delegate runs a part; raises DelegateError, or ModelFileError."""
+    """Return an interpreter with the delegate applied; raises DelegateError or ModelFileError."""
     from .delegates import load_delegate, remedy
 
     library = str(execution.delegate)
     delegate = load_delegate(runtime.module.load_delegate, library, execution.delegate_options)
     try:
         with silenced():
-            # The interpreter keeps the delegate, and lets go of it last: the other order crashes.
+            # The interpreter keeps the delegate alive until it is freed itself: the other order crashes.
             interpreter = runtime.create(path, execution.threads, experimental_delegates=[delegate])
             taken = _count_delegate_nodes(interpreter)
             interpreter.allocate_tensors()
     except REFUSALS as error:
-        reason = one_line(error)
+        reason = error_text(error)
         try:
             _allocated(runtime, path, execution.threads)
         except ModelFileError as refusal:
-            if reason in str(refusal):  # It is the model that cannot be run, with or without the delegate.
+            if reason in str(refusal):  # The model fails with and without the delegate.
                 raise
         raise DelegateError(
             f"the delegate {library} cannot be applied to {path} ({reason}){remedy(library, applied=True)}"
@@ -194,25 +206,20 @@ def _delegated(runtime: Runtime, path: Path, execution: Execution) -> Any:
 
 
 def _count_delegate_nodes(interpreter: Any) -> int | None:
-    """Return how many groups of operations went to the delegate; None where the runtime does not tell.
+    """Return how many groups of operations the delegate runs; None where the runtime does not report it.
 
-    To be asked before tensors are allocated, when the runtime applies its own delegate to the rest.
+    Call it before tensors are allocated: then the runtime applies its own delegate to the other operations.
     """
     try:
         nodes: Sequence[dict[str, Any]] = interpreter._get_ops_details()
-    except (AttributeError, *REFUSALS):  # No public function tells it.
+    except (AttributeError, *REFUSALS):  # The method is private, since no public one reports it.
         return None
     return [node["op_name"] for node in nodes].count("DELEGATE")
 
 
 def _describe_broken(name: str, error: BaseException) -> str:
-    reason = one_line(error.__cause__ or error)
+    reason = error_text(error.__cause__ or error)
     remedy = f"pip install --force-reinstall {name}"
     if name == "tflite-runtime" and "numpy" in reason:
         remedy = 'pip install "numpy<2", for which it was built'
     return f"{name} is installed and cannot be loaded ({reason}); try: {remedy}"
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's text without line breaks, or its type's name where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

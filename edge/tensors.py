@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .errors import ModelFileError
+from .errors import ModelFileError, error_text
 from .modelfile import Normalization
-from .runtime import REFUSALS, one_line
+from .runtime import REFUSALS
 
 _DTYPES = ("uint8", "int8", "int16", "float32")
 
@@ -162,7 +162,7 @@ def read_tensors(path: Path, interpreter: Any) -> tuple[TensorSpec, TensorSpec]:
     try:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except REFUSALS as error:  # A tensor's name that is not UTF-8.
-        raise ModelFileError(f"{path} is damaged: its tensors cannot be read ({one_line(error)})") from None
+        raise ModelFileError(f"{path} is damaged: its tensors cannot be read ({error_text(error)})") from None
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelFileError(
             f"{path} is not an image classifier: it has {len(inputs)} inputs and {len(outputs)} outputs, and "

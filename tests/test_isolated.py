@@ -28,7 +28,7 @@ from edge_classify.edge.isolation.messages import (
     parse_failure,
     parse_ready,
 )
-from edge_classify.edge.isolation.parent import IsolatedModel, Limits
+from edge_classify.edge.isolation.parent import IsolatedModel, Limits, open_isolated
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.runtime import Execution, open_interpreter
 from hypothesis import given
@@ -248,9 +248,9 @@ def test_model_that_the_runtime_refuses_says_why_as_without_isolation(tmp_path: 
     path = tmp_path / "custom.tflite"
     path.write_bytes(classifier("Nobody's"))
     messages = []
-    for execution in (Execution(), UNTRUSTED):
+    for opened in (open_interpreter, open_isolated):
         with pytest.raises(ModelFileError) as error:
-            open_interpreter(path, execution)
+            opened(path, Execution())
         messages.append(str(error.value))
     assert messages[0] == messages[1]
     assert "Nobody's" in messages[0]

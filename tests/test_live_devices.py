@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from cv2_enumerate_cameras.camera_info import CameraInfo
 from edge_classify.edge.errors import SourceError
-from edge_classify.edge.sources import devices
+from edge_classify.edge.sources import v4l2
 from edge_classify.edge.sources.camera import CameraOptions
 from edge_classify.edge.sources.devices import CameraDevice, list_cameras
 from edge_classify.edge.sources.opening import open_source
@@ -71,7 +71,7 @@ class Kernel:
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     fake = Kernel(tmp_path)
-    monkeypatch.setattr(devices, "_DEV", tmp_path)
+    monkeypatch.setattr(v4l2, "_DEV", tmp_path)
     monkeypatch.setattr(fcntl, "ioctl", fake.ioctl)
     monkeypatch.setitem(sys.modules, "picamera2", None)
 

@@ -74,6 +74,11 @@ def test_runtime_that_breaks_only_when_it_is_used_says_why(packages: Packages, t
         open_interpreter(path, Execution())
 
 
+def test_untrusted_model_is_not_opened_in_this_process(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="open_isolated"):
+        open_interpreter(tmp_path / "m.tflite", Execution(untrusted=True))
+
+
 def test_runtimes_that_are_all_broken_are_listed_with_their_reasons(
     packages: Packages,
 ) -> None:

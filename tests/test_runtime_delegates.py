@@ -11,6 +11,7 @@ import pytest
 from edge_classify.edge import Classifier
 from edge_classify.edge.delegates import parse_delegate_options
 from edge_classify.edge.errors import DelegateError, ModelFileError, OptionError
+from edge_classify.edge.isolation.parent import open_isolated
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.runtime import Execution, Loaded, open_interpreter
 
@@ -71,8 +72,7 @@ def test_delegate_that_works_does_so_in_an_isolated_process_too(
 ) -> None:
     # The child may write no files, so what it does is told by the output: the delegate leaves zeros.
     options = (("mode", "take one"),)
-    execution = Execution(delegate=str(library), delegate_options=options, untrusted=True)
-    loaded = open_interpreter(model, execution)
+    loaded = open_isolated(model, Execution(delegate=str(library), delegate_options=options))
     run(loaded)
     plain = open_interpreter(model, Execution())
     run(plain)

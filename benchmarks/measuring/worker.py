@@ -20,8 +20,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...edge.errors import EdgeClassifyError
-from ...edge.runtime import REFUSALS, Execution, find_runtime, one_line, open_interpreter
+from ...edge.errors import EdgeClassifyError, error_text
+from ...edge.runtime import REFUSALS, Execution, find_runtime, open_interpreter
 from .memory import peak_rss_mb, resident_mb
 from .messages import Block, Loading
 from .steadiness import warm_up
@@ -60,7 +60,7 @@ class _Worker:
         except EdgeClassifyError as error:
             return {"error": str(error)}
         except REFUSALS as error:
-            return {"error": f"the model cannot be run ({one_line(error)})"}
+            return {"error": f"the model cannot be run ({error_text(error)})"}
 
     def _start(self, execution: dict[str, Any]) -> dict[str, Any]:
         """Import the runtime, so that this is no part of loading a model."""

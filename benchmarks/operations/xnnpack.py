@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ...edge.delegates import load_delegate
-from ...edge.errors import EdgeClassifyError
+from ...edge.errors import EdgeClassifyError, error_text
 from ...edge.quiet import silenced
-from ...edge.runtime import REFUSALS, Execution, find_runtime, one_line
+from ...edge.runtime import REFUSALS, Execution, find_runtime
 from .graph import Subgraph
 
 _TIMEOUT_S = 60
@@ -103,7 +103,7 @@ def _ask_runtime(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
     except REFUSALS as error:  # Of the model, or of a name that is not UTF-8.
         return {
             "runtime": name,
-            "error": f"{name} cannot run it ({one_line(error)})",
+            "error": f"{name} cannot run it ({error_text(error)})",
         }
     except EdgeClassifyError as error:
         return {"runtime": name, "error": str(error).removeprefix(f"{path}: ")}

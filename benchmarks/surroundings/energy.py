@@ -15,7 +15,7 @@ from statistics import mean
 from typing import Protocol
 
 from ...edge.board import ask_firmware
-from ...edge.doctor.files import read_number, read_text
+from ...edge.procfs import read_number, read_text
 from ..results.result import Energy
 from .snapshot import Span, elapsed
 

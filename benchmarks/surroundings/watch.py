@@ -22,7 +22,7 @@ from ...edge.board import (
     throttled_bits,
     throttled_file,
 )
-from ...edge.doctor.files import read_text
+from ...edge.procfs import read_text
 from ..results.result import Caveat, Conditions, Energy, Interval
 from . import caveats
 from .energy import find_meter

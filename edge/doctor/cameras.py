@@ -10,11 +10,11 @@ from pathlib import Path
 
 from ..children import ask
 from ..errors import EdgeClassifyError
+from ..procfs import read_number, read_text
 from ..sources.addresses import redact
 from ..sources.camera import CameraOptions
 from ..sources.frames import Frame
 from ..sources.opening import open_source
-from .files import read_number, read_text
 from .finding import ERROR, OK, WARNING, Finding
 
 # What the drivers of a Raspberry Pi call nodes that are no cameras: codecs, image processors, embedded data.

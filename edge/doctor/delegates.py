@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..children import ask
-from .files import read_text
+from ..procfs import read_text
 from .finding import ERROR, OK, WARNING, Finding
 
 _LIBRARY = "libedgetpu.so.1"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from .files import read_text
+from ..procfs import read_text
 from .finding import ERROR, OK, WARNING, Finding
 
 # This program is younger; a Raspberry Pi without a battery for its clock starts long before.

@@ -16,8 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import EdgeClassifyError
-from ..runtime import Execution, find_runtime, one_line, open_interpreter
+from ..errors import EdgeClassifyError, error_text
+from ..runtime import Execution, find_runtime, open_interpreter
 from .messages import (
     ERROR,
     MAX_JSON_BYTES,
@@ -42,7 +42,7 @@ def main() -> None:
     except EdgeClassifyError as error:
         _report(answers, type(error).__name__, str(error))
     except (ValueError, RuntimeError, TypeError) as error:  # As runtimes raise for damaged models.
-        _report(answers, "ModelFileError", f"the model cannot be run ({one_line(error)})")
+        _report(answers, "ModelFileError", f"the model cannot be run ({error_text(error)})")
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from ..errors import MissingPackageError, SourceError
 from .addresses import redact
 from .camera import CameraOptions, Report, Shot, refuse_size
-from .devices import explain_device
 from .frames import PixelPicture
+from .v4l2 import explain_device
 
 _OPEN_LIMIT_MS = 10_000
 _MAX_NUMBER = 2**31 - 1

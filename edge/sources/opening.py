@@ -63,7 +63,7 @@ def _opener(name: str, options: CameraOptions, report: Report) -> OpenCamera:
 
 def _open_first(options: CameraOptions, report: Report) -> Camera:
     """Try the Raspberry Pi's own camera, then all others by number; the error says what each one said."""
-    from .devices import capture_devices
+    from .v4l2 import capture_devices
 
     devices = capture_devices() if sys.platform.startswith("linux") else ["0"]
     attempts: dict[str, OpenCamera] = {_PICAMERA: partial(_open_picamera, 0, options, report)}

@@ -1,4 +1,4 @@
-"""Files of /proc and /sys, which may be missing, unreadable or gone while they are read."""
+"""Small files of /proc and /sys, which may be missing, unreadable or removed while they are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read_text(path: Path) -> str | None:
-    """Return what a small file holds, without NULs and space at its ends; None where it cannot be read."""
+    """Return a file's text without NULs and white space at its ends; None where it cannot be read."""
     try:
         return path.read_bytes().decode(errors="replace").strip("\0\n\t ")
     except OSError:
@@ -14,7 +14,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_number(path: Path) -> int | None:
-    """Return the whole number that a file holds; None where it cannot be read, or holds something else."""
+    """Return the whole number in a file; None where it cannot be read or holds something else."""
     try:
         return int(read_text(path) or "")
     except ValueError:

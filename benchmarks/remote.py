@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, OptionError
+from ..edge.labelled import LabelledImage
 from ..edge.modelfile import ModelFile
 from .devices.remote_job import Errand
 from .devices.run import run_on
@@ -18,7 +19,6 @@ from .measuring.plan import PROCESSES
 from .results.reading import parse_record
 from .results.result import Failure, Result
 from .scoring.labelled import LabelledData, labelled_images
-from .scoring.split import LabelledImage
 from .session import Outcome
 from .stages.cold import as_option
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.scoring.predict import read_pixels
-from ..benchmarks.scoring.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.split import SkippedImage
 from ..edge.card import Calibration, InputSpec, ModelCard, Preprocess
 from ..edge.errors import ConversionError, DatasetError, ImageError, SourceError
+from ..edge.labelled import LabelledImage
 from ..edge.sources.paths import find_images
 
 # Ranges of fewer images are often too narrow; of more than 100 they hardly grow.

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..benchmarks.scoring.confidence import calibration_loss, choose_threshold, fit_temperature
 from ..benchmarks.scoring.predict import true_indices
-from ..benchmarks.scoring.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.split import SkippedImage
 from ..edge.console import say
 from ..edge.errors import DatasetError
+from ..edge.labelled import LabelledImage
 from ..edge.statistics.proportions import Z95
 from .candidate import Candidate
 from .scoring import predict_files

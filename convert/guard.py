@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ..benchmarks.results.numbers import points
 from ..benchmarks.scoring.predict import read_pixels, true_indices
-from ..benchmarks.scoring.split import LabelledImage
 from ..edge.card import ModelCard
 from ..edge.console import say
 from ..edge.errors import ImageError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.labelled import LabelledImage
 from ..edge.statistics.paired import SIGNIFICANT, describe_p
 from .calibration import CalibrationSet, order_by_turns
 from .candidate import Candidate

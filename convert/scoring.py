@@ -19,12 +19,13 @@ from ..benchmarks.scoring.predict import (
     top1_agreement,
     true_indices,
 )
-from ..benchmarks.scoring.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.split import SkippedImage
 from ..benchmarks.scoring.statistics import expected_calibration_error, measure
 from ..edge.card import Accuracy, ModelCard
 from ..edge.classifier import load_classifiers
 from ..edge.cores import cores
 from ..edge.errors import DatasetError
+from ..edge.labelled import LabelledImage
 from ..edge.progress import progress
 from ..edge.statistics.paired import mcnemar
 from .candidate import Candidate

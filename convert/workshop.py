@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..benchmarks.scoring.split import LabelledImage, SkippedImage
+from ..benchmarks.scoring.split import SkippedImage
 from ..edge.console import say
 from ..edge.errors import ConversionError
+from ..edge.labelled import LabelledImage
 from .calibration import CalibrationSet, load_calibration
 from .candidate import Candidate, CandidateMaker
 from .confidence import refit_confidence

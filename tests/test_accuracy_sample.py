@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from edge_classify.benchmarks.scoring.labelled import choose_sample
-from edge_classify.benchmarks.scoring.split import LabelledImage
 from edge_classify.edge.errors import OptionError
+from edge_classify.edge.labelled import LabelledImage
 from hypothesis import given
 from hypothesis import strategies as st
 

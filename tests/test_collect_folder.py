@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.scoring.labelled import scan_class_folders
 from edge_classify.edge.answers.result import Answer, Result
 from edge_classify.edge.classifier import Classifier, Prediction, top_scores
 from edge_classify.edge.collect.collector import RETRY_SECONDS, Collector
 from edge_classify.edge.collect.folder import CollectFolder
 from edge_classify.edge.collect.rules import CollectRules
 from edge_classify.edge.errors import OptionError
+from edge_classify.edge.labelled import scan_class_folders
 from edge_classify.edge.sources.frames import (
     EncodedPicture,
     FilePicture,

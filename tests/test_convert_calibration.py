@@ -8,11 +8,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.scoring.split import LabelledImage, Split
+from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.convert.calibration import folder_images, load_calibration, order_by_turns
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import ConversionError, DatasetError
+from edge_classify.edge.labelled import LabelledImage
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image

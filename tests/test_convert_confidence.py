@@ -18,9 +18,10 @@ import pytest
 from edge_classify.benchmarks.scoring.confidence import apply_temperature, choose_threshold
 from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.benchmarks.scoring.predict import read_pixels, true_indices
-from edge_classify.benchmarks.scoring.split import LabelledImage, Split, SplitImage
+from edge_classify.benchmarks.scoring.split import Split, SplitImage
 from edge_classify.edge.card import FORMAT, InputSpec, ModelCard, OutputSpec
 from edge_classify.edge.classifier import Classifier
+from edge_classify.edge.labelled import LabelledImage
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.convert.tflite.sealing import complete_card, seal
 from edge_classify.edge.card import Accuracy
 from edge_classify.edge.classifier import DEFAULT_EXECUTION, Classifier
 from edge_classify.edge.console import NAMED_NORMALIZATIONS
 from edge_classify.edge.doctor.feeding import Trial, Way
 from edge_classify.edge.doctor.finding import ERROR, OK, WARNING, Finding
-from edge_classify.edge.doctor.images import check_labelled, find_other_order
-from edge_classify.edge.doctor.labelled import sample_images
+from edge_classify.edge.doctor.images import check_labelled, find_other_order, sample_images
 from edge_classify.edge.doctor.models import ModelQuestions, check_model
 from edge_classify.edge.errors import DatasetError
 from edge_classify.edge.modelfile import Normalization
@@ -162,6 +162,24 @@ def test_sample_takes_classes_in_turn_and_files_from_all_over_a_class(tmp_path: 
     assert [image.path.name for image in sample if image.label == "blue"] == ["0.png", "4.png", "8.png"]
     with pytest.raises(DatasetError):
         sample_images(tmp_path / "photos" / "red" / "0.png")
+
+
+def test_folder_with_train_and_test_is_judged_by_the_images_that_a_benchmark_scores(tmp_path: Path) -> None:
+    _folder(tmp_path / "photos" / "train", 12, wrong=12)
+    _folder(tmp_path / "photos" / "test", 6)
+    (found,) = _examine(_carded(tmp_path / "m.tflite"), tmp_path / "photos")
+    assert "right on 24 of 24 images" in found.detail
+    scored = labelled_images(tmp_path / "photos").images
+    assert set(sample_images(tmp_path / "photos")) == set(scored)
+
+
+def test_sample_leaves_out_what_is_no_image_of_a_class(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "photos", 2)
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "0.png").touch()
+    (folder / "none of these").mkdir()
+    (folder / "round").symlink_to(folder)
+    assert {image.label for image in sample_images(folder)} == set(COLORS)
 
 
 def test_ways_that_are_clearly_worse_are_given_up_and_the_best_goes_on(tmp_path: Path) -> None:

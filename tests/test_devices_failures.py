@@ -12,8 +12,8 @@ from edge_classify.benchmarks.devices import run
 from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, Errand
 from edge_classify.benchmarks.devices.remote_run import check_python, explain_failure
 from edge_classify.benchmarks.devices.target import Target
-from edge_classify.benchmarks.scoring.split import LabelledImage
 from edge_classify.edge.errors import BenchmarkError, OptionError
+from edge_classify.edge.labelled import LabelledImage
 
 from .support.ssh_server import SshServer, keep_stand_in, one_wheel
 

@@ -17,8 +17,8 @@ from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, Errand
 from edge_classify.benchmarks.devices.ssh import LinkError
 from edge_classify.benchmarks.devices.target import Target
 from edge_classify.benchmarks.results.origin import describe_origin
-from edge_classify.benchmarks.scoring.split import LabelledImage
 from edge_classify.edge.default_model import DEFAULT_MODEL
+from edge_classify.edge.labelled import LabelledImage
 
 from .support.ssh_server import SshServer, keep_stand_in, one_wheel
 

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.scoring.labelled import is_text, labelled_images, scan_class_folders
+from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.benchmarks.scoring.split import Split, SplitImage
 from edge_classify.edge.errors import DatasetError, ImageError, OptionError
 from edge_classify.edge.image import load_image
+from edge_classify.edge.labelled import LabelledImage, is_text, scan_class_folders
 
 from .support.pictures import make_picture
 
@@ -134,7 +136,7 @@ def test_two_folders_for_one_subset_are_refused(tmp_path: Path) -> None:
 
 def test_class_that_only_the_test_folder_has_is_refused_by_name(tmp_path: Path) -> None:
     _touch(tmp_path, "train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png")
-    with pytest.raises(DatasetError, match=r"test has classes that .*train lacks: c\. Add images"):
+    with pytest.raises(DatasetError, match=r"test has classes that .*train lacks: c\. Add training images"):
         scan_class_folders(tmp_path)
 
 
@@ -172,6 +174,46 @@ def test_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
         scan_class_folders(tmp_path / "nowhere")
     with pytest.raises(DatasetError, match=r"file\.png is not a folder"):
         scan_class_folders(_touch(tmp_path, "file.png") / "file.png")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is closed to this user")
+def test_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    closed = _touch(tmp_path, "a/1.png", "b/2.png") / "b"
+    closed.chmod(0)
+    try:
+        with pytest.raises(DatasetError, match=r"b cannot be read \(Permission denied\)"):
+            scan_class_folders(tmp_path)
+    finally:
+        closed.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    ("names", "subset"),
+    [
+        (("a/1.png",), "all"),
+        (("train/a/1.png", "val/a/2.png", "test/a/3.png"), "test"),
+        (("train/a/1.png", "val/a/2.png"), "validation"),
+        (("train/a/1.png",), "train"),
+    ],
+)
+def test_evaluation_subset_is_what_training_saw_least_of(
+    tmp_path: Path, names: tuple[str, ...], subset: str
+) -> None:
+    found = scan_class_folders(_touch(tmp_path, *names))
+    assert found.evaluation_subset == subset
+    assert found.images(subset) == [LabelledImage(tmp_path / names[-1], "a")]
+
+
+def test_classifying_a_photo_imports_no_reader_of_labelled_folders(tmp_path: Path) -> None:
+    make_picture("blue 3", 1).save(tmp_path / "photo.png")
+    code = (
+        "import sys\nfrom edge_classify.edge.cli import main\n"
+        "main([sys.argv[1]], standalone_mode=False)\n"
+        "print('edge_classify.edge.labelled' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "photo.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def _write_run(folder: Path, root: Path, *subsets: str) -> Path:

@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.scoring.split import (
-    LabelledImage,
-    SkippedImage,
-    Split,
-    SplitImage,
-    read_labelled,
-)
+from edge_classify.benchmarks.scoring.split import SkippedImage, Split, SplitImage, read_labelled
 from edge_classify.edge.errors import DatasetError, ImageError
+from edge_classify.edge.labelled import LabelledImage
 
 SPLIT = Split(
     "fotos für alle",

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.benchmarks.scoring.split import LabelledImage
 from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
 from edge_classify.convert.sources.float_model import TracedModel
@@ -17,6 +16,7 @@ from edge_classify.convert.tflite.flatgraph import pack, unpack
 from edge_classify.convert.tflite.temperature import output_step, takes_temperature, with_temperature
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.errors import ConversionError
+from edge_classify.edge.labelled import LabelledImage
 from edge_classify.edge.runtime import load_interpreter
 from numpy.typing import NDArray
 

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..benchmarks.scoring.labelled import is_text
 from ..edge.card import InputSpec, Preprocess
 from ..edge.console import printable
 from ..edge.cores import cores
 from ..edge.errors import DatasetError
 from ..edge.image import to_input
 from ..edge.image_file import FORMATS
+from ..edge.labelled import is_text
 from ..edge.progress import progress
 from .cache import ATTEMPTS, Cache
 from .inspection import ImageFacts, inspect_image

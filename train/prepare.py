@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.scoring.labelled import ClassFolders, is_text, scan_class_folders
 from ..benchmarks.scoring.split import SUBSETS, Split
 from ..edge.card import Preprocess
 from ..edge.console import say
 from ..edge.errors import DatasetError
 from ..edge.files import write_atomically
+from ..edge.labelled import ClassFolders, is_text, scan_class_folders
 from .audit import audit_images
 from .backbones import BACKBONES
 from .cache import Cache

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.scoring.labelled import ClassFolders
 from ..benchmarks.scoring.split import SUBSETS, SkippedImage, Split, SplitImage
 from ..edge.errors import DatasetError
+from ..edge.labelled import ClassFolders
 from .inspection import ImageFacts
 
 _Images = Sequence[tuple[Path, str, str]]  # Path, label, given subset or "all".

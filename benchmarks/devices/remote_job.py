@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...edge.errors import BenchmarkError, OptionError
-from ..scoring.split import LabelledImage
+from ...edge.labelled import LabelledImage
 from .target import Target
 
 

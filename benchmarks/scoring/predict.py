@@ -16,8 +16,9 @@ from ...edge.classifier import Classifier
 from ...edge.cores import cores
 from ...edge.errors import ImageError, ModelFileError
 from ...edge.image import load_input
+from ...edge.labelled import LabelledImage
 from ...edge.progress import progress
-from .split import LabelledImage, SkippedImage, read_labelled
+from .split import SkippedImage, read_labelled
 
 Load = Callable[[], list[Classifier]]
 T = TypeVar("T")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...edge.card import ModelCard
 from ...edge.classifier import DEFAULT_EXECUTION, Classifier
 from ...edge.errors import DatasetError, EdgeClassifyError, ModelFileError
+from ...edge.labelled import LabelledImage
 from ...edge.modelfile import ModelFile, Normalization
 from ...edge.runtime import Execution
 from ...edge.sources.paths import natural_key
@@ -22,7 +23,7 @@ from ...edge.statistics.proportions import f1_interval, wilson_interval
 from ..results.result import Change, ClassScore, MeasuredAccuracy, Pairing
 from .labelled import LabelledData
 from .predict import Answered, Answers, answer_images
-from .split import LabelledImage, SkippedImage
+from .split import SkippedImage
 from .statistics import (
     Counts,
     calibration_error,

@@ -12,18 +12,10 @@ import dacite
 
 from ...edge.errors import DatasetError, ImageError
 from ...edge.files import write_atomically
+from ...edge.labelled import LabelledImage
 
 FILE_NAME = "split.json"
 SUBSETS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class LabelledImage:
-    """An image file and its class; `sha256` is what its bytes must hash to, if that is known."""
-
-    path: Path
-    label: str
-    sha256: str | None = None
 
 
 @dataclass(frozen=True)

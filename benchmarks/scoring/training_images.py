@@ -11,9 +11,10 @@ from pathlib import Path
 from ...edge.card import ModelCard
 from ...edge.cores import cores
 from ...edge.errors import DatasetError
+from ...edge.labelled import LabelledImage
 from ..results.result import MeasuredAccuracy
 from .labelled import LabelledData
-from .split import FILE_NAME, LabelledImage, Split
+from .split import FILE_NAME, Split
 
 _EXAMPLES = 10
 

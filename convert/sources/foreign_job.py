@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ...benchmarks.scoring.labelled import labelled_images
-from ...benchmarks.scoring.split import LabelledImage
 from ...edge.card import InputSpec, ModelCard, OutputSpec, Preprocess
 from ...edge.console import say
 from ...edge.errors import ConversionError, DatasetError, LabelError, OptionError
+from ...edge.labelled import LabelledImage
 from ...edge.labels import check_label_count
 from ..calibration import folder_images, order_by_turns
 from ..tflite.compatibility import Target

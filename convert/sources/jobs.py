@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ...benchmarks.scoring.split import LabelledImage, Split
+from ...benchmarks.scoring.split import Split
 from ...edge.card import ModelCard
 from ...edge.errors import ConversionError, DatasetError, OptionError
+from ...edge.labelled import LabelledImage
 from ...edge.modelfile import Normalization
 from ..calibration import folder_images, order_by_turns
 from ..tflite.compatibility import Target

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from ..classifier import Classifier
 from ..console import NAMED_NORMALIZATIONS
 from ..errors import ImageError
+from ..labelled import LabelledImage
 from ..modelfile import Normalization
 from ..sources.frames import FilePicture
 from ..statistics.paired import mcnemar_p
 from ..statistics.proportions import wilson_interval
-from .labelled import LabelledImage
 
 # What frameworks do by default, beside the ranges that --normalization knows by name. torchvision's
 # transforms.Normalize for ImageNet and Caffe's means of ImageNet, both for pixels 0..255:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import numpy as np
 from ..card import Accuracy, ModelCard
 from ..classifier import Classifier
 from ..errors import DatasetError, EdgeClassifyError
+from ..labelled import LabelledImage, scan_class_folders
 from ..statistics.proportions import binomial_tail
 from .feeding import Trial, compare, try_ways, ways_to_feed
 from .finding import ERROR, OK, WARNING, Finding
-from .labelled import LabelledImage, sample_images
 
+MAX_IMAGES = 200
 # How rarely chance alone may lead to a verdict.
 _LEVEL = 0.01
 _COLLAPSED = 0.9  # Of all answers, with three classes or more.
@@ -54,6 +56,21 @@ def check_labelled(
         yield _judge(name, trial, classifier.file.card)
     else:
         yield _recommend(name, trial)
+
+
+def sample_images(folder: Path, limit: int = MAX_IMAGES) -> list[LabelledImage]:
+    """Return up to `limit` images, from all classes in turn, and spread evenly over the files of each class.
+
+    They come from the part of `folder` that edge-benchmark scores: test/, or everything. Raises
+    DatasetError if there are none.
+    """
+    found = scan_class_folders(folder)
+    classes: dict[str, list[LabelledImage]] = {}
+    for image in found.images(found.evaluation_subset):
+        classes.setdefault(image.label, []).append(image)
+    share = -(-limit // len(classes))
+    rows = [images[:: max(1, len(images) // share)][:share] for images in classes.values()]
+    return [image for image in chain.from_iterable(zip_longest(*rows)) if image is not None][:limit]
 
 
 def _check_names(name: str, images: Sequence[LabelledImage], known: Sequence[str]) -> Iterator[Finding]:

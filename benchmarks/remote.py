@@ -156,7 +156,7 @@ def _with_training_images(
     results: Sequence[Result | Failure], data: LabelledData, sample: Sequence[LabelledImage], options: Options
 ) -> list[Result | Failure]:
     """Look the sample up in the splits that are known here, since they are not there."""
-    from .scoring.training_images import choose_split, find_seen, find_splits, hash_images, training_remark
+    from .scoring.training_images import choose_split, find_overlap, find_splits, hash_images, training_remark
 
     splits = find_splits(
         data, [Path(r.subject.file) for r in results if isinstance(r, Result)], options.split
@@ -173,7 +173,7 @@ def _with_training_images(
         if found is None:
             done.append(result)
             continue
-        seen = find_seen(*found, hashed)
+        seen = find_overlap(*found, hashed)
         accuracy = replace(
             result.accuracy,
             training_images=seen.training,

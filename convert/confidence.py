@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.scoring.confidence import calibration_loss, choose_threshold, fit_temperature
+from ..benchmarks.scoring.confidence import choose_threshold, fit_temperature, temperature_loss
 from ..benchmarks.scoring.predict import true_indices
 from ..benchmarks.scoring.split import SkippedImage
 from ..edge.console import say
@@ -32,7 +32,7 @@ class _Measured:
     probabilities: NDArray[np.float32]
 
     def loss(self, truth: NDArray[np.int64], temperature: float = 1.0) -> float:
-        return calibration_loss(self.probabilities, truth, temperature, self.candidate.step)
+        return temperature_loss(self.probabilities, truth, temperature, self.candidate.step)
 
 
 def refit_confidence(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from edge_classify.train import activations
 from edge_classify.train.activations import Cut, Views, cut_activations, plan_views
-from edge_classify.train.examples import Examples
+from edge_classify.train.dataset import Examples
+from edge_classify.train.fitting import Task
+from edge_classify.train.hyperparameters import Hyperparameters, choose_hyperparameters
 from edge_classify.train.models import Built
 from edge_classify.train.phases import Phase
-from edge_classify.train.recipe import Recipe, make_recipe
-from edge_classify.train.task import Task
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -189,8 +189,8 @@ def test_places_of_any_views_are_each_row_once_in_the_order_of_computation(count
     assert (places >= 0).sum(0).tolist() == counts
 
 
-def _recipe(**changes: Any) -> Recipe:
-    return make_recipe("mobilenet_v2", make_options(weights="imagenet", **changes), [30, 30, 3])
+def _recipe(**changes: Any) -> Hyperparameters:
+    return choose_hyperparameters("mobilenet_v2", make_options(weights="imagenet", **changes), [30, 30, 3])
 
 
 TRUTH = np.repeat(np.arange(3), [30, 30, 3])

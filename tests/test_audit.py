@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_classify.train.audit import audit_images
-from edge_classify.train.audit_view import render_audit, view_audit
+from edge_classify.train.audit_report import render_audit, view_audit
 from edge_classify.train.findings import Audit
-from edge_classify.train.inspection import ImageFacts, inspect_image
+from edge_classify.train.image_facts import ImageFacts, inspect_image
 from edge_classify.train.near_duplicates import close_pairs, connect
 from hypothesis import given, settings
 from hypothesis import strategies as st

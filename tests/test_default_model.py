@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from edge_classify.edge import Classifier
 from edge_classify.edge.default_model import DEFAULT_MODEL, describe_default
-from edge_classify.train.datasets import CIFAR10_LABELS
+from edge_classify.train.built_in import CIFAR10_LABELS
 from PIL import Image, ImageDraw
 
 from .support.commands import run_command

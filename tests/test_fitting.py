@@ -10,17 +10,19 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from edge_classify.benchmarks.scoring.confidence import fit_temperature, temperature_loss
 from edge_classify.edge.errors import OptionError
-from edge_classify.train import one_model, phase_run
-from edge_classify.train.checkpoint import State
-from edge_classify.train.examples import Examples
-from edge_classify.train.fitting import Diverged, fit
-from edge_classify.train.history import COLUMNS, History
-from edge_classify.train.imbalance import class_weights
+from edge_classify.train import fitting as phase_run
+from edge_classify.train import one_model
+from edge_classify.train.augmentation import reseed
+from edge_classify.train.checkpoint import COLUMNS, History, State
+from edge_classify.train.dataset import Examples
+from edge_classify.train.fitting import Diverged, fit, validate
+from edge_classify.train.hyperparameters import choose_hyperparameters
+from edge_classify.train.imbalance import class_weights, logit_offsets
 from edge_classify.train.models import build, build_to_train
-from edge_classify.train.recipe import make_recipe
-from edge_classify.train.trainer import reseed
-from edge_classify.train.validation import validate
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from .support.tiny_network import tiny_built, tiny_task
@@ -203,7 +205,7 @@ def test_cnn_learns_and_ends_in_float32_whatever_it_is_trained_in(
 ) -> None:
     options = make_options(compute=compute, epochs=(3, 0), dropout=0.0, image_size={"cnn": 16})
     data: Any = SimpleNamespace(split=SimpleNamespace(labels=("a", "b", "c")))
-    recipe = make_recipe("cnn", options, [12, 10, 4])
+    recipe = choose_hyperparameters("cnn", options, [12, 10, 4])
     built = build_to_train("cnn", 3, options, recipe)
     convolution = built.model.layers[2]
     assert convolution.compute_dtype == compute and convolution.kernel.dtype == "float32"
@@ -224,3 +226,59 @@ def test_network_of_random_weights_is_built_the_same_from_the_same_seed() -> Non
         keras.utils.set_random_seed(seed)
         weights.append(build("cnn", 3, make_options()).model.get_weights()[0])
     assert np.array_equal(weights[0], weights[1]) and not np.array_equal(weights[0], weights[2])
+
+
+NONE = np.zeros(3, np.float32)
+
+
+def _logits(seed: int, images: int = 60) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Logits that are right more often than not."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 3, images)
+    logits = rng.normal(size=(images, 3)).astype(np.float32)
+    logits[np.arange(images), truth] += 1
+    return logits, truth
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+@given(st.integers(0, 10_000), st.floats(0.2, 8))
+def test_validation_loss_of_any_logits_does_not_depend_on_how_sure_they_are(seed: int, factor: float) -> None:
+    logits, truth = _logits(seed)
+    plain, scaled = validate(logits, truth, NONE, None), validate(logits * factor, truth, NONE, None)
+    assert scaled[0] == pytest.approx(plain[0], abs=2e-3)
+    assert scaled[1] == plain[1] == (logits.argmax(1) == truth).mean()
+
+
+def test_validation_loss_is_the_cross_entropy_at_the_best_temperature() -> None:
+    logits, truth = _logits(0)
+    probabilities = _softmax(logits)
+    expected = temperature_loss(probabilities, truth, fit_temperature(probabilities, truth))
+    assert validate(logits, truth, NONE, None)[0] == pytest.approx(expected, rel=1e-5)
+    assert expected < temperature_loss(probabilities, truth, 4.0)
+
+
+def test_validation_loss_with_weights_counts_each_class_by_its_weight() -> None:
+    logits, truth = _logits(1)
+    weights = np.array([4, 1, 0.5], np.float32)
+    alone = [validate(logits, truth, NONE, np.eye(3, dtype=np.float32)[label])[0] for label in range(3)]
+    shares = weights * np.bincount(truth)
+    expected = float((shares * alone).sum() / shares.sum())
+    assert validate(logits, truth, NONE, weights)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_validation_loss_of_adjusted_logits_is_measured_as_they_are_trained() -> None:
+    offsets = logit_offsets("logit-adjustment", [100, 10, 1])
+    logits, truth = _logits(2)
+    loss, accuracy = validate(logits - offsets, truth, offsets, None)
+    assert loss == pytest.approx(validate(logits, truth, NONE, None)[0], rel=1e-4)
+    assert accuracy == ((logits - offsets).argmax(1) == truth).mean()
+
+
+def test_validation_loss_of_logits_that_are_no_numbers_is_nan() -> None:
+    logits, truth = _logits(3)
+    logits[5, 1] = np.nan
+    assert math.isnan(validate(logits, truth, NONE, None)[0])

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 from edge_classify.train.backbones import BACKBONES
-from edge_classify.train.cnn import build_cnn
 from edge_classify.train.evaluation import Mistake
 from edge_classify.train.gradcam import grad_cam, picture_mistakes
+from edge_classify.train.models import build_cnn
 from edge_classify.train.weights import build_base
 from keras import layers
 from PIL import Image

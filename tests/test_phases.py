@@ -6,10 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from edge_classify.train.cnn import SCRATCH_MOMENTUM
-from edge_classify.train.models import Built, build
+from edge_classify.train.hyperparameters import Hyperparameters, choose_hyperparameters
+from edge_classify.train.models import SCRATCH_MOMENTUM, Built, build
 from edge_classify.train.phases import Phase, plan_phases, prepare_phase, trainable_parameters
-from edge_classify.train.recipe import Recipe, make_recipe
 from edge_classify.train.weights import batch_norms
 
 from .support.tiny_network import SIZE, TINY_LAYERS, tiny_built
@@ -24,8 +23,8 @@ def tiny() -> Built:
     return tiny_built()
 
 
-def _recipe(model: str = "mobilenet_v2", **changes: Any) -> Recipe:
-    return make_recipe(model, make_options(weights="imagenet", **changes), [100, 100])
+def _recipe(model: str = "mobilenet_v2", **changes: Any) -> Hyperparameters:
+    return choose_hyperparameters(model, make_options(weights="imagenet", **changes), [100, 100])
 
 
 def _changed_by_training(built: Built) -> set[str]:

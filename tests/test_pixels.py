@@ -12,7 +12,7 @@ from edge_classify.edge.card import Preprocess
 from edge_classify.edge.errors import DatasetError
 from edge_classify.train import pixels as pixels_module
 from edge_classify.train.cache import Cache, open_cache
-from edge_classify.train.inspection import ImageFacts, inspect_image
+from edge_classify.train.image_facts import ImageFacts, inspect_image
 from edge_classify.train.pixels import DecodedImages, choose_image_size, decode_images, typical_side
 from PIL import Image
 

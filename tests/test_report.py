@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.benchmarks.scoring.statistics import measure
-from edge_classify.train.audit_view import AuditView
+from edge_classify.train.audit_report import AuditView
 from edge_classify.train.evaluation import PicturedMistake
 from edge_classify.train.report import ModelReport, render_report
 from edge_classify.train.report_tables import paired_tests

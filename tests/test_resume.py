@@ -10,7 +10,7 @@ import pytest
 from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.train.one_model import library_versions
 from edge_classify.train.output import UNFINISHED
-from edge_classify.train.state import Request
+from edge_classify.train.request import TrainingRequest
 from edge_classify.train.weights import build_base
 
 from .support.train_options import make_options
@@ -126,7 +126,7 @@ def _begun(run: Path, images: Path, **changes: Any) -> Path:
         "folder": str(images.parent),
         "versions": library_versions(),
     }
-    Request(**{**values, **changes}).write(work)
+    TrainingRequest(**{**values, **changes}).write(work)
     return work / "request.json"
 
 

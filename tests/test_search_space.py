@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from edge_classify.edge.errors import OptionError
+from edge_classify.train.hyperparameters import choose_hyperparameters
 from edge_classify.train.options import MODELS, PRESETS
-from edge_classify.train.recipe import make_recipe
 from edge_classify.train.search_space import (
     check_tuning,
     default_values,
@@ -57,7 +57,7 @@ def test_first_trial_has_the_recipe_that_training_without_a_search_has(
     options = make_options(preset=preset, epochs=epochs, weights=weights, alpha=1.0, **values)
     defaults = default_values(model, options, counts)
     completed = with_values(model, options, counts, defaults)
-    assert make_recipe(model, completed, counts) == make_recipe(model, options, counts)
+    assert choose_hyperparameters(model, completed, counts) == choose_hyperparameters(model, options, counts)
     space = search_space(defaults)
     assert all(space[name]._contains(space[name].to_internal_repr(defaults[name])) for name in space)
 

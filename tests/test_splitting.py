@@ -9,7 +9,7 @@ import pytest
 from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.edge.errors import DatasetError
 from edge_classify.edge.labelled import ClassFolders
-from edge_classify.train.inspection import ImageFacts
+from edge_classify.train.image_facts import ImageFacts
 from edge_classify.train.splitting import list_images, make_split
 from hypothesis import given, settings
 from hypothesis import strategies as st

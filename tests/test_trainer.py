@@ -5,11 +5,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from edge_classify.train.augmentation import make_augmentation
+from edge_classify.train.augmentation import make_augmentation, reseed
+from edge_classify.train.hyperparameters import Hyperparameters, choose_hyperparameters
 from edge_classify.train.models import Built, build
 from edge_classify.train.options import AUGMENTATIONS
-from edge_classify.train.recipe import Recipe, make_recipe
-from edge_classify.train.trainer import LogitsOf, compile_trainer, reseed, through_head
+from edge_classify.train.trainer import LogitsOf, compile_trainer, through_head
 from numpy.typing import NDArray
 
 from .support.tiny_network import SIZE, tiny_built
@@ -19,8 +19,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.flo
 OFFSETS = np.array([-0.5, -1.5, -3.0], np.float32)
 
 
-def _recipe(**changes: Any) -> Recipe:
-    return make_recipe("cnn", make_options(**changes), [20, 20, 20])
+def _recipe(**changes: Any) -> Hyperparameters:
+    return choose_hyperparameters("cnn", make_options(**changes), [20, 20, 20])
 
 
 def _log_softmax(logits: Any) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from edge_classify.edge.errors import OptionError, WeightsError
-from edge_classify.train.cnn import build_cnn
+from edge_classify.train.models import build_cnn
 from edge_classify.train.weights import batch_norms, build_base
 
 from .support.commands import run_command

@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 
 from ..edge.console import say
 from ..edge.progress import progress
-from .augmentation import make_augmentation
+from .augmentation import make_augmentation, reseed, strong_views
 from .cache import Cache
+from .dataset import Examples
 from .disk_arrays import new_array, open_array
-from .examples import Examples, Table
+from .feeds import ExampleTable, extra_views
 from .frozen import CHUNK, Divided, divide, run_front
+from .hyperparameters import Hyperparameters
 from .models import Built
-from .oversampling import extra_views
 from .phases import Phase
-from .recipe import Recipe
-from .strong_augmentation import strong_views
-from .trainer import reseed
 
 _FILE = "activations.npy"
 _BUDGET = 4 * 1024**3  # Bytes; what is read again in every epoch should stay in memory.
@@ -36,8 +34,8 @@ _BUDGET = 4 * 1024**3  # Bytes; what is read again in every epoch should stay in
 class Cut:
     """Training and validation activations at a cut, and the part of the base behind it (None: nothing)."""
 
-    table: Table
-    validation: Table
+    table: ExampleTable
+    validation: ExampleTable
     back: Any | None
 
 
@@ -71,7 +69,7 @@ class Views:
         return table
 
 
-def plan_views(truth: NDArray[np.int64], classes: int, recipe: Recipe, epochs: int) -> Views:
+def plan_views(truth: NDArray[np.int64], classes: int, recipe: Hyperparameters, epochs: int) -> Views:
     """Return the views of each image: `recipe.views`, no more than epochs, and one without augmentation.
 
     Images that are drawn again and again have more, which are stronger augmented.
@@ -83,7 +81,7 @@ def plan_views(truth: NDArray[np.int64], classes: int, recipe: Recipe, epochs: i
 
 
 def cut_activations(
-    built: Built, phase: Phase, train: Examples, validation: Examples, classes: int, recipe: Recipe,
+    built: Built, phase: Phase, train: Examples, validation: Examples, classes: int, recipe: Hyperparameters,
     seed: int, cache: Cache,
 ) -> Cut | None:  # fmt: skip
     """Return the activations for a phase, or None where it has no frozen part or they would be too many.
@@ -110,8 +108,8 @@ def cut_activations(
         cache.fail()
     last = work.views.total + np.arange(len(validation.rows))
     return Cut(
-        Table(values, work.views.places(), work.views.counts, train.truth),
-        Table(values, last[None], np.ones_like(last), validation.truth),
+        ExampleTable(values, work.views.places(), work.views.counts, train.truth),
+        ExampleTable(values, last[None], np.ones_like(last), validation.truth),
         divided.back,
     )
 
@@ -164,14 +162,14 @@ def _affordable(wanted: _Work, identity: dict[str, Any], cache: Cache, name: str
     return None
 
 
-def _fill(array: NDArray[np.float32], work: _Work, recipe: Recipe, seed: int, name: str) -> None:
+def _fill(array: NDArray[np.float32], work: _Work, recipe: Hyperparameters, seed: int, name: str) -> None:
     most = int(work.views.counts.max())
     title = f"{name}: frozen part, {most} view{'' if most == 1 else 's'}"
     with progress(title, len(array), "images") as advance:
         run_front(work.divided, _chunks(work, recipe, seed), array, advance)
 
 
-def _chunks(work: _Work, recipe: Recipe, seed: int) -> Iterator[NDArray[Any]]:
+def _chunks(work: _Work, recipe: Hyperparameters, seed: int) -> Iterator[NDArray[Any]]:
     """Yield the images, uint8 or float32 [n, side, side, 3]; the first view is the image itself."""
     train, validation = work.train, work.validation
     augment = make_augmentation(recipe.augment, seed)
@@ -189,7 +187,7 @@ def _chunks(work: _Work, recipe: Recipe, seed: int) -> Iterator[NDArray[Any]]:
         yield validation.pixels[validation.rows[start : start + CHUNK]]
 
 
-def _identity(work: _Work, recipe: Recipe, seed: int) -> dict[str, Any]:
+def _identity(work: _Work, recipe: Hyperparameters, seed: int) -> dict[str, Any]:
     """Return all that decides the activations, apart from the views."""
     front = work.divided.front
     weights = hashlib.blake2b(digest_size=16)

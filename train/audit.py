@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..edge.sources.paths import natural_key
 from .findings import LEAST_CONTRAST, LEAST_SIDE, NEAR_BITS, Audit, AuditedImage, Leak, Remark, TwinGroup
-from .inspection import ImageFacts
+from .image_facts import ImageFacts
 from .near_duplicates import close_pairs, connect
 
 _BLANK_CONTRAST = 2.0

@@ -36,7 +36,7 @@ _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES)  # The last is Windows's.
 
 ATTEMPTS = 3  # Another process may delete an entry just after it was made.
 
-Recipe = Mapping[str, Any]
+CacheKey = Mapping[str, Any]
 
 
 def cache_root(option: str) -> Path | None:
@@ -87,7 +87,7 @@ class Cache:
         self._limit = limit
         self._used: set[Path] = set()
 
-    def entry(self, kind: str, recipe: Recipe) -> Path | None:
+    def entry(self, kind: str, recipe: CacheKey) -> Path | None:
         """Return the folder of a whole entry, or None; a damaged one is announced and deleted."""
         folder = self._folder(kind, recipe)
         if not folder.exists():
@@ -102,7 +102,7 @@ class Cache:
         return folder
 
     @contextmanager
-    def making(self, kind: str, recipe: Recipe) -> Iterator[Path]:
+    def making(self, kind: str, recipe: CacheKey) -> Iterator[Path]:
         """Yield an empty folder to fill, which becomes the entry; after an exception nothing is left.
 
         Files must be closed at the end. Where another process was faster, its entry stays; where one
@@ -125,7 +125,7 @@ class Cache:
         self._used.add(final)
         self._delete_unused()
 
-    def make(self, kind: str, recipe: Recipe, write: Callable[[Path], None]) -> Path:
+    def make(self, kind: str, recipe: CacheKey, write: Callable[[Path], None]) -> Path:
         """Return the entry's folder, filled by `write(folder)` if there is none yet.
 
         Raises DatasetError when the disk is full, OptionError when the entry cannot be kept.
@@ -144,7 +144,7 @@ class Cache:
             "delete in it, or work without it by --cache none"
         )
 
-    def similar(self, kind: str, recipe: Recipe, except_for: str) -> Iterator[Path]:
+    def similar(self, kind: str, recipe: CacheKey, except_for: str) -> Iterator[Path]:
         """Yield whole entries whose recipe differs in the key `except_for` only, last used first."""
         wanted = {key: value for key, value in _plain(recipe).items() if key != except_for}
         for _, folder in sorted(self._entries(kind), reverse=True):
@@ -154,7 +154,7 @@ class Cache:
                 if rest == wanted and not _find_problem(folder, found):
                     yield folder
 
-    def _folder(self, kind: str, recipe: Recipe) -> Path:
+    def _folder(self, kind: str, recipe: CacheKey) -> Path:
         key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         return self.root / kind / key
 
@@ -198,12 +198,12 @@ def _limit() -> int:
     return int(float(text) * 1e9)
 
 
-def _plain(recipe: Recipe) -> Any:
+def _plain(recipe: CacheKey) -> Any:
     """Return the recipe as it comes back from JSON, with lists for tuples."""
     return json.loads(json.dumps(recipe))
 
 
-def _seal(partial: Path, final: Path, recipe: Recipe) -> None:
+def _seal(partial: Path, final: Path, recipe: CacheKey) -> None:
     """Turn a filled folder into the entry, unless another process was faster."""
     files = {path.name: fingerprint(path) for path in sorted(partial.iterdir())}
     entry = {"version": VERSION, "recipe": dict(recipe), "files": files}
@@ -215,7 +215,7 @@ def _seal(partial: Path, final: Path, recipe: Recipe) -> None:
             raise
 
 
-def _find_problem(folder: Path, recipe: Recipe) -> str | None:
+def _find_problem(folder: Path, recipe: CacheKey) -> str | None:
     """Return what is wrong with an entry, as a phrase, or None."""
     try:
         entry = json.loads((folder / _ENTRY).read_bytes())

@@ -1,10 +1,12 @@
-"""The state of a training between two epochs, from which it goes on as if nothing had happened."""
+"""The history of a training, and its state between two epochs, from which it can go on."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,32 @@ from numpy.typing import NDArray
 
 from ..edge.console import say
 from ..edge.files import write_atomically
+
+COLUMNS = ("phase", "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass
+class History:
+    """One row an epoch, with COLUMNS; `interrupted` when Ctrl-C ended the training."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    trainable_parameters: list[int] = field(default_factory=list)
+    interrupted: bool = False
+
+    def to_csv(self) -> str:
+        """Return history.csv's text."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The epoch whose weights were kept: the lowest validation loss, if one is a number."""
+        return min(self.rows, key=lambda row: (math.isnan(row["val_loss"]), row["val_loss"]))
+
 
 _SECONDS_BETWEEN_WRITES = 10.0
 _GROUPS = ("last", "best", "optimizer")

@@ -70,7 +70,7 @@ def _audit(
     data: str, output: Path | None, options: TrainOptions, force: bool, command: str, as_json: bool
 ) -> None:
     try:
-        from .audit_run import audit_only
+        from .audit_report import audit_only
     except ModuleNotFoundError as error:
         raise MissingPackageError(str(error.name), "The audit", "edge-classify[train]") from None
 

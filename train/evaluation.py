@@ -71,7 +71,7 @@ class PicturedMistake:
 
 
 @dataclass(frozen=True)
-class Answered:
+class SubsetAnswers:
     """What a threshold does on `images` images: the share that it answers, and the share of these right.
 
     `precision` is None where nothing is answered.
@@ -109,7 +109,7 @@ class Evaluation:
     reliability_after: tuple[ReliabilityBin, ...]
     stated_precision: float
     threshold: Threshold | None
-    answered: Answered | None
+    answered: SubsetAnswers | None
     corruption: Robustness
     mistakes: tuple[Mistake, ...]
     right: NDArray[np.bool_]
@@ -199,9 +199,11 @@ def _train_accuracy(predict: Predict, training: Pictures, seed: int) -> float:
     return float((_predict(predict, sample).argmax(axis=1) == sample.truth).mean())
 
 
-def _answered(probabilities: NDArray[np.float32], truth: NDArray[np.int64], threshold: Threshold) -> Answered:
+def _answered(
+    probabilities: NDArray[np.float32], truth: NDArray[np.int64], threshold: Threshold
+) -> SubsetAnswers:
     coverage, precision = answered_above(probabilities, truth, threshold.value)
-    return Answered(len(truth), coverage, precision)
+    return SubsetAnswers(len(truth), coverage, precision)
 
 
 def _robustness(

@@ -17,18 +17,17 @@ from numpy.typing import NDArray
 from ..edge.card import Accuracy, InputSpec, ModelCard, OutputSpec, Preprocess, TrainingInfo
 from ..edge.console import say
 from .cache import Cache
+from .checkpoint import History
+from .dataset import PreparedData
 from .evaluation import Evaluation, evaluate
-from .fitting import fit
+from .fitting import Task, fit
 from .gradcam import picture_mistakes
-from .history import History
+from .hyperparameters import Hyperparameters, choose_hyperparameters, describe, is_scratch
 from .models import Built, build, build_to_train, head_units
 from .options import TrainOptions
 from .output import TRIALS, checkpoint_of, trials_of, unfinished_folder
 from .plots import confusion_png, curves_png
-from .prepare import PreparedData
-from .recipe import Recipe, describe, is_scratch, make_recipe
 from .report import ModelReport
-from .task import Task
 
 MODEL_NAME, CARD_NAME, METRICS_NAME, HISTORY_NAME = "model.keras", "card.json", "metrics.json", "history.csv"
 
@@ -41,12 +40,12 @@ def train_model(
     Goes on from a checkpoint in `work`. Raises OptionError when the training diverges, DatasetError when
     the disk is full, KeyboardInterrupt when there is nothing to keep yet.
     """
-    recipe = make_recipe(name, options, training_counts(data))
+    recipe = choose_hyperparameters(name, options, training_counts(data))
     if options.tune:
         from .tuning import tune  # Optuna is needed for nothing else.
 
         options = tune(name, data, work, options, training_counts(data), cache)
-        recipe = make_recipe(name, options, training_counts(data))
+        recipe = choose_hyperparameters(name, options, training_counts(data))
     keras.backend.clear_session()
     built = build_to_train(name, len(data.split.labels), options, recipe)
     size = options.image_size[name]
@@ -101,7 +100,9 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _in_float32(name: str, built: Built, data: PreparedData, options: TrainOptions, recipe: Recipe) -> Any:
+def _in_float32(
+    name: str, built: Built, data: PreparedData, options: TrainOptions, recipe: Hyperparameters
+) -> Any:
     """Return the trained model, computing in float32 as every device does."""
     if recipe.compute == "float32":
         return built.model
@@ -173,7 +174,9 @@ def _write_folder(folder: Path, report: ModelReport, history: History, card: Mod
     (folder / "confusion.png").write_bytes(report.confusion)
 
 
-def _card(report: ModelReport, data: PreparedData, options: TrainOptions, recipe: Recipe) -> ModelCard:
+def _card(
+    report: ModelReport, data: PreparedData, options: TrainOptions, recipe: Hyperparameters
+) -> ModelCard:
     evaluation: Evaluation = report.evaluation
     metrics = evaluation.metrics
     weights = options.weights if options.weights in ("imagenet", "none") else "file"

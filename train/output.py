@@ -10,11 +10,32 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock, Timeout
+
 from ..benchmarks.scoring.split import FILE_NAME, Split
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
-from .lock import locked
 from .options import MODELS
+
+
+@contextmanager
+def locked(path: Path, message: str) -> Iterator[None]:
+    """Hold the lock file `path`.
+
+    Raises OptionError, with `message` when another process holds it.
+    """
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OptionError(message) from None
+    except NotImplementedError:
+        raise OptionError(f"{path} cannot be locked on this kind of disk. Name a folder on another") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
 
 UNFINISHED = ".unfinished"  # In the run's folder, so that it stays on its disk and moves with it.
 REQUEST = "request.json"

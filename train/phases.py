@@ -7,9 +7,8 @@ from typing import Any
 
 import keras
 
-from .cnn import SCRATCH_MOMENTUM
-from .models import Built
-from .recipe import Recipe
+from .hyperparameters import Hyperparameters
+from .models import SCRATCH_MOMENTUM, Built
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Phase:
     normalizing: bool
 
 
-def plan_phases(built: Built, recipe: Recipe) -> list[Phase]:
+def plan_phases(built: Built, recipe: Hyperparameters) -> list[Phase]:
     """Return the phases that have epochs.
 
     A model from random weights has nothing to preserve, and is trained whole in one phase. A base with

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..edge.card import Preprocess
 from .cache import Cache
 from .disk_arrays import new_array, open_array, require_room
-from .inspection import ImageFacts
+from .image_facts import ImageFacts
 
 _FACTS, _PIXELS, _ROWS = "facts.json", "pixels.npy", "sha256.json"
 _DONORS = 3

@@ -27,7 +27,7 @@ from ..edge.image_file import FORMATS
 from ..edge.labelled import is_text
 from ..edge.progress import progress
 from .cache import ATTEMPTS, Cache
-from .inspection import ImageFacts, inspect_image
+from .image_facts import ImageFacts, inspect_image
 from .pixel_store import Donor, PixelStore
 
 _PROBED = 200

@@ -12,9 +12,10 @@ from ..benchmarks.scoring.split import Split
 from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.files import write_atomically
-from .audit_view import view_audit
+from .audit_report import view_audit
+from .built_in import BUILT_IN
 from .cache import Cache, open_cache
-from .datasets import BUILT_IN
+from .dataset import PreparedData, prepare_audit, split_audited
 from .imbalance import choose
 from .one_model import library_versions, measure_again, train_model, training_counts
 from .options import TrainOptions
@@ -29,10 +30,9 @@ from .output import (
     trials_of,
     unfinished,
 )
-from .prepare import PreparedData, prepare_audit, split_audited
 from .report import ModelReport, render_report
+from .request import TrainingRequest
 from .search_space import check_tuning
-from .state import Request
 from .trials import describe_best
 
 
@@ -40,7 +40,7 @@ from .trials import describe_best
 class Progress:
     """A run under way: its request grows by each finished model."""
 
-    request: Request
+    request: TrainingRequest
     output: Path
     work: Path
 
@@ -87,7 +87,7 @@ def train(data: str, output: Path, options: TrainOptions, force: bool, command: 
     if data not in BUILT_IN:
         require_apart(Path(data), output)
     with unfinished(output, resume=False) as work:
-        request = Request(data, options, command, str(Path.cwd()), library_versions())
+        request = TrainingRequest(data, options, command, str(Path.cwd()), library_versions())
         return _run(request, output, work)
 
 
@@ -96,15 +96,15 @@ def resume(output: Path) -> RunResult:
 
     Raises OptionError when there is none in `output`, DatasetError when the images have changed since.
     """
-    Request.read(output).require_files()
+    TrainingRequest.read(output).require_files()
     with unfinished(output, resume=True) as work:
-        request = Request.read(output)
+        request = TrainingRequest.read(output)
         if remark := request.remark_on_versions(library_versions()):
             say(remark)
         return _run(request, output, work)
 
 
-def _run(request: Request, output: Path, work: Path) -> RunResult:
+def _run(request: TrainingRequest, output: Path, work: Path) -> RunResult:
     tf.config.experimental.enable_op_determinism()
     check_tuning(request.options)
     request.write(work)
@@ -115,14 +115,14 @@ def _run(request: Request, output: Path, work: Path) -> RunResult:
             result = _train_and_report(progress, cache)
     except BaseException as error:
         if not progress.request.has_progress(work):
-            Request.delete(work)
+            TrainingRequest.delete(work)
         elif isinstance(error, KeyboardInterrupt | OSError):
             say(f"Go on with: {resume_command(output)}")
         raise
     if result.ending is Ending.INTERRUPTED:
         say(f"Go on with: {resume_command(output)}")
     else:
-        Request.delete(work)
+        TrainingRequest.delete(work)
     return result
 
 

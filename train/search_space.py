@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from ..edge.errors import MissingPackageError, OptionError
+from .hyperparameters import choose_hyperparameters, is_scratch
 from .options import DEFAULT_HEAD_UNITS, TrainOptions
-from .recipe import is_scratch, make_recipe
 
 SEARCHED = ("learning_rate", "weight_decay", "dropout", "label_smoothing", "batch_size", "head_units")
 _HEAD_WIDTHS = (0, 64, 256)
@@ -54,7 +54,7 @@ def open_options(model: str, options: TrainOptions) -> tuple[str, ...]:
 
 def default_values(model: str, options: TrainOptions, counts: Sequence[int]) -> dict[str, float | int]:
     """Return what the recipe says for each open option, given the training images of each class."""
-    recipe = make_recipe(model, options, counts)
+    recipe = choose_hyperparameters(model, options, counts)
     values: dict[str, float | int] = {
         "learning_rate": recipe.learning_rate[0],
         "weight_decay": recipe.weight_decay,
@@ -95,12 +95,17 @@ def with_values(model: str, options: TrainOptions, counts: Sequence[int], values
     The optimizer stays the one that the recipe chose without them, and phase 2 keeps its own rate, which
     follows the batch size: a search sees phase 1 alone.
     """
-    changes: dict[str, Any] = {"optimizer": make_recipe(model, options, counts).optimizer, **values}
+    changes: dict[str, Any] = {
+        "optimizer": choose_hyperparameters(model, options, counts).optimizer,
+        **values,
+    }
     rate = changes.pop("learning_rate", None)
     completed = replace(options, **changes)
     if rate is None:
         return completed
-    return replace(completed, learning_rate=(rate, make_recipe(model, completed, counts).learning_rate[1]))
+    return replace(
+        completed, learning_rate=(rate, choose_hyperparameters(model, completed, counts).learning_rate[1])
+    )
 
 
 def _of_model(model: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..benchmarks.scoring.split import SUBSETS, SkippedImage, Split, SplitImage
 from ..edge.errors import DatasetError
 from ..edge.labelled import ClassFolders
-from .inspection import ImageFacts
+from .image_facts import ImageFacts
 
 _Images = Sequence[tuple[Path, str, str]]  # Path, label, given subset or "all".
 _Unit = Sequence[int]  # Rows of images that must stay together.

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from .recipe import Recipe
+from .hyperparameters import Hyperparameters
 
 
 class LogitsOf(keras.layers.Layer):  # type: ignore[misc]
@@ -48,7 +48,7 @@ def through_head(model: Any, base: Any | None, offsets: NDArray[np.float32]) -> 
     return call
 
 
-def compile_trainer(trainer: Any, recipe: Recipe, rate: float, steps: int) -> None:
+def compile_trainer(trainer: Any, recipe: Hyperparameters, rate: float, steps: int) -> None:
     """Compile for a phase of `steps` batches in all, whose rate warms up and then falls by a cosine.
 
     Loshchilov and Hutter, ICLR 2017 (schedule) and 2019 (AdamW). Norms and biases are not decayed.
@@ -68,7 +68,7 @@ def compile_trainer(trainer: Any, recipe: Recipe, rate: float, steps: int) -> No
     )
 
 
-def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
+def _schedule(recipe: Hyperparameters, rate: float, steps: int) -> Any:
     warmup = round(recipe.warmup * steps)
     return keras.optimizers.schedules.CosineDecay(
         rate / 100 if warmup else rate,
@@ -77,11 +77,3 @@ def _schedule(recipe: Recipe, rate: float, steps: int) -> Any:
         warmup_target=rate if warmup else None,
         warmup_steps=warmup,
     )
-
-
-def reseed(trainer: Any, *numbers: int) -> None:
-    """Make all random layers draw what only depends on `numbers`, whatever was drawn before."""
-    states = [v for v in trainer.variables if v.name == "seed_generator_state"]
-    draws = np.random.default_rng(numbers).integers(0, 2**31, (len(states), 2), np.uint32)
-    for state, draw in zip(states, draws, strict=True):
-        state.assign(draw)

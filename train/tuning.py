@@ -16,14 +16,13 @@ from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.files import write_atomically
 from .cache import Cache
-from .fitting import Diverged, fit
+from .dataset import PreparedData
+from .fitting import Diverged, Task, fit
+from .hyperparameters import choose_hyperparameters, is_scratch
 from .models import build_to_train
 from .options import TrainOptions
 from .output import trials_of
-from .prepare import PreparedData
-from .recipe import is_scratch, make_recipe
 from .search_space import Values, default_values, load_optuna, search_space, with_values
-from .task import Task
 from .trials import COMPLETE, DIVERGED, PRUNED, Trial, best_trial, describe_values, read_trials, to_csv
 
 # A model from random weights is trained for a part of its epochs in a trial, but for so many at least.
@@ -74,7 +73,7 @@ class _Search:
         self._name, self._data, self._work, self._cache = name, data, work, cache
         self._options, self._counts = options, counts
         self._defaults = default_values(name, options, counts)
-        epochs = make_recipe(name, options, counts).epochs[0]
+        epochs = choose_hyperparameters(name, options, counts).epochs[0]
         short = max(min(epochs, _LEAST_EPOCHS), epochs // _SHARE_OF_EPOCHS)
         self._epochs = short if is_scratch(name, options) else epochs
 
@@ -107,7 +106,7 @@ class _Search:
     def _task(self, values: Values, folder: Path) -> Task:
         name, data = self._name, self._data
         options = with_values(name, self._options, self._counts, values)
-        recipe = replace(make_recipe(name, options, self._counts), epochs=(self._epochs, 0))
+        recipe = replace(choose_hyperparameters(name, options, self._counts), epochs=(self._epochs, 0))
         size, classes = options.image_size[name], len(data.split.labels)
         keras.backend.clear_session()
         return Task(

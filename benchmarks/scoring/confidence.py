@@ -88,7 +88,7 @@ def apply_temperature(
     return _softmax(_logarithms(probabilities, step) / temperature).astype(np.float32)
 
 
-def calibration_loss(
+def temperature_loss(
     probabilities: NDArray[np.float32],
     truth: NDArray[np.int64],
     temperature: float = 1.0,

@@ -31,7 +31,7 @@ from .statistics import (
     count_answers,
     macro_f1_score,
 )
-from .training_images import KnownSplit, Seen, choose_split, find_seen, hash_images
+from .training_images import KnownSplit, TrainingOverlap, choose_split, find_overlap, hash_images
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ _TOP = 5
 
 
 def to_accuracy(
-    model: ModelAnswers, scored: ScoredImages, pairing: Pairing | None, seen: Seen | None
+    model: ModelAnswers, scored: ScoredImages, pairing: Pairing | None, seen: TrainingOverlap | None
 ) -> MeasuredAccuracy:
     """Measure a model's answers; `pairing` and `seen` go into the record as they are."""
     images, right = len(scored.truth), model.rank == 0
@@ -327,10 +327,10 @@ def _find_all_seen(
     splits: Sequence[KnownSplit],
     scored: ScoredImages,
     images: Sequence[LabelledImage],
-) -> list[Seen | None]:
+) -> list[TrainingOverlap | None]:
     """Look for each model's training images; None where no split is known."""
     chosen = [choose_split(m.card, splits) if isinstance(m, ModelAnswers) else None for m in models]
     if not any(chosen):  # Hashing takes as long as reading.
         return [None] * len(models)
     hashed = list(zip(scored.names, hash_images(images), strict=True))
-    return [find_seen(*found, hashed) if found else None for found in chosen]
+    return [find_overlap(*found, hashed) if found else None for found in chosen]

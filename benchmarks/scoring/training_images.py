@@ -41,7 +41,7 @@ class KnownSplit:
 
 
 @dataclass(frozen=True)
-class Seen:
+class TrainingOverlap:
     """How many of the scored images a split lists as used in training, and as validation images.
 
     `own` is whether it is the split that the model was trained on; `examples` are of the training images.
@@ -92,7 +92,7 @@ def hash_images(images: Sequence[LabelledImage]) -> list[str | None]:
         return list(pool.map(_hash, images))
 
 
-def find_seen(split: KnownSplit, own: bool, images: Sequence[tuple[str, str | None]]) -> Seen:
+def find_overlap(split: KnownSplit, own: bool, images: Sequence[tuple[str, str | None]]) -> TrainingOverlap:
     """Look the scored images, names and hashes, up in a split.
 
     By their bytes: a copy that was saved anew is not found.
@@ -100,7 +100,7 @@ def find_seen(split: KnownSplit, own: bool, images: Sequence[tuple[str, str | No
     used = [(name, split.subsets.get(sha256)) for name, sha256 in images if sha256 is not None]
     training = [name for name, subset in used if subset == "train"]
     validation = sum(subset == "validation" for _, subset in used)
-    return Seen(len(training), validation, tuple(training[:_EXAMPLES]), own)
+    return TrainingOverlap(len(training), validation, tuple(training[:_EXAMPLES]), own)
 
 
 def training_remark(accuracy: MeasuredAccuracy, file: str) -> str | None:

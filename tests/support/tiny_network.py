@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 from edge_classify.train.cache import Cache
-from edge_classify.train.examples import Examples
+from edge_classify.train.dataset import Examples
+from edge_classify.train.fitting import Task
+from edge_classify.train.hyperparameters import choose_hyperparameters
 from edge_classify.train.models import Built
-from edge_classify.train.recipe import make_recipe
-from edge_classify.train.task import Task
 from keras import layers
 
 from .train_options import make_options
@@ -75,7 +75,7 @@ def tiny_task(folder: Path, built: Built | None = None, **changes: Any) -> Task:
         train=examples(counts, 0, size),
         validation=examples((6, 5, 2), 1, size),
         classes=3,
-        recipe=make_recipe(name, options, counts),
+        recipe=choose_hyperparameters(name, options, counts),
         seed=options.seed,
         cache=Cache(folder / "cache", 10**9),
         checkpoint=folder / "tiny.checkpoint.npz",

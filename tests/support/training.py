@@ -33,7 +33,7 @@ CNN = ("--model", "cnn", "--image-size", "32", "--epochs", "1,0")
 _TIMEOUT = 900
 
 _forked = multiprocessing.get_context("forkserver")
-_forked.set_forkserver_preload(["tests.training"])
+_forked.set_forkserver_preload(["tests.support.training"])
 
 
 def train(*args: object) -> Result:

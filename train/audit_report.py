@@ -1,7 +1,8 @@
-"""The audit as a page shows it: each kind of finding with a few of its pictures."""
+"""The audit as a page: each kind of finding with a few of its pictures. Needs no TensorFlow."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,8 +12,14 @@ from typing import Any
 from PIL import Image
 
 from ..edge.errors import ImageError
+from ..edge.files import write_atomically
 from ..edge.image import load_image
+from .built_in import BUILT_IN
+from .cache import open_cache
+from .dataset import prepare_audit
 from .findings import Audit, AuditedImage, Remark, TwinGroup
+from .options import TrainOptions
+from .output import AUDIT, REPORT, check_output, require_apart, require_place
 from .report import environment
 
 _SIDE = 96  # Pixels of a picture's longer side.
@@ -23,7 +30,7 @@ _MAX_NAMED = 2  # Pictures of one group of twins.
 
 
 @dataclass(frozen=True)
-class Picture:
+class AuditPicture:
     """One file: a small JPEG of it (None: cannot be shown), its path, and what stands below it."""
 
     jpeg: bytes | None
@@ -32,21 +39,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Item:
+class AuditItem:
     """Pictures that belong together, and what is said of them."""
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[AuditPicture, ...]
     text: str
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """A kind of fault: `items` are the first of `total`."""
 
     title: str
     explanation: str
     total: int
-    items: tuple[Item, ...]
+    items: tuple[AuditItem, ...]
 
     @property
     def more(self) -> int:
@@ -59,7 +66,7 @@ class AuditView:
     """What report_audit.html shows; `subsets` are those that were given, ("all",) if none."""
 
     summary: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     unreadable: tuple[Remark, ...]
     more_unreadable: int
     subsets: tuple[str, ...]
@@ -75,10 +82,10 @@ class _Thumbnails:
         self._made: dict[str, bytes | None] = {}
         self._left = _MAX_BYTES
 
-    def __call__(self, path: str, note: str) -> Picture:
+    def __call__(self, path: str, note: str) -> AuditPicture:
         if path not in self._made:
             self._made[path] = self._make(path)
-        return Picture(self._made[path], path, note)
+        return AuditPicture(self._made[path], path, note)
 
     def _make(self, path: str) -> bytes | None:
         if self._left <= 0:
@@ -120,13 +127,13 @@ def render_audit(dataset: str, view: AuditView, facts: Mapping[str, Any]) -> str
     return template.render(dataset=dataset, audit=view, facts=facts)
 
 
-def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[Finding]:
-    yield Finding(
+def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[AuditFinding]:
+    yield AuditFinding(
         "Twins of test and validation images",
         "A model would be measured on what it was trained on. The twin is left out of training.",
         len(audit.leaks),
         tuple(
-            Item(
+            AuditItem(
                 (_show(leak.image, thumbnail), _show(leak.twin, thumbnail)),
                 "the same file" if leak.identical else "near-duplicates",
             )
@@ -155,11 +162,11 @@ def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[Finding]:
             audit.misnamed,
         ),
     ):
-        items = (Item((thumbnail(r.path, r.label),), r.remark) for r in remarks[:_MAX_ITEMS])
-        yield Finding(title, explanation, len(remarks), tuple(items))
+        items = (AuditItem((thumbnail(r.path, r.label),), r.remark) for r in remarks[:_MAX_ITEMS])
+        yield AuditFinding(title, explanation, len(remarks), tuple(items))
 
 
-def _twins(title: str, explanation: str, groups: Sequence[TwinGroup], thumbnail: _Thumbnails) -> Finding:
+def _twins(title: str, explanation: str, groups: Sequence[TwinGroup], thumbnail: _Thumbnails) -> AuditFinding:
     items = []
     for group in groups[:_MAX_ITEMS]:
         # One of each label first, so that a contradiction is seen.
@@ -168,10 +175,34 @@ def _twins(title: str, explanation: str, groups: Sequence[TwinGroup], thumbnail:
         kind = "the same file" if group.identical else "near-duplicates"
         more = len(group.images) - len(chosen)
         text = f"{kind}, and {more:,} more" if more else kind
-        items.append(Item(tuple(_show(image, thumbnail) for image in chosen), text))
-    return Finding(title, explanation, len(groups), tuple(items))
+        items.append(AuditItem(tuple(_show(image, thumbnail) for image in chosen), text))
+    return AuditFinding(title, explanation, len(groups), tuple(items))
 
 
-def _show(image: AuditedImage, thumbnail: _Thumbnails) -> Picture:
+def _show(image: AuditedImage, thumbnail: _Thumbnails) -> AuditPicture:
     subset = "" if image.subset == "all" else f" ({image.subset})"
     return thumbnail(image.path, f"{image.label}{subset}")
+
+
+def audit_only(data: str, output: Path | None, options: TrainOptions, force: bool, command: str) -> Audit:
+    """Return what is wrong with `data`; with `output`, write audit.json and report.html there.
+
+    Raises DatasetError, OptionError and OutputExistsError.
+    """
+    root = None if data in BUILT_IN else Path(data)
+    if output is not None:
+        check_output(output, force)
+        if root is not None:
+            require_apart(root, output)
+        require_place(output)
+    with tempfile.TemporaryDirectory(prefix="edge-train-") as folder, open_cache(
+        options.cache, Path(folder), root
+    ) as cache:  # fmt: skip
+        audited = prepare_audit(data, Path(folder), cache, options, audit_only=True)
+        view = view_audit(audited.audit, audited.found.root)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            write_atomically(output / AUDIT, audited.audit.to_json())
+            page = render_audit(audited.name, view, {"Command": command})
+            write_atomically(output / REPORT, page.encode("utf-8", "backslashreplace"))
+    return audited.audit

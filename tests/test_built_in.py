@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from edge_classify.edge.errors import DatasetError
 from edge_classify.edge.labelled import scan_class_folders
-from edge_classify.train.datasets import CIFAR10_LABELS, write_built_in
+from edge_classify.train.built_in import CIFAR10_LABELS, write_built_in
 from PIL import Image
 
 

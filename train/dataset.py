@@ -17,11 +17,10 @@ from ..edge.files import write_atomically
 from ..edge.labelled import ClassFolders, is_text, scan_class_folders
 from .audit import audit_images
 from .backbones import BACKBONES
+from .built_in import BUILT_IN, write_built_in
 from .cache import Cache
-from .datasets import BUILT_IN, write_built_in
-from .examples import Examples
 from .findings import Audit
-from .inspection import ImageFacts
+from .image_facts import ImageFacts
 from .options import TrainOptions
 from .output import AUDIT, IMAGES
 from .pixels import DecodedImages, choose_image_size, decode_images, typical_side
@@ -29,6 +28,15 @@ from .splitting import list_images, make_split
 
 # Images that are not for testing; with more, a tenth is enough to choose epochs by.
 _MANY = 5000
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of `pixels`, uint8 [n, size, size, 3], and their class indices `truth`, int64 [rows]."""
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    truth: NDArray[np.int64]
 
 
 @dataclass(frozen=True)

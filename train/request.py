@@ -10,7 +10,7 @@ from typing import Any
 from ..edge.errors import DatasetError, OptionError
 from ..edge.files import write_atomically
 from .backbones import WEIGHT_KINDS
-from .datasets import BUILT_IN
+from .built_in import BUILT_IN
 from .options import TrainOptions
 from .output import REQUEST, TRIALS, UNFINISHED
 
@@ -18,7 +18,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """The arguments of a run, the hash of its split once it is known, and the models that are done.
 
     `folder` is the one in which the command was given, `versions` are those of the libraries.
@@ -56,7 +56,7 @@ class Request:
             "changed"
         )
 
-    def on_split(self, sha256: str) -> Request:
+    def on_split(self, sha256: str) -> TrainingRequest:
         """Return the request for the images as they are now.
 
         Raises DatasetError when an earlier part of the run was trained on others.
@@ -68,7 +68,7 @@ class Request:
             )
         return replace(self, split_sha256=sha256)
 
-    def with_finished(self, model: str) -> Request:
+    def with_finished(self, model: str) -> TrainingRequest:
         """Return the request with one more model done."""
         return replace(self, finished=(*(name for name in self.finished if name != model), model))
 
@@ -87,7 +87,7 @@ class Request:
         (work / REQUEST).unlink(missing_ok=True)
 
     @classmethod
-    def read(cls, output: Path) -> Request:
+    def read(cls, output: Path) -> TrainingRequest:
         """Read it from the run `output`; raises OptionError when there is nothing to go on with."""
         path = output / UNFINISHED / REQUEST
         try:

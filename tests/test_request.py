@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from edge_classify.edge.errors import DatasetError
 from edge_classify.train.output import UNFINISHED
-from edge_classify.train.state import Request
+from edge_classify.train.request import TrainingRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from .support.train_options import make_options
 VERSIONS = {"keras": "3.15.0", "numpy": "2.0"}
 
 
-def _request(**changes: Any) -> Request:
+def _request(**changes: Any) -> TrainingRequest:
     values: dict[str, Any] = {
         "data": "shapes",
         "options": make_options(),
@@ -24,7 +24,7 @@ def _request(**changes: Any) -> Request:
         "folder": "/home/me",
         "versions": VERSIONS,
     }
-    return Request(**{**values, **changes})
+    return TrainingRequest(**{**values, **changes})
 
 
 @given(
@@ -40,7 +40,7 @@ def test_request_written_and_read_again_is_the_same(data: str, command: str, fin
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / UNFINISHED).mkdir()
         request.write(Path(folder) / UNFINISHED)
-        assert Request.read(Path(folder)) == request
+        assert TrainingRequest.read(Path(folder)) == request
 
 
 def test_request_takes_the_first_split_and_refuses_another() -> None:

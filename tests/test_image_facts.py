@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import imagehash
 import numpy as np
 import pytest
-from edge_classify.train.inspection import ImageFacts, inspect_image
+from edge_classify.train.image_facts import ImageFacts, inspect_image
 from PIL import Image
 
 

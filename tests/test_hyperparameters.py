@@ -3,9 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from edge_classify.train.compute import choose_compute
+from edge_classify.train.hyperparameters import (
+    Hyperparameters,
+    choose_compute,
+    choose_hyperparameters,
+    describe,
+    is_scratch,
+)
 from edge_classify.train.options import BATCH_NORMS, OPTIMIZERS, PRESETS
-from edge_classify.train.recipe import Recipe, describe, is_scratch, make_recipe
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,8 +46,10 @@ GIVEN: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def _recipe(model: str = "mobilenet_v2", counts: tuple[int, ...] = (100, 100), **changes: Any) -> Recipe:
-    return make_recipe(model, make_options(**{**UNSET, **changes}), counts)
+def _recipe(
+    model: str = "mobilenet_v2", counts: tuple[int, ...] = (100, 100), **changes: Any
+) -> Hyperparameters:
+    return choose_hyperparameters(model, make_options(**{**UNSET, **changes}), counts)
 
 
 @given(MODELS, COUNTS, st.sampled_from(PRESETS), st.fixed_dictionaries({}, optional=GIVEN))
@@ -166,7 +173,7 @@ def test_auto_compute_is_bfloat16_for_the_cnn_on_processors_that_have_it(
 ) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n")
-    monkeypatch.setattr("edge_classify.train.compute._CPU_INFO", info)
+    monkeypatch.setattr("edge_classify.train.hyperparameters._CPU_INFO", info)
     assert choose_compute("auto", model) == chosen
     assert choose_compute("float32", model) == "float32"
 
@@ -174,5 +181,5 @@ def test_auto_compute_is_bfloat16_for_the_cnn_on_processors_that_have_it(
 def test_auto_compute_of_an_unknown_processor_is_float32(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_classify.train.compute._CPU_INFO", tmp_path / "missing")
+    monkeypatch.setattr("edge_classify.train.hyperparameters._CPU_INFO", tmp_path / "missing")
     assert choose_compute("auto", "cnn") == "float32"

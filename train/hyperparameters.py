@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from .compute import choose_compute
 from .imbalance import choose
 from .options import ALL_LAYERS, DEFAULT_DROPOUT, TrainOptions
 
@@ -43,7 +43,7 @@ _PRESETS = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Hyperparameters:
     """Every value that shapes one model's training; see `edge-train --help` for their meaning.
 
     `epochs` of a model from random weights are all in the first place: it is trained whole from the
@@ -73,7 +73,7 @@ class Recipe:
         return asdict(self)
 
 
-def make_recipe(model: str, options: TrainOptions, counts: Sequence[int]) -> Recipe:
+def choose_hyperparameters(model: str, options: TrainOptions, counts: Sequence[int]) -> Hyperparameters:
     """Complete `options` for `model`, given the number of training images of each class.
 
     With logit adjustment there is no label smoothing, which costs the smallest class, and much weight decay,
@@ -89,7 +89,7 @@ def make_recipe(model: str, options: TrainOptions, counts: Sequence[int]) -> Rec
     batch = options.batch_size or (32 if images < 4_000 else 64 if images < 20_000 else 128)
     epochs = _epochs(options, preset, scratch, images)
     optimizer = options.optimizer or _optimizer(scratch, sum(epochs) * images // batch)
-    return Recipe(
+    return Hyperparameters(
         epochs=epochs,
         learning_rate=options.learning_rate or _learning_rate(optimizer, scratch, layers, batch),
         optimizer=optimizer,
@@ -115,7 +115,7 @@ def is_scratch(model: str, options: TrainOptions) -> bool:
     return model == "cnn" or options.weights == "none"
 
 
-def describe(recipe: Recipe, scratch: bool) -> str:
+def describe(recipe: Hyperparameters, scratch: bool) -> str:
     """Return one line for the user that says how the model will be trained."""
     epochs = f"{recipe.epochs[0]} epochs" if scratch else f"{recipe.epochs[0]} + {recipe.epochs[1]} epochs"
     parts = [
@@ -179,3 +179,29 @@ def _weight_decay(optimizer: str, scratch: bool, adjusted: bool) -> float:
 
 def _clamp(value: int, low: int, high: int) -> int:
     return max(low, min(value, high))
+
+
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def choose_compute(option: str, model: str) -> str:
+    """Return "float32" or "bfloat16" for `--compute auto`, else what was asked for.
+
+    Processors with bfloat16 instructions train the CNN twice as fast in it (2.50 ms an image against
+    1.25, AMD EPYC, 2 cores); the depthwise convolutions of the other networks get slower (5.4 against 9.0).
+    Weights stay float32 either way.
+    """
+    if option != "auto":
+        return option
+    if model != "cnn":
+        return "float32"
+    return "bfloat16" if _processor_flags() & _BFLOAT16_FLAGS else "float32"
+
+
+def _processor_flags() -> set[str]:
+    try:
+        lines = _CPU_INFO.read_text().splitlines()
+    except OSError:  # Only Linux tells.
+        return set()
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())

@@ -29,7 +29,7 @@ CIFAR10_LABELS = (
     "truck",
 )
 
-Picture = tuple[str, Any]  # Path below the root, and uint8 pixels, grey or RGB.
+LabelledPixels = tuple[str, Any]  # Path below the root, and uint8 pixels, grey or RGB.
 
 
 def write_built_in(name: str, root: Path) -> None:
@@ -45,7 +45,7 @@ def write_built_in(name: str, root: Path) -> None:
             advance()
 
 
-def _digits() -> list[Picture]:
+def _digits() -> list[LabelledPixels]:
     """1,797 handwritten digits, 8x8 pixels of 0..16: UCI's optical recognition test set."""
     try:
         from sklearn.datasets import load_digits
@@ -56,7 +56,7 @@ def _digits() -> list[Picture]:
     return list(_numbered("", images, [str(label) for label in data.target]))
 
 
-def _cifar10() -> list[Picture]:
+def _cifar10() -> list[LabelledPixels]:
     """60,000 photos of 32x32 pixels in 10 classes, downloaded by Keras; its test set stays the test set."""
     _, keras = import_tensorflow("The data set cifar10", "train")
     try:
@@ -67,12 +67,12 @@ def _cifar10() -> list[Picture]:
             f"CIFAR-10 cannot be downloaded ({error}). Check the network, or train on a folder of your own "
             "images, or on digits, which needs no network"
         ) from error
-    pictures: list[Picture] = []
+    pictures: list[LabelledPixels] = []
     for subset, (images, indices) in (("train/", train), ("test/", test)):
         pictures += _numbered(subset, images, [CIFAR10_LABELS[int(i)] for i in indices.ravel()])
     return pictures
 
 
-def _numbered(prefix: str, images: Any, labels: list[str]) -> Iterator[Picture]:
+def _numbered(prefix: str, images: Any, labels: list[str]) -> Iterator[LabelledPixels]:
     for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
         yield f"{prefix}{label}/{number:05d}.png", pixels

@@ -8,10 +8,10 @@ from edge_classify.benchmarks.scoring.confidence import (
     MAX_TEMPERATURE,
     answered_above,
     apply_temperature,
-    calibration_loss,
     choose_threshold,
     fit_temperature,
     reliability_bins,
+    temperature_loss,
 )
 from edge_classify.benchmarks.scoring.statistics import expected_calibration_error
 from edge_classify.edge.statistics.proportions import wilson_interval
@@ -75,17 +75,17 @@ def test_no_other_temperature_has_a_lower_loss(seed: int, classes: int, other: f
     if fitted == 1.0:  # Every answer is right.
         return
     assert (
-        calibration_loss(probabilities, truth, fitted) <= calibration_loss(probabilities, truth, other) + 1e-7
+        temperature_loss(probabilities, truth, fitted) <= temperature_loss(probabilities, truth, other) + 1e-7
     )
 
 
 def test_loss_at_temperature_one_is_the_cross_entropy() -> None:
     probabilities, truth = calibrated(3, 50, 4, spread=1.0)
     expected = -np.log(probabilities[np.arange(50), truth].astype(np.float64)).mean()
-    assert calibration_loss(probabilities, truth) == pytest.approx(expected, rel=1e-6)
+    assert temperature_loss(probabilities, truth) == pytest.approx(expected, rel=1e-6)
     hot = apply_temperature(probabilities, 2.5)
-    assert calibration_loss(probabilities, truth, 2.5) == pytest.approx(
-        calibration_loss(hot, truth), rel=1e-5
+    assert temperature_loss(probabilities, truth, 2.5) == pytest.approx(
+        temperature_loss(hot, truth), rel=1e-5
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from ..edge.card import ConversionInfo, ModelCard
 from ..edge.console import say
 from ..edge.errors import ConversionError
+from ..edge.tflite.last_layer import TAKES_NONE, output_step, takes_temperature, with_temperature
+from ..edge.tflite.sealing import complete_card, seal
 from .calibration import CalibrationSet
 from .recipes import Recipe
 from .sources.float_model import FloatModel
-from .tflite.compatibility import Target, unsupported
-from .tflite.sealing import complete_card, seal
-from .tflite.temperature import TAKES_NONE, output_step, takes_temperature, with_temperature
+from .tflite.compatibility import OlderRuntime, unsupported
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CandidateMaker:
         model: FloatModel,
         card: ModelCard,
         calibration: CalibrationSet | None,
-        target: Target | None = None,
+        target: OlderRuntime | None = None,
     ) -> None:
         """Take what all candidates share; `calibration` is needed for the recipes that say so."""
         self.card = card

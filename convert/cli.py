@@ -14,7 +14,7 @@ from ..edge.labels import read_label_file
 from ..edge.modelfile import Normalization
 from .cli_options import convert_options
 from .recipes import find_recipe
-from .tflite.compatibility import find_target
+from .tflite.compatibility import find_older_runtime
 
 if TYPE_CHECKING:
     from .sources.jobs import Source
@@ -103,7 +103,7 @@ def _settings(options: dict[str, Any]) -> Settings:
         output=options["output"] or Path(),
         calibration_images=options["calibration_images"],
         max_drop=options["max_drop"] / 100,
-        target=find_target(options["compatible"]) if options["compatible"] else None,
+        target=find_older_runtime(options["compatible"]) if options["compatible"] else None,
         force=options["force"],
     )
 

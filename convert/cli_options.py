@@ -13,7 +13,7 @@ from ..edge.card import RESIZE_RULES
 from ..edge.cli_types import ParsedType
 from ..edge.console import foreign_model_options
 from .recipes import DEFAULT_VARIANTS, RECIPES
-from .tflite.compatibility import TARGETS
+from .tflite.compatibility import OLDER_RUNTIMES
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -25,7 +25,7 @@ WHAT = (
     click.option("--variant", "variants", multiple=True, type=click.Choice(list(RECIPES)),
                  default=DEFAULT_VARIANTS, show_default=", ".join(DEFAULT_VARIANTS),
                  help="Make only this one; may be repeated."),
-    click.option("--compatible", type=click.Choice(list(TARGETS)),
+    click.option("--compatible", type=click.Choice(list(OLDER_RUNTIMES)),
                  help="Make files that this older runtime runs, as 32-bit Pis have it."),
 )  # fmt: skip
 IMAGES = (

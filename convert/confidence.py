@@ -15,9 +15,9 @@ from ..edge.console import say
 from ..edge.errors import DatasetError
 from ..edge.labelled import LabelledImage
 from ..edge.statistics.proportions import Z95
+from ..edge.tflite.last_layer import TAKES_NONE
 from .candidate import Candidate
 from .scoring import predict_files
-from .tflite.temperature import TAKES_NONE
 
 # A residual within 5 % of 1 moves a probability of 0.9 by about one point.
 _TOLERANCE = 0.05

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..edge.classifier import Classifier
 from ..edge.runtime import load_interpreter
 from ..edge.tensors import TensorSpec, to_probabilities, to_tensor
-from .tflite.sealing import Golden
+from ..edge.tflite.sealing import Golden
 
 # Other processors round differently again: what two sets of kernels differ by here may double there.
 _MARGIN = 2.0

@@ -15,12 +15,12 @@ from ..edge.console import say
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from ..edge.progress import progress
 from ..edge.runtime import Execution
+from ..edge.tflite.sealing import seal
 from .converted import Converted, Latency
 from .output_folder import check_output, made_folder, write_summary
 from .recipes import RECIPES, Recipe
 from .scoring import Scored
 from .sources.jobs import Job
-from .tflite.sealing import seal
 from .workshop import Outcome, Settings, Workshop, open_workshop
 
 _TIMED_RUNS = 100

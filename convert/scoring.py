@@ -28,10 +28,10 @@ from ..edge.errors import DatasetError
 from ..edge.labelled import LabelledImage
 from ..edge.progress import progress
 from ..edge.statistics.paired import mcnemar
+from ..edge.tflite.sealing import Golden
 from .candidate import Candidate
 from .golden import golden_examples
 from .sources.float_model import FloatModel
-from .tflite.sealing import Golden
 
 _GOLDEN_EXAMPLES, _GOLDEN_CHOICE = 2, 10
 _CHUNK_PIXELS = 1 << 19  # MobileNetV2 in Keras takes 2 kB a pixel: 1 GB.

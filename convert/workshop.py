@@ -18,7 +18,7 @@ from .doctor.treatment import Treatment
 from .recipes import Recipe
 from .scoring import Scored, Scorer
 from .sources.jobs import Job
-from .tflite.compatibility import Target
+from .tflite.compatibility import OlderRuntime
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Settings:
     output: Path
     calibration_images: int = 100
     max_drop: float = 0.01
-    target: Target | None = None
+    target: OlderRuntime | None = None
     force: bool = False
 
 

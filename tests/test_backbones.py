@@ -15,10 +15,10 @@ from edge_classify.benchmarks.scoring.predict import read_pixels
 from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
 from edge_classify.convert.sources.converter import to_tflite, trace
-from edge_classify.convert.tflite.sealing import complete_card
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.errors import OptionError, WeightsError
 from edge_classify.edge.runtime import load_interpreter
+from edge_classify.edge.tflite.sealing import complete_card
 from edge_classify.train.backbones import BACKBONES, check_alpha, check_weights
 from edge_classify.train.models import build
 from edge_classify.train.weights import batch_norms, build_base

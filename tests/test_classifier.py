@@ -12,12 +12,12 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
-from edge_classify.convert.tflite.metadata import add_metadata
 from edge_classify.edge import Classifier, EdgeClassifyError
 from edge_classify.edge.classifier import top_scores
 from edge_classify.edge.errors import CardError, LabelError, ModelFileError
 from edge_classify.edge.modelfile import ModelFile, Normalization
 from edge_classify.edge.tensors import TensorSpec, to_probabilities, to_tensor
+from edge_classify.edge.tflite.metadata import add_metadata
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

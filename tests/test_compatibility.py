@@ -8,12 +8,12 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.tflite.compatibility import converter_settings, find_target, unsupported
+from edge_classify.convert.tflite.compatibility import converter_settings, find_older_runtime, unsupported
 from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-OLD = find_target("tflite-runtime-2.14")
+OLD = find_older_runtime("tflite-runtime-2.14")
 REFUSED = ["FULLY_CONNECTED version 12 (it knows 10)"]
 
 
@@ -95,4 +95,4 @@ def test_operations_that_the_target_has_never_heard_of_are_named() -> None:
 
 def test_unknown_target_is_an_error_that_lists_the_valid_ones() -> None:
     with pytest.raises(OptionError, match=r"Received: 'tflite-2'\. Valid: tflite-runtime-2\.14"):
-        find_target("tflite-2")
+        find_older_runtime("tflite-2")

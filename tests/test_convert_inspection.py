@@ -16,17 +16,17 @@ import flatbuffers
 import pytest
 from click.testing import CliRunner, Result
 from edge_classify.benchmarks.operations import xnnpack
-from edge_classify.benchmarks.operations.graph import Operator, Subgraph, Tensor
 from edge_classify.benchmarks.operations.macs import count_macs
 from edge_classify.benchmarks.operations.xnnpack import Delegation
 from edge_classify.convert.inspection import inspection
 from edge_classify.convert.inspection.inspection import inspect
 from edge_classify.convert.inspection.view import run_inspection
-from edge_classify.convert.tflite.sealing import complete_card, seal
 from edge_classify.edge.console import Command
 from edge_classify.edge.errors import ModelFileError
 from edge_classify.edge.flatbuffer import MAX_TABLES
 from edge_classify.edge.runtime import load_interpreter
+from edge_classify.edge.tflite.graph import Operator, Subgraph, Tensor
+from edge_classify.edge.tflite.sealing import complete_card, seal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

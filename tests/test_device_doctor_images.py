@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_classify.benchmarks.scoring.labelled import labelled_images
-from edge_classify.convert.tflite.sealing import complete_card, seal
 from edge_classify.edge.card import Accuracy
 from edge_classify.edge.classifier import DEFAULT_EXECUTION, Classifier
 from edge_classify.edge.console import NAMED_NORMALIZATIONS
@@ -18,6 +17,7 @@ from edge_classify.edge.doctor.images import check_labelled, find_other_order, s
 from edge_classify.edge.doctor.models import ModelQuestions, check_model
 from edge_classify.edge.errors import DatasetError
 from edge_classify.edge.modelfile import Normalization
+from edge_classify.edge.tflite.sealing import complete_card, seal
 from PIL import Image
 
 from .support.tiny_model import LABELS, card, classifier

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.classifier import DEFAULT_EXECUTION
 from edge_classify.edge.default_model import DEFAULT_MODEL
 from edge_classify.edge.doctor import run
@@ -20,6 +19,7 @@ from edge_classify.edge.doctor.models import ModelQuestions, check_model
 from edge_classify.edge.doctor.probe import Probe, probe
 from edge_classify.edge.doctor.run import run_doctor
 from edge_classify.edge.runtime import Execution
+from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
 from .support.commands import run_command
 from .support.tiny_model import SIDE, TinyModel, card, classifier, golden_pixels, write_sealed

@@ -14,7 +14,6 @@ from edge_classify.benchmarks.operations.best_rate import (
     model_macs,
     write_model,
 )
-from edge_classify.benchmarks.operations.graph import OPERATIONS, TENSOR_TYPES, name_of, read_graph
 from edge_classify.benchmarks.operations.macs import count_macs
 from edge_classify.benchmarks.operations.measure import measure_operations
 from edge_classify.benchmarks.operations.tables import describe, print_operations
@@ -24,6 +23,8 @@ from edge_classify.edge.errors import ModelFileError
 from edge_classify.edge.flatbuffer import FlatTable
 from edge_classify.edge.modelfile import mapped
 from edge_classify.edge.runtime import Execution, load_interpreter
+from edge_classify.edge.tflite.graph import read_graph
+from edge_classify.edge.tflite.schema import OPERATIONS, TENSOR_TYPES, name_of
 
 from .support.tiny_model import classifier
 from .test_runtime_delegates import SOURCE, compile_library

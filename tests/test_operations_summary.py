@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from edge_classify.benchmarks.operations.graph import Operator
 from edge_classify.benchmarks.operations.profiler import Event, match_events, median_events, parse_summary
+from edge_classify.edge.tflite.graph import Operator
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.tflite import metadata, sealing
-from edge_classify.convert.tflite.metadata import add_metadata
-from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.card import ModelCard
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.modelfile import ModelFile, Normalization
 from edge_classify.edge.runtime import load_interpreter
+from edge_classify.edge.tflite.builder import TableBuilder
+from edge_classify.edge.tflite.metadata import add_metadata, append_files, build_metadata, check_metadata
+from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
 from .support.tiny_model import LABELS, TinyModel, card, classifier, golden_pixels
 
@@ -52,26 +52,27 @@ def test_labels_with_spaces_around_them_stay_in_the_card(finished: ModelCard, tm
         assert archive.read("labels.txt").decode().splitlines() == list(labels)
 
 
+def with_labels(metadata: bytes) -> bytes:
+    return append_files(add_metadata(classifier(), metadata), [("labels.txt", "\n".join(LABELS).encode())])
+
+
 @pytest.mark.parametrize(("mean", "std"), [(127.5, 127.5), (0.0, 255.0)])
-def test_normalization_that_the_graph_does_not_expect_is_refused(
-    mean: float, std: float, finished: ModelCard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write = metadata._normalization
-    monkeypatch.setattr(metadata, "_normalization", lambda builder, *_: write(builder, mean, std))
+def test_normalization_that_the_graph_does_not_expect_is_refused(mean: float, std: float) -> None:
+    wrong = with_labels(build_metadata(card(), Normalization((mean,), (std,))))
     with pytest.raises(ConversionError, match="must give mean 0 and std 1, since scaling is in the graph"):
-        seal(classifier(), finished)
+        check_metadata(wrong, card())
+    check_metadata(with_labels(build_metadata(card())), card())
 
 
-def test_metadata_that_names_no_labels_is_refused(
-    finished: ModelCard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metadata, "_TENSOR_AXIS_LABELS", 3)
+def test_metadata_that_names_no_labels_is_refused() -> None:
+    builder = TableBuilder()
+    builder.Finish(builder.add_table({0: builder.CreateString("tiny")}), file_identifier=b"M001")
     with pytest.raises(ConversionError, match=r"the metadata does not name labels\.txt"):
-        seal(classifier(), finished)
+        check_metadata(with_labels(bytes(builder.Output())), card())
 
 
 def test_files_behind_the_model_have_no_time_and_are_stored_for_mediapipe(finished: ModelCard) -> None:
-    with zipfile.ZipFile(io.BytesIO(sealing.seal(classifier(), finished))) as archive:
+    with zipfile.ZipFile(io.BytesIO(seal(classifier(), finished))) as archive:
         for info in archive.infolist():
             assert (info.date_time, info.compress_type) == ((1980, 1, 1, 0, 0, 0), zipfile.ZIP_STORED)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.cli import main
 from edge_classify.edge.errors import ModelFileError
 from edge_classify.edge.proof import self_check
+from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
 from .support.tiny_model import card, classifier, golden_pixels, write_sealed
 

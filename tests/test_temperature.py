@@ -13,11 +13,11 @@ from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
 from edge_classify.convert.sources.float_model import TracedModel
 from edge_classify.convert.tflite.flatgraph import pack, unpack
-from edge_classify.convert.tflite.temperature import output_step, takes_temperature, with_temperature
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.labelled import LabelledImage
 from edge_classify.edge.runtime import load_interpreter
+from edge_classify.edge.tflite.last_layer import output_step, takes_temperature, with_temperature
 from numpy.typing import NDArray
 
 from .support.pictures import SHAPES

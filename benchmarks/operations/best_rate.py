@@ -12,24 +12,27 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
 from ...edge.children import ask
+from ...edge.modelfile import IDENTIFIER
 from ...edge.runtime import Execution, open_interpreter
+from ...edge.tflite.builder import Field, TableBuilder
+from ...edge.tflite.schema import OPERATIONS, TENSOR_TYPES
 
-_FLOAT32, _INT32, _INT8 = 0, 2, 9  # enum TensorType.
-_CONV_2D = 3  # enum BuiltinOperator.
-_CONV_OPTIONS = 1  # Of the union BuiltinOptions.
+_FLOAT32, _INT32, _INT8 = (TENSOR_TYPES.index(name) for name in ("FLOAT32", "INT32", "INT8"))
+_CONV_2D = OPERATIONS.index("CONV_2D")
+_CONV_2D_OPTIONS = 1  # Of the union BuiltinOptions.
+_CONV_2D_VERSION = 3  # The first with 8-bit weights.
+_SCHEMA_VERSION = 3
 LAYERS = 4
-_ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def write_model(shape: Convolution, dtype: str, layers: int = LAYERS) -> bytes:
 class _Writer:
     def __init__(self, shape: Convolution, quantized: bool) -> None:
         self.shape, self.quantized = shape, quantized
-        self.builder = flatbuffers.Builder(1 << 20)
+        self.builder = TableBuilder(1 << 20)
         self.buffers: list[NDArray[Any] | None] = [None]
         self.tensors: list[int] = []
 
@@ -97,80 +100,64 @@ class _Writer:
             inputs = [last, *constants]
             last = self._tensor(picture, tensor_type, None, [0.05])
             operators.append(self._operator(inputs, last))
-        graph = self._table(
-            (self._vector(self.tensors), self._numbers([0]), self._numbers([last]), self._vector(operators))
-        )
-        code = self._table((("int8", _CONV_2D), None, ("int32", 3), ("int32", _CONV_2D)))
-        buffers = self._vector([self._buffer(data) for data in self.buffers])
-        model = self._table((("uint32", 3), self._vector([code]), self._vector([graph]), None, buffers))
-        self.builder.Finish(model, file_identifier=b"TFL3")
-        return bytes(self.builder.Output())
+        return self._model(last, operators)
+
+    def _model(self, output: int, operators: Sequence[int]) -> bytes:
+        add = self.builder
+        graph: dict[int, Field] = {
+            0: add.add_references(self.tensors),
+            1: add.add_numbers([0], "<i4"),
+            2: add.add_numbers([output], "<i4"),
+            3: add.add_references(operators),
+        }
+        code: dict[int, Field] = {
+            0: ("int8", _CONV_2D),
+            2: ("int32", _CONV_2D_VERSION),
+            3: ("int32", _CONV_2D),
+        }
+        model: dict[int, Field] = {
+            0: ("uint32", _SCHEMA_VERSION),
+            1: add.add_references([add.add_table(code)]),
+            2: add.add_references([add.add_table(graph)]),
+            4: add.add_references([self._buffer(data) for data in self.buffers]),
+        }
+        add.Finish(add.add_table(model), file_identifier=IDENTIFIER)
+        return bytes(add.Output())
 
     def _tensor(
         self, shape: Sequence[int], tensor_type: int, data: NDArray[Any] | None, scales: Sequence[float]
     ) -> int:
         """Add a tensor and return its index; one scale is of the whole tensor, several of each channel."""
         self.buffers.append(data)
-        quantization = None
+        add = self.builder
+        fields: dict[int, Field] = {
+            0: add.add_numbers(shape, "<i4"),
+            1: ("int8", tensor_type),
+            2: ("uint32", len(self.buffers) - 1),
+            3: add.CreateString(f"t{len(self.tensors)}"),
+        }
         if self.quantized:
-            self.builder.StartVector(4, len(scales), 4)
-            for scale in scales:
-                self.builder.PrependFloat32(scale)
-            found = self.builder.EndVector()
-            self.builder.StartVector(8, len(scales), 8)
-            for _ in scales:
-                self.builder.PrependInt64(0)
-            quantization = self._table((None, None, found, self.builder.EndVector()))
-        name = self.builder.CreateString(f"t{len(self.tensors)}")
-        fields = (
-            self._numbers(shape),
-            ("int8", tensor_type),
-            ("uint32", len(self.buffers) - 1),
-            name,
-            quantization,
-        )
-        self.tensors.append(self._table(fields))
+            zero_points = [0] * len(scales)
+            fields[4] = add.add_table(
+                {2: add.add_numbers(scales, "<f4"), 3: add.add_numbers(zero_points, "<i8")}
+            )
+        self.tensors.append(add.add_table(fields))
         return len(self.tensors) - 1
 
     def _operator(self, inputs: Sequence[int], output: int) -> int:
-        options = self._table((None, ("int32", 1), ("int32", 1)))  # Padding SAME, strides of 1.
-        fields = (None, self._numbers(inputs), self._numbers([output]), ("uint8", _CONV_OPTIONS), options)
-        return self._table(fields)
+        add = self.builder
+        options = add.add_table({1: ("int32", 1), 2: ("int32", 1)})  # Padding SAME, strides of 1.
+        return add.add_table(
+            {
+                1: add.add_numbers(inputs, "<i4"),
+                2: add.add_numbers([output], "<i4"),
+                3: ("uint8", _CONV_2D_OPTIONS),
+                4: options,
+            }
+        )
 
     def _buffer(self, data: NDArray[Any] | None) -> int:
-        if data is None:
-            return self._table(())
-        raw = data.tobytes()
-        self.builder.StartVector(1, len(raw), _ALIGNMENT)
-        self.builder.head = self.builder.Head() - len(raw)
-        self.builder.Bytes[self.builder.Head() : self.builder.Head() + len(raw)] = raw
-        return self._table((self.builder.EndVector(),))
-
-    def _numbers(self, values: Sequence[int]) -> int:
-        return int(self.builder.CreateNumpyVector(np.asarray(values, np.int32)))
-
-    def _vector(self, offsets: Sequence[int]) -> int:
-        self.builder.StartVector(4, len(offsets), 4)
-        for offset in reversed(offsets):
-            self.builder.PrependUOffsetTRelative(offset)
-        return int(self.builder.EndVector())
-
-    def _table(self, fields: Sequence[int | tuple[str, int] | None]) -> int:
-        """Write a table: each field an offset, or (type, number), or None where it is left out."""
-        builder = self.builder
-        scalars: dict[str, Callable[[int, int, int], None]] = {
-            "int8": builder.PrependInt8Slot,
-            "uint8": builder.PrependUint8Slot,
-            "int32": builder.PrependInt32Slot,
-            "uint32": builder.PrependUint32Slot,
-        }
-        builder.StartObject(len(fields))
-        for slot, field in enumerate(fields):
-            if isinstance(field, tuple):
-                scalars[field[0]](slot, field[1], 0)
-            elif field is not None:
-                builder.PrependUOffsetTRelativeSlot(slot, field, 0)
-        return int(builder.EndObject())
+        return self.builder.add_table({} if data is None else {0: self.builder.add_bytes(data.tobytes())})
 
 
 _TIMEOUT_S = 120.0

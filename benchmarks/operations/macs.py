@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from .graph import Operator, Subgraph
+from ...edge.tflite.graph import Operator, Subgraph
 
 Shape = tuple[int, ...]
 # Operations that multiply as well, and whose count does not follow from shapes or needs their inner graphs.

@@ -13,10 +13,10 @@ from ...edge.errors import BenchmarkError
 from ...edge.flatbuffer import FlatTable
 from ...edge.modelfile import mapped, tables_of
 from ...edge.runtime import Execution, Runtime, find_runtime
+from ...edge.tflite.graph import Operator, Subgraph, read_graph
 from ..results.result import Operations, OperatorTime
 from . import profiler
 from .best_rate import best_rate
-from .graph import Operator, Subgraph, read_graph
 from .macs import count_macs
 from .profiler import Event, match_events, median_events, parse_summary
 from .xnnpack import Delegation, find_delegation

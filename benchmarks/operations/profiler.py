@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .graph import Operator
+from ...edge.tflite.graph import Operator
 
 _CPU = 1  # kLiteRtHwAcceleratorCpu.
 _RUNS, _WARM_UP = 5, 10  # A round; what is before it.

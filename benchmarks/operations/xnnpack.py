@@ -22,7 +22,7 @@ from ...edge.delegates import load_delegate
 from ...edge.errors import EdgeClassifyError, error_text
 from ...edge.quiet import silenced
 from ...edge.runtime import REFUSALS, Execution, find_runtime
-from .graph import Subgraph
+from ...edge.tflite.graph import Subgraph
 
 _TIMEOUT_S = 60
 _NODE = "DELEGATE"

@@ -9,7 +9,6 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...benchmarks.operations.graph import Graph, Signature, Subgraph, Tensor, read_graph
 from ...benchmarks.operations.xnnpack import Delegation, find_delegation
 from ...edge.appended import AppendedFile, Directory, read_directory, read_entry
 from ...edge.card import ModelCard
@@ -18,6 +17,7 @@ from ...edge.flatbuffer import FlatTable
 from ...edge.labels import parse_labels
 from ...edge.modelfile import MAX_TEXT_BYTES, find_labels_name, find_metadata, mapped, read_card, tables_of
 from ...edge.tensors import TensorSpec, check_shapes
+from ...edge.tflite.graph import Graph, Signature, Subgraph, Tensor, read_graph
 from .metadata import Metadata, read_metadata
 from .operators import (
     InspectedOperator,

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...benchmarks.operations.graph import Graph, Operator, Tensor
 from ...benchmarks.operations.macs import count_macs
 from ...benchmarks.operations.xnnpack import Delegation
+from ...edge.tflite.graph import Graph, Operator, Tensor
 
 
 @dataclass(frozen=True)

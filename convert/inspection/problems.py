@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...benchmarks.operations.graph import Tensor
 from ...edge.appended import Directory
 from ...edge.card import ModelCard
+from ...edge.tflite.graph import Tensor
 from .metadata import Metadata
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from ...benchmarks.operations.graph import Signature, Tensor
+from ...edge.tflite.graph import Signature, Tensor
 from .inspection import Inspection
 from .operators import InspectedOperator
 

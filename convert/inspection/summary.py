@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from ...benchmarks.operations.graph import Quantization, Tensor
 from ...edge.card import ModelCard
+from ...edge.tflite.graph import Quantization, Tensor
 from .inspection import Inspection
 from .metadata import TensorMetadata
 

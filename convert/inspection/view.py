@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from ...benchmarks.operations.graph import Tensor
 from ...edge.console import print_json, print_table, printable
+from ...edge.tflite.graph import Tensor
 from .inspection import Inspection, inspect
 from .operators import InspectedOperator
 from .record import to_record

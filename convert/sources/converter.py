@@ -13,7 +13,7 @@ from ...edge.errors import ConversionError
 from ...edge.quiet import silenced
 from ..calibration import CalibrationSet
 from ..recipes import Recipe
-from ..tflite.compatibility import Target, converter_settings
+from ..tflite.compatibility import OlderRuntime, converter_settings
 
 _INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
 
@@ -46,7 +46,7 @@ def trace(call: Callable[[Any], Any], height: int, width: int) -> Any:
 
 
 def to_tflite(
-    function: Any, recipe: Recipe, calibration: CalibrationSet | None, target: Target | None = None
+    function: Any, recipe: Recipe, calibration: CalibrationSet | None, target: OlderRuntime | None = None
 ) -> bytes:
     """Convert a traced function by `recipe`, for the newest runtime or for `target`.
 
@@ -100,7 +100,7 @@ def one_line(error: Exception) -> str:
 
 
 def _configure(
-    function: Any, recipe: Recipe, calibration: CalibrationSet | None, target: Target | None
+    function: Any, recipe: Recipe, calibration: CalibrationSet | None, target: OlderRuntime | None
 ) -> Any:
     # Without the model as second argument: with it, the converter makes a file without weights.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])

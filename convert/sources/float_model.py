@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..calibration import CalibrationSet
 from ..recipes import RECIPES, Recipe
-from ..tflite.compatibility import Target
+from ..tflite.compatibility import OlderRuntime
 
 _WITH_FLOAT_IO = RECIPES["int8-float-io"]
 
@@ -43,7 +43,7 @@ class TracedModel:
         height: int,
         width: int,
         framework: str = "Keras",
-        target: Target | None = None,
+        target: OlderRuntime | None = None,
     ) -> None:
         """Take `call`, which maps float32 [n, height, width, 3] of 0..255 to probabilities [n, classes]."""
         self.framework = framework
@@ -57,13 +57,14 @@ class TracedModel:
 
     def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         """See FloatModel."""
+        from ..tflite.flatgraph import repack
         from .converter import to_uint8_io
 
         if recipe.activations != "int8":
-            return self._convert(recipe, calibration)
+            return repack(self._convert(recipe, calibration))
         if self._int8 is None or self._int8[0] is not calibration:
             self._int8 = calibration, self._convert(_WITH_FLOAT_IO, calibration)
-        return to_uint8_io(self._int8[1]) if recipe.io == "uint8" else self._int8[1]
+        return repack(to_uint8_io(self._int8[1]) if recipe.io == "uint8" else self._int8[1])
 
     def _convert(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         from .converter import to_tflite, trace

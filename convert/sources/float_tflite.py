@@ -11,7 +11,6 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from ...benchmarks.operations.graph import read_graph
 from ...edge.card import ModelCard
 from ...edge.console import say
 from ...edge.cores import cores
@@ -19,6 +18,7 @@ from ...edge.errors import ConversionError, ModelFileError, OptionError
 from ...edge.flatbuffer import FlatTable
 from ...edge.modelfile import ModelFile, Normalization, mapped, tables_of
 from ...edge.runtime import load_interpreter
+from ...edge.tflite.graph import read_graph
 from ..calibration import CalibrationSet
 from ..doctor.ranges import observe
 from ..recipes import Recipe

@@ -9,7 +9,7 @@ from ...edge.errors import ConversionError, DatasetError, LabelError, OptionErro
 from ...edge.labelled import LabelledImage
 from ...edge.labels import check_label_count
 from ..calibration import folder_images, order_by_turns
-from ..tflite.compatibility import Target
+from ..tflite.compatibility import OlderRuntime
 from .float_model import FloatModel, TracedModel
 from .jobs import KERAS_SUFFIXES, Images, Job, Source, calibration_source
 
@@ -18,7 +18,7 @@ _PRECISION = 0.95  # What edge-train asks of answers by default.
 _MOVED = "Put them back, or work in the folder that edge-train was run from"
 
 
-def foreign_job(source: Source, target: Target | None) -> Job:
+def foreign_job(source: Source, target: OlderRuntime | None) -> Job:
     """Return the job of one model file; raises as `find_jobs` does."""
     if source.trust and not source.path.is_dir():
         raise OptionError(f"--trust is for SavedModels. {source.path} is loaded without running code from it")
@@ -33,7 +33,7 @@ def _job(source: Source, model: FloatModel, card: ModelCard) -> Job:
     return Job(card.name, card, lambda: model, _find_images(source, card))
 
 
-def _traced(source: Source, target: Target | None) -> tuple[FloatModel, ModelCard]:
+def _traced(source: Source, target: OlderRuntime | None) -> tuple[FloatModel, ModelCard]:
     from .contract import wrap
     from .foreign import read_keras, read_saved_model
 

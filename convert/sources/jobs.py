@@ -13,7 +13,7 @@ from ...edge.errors import ConversionError, DatasetError, OptionError
 from ...edge.labelled import LabelledImage
 from ...edge.modelfile import Normalization
 from ..calibration import folder_images, order_by_turns
-from ..tflite.compatibility import Target
+from ..tflite.compatibility import OlderRuntime
 from .float_model import FloatModel, TracedModel
 from .inputs import MODEL_NAME, ModelFolder, check_split, find_models
 
@@ -62,7 +62,7 @@ class Job:
     images: Images
 
 
-def find_jobs(source: Source, target: Target | None) -> list[Job]:
+def find_jobs(source: Source, target: OlderRuntime | None) -> list[Job]:
     """Return what there is to convert; its files are named after each job's `name`.
 
     Raises ConversionError, CardError, DatasetError, LabelError or OptionError, saying what is missing.
@@ -78,7 +78,7 @@ def find_jobs(source: Source, target: Target | None) -> list[Job]:
     return [foreign_job(source, target)]
 
 
-def _run_jobs(source: Source, target: Target | None) -> list[Job]:
+def _run_jobs(source: Source, target: OlderRuntime | None) -> list[Job]:
     run, models = find_models(source.path)
     _refuse_for_run(source)
     split = Split.read(run)
@@ -117,7 +117,7 @@ def _classes(images: Sequence[LabelledImage], labels: Sequence[str]) -> list[str
     return [*labels, *sorted({image.label for image in images} - set(labels))]
 
 
-def _load_folder(model: ModelFolder, target: Target | None) -> FloatModel:
+def _load_folder(model: ModelFolder, target: OlderRuntime | None) -> FloatModel:
     from .keras_model import check_card, load_keras
 
     path = model.path / MODEL_NAME

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...edge.errors import OptionError
+from ...edge.tflite.schema import OPERATIONS, name_of
 
 # What TensorFlow's converter (2.21) states for FULLY_CONNECTED with weights quantized a channel under float
 # activations.
@@ -65,17 +66,17 @@ _TFLITE_RUNTIME_2_14 = {
 
 
 @dataclass(frozen=True)
-class Target:
+class OlderRuntime:
     """A runtime that files are made for: the highest version of each builtin operation that it knows."""
 
     name: str
     operations: dict[str, int]
 
 
-TARGETS = {
+OLDER_RUNTIMES = {
     target.name: target
     for target in (
-        Target(
+        OlderRuntime(
             "tflite-runtime-2.14",
             {name: version for version, names in _TFLITE_RUNTIME_2_14.items() for name in names.split()},
         ),
@@ -83,16 +84,17 @@ TARGETS = {
 }
 
 
-def find_target(name: str) -> Target:
+def find_older_runtime(name: str) -> OlderRuntime:
     """Return the target of that exact name; raises OptionError that lists the valid ones."""
-    if name not in TARGETS:
+    if name not in OLDER_RUNTIMES:
         raise OptionError(
-            f"--compatible names a runtime that is not known. Received: {name!r}. Valid: {', '.join(TARGETS)}"
+            f"--compatible names a runtime that is not known. Received: {name!r}. "
+            f"Valid: {', '.join(OLDER_RUNTIMES)}"
         )
-    return TARGETS[name]
+    return OLDER_RUNTIMES[name]
 
 
-def converter_settings(target: Target | None, *, dynamic: bool) -> dict[str, Any]:
+def converter_settings(target: OlderRuntime | None, *, dynamic: bool) -> dict[str, Any]:
     """Return the attributes of TFLiteConverter that make a file for `target`, by name; none for None.
 
     `dynamic` says that the file has 8-bit weights and float activations. Only such files need anything:
@@ -103,7 +105,7 @@ def converter_settings(target: Target | None, *, dynamic: bool) -> dict[str, Any
     return {"_experimental_disable_per_channel_quantization_for_dense_layers": True}
 
 
-def unsupported(flatbuffer: bytes, target: Target) -> list[str]:
+def unsupported(flatbuffer: bytes, target: OlderRuntime) -> list[str]:
     """Return what `target` cannot run in a TFLite model, such as "FULLY_CONNECTED version 12 (it knows 10)".
 
     Dense layers with 8-bit weights a channel under float activations are named whatever version the file
@@ -123,11 +125,11 @@ def unsupported(flatbuffer: bytes, target: Target) -> list[str]:
     return list(dict.fromkeys(lack for lack in lacking if lack is not None))
 
 
-def _knows_dense_with_channels(target: Target) -> bool:
+def _knows_dense_with_channels(target: OlderRuntime) -> bool:
     return target.operations.get("FULLY_CONNECTED", 0) >= _DENSE_WITH_CHANNELS_UNDER_FLOAT
 
 
-def _lacking(operation: str, version: int, target: Target) -> str | None:
+def _lacking(operation: str, version: int, target: OlderRuntime) -> str | None:
     known = target.operations.get(operation)
     if known is None:
         return f"{operation} (it has no such operation)"
@@ -138,15 +140,11 @@ def _operation(code: Any) -> str:
     """Return the operation's name in schema.fbs; that of a custom operation is its own."""
     from ai_edge_litert import schema_py_generated as schema
 
-    number = max(
-        code.BuiltinCode(), code.DeprecatedBuiltinCode()
-    )  # The old field holds what fits into a byte.
+    # The old field holds what fits into a byte.
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     if number == schema.BuiltinOperator.CUSTOM:
         return f"custom operation {(code.CustomCode() or b'').decode(errors='replace')!r}"
-    names: dict[int, str] = {
-        v: name for name, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)
-    }
-    return names.get(number, f"operation {number}")
+    return name_of(OPERATIONS, number, "operation")
 
 
 def _dense_layers_with_channels(model: Any) -> Iterator[bool]:

@@ -17,9 +17,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ...edge.errors import ConversionError
+from ...edge.tflite.schema import ALIGNMENT, OPERATIONS, name_of
 
-ALIGNMENT = 16  # schema.fbs: Buffer.data is force_align 16, which the Python generator ignores.
-_OPERATIONS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 # What TensorFlow calls the operation that gives a layer its name, among those that it has fused with it.
 _MAIN = re.compile(r"(convolution|depthwise|Conv2D|MatMul|BiasAdd|separable_conv2d)[^/]*$")
 _INNER = {"batchnorm", "batch_normalization"}
@@ -77,6 +76,11 @@ def pack(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
+def repack(flatbuffer: bytes) -> bytes:
+    """Return the same model as `pack` writes it: TensorFlow's own packer in Python aligns no weights."""
+    return pack(unpack(flatbuffer))
+
+
 def _drop_unused_buffers(model: Any) -> None:
     holders = [*(t for graph in model.subgraphs for t in graph.tensors), *(model.metadata or [])]
     # The first one is empty, and stands for "none".
@@ -95,6 +99,8 @@ def _old_metadata(model: Any) -> list[int]:
 
 
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """Aligns every vector as Buffer.data must be, since the generated writer ignores `force_align`."""
+
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:
         return super().StartVector(elemSize, numElems, max(alignment, ALIGNMENT))
 
@@ -103,7 +109,7 @@ def operation_of(model: Any, operator: Any) -> str:
     """Return an operator's name, such as CONV_2D; of a custom one its own name."""
     code = model.operatorCodes[operator.opcodeIndex]
     number = max(code.builtinCode, code.deprecatedBuiltinCode)  # The old field holds what fits into a byte.
-    name = _OPERATIONS.get(number, f"operation {number}")
+    name = name_of(OPERATIONS, number, "operation")
     return text(code.customCode) or name if name == "CUSTOM" else name
 
 

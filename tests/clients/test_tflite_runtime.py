@@ -13,7 +13,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from edge_classify.convert.recipes import find_recipe
-from edge_classify.convert.tflite.compatibility import find_target, unsupported
+from edge_classify.convert.tflite.compatibility import find_older_runtime, unsupported
 from edge_classify.edge.classifier import Classifier
 from numpy.typing import NDArray
 
@@ -22,7 +22,7 @@ from .conftest import Expected, Pictures, convert, expect
 from .environments import HERE, ROOT, call
 
 pytestmark = [pytest.mark.clients, pytest.mark.usefixtures("old_python")]
-OLD = find_target("tflite-runtime-2.14")
+OLD = find_older_runtime("tflite-runtime-2.14")
 NEWEST = 16  # More versions than any operation has.
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edge_classify.convert.tflite.sealing import complete_card, seal
 from edge_classify.edge.card import ConversionInfo, InputSpec, ModelCard, TrainingInfo
+from edge_classify.edge.tflite.sealing import complete_card, seal
 from numpy.typing import NDArray
 from PIL import Image
 

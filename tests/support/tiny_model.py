@@ -9,9 +9,9 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.tflite.sealing import Golden, complete_card, seal
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
+from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
 LABELS = ("red", "green", "blue", "grey")
 SIDE = 8

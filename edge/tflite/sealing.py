@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
-from PIL import Image
 
-from ...edge.card import FORMAT, GoldenExample, ModelCard
-from ...edge.errors import ConversionError
-from ...edge.modelfile import CARD_NAME, LABELS_NAME
-from ...edge.runtime import load_interpreter
-from ...edge.tensors import TensorSpec
-from .flatgraph import operation_of, unpack
+from ..card import FORMAT, GoldenExample, ModelCard
+from ..errors import ConversionError
+from ..modelfile import CARD_NAME, LABELS_NAME
+from ..runtime import load_interpreter
+from ..tensors import TensorSpec
 from .metadata import add_metadata, append_files, build_metadata, check_metadata
+from .model import EditableModel
 
 
 @dataclass(frozen=True)
@@ -61,23 +59,31 @@ def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCar
 
 def _check_pixel_scale(flatbuffer: bytes) -> None:
     """Raise ConversionError where float pixels are quantized to other than 8-bit numbers one apart."""
-    model = unpack(flatbuffer)
-    graph = model.subgraphs[0]
+    graph = EditableModel(flatbuffer).graph
     for operator in graph.operators:
-        if operation_of(model, operator) != "QUANTIZE" or int(operator.inputs[0]) != int(graph.inputs[0]):
+        if operator.name != "QUANTIZE" or operator.inputs[:1] != graph.inputs[:1]:
             continue
-        stored = graph.tensors[int(operator.outputs[0])]
-        scale, zero_point = stored.quantization.scale[0], stored.quantization.zeroPoint[0]
-        if stored.type == schema.TensorType.INT8 and (scale, zero_point) != (1.0, -128):
+        stored = graph.tensors[operator.outputs[0]]
+        found = stored.quantization
+        if stored.dtype == "int8" and found and (found.scale, found.zero_point) != (1.0, -128):
             raise ConversionError(
-                f"pixels must be quantized with scale 1 and zero point -128. Received: {scale}, {zero_point}"
+                "pixels must be quantized with scale 1 and zero point -128. Received: "
+                f"{found.scale}, {found.zero_point}"
             )
 
 
 def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> bytes:
-    """Return the whole file. The same arguments give the same bytes.
+    """Return the whole file: a model with metadata, and behind it labels, card and golden examples.
 
-    Raises ConversionError, as check_metadata does, when other readers would not get from it what `card` says.
+    `flatbuffer` is a model, or a finished file up to its `ModelFile.zip_offset`, whose metadata is replaced.
+    The same arguments give the same bytes. Raises ConversionError, as check_metadata does, when other readers
+    would not get from it what `card` says.
+
+    Example::
+
+        old = ModelFile.read(path)
+        flatbuffer = path.read_bytes()[: old.zip_offset]
+        path.write_bytes(seal(flatbuffer, replace(old.card, labels=("cat", "dog"))))
     """
     model = add_metadata(flatbuffer, build_metadata(card))
     pictures: list[tuple[str, bytes]] = []
@@ -96,6 +102,8 @@ def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> b
 
 
 def _png(pixels: NDArray[Any]) -> bytes:
+    from PIL import Image
+
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "png", optimize=True)
     return buffer.getvalue()

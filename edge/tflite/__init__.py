@@ -1,0 +1,1 @@
+"""Reads, changes and writes .tflite files with flatbuffers and numpy alone."""

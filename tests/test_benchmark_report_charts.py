@@ -7,10 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 from edge_classify.benchmarks.budget import Budget
+from edge_classify.benchmarks.report.axes import Scale, scale
 from edge_classify.benchmarks.report.bars import ratios_chart, stages_chart, tails_chart
 from edge_classify.benchmarks.report.courses import block_charts, soak_chart
 from edge_classify.benchmarks.report.devices import Device, describe_devices
-from edge_classify.benchmarks.report.drawing import Box, Scale, place_labels, scale, shortened, text_width
+from edge_classify.benchmarks.report.drawing import Box, place_labels, shortened, text_width
 from edge_classify.benchmarks.report.scatter import accuracy_against_latency
 from edge_classify.benchmarks.results.names import Naming, result_names
 from edge_classify.benchmarks.results.numbers import number, percent, scaled

@@ -86,12 +86,12 @@ def test_report_of_hostile_names_shows_them_as_text_and_makes_no_tags_of_them() 
     assert f"{HOSTILE}/" in page.text.partition("Most confident mistakes")[2]  # A path of a mistake.
 
 
-def test_report_isolates_the_writing_direction_of_names() -> None:
-    # U+202E turns the text after it around, up to the end of the element that isolates it.
+def test_report_shows_control_characters_and_isolates_the_writing_direction_of_names() -> None:
+    # U+202E turns the text after it around: it is shown by its code, and each name is isolated.
     labels = ("\u202eevil", "b")
     page = _page(make_split(labels), [_model(labels=labels)])
-    shown = page.count("\u202e")
-    assert shown > 3 and shown == page.count("<bdi>\u202eevil")
+    shown = page.count("\\x202e")
+    assert shown > 3 and shown == page.count("<bdi>\\x202eevil") and "\u202e" not in page
 
 
 def test_report_needs_nothing_from_elsewhere_and_forbids_it() -> None:

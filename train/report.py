@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment
+from markupsafe import Markup
 
 from ..benchmarks.report.templates import make_environment
 from ..benchmarks.scoring.split import Split
@@ -80,7 +81,7 @@ def environment() -> Environment:
     """Return Jinja2 with this package's templates and the filters that they use; all output is escaped."""
     made = make_environment(__package__)
     made.filters.update(
-        picture=data_uri, percent=_percent, count=lambda n: f"{n:,}", duration=_duration, p_value=describe_p
+        picture=_picture, percent=_percent, count=lambda n: f"{n:,}", duration=_duration, p_value=describe_p
     )
     return made
 
@@ -88,6 +89,10 @@ def environment() -> Environment:
 def data_uri(raw: bytes) -> str:
     """Return a PNG or JPEG as the URI of an <img>; raises KeyError for other data."""
     return f"data:{_MAGIC[raw[:3]]};base64,{base64.b64encode(raw).decode()}"
+
+
+def _picture(raw: bytes) -> Markup:
+    return Markup(data_uri(raw))  # Nothing in it needs to be escaped, or searched for control characters.
 
 
 def _percent(rate: float) -> str:

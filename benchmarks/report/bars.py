@@ -1,4 +1,4 @@
-"""Charts of one row a model: tails, multiples of the base's time, stages."""
+"""Charts with one row for each model: tails, multiples of the time of the base, stages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from ..results.numbers import between, milliseconds, number
 from ..results.result import Stages
+from .axes import Rows, Scale, bounded, draw_across, scale
 from .devices import ReportRow
-from .drawing import Rows, Scale, bounded, draw_across, scale
 
 Item = TypeVar("Item")
 _CUT = 4.0
@@ -46,7 +46,7 @@ def tails_chart(key: str, rows: Sequence[ReportRow]) -> str:
 
 
 def ratios_chart(key: str, rows: Sequence[ReportRow]) -> str | None:
-    """Draw each time as a multiple of the base's, with interval and range; None where there is none."""
+    """Draw each time as a multiple of that of the base, with interval and range; None without any ratio."""
     compared = [(row, row.result.ratio) for row in rows if row.result.ratio is not None]
     if not compared:
         return None
@@ -75,9 +75,9 @@ def ratios_chart(key: str, rows: Sequence[ReportRow]) -> str | None:
 
 
 def stages_chart(key: str, measured: Sequence[tuple[str, Stages]]) -> str:
-    """Draw the way from picture to answer, as medians one after the other; `measured` is by name.
+    """Draw the stages from picture to answer, as medians one after the other; `measured` is by name.
 
-    Bars of more than four times the usual length are cut, so that the others can be seen.
+    Bars of more than four times the median length are cut, so that the others can be seen.
     """
     figures = [milliseconds(stages.whole.median) for _, stages in measured]
     layout = Rows.of([name for name, _ in measured], figures)
@@ -102,5 +102,5 @@ def stages_chart(key: str, measured: Sequence[tuple[str, Stages]]) -> str:
 
 
 def _first(items: Sequence[Item], figures: Sequence[str]) -> list[tuple[Item, str]]:
-    """Return as many pairs as a spoken description can hold."""
+    """Return the first ten pairs: a spoken description must be short."""
     return list(zip(items, figures, strict=True))[:10]

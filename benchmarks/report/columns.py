@@ -12,11 +12,12 @@ from ..results.result import ColdStart, Interval, MeasuredAccuracy, Memory, Pair
 from .devices import Device, ReportRow
 
 Better = Literal["low", "high"]
+Section = TypeVar("Section")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell: text, a second line in small print, and what it is sorted by."""
+    """A cell of a table: text, a second line in small print, and the value by which it is sorted."""
 
     text: str
     small: str = ""
@@ -26,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, its cell for a row (None: not known), and which values are the better ones."""
+    """A column: its title, its cell for a row (None: not known), and which values are better, if any."""
 
     title: str
     cell: Callable[[ReportRow], Cell | None]
@@ -35,14 +36,14 @@ class Column:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """Titles, and for each row its cells, the first of which names it."""
+    """Titles and rows of cells; the first cell of a row is its name."""
 
     titles: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
     @property
     def words(self) -> tuple[bool, ...]:
-        """Of each column whether it holds words, not figures."""
+        """Whether each column holds words, and not figures."""
         return tuple(all(cell.value is None for cell in column) for column in zip(*self.rows, strict=True))
 
 
@@ -51,7 +52,7 @@ def make_table(
 ) -> ReportTable | None:
     """Return the rows that are `kept`, machine by machine; None where there is none.
 
-    The best values of a machine are marked in columns that know which are.
+    The best value of each machine is marked in columns with a `better`.
     """
     heads: list[tuple[Cell, ...]] = []
     lines: list[list[Cell | None]] = []
@@ -70,8 +71,46 @@ def make_table(
     return ReportTable(titles, tuple(filled))
 
 
+def stages_table(measured: Sequence[tuple[str, Stages]]) -> ReportTable:
+    """Return a table of stages by name: medians with p99 below, ms, and pictures a second."""
+    columns: list[tuple[str, Callable[[Stages], Cell | None]]] = [
+        ("Decode, ms", lambda it: _spread(it.decode)),
+        ("Resize, ms", lambda it: _spread(it.resize)),
+        ("Invoke, ms", lambda it: _spread(it.invoke)),
+        ("Post, ms", lambda it: _spread(it.post)),
+        ("Whole, ms", lambda it: _spread(it.whole)),
+        ("Pictures a second", lambda it: _plain(it.per_second)),
+        ("With all workers", lambda it: None if it.per_second_all is None else Cell(
+            number(it.per_second_all), f"{it.workers} workers", it.per_second_all)),
+        ("Waited for a frame, ms", lambda it: _spread(it.waited)),
+        ("Age at the answer, ms", lambda it: _spread(it.age)),
+        ("Pictures", lambda it: Cell(
+            counted(it.images), f"{counted(it.skipped)} skipped" if it.skipped else "", it.images)),
+    ]  # fmt: skip
+    cells = [[cell(stages) for _, cell in columns] for _, stages in measured]
+    known = [number for number in range(len(columns)) if any(line[number] for line in cells)]
+    rows = [
+        (Cell(name), *(line[i] or Cell("-") for i in known))
+        for (name, _), line in zip(measured, cells, strict=True)
+    ]
+    return ReportTable(("Model", *(columns[i][0] for i in known)), tuple(rows))
+
+
+def named_stages(device: Device) -> list[tuple[str, Stages]]:
+    """Return the stages of a device by name, and by source where pictures came from several sources."""
+    every = [(row.name, stages) for row in device.rows for stages in row.result.stages]
+    if len({stages.source for _, stages in every}) < 2:
+        return every
+    return [(f"{name}, {stages.source}", stages) for name, stages in every]
+
+
+def energy_known(row: ReportRow) -> bool:
+    """Return whether the energy of the model was measured."""
+    return row.result.energy.per_inference_mj is not None
+
+
 def _with_best(cells: Sequence[Cell | None], better: Better | None) -> list[Cell | None]:
-    """Return a machine's cells of a column with the best ones marked, where not all are alike."""
+    """Return the cells of one machine with the best ones marked, where not all are alike."""
     values = {cell.value for cell in cells if cell is not None and cell.value is not None}
     if better is None or len(values) < 2:
         return list(cells)
@@ -79,13 +118,10 @@ def _with_best(cells: Sequence[Cell | None], better: Better | None) -> list[Cell
     return [replace(cell, best=cell.value == best) if cell else None for cell in cells]
 
 
-Section = TypeVar("Section")
-
-
 def _of(
     section: Callable[[ReportRow], Section | None], cell: Callable[[Section], Cell | None]
 ) -> Callable[[ReportRow], Cell | None]:
-    """Return a column's cell from a section of the result that is not always there."""
+    """Return the cell of a column that shows a section of the result; None where it lacks that section."""
 
     def of_row(row: ReportRow) -> Cell | None:
         found = section(row)
@@ -168,8 +204,12 @@ def _span(interval: Interval | None) -> Cell | None:
 
 
 def _throttled(row: ReportRow) -> Cell | None:
-    told = row.result.conditions.throttled
-    return None if told is None else Cell(", ".join(told) or "no")
+    problems = row.result.conditions.throttled
+    return None if problems is None else Cell(", ".join(problems) or "no")
+
+
+def _spread(time: Spread | None) -> Cell | None:
+    return None if time is None else Cell(number(time.median), f"p99 {number(time.p99)}", time.median)
 
 
 FIGURES = (
@@ -223,12 +263,6 @@ CONDITIONS = (
     Column("Throttled", _throttled),
 )
 
-
-def energy_known(row: ReportRow) -> bool:
-    """Return whether a meter told what the model took."""
-    return row.result.energy.per_inference_mj is not None
-
-
 ACCURACY = (
     Column("Top-1", _of(_accuracy, lambda it: _rate(it.top1, it.top1_ci95)), "high"),
     Column("Top-5", _of(_accuracy, _top5), "high"),
@@ -243,40 +277,3 @@ ACCURACY = (
     Column("Base", lambda row: _words(row.base)),
     Column("Is the difference real?", _of(_pairing, _significance)),
 )  # fmt: skip
-
-
-def stages_table(measured: Sequence[tuple[str, Stages]]) -> ReportTable:
-    """Return the stages of pictures by name: medians with p99 below, ms, and pictures a second."""
-    columns: list[tuple[str, Callable[[Stages], Cell | None]]] = [
-        ("Decode, ms", lambda it: _spread(it.decode)),
-        ("Resize, ms", lambda it: _spread(it.resize)),
-        ("Invoke, ms", lambda it: _spread(it.invoke)),
-        ("Post, ms", lambda it: _spread(it.post)),
-        ("Whole, ms", lambda it: _spread(it.whole)),
-        ("Pictures a second", lambda it: _plain(it.per_second)),
-        ("With all workers", lambda it: None if it.per_second_all is None else Cell(
-            number(it.per_second_all), f"{it.workers} workers", it.per_second_all)),
-        ("Waited for a frame, ms", lambda it: _spread(it.waited)),
-        ("Age at the answer, ms", lambda it: _spread(it.age)),
-        ("Pictures", lambda it: Cell(
-            counted(it.images), f"{counted(it.skipped)} skipped" if it.skipped else "", it.images)),
-    ]  # fmt: skip
-    cells = [[cell(stages) for _, cell in columns] for _, stages in measured]
-    known = [number for number in range(len(columns)) if any(line[number] for line in cells)]
-    rows = [
-        (Cell(name), *(line[i] or Cell("-") for i in known))
-        for (name, _), line in zip(measured, cells, strict=True)
-    ]
-    return ReportTable(("Model", *(columns[i][0] for i in known)), tuple(rows))
-
-
-def named_stages(device: Device) -> list[tuple[str, Stages]]:
-    """Return the device's stages by name, and by source where pictures came from several."""
-    every = [(row.name, stages) for row in device.rows for stages in row.result.stages]
-    if len({stages.source for _, stages in every}) < 2:
-        return every
-    return [(f"{name}, {stages.source}", stages) for name, stages in every]
-
-
-def _spread(time: Spread | None) -> Cell | None:
-    return None if time is None else Cell(number(time.median), f"p99 {number(time.p99)}", time.median)

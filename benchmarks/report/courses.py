@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 from ..results.numbers import milliseconds, number, signed_percent
 from ..results.result import Latency, Soak
+from .axes import WIDTH, Scale, bounded, draw_across, draw_upward, scale
 from .devices import ReportRow
-from .drawing import WIDTH, Box, Drawing, Point, Scale, bounded, draw_across, draw_upward, scale
+from .drawing import Box, Drawing, Point
 
 _SMALL = Box(34.0, 8.0, 228.0, 76.0)
-_LEAST_RANGE = 2.0  # Per cent: smaller differences are no drift, and shall not look like it.
+_LEAST_RANGE = 2.0  # Per cent: smaller differences are no drift, and must not look like one.
 _PANEL, _GAP = 96.0, 30.0
 
 
 def block_charts(key: str, rows: Sequence[ReportRow]) -> list[tuple[str, str]]:
-    """Return, by name, a small chart for each model: its blocks against its median, in per cent.
+    """Return a name and a small chart for each model: its blocks relative to its median, in per cent.
 
-    All have the same range, so that they can be compared.
+    All charts have the same range, so that they can be compared.
     """
     deviations = [abs(value) for row in rows for values in _blocks(row.result.latency) for value in values]
     most = bounded(max([_LEAST_RANGE, *deviations])) * 1.05
@@ -63,7 +64,7 @@ def _block_chart(key: str, row: ReportRow, upward: Scale) -> str:
 
 @dataclass(frozen=True)
 class _Panel:
-    """One quantity of a soak: its title, the least range that is shown, and lines of (style, values)."""
+    """One quantity of a soak: its title, the smallest range that is shown, and lines of (style, values)."""
 
     title: str
     least: float
@@ -76,7 +77,7 @@ class _Panel:
 def soak_chart(key: str, name: str, soak: Soak) -> str:
     """Draw latency, temperature, clock, neighbours and memory of a soak over the same minutes.
 
-    What the machine does not tell is left out.
+    Quantities that the machine does not report are left out.
     """
     panels = [panel for panel in _panels(soak) if panel.known()]
     medians = [point.median_ms for point in soak.points]
@@ -112,7 +113,7 @@ def _panels(soak: Soak) -> list[_Panel]:
 
 
 def _draw_panel(drawing: Drawing, panel: _Panel, minutes: Sequence[float], across: Scale, frame: Box) -> None:
-    """Draw the lines of a panel, with gaps where the machine told nothing."""
+    """Draw the lines of a panel, with gaps where a value is not known."""
     upward = scale(panel.known(), frame.bottom, frame.top, log=False, least=panel.least)
     draw_upward(drawing, upward, frame, panel.title, most=4)
     for style, values in panel.lines:

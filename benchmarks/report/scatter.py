@@ -1,4 +1,4 @@
-"""Chart of accuracy against latency: what a faster model costs."""
+"""Chart of accuracy against latency: how much accuracy a faster model costs."""
 
 from __future__ import annotations
 
@@ -7,19 +7,9 @@ from dataclasses import dataclass
 
 from ..results.numbers import between, milliseconds, percent, percent_between
 from ..results.result import MeasuredAccuracy
+from .axes import WIDTH, Scale, draw_across, draw_upward, scale
 from .devices import Device, ReportRow
-from .drawing import (
-    WIDTH,
-    Box,
-    Drawing,
-    Point,
-    Scale,
-    draw_across,
-    draw_upward,
-    place_labels,
-    scale,
-    shortened,
-)
+from .drawing import Box, Drawing, Point, place_labels, shortened
 
 _HEIGHT = 430.0
 _FRAME = Box(52.0, 28.0, WIDTH - 8.0, _HEIGHT - 40.0)
@@ -28,7 +18,7 @@ _NAME = 190.0  # The most px that a name gets.
 
 @dataclass(frozen=True)
 class Scatter:
-    """The chart, how many names found no room, and how many models could not be shown for want of a score."""
+    """The chart, the number of names without room, and the number of models without a score."""
 
     svg: str
     unnamed: int
@@ -48,7 +38,7 @@ class _Dot:
 
 
 def accuracy_against_latency(key: str, devices: Sequence[Device]) -> Scatter | None:
-    """Draw every scored model, each device in a colour and shape of its own; None where there is none."""
+    """Draw every scored model, with one colour and shape for each device; None where no model was scored."""
     scored = [
         (row, row.result.accuracy, number)
         for number, device in enumerate(devices)
@@ -87,7 +77,7 @@ def _scales(scored: Sequence[tuple[ReportRow, MeasuredAccuracy]]) -> tuple[Scale
 
 
 def _draw_errors(drawing: Drawing, dot: _Dot, across: Scale, upward: Scale) -> list[Box]:
-    """Draw both intervals and the way to p99, and return where they are."""
+    """Draw both intervals and the line to p99, and return their places."""
     latency, (x, y) = dot.row.result.latency, dot.at
     left, right = (across.at(end) for end in latency.median_ci95)
     bottom, top = (upward.at(end * 100) for end in dot.accuracy.top1_ci95)
@@ -99,7 +89,7 @@ def _draw_errors(drawing: Drawing, dot: _Dot, across: Scale, upward: Scale) -> l
 
 
 def _draw_front(drawing: Drawing, dots: Sequence[_Dot]) -> None:
-    """Draw the steps below which a model is beaten by one of these dots, which are fastest first."""
+    """Draw steps through these dots, fastest first: a model below the steps is beaten by one of them."""
     if not dots:
         return
     steps = [(dots[0].at[0], _FRAME.bottom)]
@@ -110,7 +100,7 @@ def _draw_front(drawing: Drawing, dots: Sequence[_Dot]) -> None:
 
 
 def _write_names(drawing: Drawing, dots: Sequence[_Dot], bars: Sequence[Box]) -> int:
-    """Write the names that find room, those on the front first, and return how many found none."""
+    """Write the names for which there is room, those on the front first; return the number of the others."""
     first = sorted(dots, key=lambda dot: not dot.row.on_front)
     names = [shortened(dot.row.name, _NAME) for dot in first]
     places = place_labels(names, [dot.at for dot in first], bars, _FRAME)

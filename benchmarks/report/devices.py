@@ -1,4 +1,4 @@
-"""The results of each device: what they are called, which to choose between, and what is best there."""
+"""The results of each device as the report shows them: named, sorted, and with the best ones found."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..results.machines import Machine, by_machine, machine_names
 from ..results.names import Naming, failure_name, result_names
 from ..results.result import Failure, Origin, Result
 
-_REMARK = "remark"  # What is said of a result as a whole, or of its stages.
-# What each kind of caveat means, in the order in which they are shown.
+_REMARK = "remark"  # About a result as a whole, or about its stages.
+# The title of each kind of caveat, in the order in which they are shown.
 CAVEAT_TITLES = {
     "neighbours": "Other programs used the processor",
     "throttled": "The board slowed itself down",
@@ -29,10 +29,10 @@ CAVEAT_TITLES = {
 
 @dataclass(frozen=True)
 class ReportRow:
-    """A result and what it is called on its machine.
+    """A result and its name on its machine.
 
-    `base` is what the model is called that it was compared with, "" for none. `on_front`: no other one there
-    is faster and as accurate. `why_not` says why another one is recommended.
+    `base` is the name of the model that it was compared with, "" for none. `on_front`: no other model there
+    is faster and as accurate. `why_not` says why another model is recommended.
     """
 
     name: str
@@ -44,7 +44,7 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class CaveatGroup:
-    """Caveats of one kind: sentences, each with the names of those that it is about."""
+    """Caveats of one kind: sentences, each with the names of the models that it is about."""
 
     title: str
     sentences: tuple[tuple[str, tuple[str, ...]], ...]
@@ -54,8 +54,8 @@ class CaveatGroup:
 class Device:
     """A machine and what was measured on it, fastest first; texts are ready to be shown.
 
-    `name` is short: what --on called it, or the board; `title` holds both. `failures` are names and errors.
-    `recommended` is what to ship there, None where nothing keeps the limits, and `reason` says why.
+    `name` is short: the host as --on named it, or the board; `title` holds both. `failures` are names and
+    errors. `recommended` is the model to ship, None where none keeps the limits, and `reason` says why.
     """
 
     name: str
@@ -71,18 +71,18 @@ class Device:
 
     @property
     def fastest(self) -> ReportRow | None:
-        """The one with the lowest median."""
+        """The row with the lowest median."""
         return min(self.rows, key=lambda row: row.result.latency.median_ms, default=None)
 
     @property
     def most_accurate(self) -> ReportRow | None:
-        """The one with the highest top-1, of those that were scored; of equal ones the fastest."""
+        """The scored row with the highest top-1; of equal rows the fastest."""
         scored = [row for row in self.rows if row.result.accuracy is not None]
         return max(scored, key=lambda row: (top1(row.result), -row.result.latency.median_ms), default=None)
 
     @property
     def caveats(self) -> tuple[CaveatGroup, ...]:
-        """What makes figures less than they seem, the gravest kinds first, unknown kinds last."""
+        """The caveats of all rows, the gravest kinds first, unknown kinds last."""
         by_kind: dict[str, dict[str, list[str]]] = {}
         for row in self.rows:
             for kind, text in dict.fromkeys(_caveats(row.result)):
@@ -101,7 +101,7 @@ class Device:
 def describe_devices(
     results: Sequence[Result | Failure], naming: Naming, budget: Budget
 ) -> tuple[Device, ...]:
-    """Return the machines in the order in which they come; what is recommended keeps the budget."""
+    """Return the machines in the order in which they come; recommended models keep the budget."""
     machines = by_machine(results)
     return tuple(
         _describe(machine, name, naming, budget)
@@ -157,7 +157,7 @@ def _front(measured: Sequence[Result]) -> set[int]:
 
 
 def top1(result: Result) -> float:
-    """Return the top-1 of a result that was scored; raises ValueError for another."""
+    """Return the top-1 of a scored result; raises ValueError for a result that was not scored."""
     if result.accuracy is None:
         raise ValueError(f"{result.subject.file} was not scored")
     return result.accuracy.top1
@@ -179,10 +179,10 @@ def _distinct(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the indices of the points (cost, gain) that no other one dominates, by rising cost.
+    """Return the indices of the points (cost, gain) that no other point dominates, by rising cost.
 
-    A point dominates those that cost as much or more and gain as much or less, but not its equals. Points
-    that are not numbers (NaN) are left out.
+    A point dominates all that cost as much or more and gain as much or less, but not its equals. Points with
+    a NaN are left out.
     """
     known = [i for i, point in enumerate(points) if not any(map(math.isnan, point))]
     order = sorted(known, key=lambda i: (points[i][0], -points[i][1]))

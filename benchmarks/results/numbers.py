@@ -1,4 +1,4 @@
-"""How figures are written: three digits that mean something, and their unit."""
+"""How figures are written: with three significant digits and their unit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def number(value: float, like: float | None = None) -> str:
-    """Return `value` with three significant digits, or with as many decimals as `like` gets by that rule."""
+    """Return `value` with three significant digits, or with the decimals that `like` has by that rule."""
     return f"{value:,.{_decimals(value if like is None else like)}f}"
 
 
@@ -20,7 +20,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def between(interval: Interval, like: float) -> str:
-    """Return "low to high", with as many decimals as `like` gets."""
+    """Return "low to high", with the decimals that `like` has by the rule of `number`."""
     return f"{number(interval[0], like)} to {number(interval[1], like)}"
 
 

@@ -1,4 +1,4 @@
-"""What made a result: this package's version, the commit of the working folder, and the time."""
+"""The origin of a result: the version of this package, the commit of the working folder, and the time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TIMEOUT_S = 2.0
 
 
 def describe_origin(folder: Path | None = None) -> Origin:
-    """Return the version, the time now (UTC, whole seconds), and the commit of `folder`, or the working one.
+    """Return the version, the time now (UTC, whole seconds), and the commit of `folder`; None: this folder.
 
     The commit ends in "-dirty" when tracked files were changed since. It is None without git, outside of a
-    repository, before the first commit, and where git takes longer than 2 s: a result is not lost for it.
+    repository, before the first commit, and where git takes longer than 2 s.
     """
     try:
         version = metadata.version("edge-classify")

@@ -20,18 +20,19 @@ from ...edge.files import refuse_to_overwrite, write_atomically
 from .result import FORMAT, Failure, Latency, Result, Subject
 
 _MAX_BYTES = 256 * 1024**2
-# What stands among results and is none: judgements, and what other tools measured.
+# Keys of lines that are no results: judgements, and figures of other tools.
 _NOT_COMPARED = {"recommendation", "comparison", "tool"}
-_LARGEST_NUMBER = 2**63  # Whole numbers beyond it are nothing that was counted.
+_LARGEST_NUMBER = 2**63  # No count is larger.
 _MAJOR = FORMAT.partition(".")[0]
 _AGAIN = "measure again with edge-benchmark --output"
 
 
 def read_results(path: Path, remark: Callable[[str], None] = say) -> list[Result | Failure]:
-    """Read a file of results, at most 256 MiB of it.
+    """Read a file of results of at most 256 MiB.
 
-    A last line that was cut off, as by a full disk, is left out, and `remark` is told so. Raises
-    BenchmarkError, with the line's number, for everything else that is no result of this major version.
+    A last line that was cut off, as by a full disk, is left out, and `remark` is called with a sentence that
+    says so. Raises BenchmarkError, with the number of the line, for any other line that is no result of this
+    major version.
     """
     lines = _read_lines(path)
     results: list[Result | Failure] = []
@@ -76,10 +77,10 @@ def write_results(
 
 
 def parse_record(record: object) -> Result | Failure:
-    """Return what `to_record` was called of.
+    """Return the result or failure of which `to_record` made this record.
 
     Unknown keys are ignored, since a newer minor version may add some. Raises BenchmarkError when the record
-    is of another major version, lacks a field, or holds what cannot be.
+    is of another major version, lacks a field, or holds an impossible value.
     """
     if not isinstance(record, dict):
         raise BenchmarkError(f"a result must be a JSON object. Received: {reprlib.repr(record)}")
@@ -119,7 +120,7 @@ def _read_lines(path: Path) -> list[bytes]:
 
 
 def _load(line: bytes) -> Any:
-    """Parse JSON as the standard has it: without NaN and infinity, which Python lets through."""
+    """Parse JSON as the standard defines it: without NaN and infinity, which Python accepts."""
     return json.loads(line, parse_constant=_refuse, parse_float=_finite, parse_int=_countable)
 
 
@@ -176,7 +177,7 @@ def _to_tuple(value: object) -> tuple[object, ...]:
 
 @cache
 def _tuple_types(kind: Any) -> frozenset[Any]:
-    """Return every tuple type that the fields of a dataclass, and of those inside it, are of."""
+    """Return all tuple types of the fields of a dataclass, and of the dataclasses inside it."""
     if is_dataclass(kind) and isinstance(kind, type):
         return frozenset().union(*(_tuple_types(hint) for hint in get_type_hints(kind).values()))
     inner = frozenset().union(*(_tuple_types(part) for part in get_args(kind)))
@@ -184,7 +185,7 @@ def _tuple_types(kind: Any) -> frozenset[Any]:
 
 
 def check_figures(result: Result) -> None:
-    """Raise BenchmarkError when a figure that is divided by, or that is counted or a share, is none."""
+    """Raise BenchmarkError for a time that is not above 0, a count below 1, or a share outside of 0..1."""
     latency = result.latency
     for name in ("load_ms", "first_ms", "median_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"):
         _require(name, getattr(latency, name), getattr(latency, name) > 0, "above 0")

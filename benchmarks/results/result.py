@@ -1,7 +1,7 @@
-"""One line of edge-benchmark's JSON: one model, with so many threads, on one machine, and its sections.
+"""One line of edge-benchmark's JSON: one model, run in one way on one machine, and its sections.
 
-Times are ms, memory is MB (10^6 bytes), shares are 0..1. An interval (`*_ci95`) is of 95 %. What could not be
-measured is None, and a text beside it says why.
+Times are ms, memory is MB (10^6 bytes), shares are 0..1, and intervals (`*_ci95`) are of 95 %. A figure that
+could not be measured is None, and a text beside it says why.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Caveat:
-    """Something that makes the figures less than they seem; `kind` is one of CAVEATS.
+    """A disturbance that makes figures less reliable; `kind` is one of CAVEATS.
 
-    `text` is a sentence with the figure in it, and `value` that figure, where there is one.
+    `text` is a sentence with a figure and a remedy, and `value` is that figure, where there is one.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Caveat:
 
 # neighbours: other programs used the processor. clock: its frequency changed. hot, throttled: the board
 # slowed itself down or is about to. governor: the system does not keep the clock up. unsteady: the latency
-# never came to rest. swap: memory was swapped while measuring.
+# was never steady. swap: memory was swapped while measuring.
 CAVEATS = ("neighbours", "clock", "hot", "throttled", "governor", "unsteady", "swap")
 
 
@@ -38,10 +38,10 @@ CAVEATS = ("neighbours", "clock", "hot", "throttled", "governor", "unsteady", "s
 class Conditions:
     """The machine while it was measured.
 
-    `neighbours` is how many cores other programs kept busy, on average (time that a hypervisor gave to
-    others included), and `neighbours_max` the most in half a second. `clock_mhz` (of the fastest core, at the
-    ends of blocks) and `temperature_c` are the lowest and the highest seen; `throttled` names what the
-    board's firmware said ("under-voltage", ...); None: not told.
+    `neighbours` is the mean number of cores that other programs kept busy, with the time that a hypervisor
+    gave to other machines, and `neighbours_max` the most in half a second. `clock_mhz` (of the fastest core,
+    at the ends of blocks) and `temperature_c` are the lowest and the highest values; `throttled` holds the
+    problems that the firmware of the board reports ("under-voltage", ...). None: not known.
     """
 
     neighbours: float | None
@@ -55,9 +55,9 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Ratio:
-    """This model's time as a multiple of another's, of turns that followed each other.
+    """The time of this model as a multiple of that of the base, from turns that followed each other.
 
-    `base` is that one's file; `median` of the turns' ratios, with their `lowest` and `highest`.
+    `base` is the file of the base; `median`, `lowest` and `highest` are those of the ratios of all turns.
     """
 
     base: str
@@ -69,10 +69,10 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The model that comes with this package, measured in turn with the others, as they are run.
+    """The model of benchmarks/measuring/yardstick.py, measured in turn with the others, and run as they are.
 
-    What slows the machine down slows both: results of two days are compared by their multiples of it.
-    `ratio` is the measured model's time as a multiple of it, and `blocks` that of every block, by process.
+    A machine that is slower for a while slows both: results of two days are compared by multiples of the
+    yardstick's time. `ratio` is such a multiple, and `blocks` are those of all blocks, by process.
     """
 
     sha256: str
@@ -86,8 +86,8 @@ class Yardstick:
 class Memory:
     """Resident memory of the process that runs the model, Python included.
 
-    `peak` since it started; `loaded` and `steady` the resident memory with the model loaded and after the
-    last run; `slope` what it grew by in 1,000 runs after the warm-up.
+    `peak` is the most since the process started, `loaded` that with the model loaded, `steady` that after the
+    last run, and `slope` the growth in 1,000 runs after the warm-up.
     """
 
     peak: float
@@ -98,7 +98,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Energy:
-    """What one inference took, in mJ, by the meter `source`; None: `reason` says why."""
+    """The energy of one inference in mJ, by the meter `source`; None: `reason` says why."""
 
     per_inference_mj: float | None
     source: str | None
@@ -107,7 +107,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class Spread:
-    """A time's distribution over images or runs, ms."""
+    """The distribution of a time over images or runs, ms."""
 
     median: float
     p90: float
@@ -117,13 +117,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Stages:
-    """A picture's way to its answer, one after the other on one thread, and how many a second that makes.
+    """The stages of a picture on its way to the answer, on one thread, and how many pictures a second.
 
-    `source` is "files" or what --camera named. `decode` is reading and decoding, `resize` to the input's
-    tensor, `invoke` the model, `post` from output tensor to answer; `whole` from file to answer, timed at
-    once. `per_second` is by one worker, `per_second_all` by `workers` at once (None for a camera). `waited`
-    is the time for a camera's frame, and `age` how old one is at its answer, since it arrived. `skipped`
-    pictures could not be read; `remarks` are what the user should know.
+    `source` is "files" or the value of --camera. `decode` is reading and decoding, `resize` resizing to the
+    input tensor, `invoke` running the model, and `post` from output tensor to answer; `whole` is from file to
+    answer, timed in one go. `per_second` is the rate of one worker, `per_second_all` that of all `workers`
+    (None for a camera). `waited` is the time until a frame of the camera came, and `age` the time from then
+    to its answer. `skipped` pictures could not be read; `remarks` are for the user.
     """
 
     source: str
@@ -179,10 +179,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two models on the same images: `base` is the other one's file.
+    """This model and another on the same images: `base` is the file of the other.
 
-    `agreement` is the share of images with the same top-1. `only_base` and `only_this` count those that just
-    one has right; `p_value` is of McNemar's exact test. `changed` lists what is answered differently.
+    `agreement` is the share of images with the same top-1. `only_base` and `only_this` are the numbers of
+    images that only one of them has right; `p_value` is that of McNemar's exact test. `changed` lists the
+    images that are answered differently.
     """
 
     base: str
@@ -196,13 +197,13 @@ class Pairing:
 
 @dataclass(frozen=True)
 class MeasuredAccuracy:
-    """How right the answers are.
+    """How often the answers of a model are right.
 
-    `outputs` is how many classes the model knows: of five or fewer, top5 says nothing. `classes`, and macro
-    F1 over them, are those that have images. Of the scored images, `training_images` were used to train that
-    model, and the figures are too good, and `validation_images` to choose its best epoch and threshold.
-    `own_split` is whether the split.json that says so is the one that the model was trained on; None: none is
-    known.
+    `outputs` is the number of classes that the model knows: with five or fewer, top5 says nothing. `classes`
+    are those that have images, and macro F1 is over them. Of the scored images, `training_images` were used
+    to train the model, which makes the figures too good, and `validation_images` to choose its best epoch and
+    threshold. `own_split` is whether the split.json that says so is that of the model's own training; None:
+    no split is known.
     """
 
     data: str
@@ -227,11 +228,10 @@ class MeasuredAccuracy:
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """One operator of the graph. `ms` of one inference, None where the runtime does not tell.
+    """One operator of the graph; `ms` is its time in one inference, and `share` that of the whole time.
 
-    `by` is what runs it: "XNNPACK", the delegate's name, "the runtime", or None where that is not known.
-    `macs` are multiply-accumulates, `bytes` what it reads and writes; None where not known. `share` is of the
-    whole time.
+    `by` is what runs it: "XNNPACK", the name of the delegate, or "the runtime". `macs` are its
+    multiply-accumulates, `bytes` the bytes that it reads and writes. None: not known.
     """
 
     index: int | None
@@ -246,11 +246,12 @@ class OperatorTime:
 
 @dataclass(frozen=True)
 class Operations:
-    """Where the time goes. `profiler` says what measured each operator, or why none could.
+    """The time of each operator. `profiler` says what measured it, or why it could not be measured.
 
-    `macs` of one inference; `gmacs_per_s` is macs over the median; `best_gmacs_per_s` the best that synthetic
-    convolutions of the same type reach on this machine with the same runtime and threads, and `of_best` the
-    share of it that this model reaches. `outside` are operators that neither XNNPACK nor the delegate takes.
+    `macs` are those of one inference, `gmacs_per_s` is macs over the median, `best_gmacs_per_s` the best rate
+    of synthetic convolutions of the same type on this machine with the same runtime and threads, and
+    `of_best` the share of it that this model reaches. `outside` are operators that neither XNNPACK nor the
+    delegate runs.
     """
 
     profiler: str
@@ -266,7 +267,7 @@ class Operations:
 
 @dataclass(frozen=True)
 class SoakPoint:
-    """One stretch of a soak: seconds since its start, what was seen in it, None where not told."""
+    """One stretch of a soak, which ended `seconds` after its start; None: not known."""
 
     seconds: float
     median_ms: float
@@ -279,20 +280,20 @@ class SoakPoint:
 
 @dataclass(frozen=True)
 class Soak:
-    """A model run without a pause. `slowdown` is the last tenth's median over the first tenth's, minus 1."""
+    """A model that ran without a pause; `slowdown`: the median of the last tenth over the first's, minus 1."""
 
     minutes: float
     slowdown: float
     points: tuple[SoakPoint, ...]
 
 
-# Another major version is refused; unknown keys of a newer minor one are ignored.
+# Another major version is refused; unknown keys of a newer minor version are ignored.
 FORMAT = "1.0"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What made the result: version of this package, git commit of the working folder, and when (UTC)."""
+    """The version of this package, the git commit of the working folder, and the time of the start (UTC)."""
 
     version: str
     commit: str | None
@@ -303,8 +304,8 @@ class Origin:
 class Subject:
     """What is measured: a model file, and how it is run.
 
-    `file` is the path as given, `sha256` of its bytes. `device` is the host as --on named it, None for this
-    machine. `runtime` is package and version.
+    `file` is the path as it was given, `sha256` that of its bytes. `device` is the host as --on named it,
+    None for this machine. `runtime` is package and version.
     """
 
     file: str
@@ -321,9 +322,9 @@ class Subject:
 class Latency:
     """Times of single inferences in ms, all blocks of all processes together.
 
-    `load_ms` from file to allocated tensors and `first_ms` of the first inference are medians over the
-    `processes`. `warm_up_runs` came before the others, until the time was `steady`, or the patience at its
-    end. `blocks` are the medians of blocks, by process: what varies between them is not in the percentiles.
+    `load_ms` is the time from file to allocated tensors, `first_ms` that of the first inference: medians over
+    the `processes`. `warm_up_runs` came before the others, until the time was `steady` or a limit was
+    reached. `blocks` are the medians of blocks, by process: variation between them is not in the percentiles.
     """
 
     load_ms: float
@@ -398,7 +399,7 @@ class Result:
         }
 
     def on(self, device: str) -> Result:
-        """Return the result as one of another device, called so."""
+        """Return the result as that of another device of this name."""
         return replace(self, subject=replace(self.subject, device=device))
 
 
@@ -433,16 +434,16 @@ class Failure:
         return {"format": FORMAT, **asdict(self)}
 
     def on(self, device: str) -> Failure:
-        """Return it as one of another device, called so."""
+        """Return the failure as that of another device of this name."""
         return replace(self, device=device)
 
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What another program, `tool`, measured on a device that cannot run this one: Android's benchmark_model.
+    """Figures of another program, `tool`, on a device that cannot run this one: Android's benchmark_model.
 
-    Times are ms, memory MB (10^6 bytes), None where the tool did not tell. `mean_ms` is an average over
-    `runs`: it stands in for no median. `memory_growth_mb` is since the tool started.
+    Times are ms, memory MB (10^6 bytes), None where the tool did not report it. `mean_ms` is an average over
+    `runs`, and no substitute for a median. `memory_growth_mb` is that since the start of the tool.
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""Tables of results, machine by machine, for terminals and in Markdown, and what weakens the figures."""
+"""Tables of results, machine by machine, for terminals and in Markdown, with caveats below them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .result import Caveat, ColdStart, Failure, MeasuredAccuracy, Pairing, Resul
 
 
 def worst_of_each_kind(caveats: Iterable[Caveat]) -> dict[str, Caveat]:
-    """Return of each kind the caveat with the highest value.
+    """Return the caveat with the highest value of each kind.
 
-    Models take turns, so what disturbed one disturbed the others: one sentence is enough for all.
+    Models take turns, so a disturbance of one model disturbs the others: one sentence is enough for all.
     """
     worst: dict[str, Caveat] = {}
     for caveat in caveats:
@@ -45,7 +45,7 @@ def print_results(results: Sequence[Result | Failure]) -> None:
 
 
 def facts(machine: Machine) -> Iterator[str]:
-    """Yield sentences about one machine's results that no table has, and what could not be measured."""
+    """Yield sentences about results that no table shows, and about models that could not be measured."""
     bases = dict.fromkeys(short_name(r.ratio.base) for r in machine.results if r.ratio)
     if bases:
         yield f"Ratios are to {' and '.join(map(one_line, bases))}, of turns that followed each other."
@@ -59,9 +59,8 @@ def facts(machine: Machine) -> Iterator[str]:
 
 
 def shared_caveats(machine: Machine) -> list[tuple[str, tuple[str, ...]]]:
-    """Return each text of `caveats` once, with the names of the results that it is of."""
-    told = (caveat for result in machine.results for caveat in result.conditions.warnings)
-    worst = worst_of_each_kind(told)
+    """Return the text of each caveat once, with the names of the results that it is about."""
+    worst = worst_of_each_kind(caveat for result in machine.results for caveat in result.conditions.warnings)
     found: dict[str, list[str]] = {}
     for name, result in zip(result_names(machine.results), machine.results, strict=True):
         seen = (worst[caveat.kind].text for caveat in result.conditions.warnings)
@@ -71,7 +70,7 @@ def shared_caveats(machine: Machine) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def caveats(result: Result) -> Iterator[str]:
-    """Yield what makes a result's figures less than they seem, beside the conditions' warnings."""
+    """Yield sentences about what makes figures less reliable, besides the warnings of the conditions."""
     if result.accuracy and result.accuracy.skipped:
         yield f"{result.accuracy.skipped:,} images could not be read, and were not scored"
     if result.energy.per_inference_mj is None and result.energy.reason:
@@ -80,7 +79,7 @@ def caveats(result: Result) -> Iterator[str]:
 
 
 def describe_soak(soak: Soak) -> str:
-    """Return in words what came of running without a pause."""
+    """Return the slowdown, heat and clock of a soak in words."""
     heat = [point.temperature_c for point in soak.points if point.temperature_c is not None]
     clock = [point.clock_mhz for point in soak.points if point.clock_mhz is not None]
     parts = [f"{soak.minutes:.3g} minutes without a pause: {soak.slowdown:+.1%} time at the end"]
@@ -92,7 +91,7 @@ def describe_soak(soak: Soak) -> str:
 
 
 def describe_cold_start(cold: ColdStart) -> str:
-    """Return in words how long a whole process takes."""
+    """Return the time of a whole process in words."""
     range_ms = between((cold.lowest_ms, cold.highest_ms), cold.median_ms)
     memory = f", {cold.peak_mb:.0f} MB at most" if cold.peak_mb is not None else ""
     median = number(cold.median_ms)
@@ -100,7 +99,7 @@ def describe_cold_start(cold: ColdStart) -> str:
 
 
 def accuracy_title(scored: Sequence[Result]) -> str:
-    """Return on what the results were scored, and what their answers are compared with."""
+    """Return the images of the scores and the models that answers are compared with, in words."""
     known = [result.accuracy for result in scored if result.accuracy]
     images = " or ".join(dict.fromkeys(f"{accuracy.images:,}" for accuracy in known))
     bases = dict.fromkeys(short_name(accuracy.pairing.base) for accuracy in known if accuracy.pairing)
@@ -109,7 +108,7 @@ def accuracy_title(scored: Sequence[Result]) -> str:
 
 
 def loss_verdict(pairing: Pairing) -> str:
-    """Return whether the model is shown to be right less often than the one it is compared with."""
+    """Return whether the model is shown to be right less often than the model it is paired with."""
     if pairing.only_base <= pairing.only_this:
         return "no loss"
     return describe_difference(pairing.p_value)
@@ -211,7 +210,7 @@ ACCURACY: tuple[Column, ...] = (
 )
 
 
-# What Markdown obeys, of which a backslash takes the meaning, and what begins links without any sign.
+# Signs that have a meaning in Markdown, which a backslash takes away, and the beginnings of plain links.
 _ACTIVE = re.compile(r"[\\`*_{}\[\]|~$#!@^]|(?<=www)\.|:(?=//)")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
@@ -219,7 +218,7 @@ _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 def to_markdown(results: Sequence[Result | Failure], command: str | None = None) -> str:
     """Return tables in GitHub's Markdown, machine by machine, and notes below them.
 
-    `command` is what measured them. Text from results is escaped: files and labels may be called anything.
+    `command` is the command line that measured them. Text from results is escaped.
     """
     parts = [part for machine in by_machine(results) for part in _machine(machine)]
     if command is not None:
@@ -234,7 +233,7 @@ def escape(text: str) -> str:
 
 
 def _machine(machine: Machine) -> list[str]:
-    """Return title, tables and notes; the notes' numbers stand behind the names that they are about."""
+    """Return title, tables and notes; numbers of notes stand behind the names that they are about."""
     parts = [f"**{escape(machine.title)}**"]
     notes = shared_caveats(machine)
     if machine.results:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..edge.errors import OptionError
 
-# What each limit is compared with, and what a unit is worth: sizes in bytes, times in ms, drop in points.
+# The units of each limit: sizes in bytes, memory in MB, times in ms, drop in points.
 _MEMORY = {"MB": 1.0, "GB": 1e3, "MiB": 1024.0**2 / 1e6, "GiB": 1024.0**3 / 1e6}
 _UNITS = {
     "size": {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2},
@@ -21,7 +21,7 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that a file may have: bytes, MB of memory, ms, and points of top-1 lost; None: no limit."""
+    """Upper limits of a file: bytes, MB of memory, ms, and points of top-1 lost; None: no limit."""
 
     size: float | None = None
     memory: float | None = None
@@ -31,7 +31,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read "size=4MB,p99=20ms,drop=1"; raises OptionError that lists what is valid."""
+        """Read "size=4MB,p99=20ms,drop=1"; raises OptionError that lists the valid names or units."""
         limits: dict[str, float] = {}
         for part in text.split(","):
             name, _, value = part.strip().partition("=")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_classify.benchmarks.measuring.distribution import median_interval, theil_sen
+from edge_classify.benchmarks.measuring.distribution import median_interval, percentile, theil_sen
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -97,3 +97,9 @@ def test_slope_over_several_processes_ignores_what_lies_between_them() -> None:
 
 def test_slope_of_single_points_is_not_known() -> None:
     assert theil_sen([(np.array([1.0]), np.array([2.0]))]) is None
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 25.0), (95, 38.5), (0, 10.0), (100, 40.0)])
+def test_percentile_between_two_values_is_interpolated(percent: float, expected: float) -> None:
+    # By hand: rank 0.95 * 3 = 2.85, so 30 + 0.85 * 10.
+    assert percentile(np.array([40.0, 10.0, 30.0, 20.0]), percent) == pytest.approx(expected)

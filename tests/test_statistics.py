@@ -8,7 +8,6 @@ from edge_classify.benchmarks.scoring.statistics import (
     cross_entropy,
     expected_calibration_error,
     measure,
-    percentile,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,9 +97,3 @@ def test_measuring_twice_gives_the_same_figures() -> None:
 def test_measuring_no_images_is_refused() -> None:
     with pytest.raises(ValueError, match="no images"):
         measure(np.zeros((0, 2), np.float32), np.zeros(0, np.int64), ("a", "b"))
-
-
-@pytest.mark.parametrize(("percent", "expected"), [(50, 25.0), (95, 38.5), (0, 10.0), (100, 40.0)])
-def test_percentile_between_two_values_is_interpolated(percent: float, expected: float) -> None:
-    # By hand: rank 0.95 * 3 = 2.85, so 30 + 0.85 * 10.
-    assert percentile(np.array([40.0, 10.0, 30.0, 20.0]), percent) == pytest.approx(expected)

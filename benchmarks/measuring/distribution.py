@@ -1,12 +1,13 @@
-"""How well a median is known, where times of one block and one process are alike.
+"""How well a median is known, where times of one block and of one process are alike.
 
-Runs that follow each other share what the machine did at that time, and all runs of a process the place of
-its memory: taken as independent, thousands of them would promise an accuracy that the next measurement does
-not keep. So the bootstrap draws processes, and of each of these blocks, with replacement (the two-stage
-bootstrap: A. C. Davison, D. V. Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+Runs that follow each other share the state of the machine at that time, and all runs of a process share the
+place of its memory. Taken as independent, thousands of them would promise an accuracy that the next
+measurement does not confirm. So the bootstrap draws processes, and blocks of each of these, with replacement
+(the two-stage bootstrap: A. C. Davison, D. V. Hinkley, Bootstrap Methods and their Application, 1997,
+section 3.8).
 
-What a few processes can tell has its limits: by simulation the interval of 5 (3) holds the median in 96 (97)
-% of measurements where blocks vary and processes don't, in 93 (91) % where processes vary half as much as
+A few processes show only so much: by simulation the interval of 5 (3) processes holds the median in 96 (97) %
+of measurements where blocks vary and processes do not, in 93 (91) % where processes vary half as much as
 blocks, and in 90 (84) % where they vary twice as much.
 """
 
@@ -21,12 +22,17 @@ from numpy.typing import NDArray
 from ..results.result import Interval
 
 Values = NDArray[np.float64]
-# By process, and of each process by block.
+# By process, and for each process by block.
 Blocks = Sequence[Sequence[Values]]
 SAMPLES = 1000
 _PERCENTS = (2.5, 97.5)
 _MOST_VALUES, _MOST_UNITS = 30_000, 1000
-_CELLS = 2_000_000  # Numbers held at a time, 16 MB: boards are small.
+_CELLS = 2_000_000  # Numbers in memory at a time, 16 MB: boards are small.
+
+
+def percentile(values: Values, percent: float) -> float:
+    """Return a percentile, with linear interpolation between the two nearest values."""
+    return float(np.percentile(values, percent))
 
 
 def median_interval(blocks: Blocks, samples: int = SAMPLES, seed: int = 0) -> Interval:
@@ -37,7 +43,7 @@ def median_interval(blocks: Blocks, samples: int = SAMPLES, seed: int = 0) -> In
     if not blocks or not all(len(process) and all(map(len, process)) for process in blocks):
         raise ValueError("a process without blocks, or a block without values")
     flat = _thinned([block for process in blocks for block in process], _MOST_VALUES)
-    if len(flat) == 1:  # There is nothing else to draw than its values.
+    if len(flat) == 1:  # There is nothing to draw but its values.
         flat = [np.array([value]) for value in _thinned(flat, _MOST_UNITS)[0]]
         blocks = [flat]
     values = np.concatenate(flat)
@@ -54,8 +60,23 @@ def median_interval(blocks: Blocks, samples: int = SAMPLES, seed: int = 0) -> In
     return float(low), float(high)
 
 
+def theil_sen(points: Sequence[tuple[Values, Values]]) -> float | None:
+    """Return the median slope between any two points (x, y) of the same series; None without such a pair.
+
+    H. Theil, Indagationes Mathematicae 12 (1950) 85; P. K. Sen, JASA 63 (1968) 1379: up to 29 % of the points
+    may be wrong without moving it far.
+    """
+    slopes = []
+    for x, y in points:
+        first, second = np.triu_indices(len(x), 1)
+        apart = x[second] != x[first]
+        slopes.append(((y[second] - y[first])[apart]) / ((x[second] - x[first])[apart]))
+    pooled = np.concatenate(slopes) if slopes else np.empty(0)
+    return float(np.median(pooled)) if pooled.size else None
+
+
 def _expansion(blocks: Blocks) -> float:
-    """Return what makes good that n drawn of n vary less than n do, by (n - 1) / n in variance.
+    """Return the factor that widens an interval of the bootstrap, which is too narrow by sqrt((n - 1) / n).
 
     T. C. Hesterberg, The American Statistician 69 (2015) 371, "narrowness bias". n is the number of
     processes, or of blocks where there is one process.
@@ -65,14 +86,14 @@ def _expansion(blocks: Blocks) -> float:
 
 
 def _thinned(blocks: Sequence[Values], most: int) -> list[Values]:
-    """Return at most so many values: of a block that has more than its share, evenly spaced quantiles."""
+    """Return at most `most` values: evenly spaced quantiles of blocks that have more than their share."""
     share = max(1, most // len(blocks))
     percents = (np.arange(share) + 0.5) / share * 100
     return [np.percentile(block, percents) if len(block) > share else block for block in blocks]
 
 
 def _draw(blocks: Blocks, samples: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return how often each block is drawn, [samples, blocks], the blocks of all processes in a row."""
+    """Return how often each block is drawn, [samples, blocks], with the blocks of all processes in a row."""
     sizes = [len(process) for process in blocks]
     ends = np.cumsum(sizes)
     counts = np.zeros((samples, sum(sizes)), np.int64)
@@ -91,18 +112,3 @@ def _weighted_medians(values: Values, weights: NDArray[np.int64]) -> Values:
     lower = (sums <= ((total - 1) // 2)[:, None]).sum(axis=1)
     upper = (sums <= (total // 2)[:, None]).sum(axis=1)
     return np.asarray((values[lower] + values[upper]) / 2)
-
-
-def theil_sen(points: Sequence[tuple[Values, Values]]) -> float | None:
-    """Return the median slope between any two points (x, y) of the same series; None without such a pair.
-
-    H. Theil, Indagationes Mathematicae 12 (1950) 85; P. K. Sen, JASA 63 (1968) 1379: up to 29 % of points may
-    be off without moving it far.
-    """
-    slopes = []
-    for x, y in points:
-        first, second = np.triu_indices(len(x), 1)
-        apart = x[second] != x[first]
-        slopes.append(((y[second] - y[first])[apart]) / ((x[second] - x[first])[apart]))
-    pooled = np.concatenate(slopes) if slopes else np.empty(0)
-    return float(np.median(pooled)) if pooled.size else None

@@ -1,4 +1,4 @@
-"""What a worker tells of the model that it runs: one line of JSON for each request."""
+"""The answers of a worker about the model that it runs: one line of JSON for each request."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Loading:
     """A model was loaded: `load_ms` from file to allocated tensors, `first_ms` its first inference.
 
-    `resident_mb` is the process's memory between the two, None where the system does not tell. `remarks` are
-    what the model's user should know.
+    `resident_mb` is the memory of the process between the two, None where unknown. `remarks` are for the user
+    of the model.
     """
 
     load_ms: float
@@ -21,7 +21,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """So many `runs` until the time was `steady`, or patience at its end; `run_ms` is what one then took."""
+    """A model ran until its time was `steady` or a limit was reached; `run_ms` is the time of a run then."""
 
     runs: int
     steady: bool
@@ -32,7 +32,7 @@ class WarmUp:
 class Block:
     """Times of inferences that followed each other, in ms; `uncounted` others came right before them.
 
-    Memory is the process's at the end, in MB: resident, and the most so far; None where not told.
+    Memory is that of the process at the end, in MB: resident, and the most so far; None where unknown.
     """
 
     latencies: tuple[float, ...]

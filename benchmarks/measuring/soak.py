@@ -10,9 +10,9 @@ import numpy as np
 from ...edge.errors import BenchmarkError
 from ...edge.progress import Advance
 from ..results.result import Soak, SoakPoint
-from ..scoring.statistics import percentile
 from ..surroundings.snapshot import neighbours
 from ..surroundings.watch import Watch
+from .distribution import percentile
 from .process import Worker
 from .records import Measurement
 

@@ -1,4 +1,4 @@
-"""Whether times have come to rest."""
+"""Whether the times of a model are steady: after its warm-up, and over all its blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from .messages import WarmUp
 
-# Longer than the ticks by which systems share out a processor and choose its clock, 1 to 10 ms.
+# Longer than the ticks of 1 to 10 ms in which systems share a processor and choose its clock.
 WINDOW_MS = 50.0
 WINDOW_RUNS = 3
 WINDOWS = 4
@@ -26,8 +26,7 @@ def warm_up(
 ) -> WarmUp:
     """Call `run` until the levels of the last WINDOWS windows agree, or for about `patience_s` seconds.
 
-    A slow model is given two windows of one run each, however impatient. The windows that agree count as
-    warm-up too.
+    A slow model has at least two windows of one run each. The windows that agree count as warm-up, too.
     """
     levels: list[float] = []
     runs = 0
@@ -39,39 +38,29 @@ def warm_up(
         if len(levels) >= WINDOWS and agree(levels[-WINDOWS:]):
             return WarmUp(runs, True, levels[-1])
         if clock() - began >= patience_s and len(levels) >= _FEWEST_WINDOWS:
-            # Where patience ends early, fewer windows have to do.
+            # Where the time is up early, fewer windows must do.
             return WarmUp(runs, len(levels) < WINDOWS and agree(levels), levels[-1])
 
 
 def level(window: Sequence[float]) -> float:
-    """Return the time that a tenth of a window's runs stay below.
+    """Return the time below which a tenth of the runs of a window lie.
 
-    What a model warms up, clock and caches, is in all runs; what other programs take is in most at worst, and
-    would move a median.
+    A cold clock or cache slows all runs. Other programs slow most of them at worst; they would move a median.
     """
     return sorted(window)[(len(window) - 1) // 10]
 
 
 def agree(levels: Sequence[float]) -> bool:
-    """Return whether the highest is at most TOLERANCE above the lowest."""
+    """Return whether the highest level is at most TOLERANCE above the lowest."""
     return max(levels) <= min(levels) * (1 + TOLERANCE)
 
 
-def _window(run: Callable[[], object], clock: Callable[[], float], deadline: float) -> list[float]:
-    """Return the times in ms of as many runs as make a window; past `deadline`, of a single one."""
-    window: list[float] = []
-    while not window or (clock() < deadline and (len(window) < WINDOW_RUNS or sum(window) < WINDOW_MS)):
-        started = clock()
-        run()
-        window.append((clock() - started) * 1000)
-    return window
-
-
 def drift(medians: Sequence[float]) -> float | None:
-    """Return by what share blocks' medians rose or fell from the first third to the last; None: they did not.
+    """Return the share by which the medians of blocks rose or fell from the first third to the last.
 
-    That takes DRIFT or more, and a trend by the test of H. B. Mann, Econometrica 13 (1945) 245: the number
-    of pairs that rose less those that fell has the variance n (n - 1) (2 n + 5) / 18 where there is none.
+    None without a drift, which is a change of at least DRIFT and a trend by the test of H. B. Mann,
+    Econometrica 13 (1945) 245: without a trend, the number of pairs that rose minus that of pairs that fell
+    has the variance n (n - 1) (2 n + 5) / 18.
     """
     values = np.array(medians)
     count = len(values)
@@ -84,3 +73,13 @@ def drift(medians: Sequence[float]) -> float | None:
     third = count // 3
     change = float(np.median(values[-third:]) / np.median(values[:third]) - 1)
     return change if abs(change) >= DRIFT else None
+
+
+def _window(run: Callable[[], object], clock: Callable[[], float], deadline: float) -> list[float]:
+    """Return the times in ms of the runs of one window; past `deadline`, of a single run."""
+    window: list[float] = []
+    while not window or (clock() < deadline and (len(window) < WINDOW_RUNS or sum(window) < WINDOW_MS)):
+        started = clock()
+        run()
+        window.append((clock() - started) * 1000)
+    return window

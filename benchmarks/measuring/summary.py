@@ -21,9 +21,8 @@ from ..results.result import (
     Subject,
     Yardstick,
 )
-from ..scoring.statistics import percentile
 from ..surroundings.watch import Watch
-from .distribution import Blocks, median_interval, theil_sen
+from .distribution import Blocks, median_interval, percentile, theil_sen
 from .plan import ModelRun
 from .records import Measurement, ProcessRun
 from .soak import summarize_soak

@@ -22,7 +22,7 @@ CAVEAT_TITLES = {
     "clock": "The clock changed",
     "governor": "The clock is not kept up",
     "swap": "Memory was swapped",
-    "unsteady": "The latency never came to rest",
+    "unsteady": "The latency was never steady",
     _REMARK: "Remarks",
 }
 

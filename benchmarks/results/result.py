@@ -280,7 +280,7 @@ class SoakPoint:
 
 @dataclass(frozen=True)
 class Soak:
-    """A model that ran without a pause; `slowdown`: the median of the last tenth over the first's, minus 1."""
+    """A model that ran without a pause; `slowdown` is the last tenth's median over the first's, minus 1."""
 
     minutes: float
     slowdown: float

@@ -1,4 +1,4 @@
-"""The figures that are reported of latencies and of predictions, each from its published definition."""
+"""Figures of classification: accuracy, F1, loss and calibration, each from its published definition."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ...edge.statistics.proportions import Z95, wilson_interval
 
 CALIBRATION_BINS = 15
-_ROUNDING = 1e-20  # Far above the squares of what sums are off by, far below one mistake in a million.
-_CERTAIN = 3.0  # Standard errors from which on the sign of a bin's gap is no chance.
+_ROUNDING = 1e-20  # Far above the squared error of sums, far below one mistake in a million.
+_CERTAIN = 3.0  # Standard errors: the sign of a larger gap is no chance.
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """How good a set of predictions is; intervals are 95 %. `confusion[true][predicted]` counts images."""
+    """Figures of a set of predictions; intervals are 95 %. `confusion[true][predicted]` counts images."""
 
     images: int
     accuracy: float
@@ -47,6 +47,33 @@ class Metrics:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Images by class, int64 [classes]: answered right, of the class, and answered with the class.
+
+    Rates are 0 where nothing was predicted or present, as in scikit-learn.
+    """
+
+    right: NDArray[np.int64]
+    support: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """The share of the answers with this class that is right."""
+        return np.asarray(self.right / np.maximum(self.predicted, 1))
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """The share of the images of this class that is answered right."""
+        return np.asarray(self.right / np.maximum(self.support, 1))
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """The harmonic mean of precision and recall."""
+        return np.asarray(2 * self.right / np.maximum(self.support + self.predicted, 1))
+
+
 def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels: tuple[str, ...]) -> Metrics:
     """Compare probabilities [images, classes] with the true class indices [images].
 
@@ -58,7 +85,7 @@ def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, predicted), 1)
     counts = count_answers(truth, predicted, len(labels))
-    # As scikit-learn has it: the classes that occur or are predicted.
+    # As in scikit-learn: the classes that occur or are predicted.
     macro_f1, f1_ci = macro_f1_score(truth, predicted, counts, counts.support + counts.predicted > 0)
     balanced, balanced_ci = _balanced_accuracy(counts)
     right = int(counts.right.sum())
@@ -95,7 +122,7 @@ def expected_calibration_error(
 def calibration_error(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = CALIBRATION_BINS
 ) -> float:
-    """As `expected_calibration_error`, of each answer's confidence [images] and whether it is right."""
+    """As `expected_calibration_error`, from the confidence of answers [images] and whether they are right."""
     gaps = np.bincount(confidence_bins(confidence, bins), weights=confidence - right, minlength=bins)
     return float(np.abs(gaps).sum() / len(right))
 
@@ -103,14 +130,14 @@ def calibration_error(
 def calibration_interval(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = CALIBRATION_BINS
 ) -> tuple[float, float]:
-    """Interval of the calibration error that holds the true one in at least 95 % of samples.
+    """Interval of the calibration error that holds the true error in at least 95 % of samples.
 
     Noise makes the measured error larger, since gaps count without their signs. A percentile bootstrap adds
-    the same noise once more: it never holds the true error of calibrated answers. So each end has a bound of
-    its own. Lower: a measured gap is at most the true one plus the size of its noise; where the gap is
-    certain, plus the noise with its sign. Upper: the error is at least the sum of the measured gaps with
-    their true signs, which is normal and has no bias. A bin's gap varies with which of its answers are right
-    (their share smoothed as by Agresti and Coull, Am. Stat. 52 (1998) 119) and with how many images it gets.
+    the same noise once more: it never holds the true error of calibrated answers. So each end has its own
+    bound. Lower: a measured gap is at most the true gap plus the size of its noise; where the gap is certain,
+    plus the noise with its sign. Upper: the error is at least the sum of the measured gaps with their true
+    signs, which is normal and has no bias. The gap of a bin varies with which of its answers are right (their
+    share smoothed as by Agresti and Coull, Am. Stat. 52 (1998) 119) and with its number of images.
     """
     place, images = confidence_bins(confidence, bins), len(right)
     gaps = np.bincount(place, weights=confidence - right, minlength=bins)
@@ -119,7 +146,7 @@ def calibration_interval(
     variance = size * share * (1 - share) + gaps**2 / np.maximum(size, 1) * (1 - size / images)
     error = float(np.abs(gaps).sum())
     certain = np.abs(gaps) > _CERTAIN * np.sqrt(variance)
-    # Of |noise|, half a normal distribution: mean sqrt(2 / pi) and variance 1 - 2 / pi, times the noise's.
+    # |noise| is half a normal distribution: mean sqrt(2 / pi), variance 1 - 2 / pi, times the noise's.
     bias = np.sqrt(2 / np.pi * variance[~certain]).sum()
     spread = np.sqrt(variance[certain].sum() + (1 - 2 / np.pi) * variance[~certain].sum())
     low, high = error - bias - Z95 * spread, error + Z95 * np.sqrt(variance.sum())
@@ -127,40 +154,8 @@ def calibration_interval(
 
 
 def confidence_bins(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    """Return the bin of each confidence: of equal width, without their lower and with their upper end."""
+    """Return the bin of each confidence; bins have equal width, and include only their upper ends."""
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-
-
-def percentile(values: NDArray[np.float64], percent: float) -> float:
-    """The percentile with linear interpolation between the two nearest values (numpy's default)."""
-    return float(np.percentile(values, percent))
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Images by class, int64 [classes]: answered right, those that there are, and those answered so.
-
-    Rates are 0 where nothing was predicted or present, as scikit-learn has it.
-    """
-
-    right: NDArray[np.int64]
-    support: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-
-    @property
-    def precision(self) -> NDArray[np.float64]:
-        """The share of the answers that is right."""
-        return np.asarray(self.right / np.maximum(self.predicted, 1))
-
-    @property
-    def recall(self) -> NDArray[np.float64]:
-        """The share of the images that is answered right."""
-        return np.asarray(self.right / np.maximum(self.support, 1))
-
-    @property
-    def f1(self) -> NDArray[np.float64]:
-        """The harmonic mean of precision and recall."""
-        return np.asarray(2 * self.right / np.maximum(self.support + self.predicted, 1))
 
 
 def count_answers(truth: NDArray[np.int64], guess: NDArray[np.int64], classes: int) -> Counts:
@@ -184,7 +179,7 @@ def macro_f1_score(
     each = counts.f1 / concerned.sum()
     weight = np.where(concerned, 1 / np.maximum(counts.support + counts.predicted, 1), 0.0)
     slope = each * weight
-    # An answer of -1 takes the last one's, which is not its: it adds nothing.
+    # An answer of -1 is of no class: it adds nothing.
     answered = np.where(guess >= 0, slope[guess], 0.0)
     added = 2 * (truth == guess) * weight[truth] / concerned.sum() - slope[truth] - answered
     value = float(each[concerned].sum())
@@ -192,7 +187,7 @@ def macro_f1_score(
 
 
 def _balanced_accuracy(counts: Counts) -> tuple[float, tuple[float, float]]:
-    """Mean recall of the classes that occur, and its interval: recalls are independent proportions."""
+    """Return the mean recall of the classes that occur, and its interval: recalls are independent."""
     present = counts.support > 0
     recall = counts.recall[present]
     value = float(recall.mean())
@@ -201,14 +196,13 @@ def _balanced_accuracy(counts: Counts) -> tuple[float, tuple[float, float]]:
 
 
 def _class_mean_interval(value: float, variance: float, support: NDArray[np.int64]) -> tuple[float, float]:
-    """Wilson's interval for the number of images whose share would vary as much as this mean over classes.
+    """Return Wilson's interval for the number of images whose share would vary as much as this mean.
 
-    So are shares treated in samples that are not simple: C. Franco et al., J. Surv. Stat. Methodol. 7 (2019)
-    334. At most what the images are worth if all classes are equally hard: few mistakes tell little of how
-    much they vary.
+    Shares in samples that are not simple are treated so: C. Franco et al., J. Surv. Stat. Methodol. 7 (2019)
+    334. That number is bounded by that for equally hard classes: few mistakes show little of the variance.
     """
     present = support[support > 0]
     worth = len(present) ** 2 / float((1 / present).sum())
-    if variance > _ROUNDING:  # Less is none: sums of fractions are not exact.
+    if variance > _ROUNDING:  # Less counts as none: sums of fractions are not exact.
         worth = min(worth, value * (1 - value) / variance)
     return wilson_interval(value * worth, worth)

@@ -1,1 +1,1 @@
-"""What else went on: neighbours on the processor, clock, heat, throttling, energy."""
+"""The machine while it is measured: other programs, clock, heat, throttling, swap, energy."""

@@ -1,4 +1,4 @@
-"""What in the surroundings makes a figure less than it seems, said with the figure and the remedy."""
+"""Disturbances that make figures less reliable, as sentences with a figure and a remedy."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .snapshot import Neighbours
 
 # Cores that others may keep busy on average, and in half a second. Measured in turns of 60 ms on 2 cores:
 # 0.00 to 0.06, and up to 0.14, with nothing else running; 1.0 with a busy neighbour. A fair scheduler gives
-# that one 0.5 and more, even where we have a thread on every core.
+# the neighbour 0.5 and more, even where we have a thread on every core.
 NEIGHBOURS = 0.15
 NEIGHBOURS_AT_TIMES = 0.4
 STRETCH = 0.5  # Seconds.
-_TICKS = 0.02  # Seconds by which counters in ticks of 10 ms are off.
-_LEAST_STOLEN = 0.05  # Cores that are worth to be told.
+_TICKS = 0.02  # Seconds: the error of counters in ticks of 10 ms.
+_LEAST_STOLEN = 0.05  # Cores: less is not worth a word.
 
-# A clock that differs by more moves the median by more than anything else does.
+# A larger change of the clock moves the median more than any other disturbance.
 _CLOCK_CHANGE = 0.05
-# A processor with turbo reaches its highest clock on one core only, and not for long.
+# A processor with turbo reaches its highest clock only on one core, and not for long.
 _CLOCK_SHORTFALL = 0.1
 _GOVERNOR = "sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 
@@ -35,14 +35,14 @@ NO_PSUTIL = Caveat(
 
 
 def are_too_busy(mean: Neighbours, most: float, seconds: float) -> bool:
-    """Return whether others kept too many cores busy, on average of so many seconds, or `most` at times."""
+    """Return whether others kept too many cores busy: on average of so many seconds, or `most` at times."""
     return mean.cores >= NEIGHBOURS + _TICKS / seconds or (
         most >= NEIGHBOURS_AT_TIMES + _TICKS / min(seconds, STRETCH)
     )
 
 
 def about_neighbours(mean: Neighbours, most: float, programs: Sequence[Program]) -> Caveat:
-    """Say how many cores others kept busy, on average and at most, and which programs did."""
+    """Say how many cores others kept busy, on average and at most, and which programs these were."""
     named = [f"{one_line(program.name)} {program.cores:.2f}" for program in programs]
     if mean.stolen >= _LEAST_STOLEN:
         named.append(f"other machines on the same hardware {mean.stolen:.2f}")
@@ -55,9 +55,9 @@ def about_neighbours(mean: Neighbours, most: float, programs: Sequence[Program])
 
 
 def about_clock(seen: Sequence[float], clock: Clock | None) -> Caveat | None:
-    """Judge the MHz that were seen at the ends of turns.
+    """Judge the clock in MHz at the ends of turns.
 
-    One reading in twenty may be off: between two turns the clock may already have been lowered.
+    One reading in twenty may be wrong: between two turns the clock may have been lowered already.
     """
     if not seen:
         return None
@@ -95,7 +95,7 @@ def about_heat(hottest: float | None) -> Caveat | None:
 
 
 def about_throttling(problems: Sequence[str]) -> Caveat | None:
-    """Judge what the board's firmware said while measuring."""
+    """Judge the problems that the firmware of the board reported meanwhile."""
     if not problems:
         return None
     remedy = (
@@ -107,7 +107,7 @@ def about_throttling(problems: Sequence[str]) -> Caveat | None:
 
 
 def about_governor(clock: Clock | None) -> Caveat | None:
-    """Judge what decides on the clock."""
+    """Judge the governor of the clock."""
     if clock is None or clock.governor is None or clock.governor == "performance":
         return None
     name, driver = one_line(clock.governor), one_line(clock.driver or "")

@@ -1,6 +1,6 @@
 """Energy of an inference, by the meter that this machine has: a counter, or a thread that reads watts.
 
-What the idle machine takes is always included: every `source` says what else its figure covers.
+The power of the idle machine is always included: every `source` says what else its figure covers.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from .snapshot import Span, elapsed
 
 
 class Meter(Protocol):
-    """Something that tells energy or power."""
+    """A meter of energy or power."""
 
     def joules(self) -> float | None:
-        """Return what it has counted up to now; None for a meter that tells power."""
+        """Return the energy counted up to now; None for a meter of power."""
 
     def energy(self, spans: Sequence[Span], runs: int) -> Energy:
-        """Return the energy of one of the `runs` inferences that ran in these spans."""
+        """Return the energy of one inference, where `runs` inferences ran in these spans."""
 
     def close(self) -> None:
         """Stop measuring."""
 
 
 class NoMeter:
-    """Stands for a machine that tells no energy."""
+    """Stands for a machine without a meter."""
 
     def __init__(self, reason: str) -> None:
-        """Give this reason."""
+        """Take the reason."""
         self._reason = reason
 
     def joules(self) -> float | None:
@@ -56,22 +56,22 @@ class RaplMeter:
     """Intel's and AMD's counters of the processor packages' energy.
 
     Files: https://www.kernel.org/doc/html/latest/power/powercap/powercap.html, in uJ. A counter starts again
-    from 0 after max_energy_range_uj: some minutes, so that no more than one turn lies between two readings.
+    from 0 after max_energy_range_uj. That takes minutes, so it happens at most once between two readings.
     """
 
     def __init__(self, packages: Sequence[Path]) -> None:
-        """Count from now on, with these folders."""
+        """Count from now on, by the counters in these folders."""
         names = ", ".join(read_text(package / "name") or package.name for package in packages)
         self._source = f"RAPL {names}: the whole processor, idle power included"
         self._counters = [_WrappingCounter(package) for package in packages]
 
     def joules(self) -> float | None:
-        """Return what all packages took since the meter was made; None where one can't be read."""
+        """Return the energy of all packages since the meter was made; None where one cannot be read."""
         counted = [counter.read() for counter in self._counters]
         return None if None in counted else sum(value for value in counted if value is not None) / 1e6
 
     def energy(self, spans: Sequence[Span], runs: int) -> Energy:
-        """Return what was counted within the spans, by inference."""
+        """Return the energy counted within the spans, divided by the inferences."""
         total = 0.0
         for before, after in spans:
             if before.joules is None or after.joules is None:
@@ -80,11 +80,11 @@ class RaplMeter:
         return per_inference(total, runs, self._source)
 
     def close(self) -> None:
-        """Do nothing: the counter counts anyway."""
+        """Do nothing: the counter goes on by itself."""
 
 
 class _WrappingCounter:
-    """energy_uj of a package as a number that only grows."""
+    """The energy_uj of a package as a number that only grows."""
 
     def __init__(self, package: Path) -> None:
         self._file = package / "energy_uj"
@@ -108,13 +108,13 @@ class _WrappingCounter:
 
 
 def rapl_packages(root: Path) -> list[Path]:
-    """Return the folders of the processor packages, not those of their parts, nor psys: the whole board."""
+    """Return the folders of the processor packages, without their parts and without psys, the whole board."""
     zones = sorted((root / "sys/class/powercap").glob("intel-rapl:*"))
     return [zone for zone in zones if (read_text(zone / "name") or "").startswith("package")]
 
 
 def per_inference(joules: float, runs: int, source: str) -> Energy:
-    """Return so many joules, shared out among so many inferences."""
+    """Return these joules, divided by the number of inferences."""
     if runs < 1:
         return Energy(None, source, "nothing was run")
     return Energy(round(joules * 1000 / runs, 4), source, None)
@@ -125,21 +125,21 @@ _FEWEST_READINGS = 5  # In all spans of one model; the meters' readings fluctuat
 PMIC_SECONDS = 0.2
 JETSON_SECONDS = 0.05
 BATTERY_SECONDS = 1.0
-# A battery's gauge averages over seconds. It can't tell models apart that take turns: what is measured must
-# be most of what happened.
+# The gauge of a battery averages over seconds, which mixes models that take turns: a model must have run for
+# most of the time.
 BATTERY_SHARE = 0.8
-# Rails of NVIDIA's modules that are the whole module's input, or that are it together: Orin NX, Orin Nano and
-# Xavier NX; Nano and TX1; AGX Orin. From "Power and Performance" in the Jetson Linux Developer Guide.
+# Rails that supply a whole NVIDIA module, alone or together: Orin NX, Orin Nano and Xavier NX; Nano and TX1;
+# AGX Orin. From "Power and Performance" in the Jetson Linux Developer Guide.
 _JETSON_INPUTS = (("VDD_IN",), ("POM_5V_IN",), ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"))
 
 Reader = Callable[[], float | None]
 
 
 class PowerMeter:
-    """Reads watts every so many seconds; an inference's energy is the mean of those read while it ran."""
+    """Reads watts every `seconds`; the energy of an inference follows from the readings while it ran."""
 
     def __init__(self, source: str, read: Reader, seconds: float, least_share: float = 0.0) -> None:
-        """Begin to read. `least_share` is what spans must take of the time for it to tell anything."""
+        """Begin to read. `least_share` is the share of the time that the spans of a model must take."""
         self._source, self._read = source, read
         self._seconds, self._least_share = seconds, least_share
         self._readings: list[tuple[float, float]] = []  # time.monotonic() and watts.
@@ -148,18 +148,18 @@ class PowerMeter:
         self._thread.start()
 
     def joules(self) -> float | None:
-        """Return None: it tells power."""
+        """Return None: this meter measures power."""
         return None
 
     def energy(self, spans: Sequence[Span], runs: int) -> Energy:
-        """Return the mean power within the spans times their length, by inference."""
+        """Return the mean power within the spans times their length, divided by the inferences."""
         inside = [
             watts
             for at, watts in list(self._readings)
             if any(before.seconds <= at <= after.seconds for before, after in spans)
         ]
         if len(inside) < _FEWEST_READINGS:
-            reason = f"only {len(inside)} readings of the meter fell into it: measure longer, with more runs"
+            reason = f"the meter was read only {len(inside)} times meanwhile: measure longer, with more runs"
             return Energy(None, self._source, reason)
         if elapsed(spans) < self._least_share * (spans[-1][1].seconds - spans[0][0].seconds):
             reason = "this meter is too slow for models that take turns: measure this model alone"
@@ -180,19 +180,19 @@ class PowerMeter:
 
 
 def pmic_watts() -> float | None:
-    """Return what a Raspberry Pi 5's power management chip tells: volts times amperes of all rails.
+    """Return the watts of all rails of the power management chip of a Raspberry Pi 5.
 
-    Its converters' losses, and what hangs on USB and GPIO, are not among them.
+    They do not include the losses of its converters, nor devices at USB and GPIO.
     """
-    told = ask_firmware("pmic_read_adc")
-    return None if told is None else parse_pmic(told)
+    answer = ask_firmware("pmic_read_adc")
+    return None if answer is None else parse_pmic(answer)
 
 
-def parse_pmic(told: str) -> float | None:
-    """Return the watts of all rails of which volts and amperes are told; None where there are none."""
+def parse_pmic(text: str) -> float | None:
+    """Return the watts of all rails with volts and amperes; None where there is no such rail."""
     number = r"(\d{1,6}(?:\.\d{1,12})?)"
-    amperes = dict(re.findall(rf"^\s*(\w+)_A current\(\d+\)={number}A\s*$", told, re.MULTILINE))
-    volts = dict(re.findall(rf"^\s*(\w+)_V volt\(\d+\)={number}V\s*$", told, re.MULTILINE))
+    amperes = dict(re.findall(rf"^\s*(\w+)_A current\(\d+\)={number}A\s*$", text, re.MULTILINE))
+    volts = dict(re.findall(rf"^\s*(\w+)_V volt\(\d+\)={number}V\s*$", text, re.MULTILINE))
     rails = amperes.keys() & volts.keys()
     return sum(float(volts[rail]) * float(amperes[rail]) for rail in sorted(rails)) if rails else None
 
@@ -249,7 +249,7 @@ def _battery_watts(supply: Path) -> float | None:
 
 
 def find_meter(root: Path) -> Meter:
-    """Return the best meter that there is; it has begun to measure."""
+    """Return the best meter of this machine; it has begun to measure."""
     if pmic_watts() is not None:
         source = "PMIC of the board, all its rails, idle power included"
         return PowerMeter(source, pmic_watts, PMIC_SECONDS)
@@ -264,12 +264,12 @@ def find_meter(root: Path) -> Meter:
         source = f"battery {name}: the whole machine with its screen, idle power included"
         return PowerMeter(source, read, BATTERY_SECONDS, BATTERY_SHARE)
     if packages:
-        # Since CVE-2020-8694: energy read often enough gives away what other programs compute.
+        # Since CVE-2020-8694: frequent readings of energy reveal what other programs compute.
         return NoMeter(
             "RAPL's counters may only be read by root. Until the next start, this allows everybody to: "
             "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
         )
     return NoMeter(
-        "this machine tells no energy: no RAPL, no PMIC as of a Raspberry Pi 5, no INA3221 as of a Jetson, "
-        "and it does not run on a battery"
+        "this machine has no energy meter: no RAPL, no PMIC as in a Raspberry Pi 5, no INA3221 as in a "
+        "Jetson, and it does not run on a battery"
     )

@@ -1,4 +1,4 @@
-"""CPU seconds: the machine's, ours, and those of other programs, which psutil counts."""
+"""CPU seconds of the machine, of this program, and of other programs, as psutil counts them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .snapshot import ProcessorTime
 if TYPE_CHECKING:
     import psutil
 
-# Not idle and iowait; nor guest, which user includes; nor Windows' interrupt and dpc, which system includes.
+# Without idle and iowait; without guest, which is part of user; without interrupt and dpc of Windows, which
+# are part of system.
 _BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 
 
@@ -34,10 +35,10 @@ class _Process:
 
 
 class ProcessorMeter:
-    """Tells our CPU seconds from the machine's."""
+    """Counts CPU seconds of the machine, and of this process with its children."""
 
     def __init__(self) -> None:
-        """Take note of the programs that run; raises ImportError where there is no psutil."""
+        """Remember the programs that run now; raises ImportError without psutil."""
         import psutil
 
         self._psutil: ModuleType = psutil
@@ -47,7 +48,7 @@ class ProcessorMeter:
         self._programs = self._list_programs()
 
     def read(self, children: Sequence[int]) -> ProcessorTime:
-        """Return the counters now. `children` count as ours, those of earlier calls too."""
+        """Return the counters. These `children`, and those of earlier calls, count as ours."""
         for child in children:
             if child not in self._children:
                 self._children[child] = 0.0
@@ -63,12 +64,12 @@ class ProcessorMeter:
     def busiest(self, least: float, most: int) -> list[Program]:
         """Return up to `most` other programs that kept `least` cores or more busy since this meter was made.
 
-        Those that have ended meanwhile are not among them.
+        Programs that have ended meanwhile are not among them.
         """
         seconds: dict[str, float] = {}
         for number, process in self._list_programs().items():
             before = self._programs.get(number)
-            # One that has used less than before is another one, with the same number.
+            # A process that has used less than before is another one with the same number.
             already = before.seconds if before is not None and before.seconds <= process.seconds else 0.0
             if number != os.getpid() and number not in self._children:
                 seconds[process.name] = seconds.get(process.name, 0.0) + process.seconds - already
@@ -81,7 +82,9 @@ class ProcessorMeter:
         for process in self._psutil.process_iter(["name", "cpu_times"]):
             name, times = process.info["name"] or "?", process.info["cpu_times"]
             if times is not None:  # Other users' processes may be hidden from us.
-                short = "kworker" if name.startswith("kworker/") else name  # What follows names its work.
+                short = (
+                    "kworker" if name.startswith("kworker/") else name
+                )  # The rest of the name is its work.
                 found[process.pid] = _Process(short, times.user + times.system)
         return found
 
@@ -98,7 +101,7 @@ class ProcessorMeter:
 
 
 def _ended_children_seconds() -> float:
-    """Return the CPU seconds of all children that were waited for; 0 on Windows, which doesn't tell."""
+    """Return the CPU seconds of all children that were waited for; 0 on Windows, which has no such count."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""The machine at one moment, and what went on between two of them."""
+"""The machine at one moment, and the time that others used between two moments."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """CPU seconds, of all cores together, since some time in the past.
+    """CPU seconds of all cores together, since some time in the past.
 
-    `busy` is of all programs and of the kernel, with what the hypervisor gave to other machines, which is
-    also apart in `stolen`; `ours` of this process and of its children.
+    `busy` is the time of all programs and of the kernel, and `ours` that of this process and its children.
+    `stolen` is the part of `busy` that the hypervisor gave to other machines.
     """
 
     busy: float
@@ -21,12 +21,12 @@ class ProcessorTime:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What Watch saw at a moment; None for what this machine doesn't tell.
+    """The readings of Watch at one moment; None for those that this machine does not have.
 
-    `seconds` is of time.monotonic(). `processor` is None without psutil. `clock_mhz` is the fastest core's:
-    the others may idle. `temperature_c` is the hottest sensor's. `throttled` holds the bits of the board's
-    firmware, see edge/board.py. `swapped` counts pages read from swap and written to it, `joules` is what
-    the energy counter has counted.
+    `seconds` is time.monotonic(). `processor` is None without psutil. `clock_mhz` is that of the fastest
+    core: the others may idle. `temperature_c` is that of the hottest sensor. `throttled` holds the bits of
+    the firmware, see edge/board.py. `swapped` counts pages read from swap and written to it, `joules` is the
+    reading of the energy counter.
     """
 
     seconds: float
@@ -38,25 +38,25 @@ class Snapshot:
     joules: float | None = None
 
 
-# Before and after something that was measured.
+# Before and after a measured stretch of time.
 Span = tuple[Snapshot, Snapshot]
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """How many cores others kept busy on average; `stolen` is the part that a hypervisor gave away."""
+    """The mean number of cores that others kept busy; `stolen` is the part that a hypervisor gave away."""
 
     cores: float
     stolen: float
 
 
 def elapsed(spans: Sequence[Span]) -> float:
-    """Return how many seconds these spans took together."""
+    """Return the seconds of these spans together."""
     return sum(after.seconds - before.seconds for before, after in spans)
 
 
 def neighbours(spans: Sequence[Span]) -> Neighbours | None:
-    """Return what others did during these spans; None where the processor's time isn't told.
+    """Return how busy others were during these spans; None where the time of the processor is not known.
 
     The system counts in ticks of 10 ms: the spans should be half a second or more together.
     """
@@ -69,19 +69,19 @@ def neighbours(spans: Sequence[Span]) -> Neighbours | None:
         stolen += after.processor.stolen - before.processor.stolen
     if seconds <= 0:
         return None
-    # Some kernels count as ours what was stolen from us: others had at least the stolen time.
+    # Some kernels count time that was stolen from us as ours: others had at least the stolen time.
     stolen = max(stolen, 0.0) / seconds
     return Neighbours(max(busy / seconds, stolen), stolen)
 
 
 def most_neighbours(spans: Sequence[Span], seconds: float) -> float | None:
-    """Return the most cores that others kept busy in any stretch of the spans of at least so many seconds."""
+    """Return the most cores that others kept busy in any stretch of at least so many seconds of the spans."""
     found = [neighbours(stretch) for stretch in stretches(spans, seconds)]
-    return max((told.cores for told in found if told is not None), default=None)
+    return max((others.cores for others in found if others is not None), default=None)
 
 
 def stretches(spans: Sequence[Span], seconds: float) -> Iterator[Sequence[Span]]:
-    """Yield the spans in order, in groups that take at least so long each, if all together do."""
+    """Yield the spans in order, in groups of at least so many seconds each, if all together take as long."""
     start, left, taken = 0, elapsed(spans), 0.0
     for end, span in enumerate(spans, start=1):
         length = elapsed([span])

@@ -1,4 +1,4 @@
-"""What else the machine did while it was measured."""
+"""Watches the machine while it is measured."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST_NAMED = 3
 
 
 class Watch:
-    """Looks at the processor, its clock, heat, power supply and energy around what is measured.
+    """Reads processor time, clock, heat, power supply and energy before and after what is measured.
 
         with Watch() as watch:
             before = watch.snapshot(children)
@@ -47,7 +47,7 @@ class Watch:
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        """Look for what this machine tells, and take note of the programs that run; takes some 10 ms."""
+        """Find the sensors of this machine, and remember the programs that run; takes some 10 ms."""
         self._vmstat = root / "proc/vmstat"
         self._throttled_file = throttled_file(root)
         self._root = root
@@ -62,10 +62,10 @@ class Watch:
             self._processor = ProcessorMeter()
 
     def snapshot(self, children: Sequence[int] = ()) -> Snapshot:
-        """Return what is to be seen now, in less than 1 ms.
+        """Read all sensors, in less than 1 ms.
 
-        `children` are the process ids of children of this process, whose time counts as ours from the first
-        snapshot that names them, as that of children that have ended and were waited for always does.
+        `children` are process ids of children of this process: their time counts as ours from the first
+        snapshot that names them. The time of children that were waited for always counts as ours.
         """
         processor = self._processor.read(children) if self._processor else None
         return Snapshot(
@@ -79,7 +79,7 @@ class Watch:
         )
 
     def conditions(self, spans: Sequence[Span]) -> Conditions:
-        """Return what the machine was like during these spans, and what of it makes the figures less.
+        """Return the conditions of the machine during these spans, with warnings about disturbances.
 
         The clock counts at the ends of spans only: a machine that waits may lower it.
         """
@@ -108,11 +108,11 @@ class Watch:
         )
 
     def energy(self, spans: Sequence[Span], runs: int) -> Energy:
-        """Return the energy of one inference; `runs` are all that ran in these spans, uncounted ones too."""
+        """Return the energy of one inference; `runs` is the number of all that ran in these spans."""
         return self._meter.energy(spans, runs)
 
     def close(self) -> None:
-        """End the thread that there is where the meter tells power; energy() still answers."""
+        """End the thread that reads power, if any; energy() still answers."""
         self._meter.close()
 
     def __enter__(self) -> Watch:
@@ -135,7 +135,7 @@ class Watch:
         return caveats.about_neighbours(mean, most, self._processor.busiest(_LEAST_NAMED, _MOST_NAMED))
 
     def _problems(self, seen: Sequence[Snapshot]) -> tuple[str, ...] | None:
-        """Return what the firmware said in these snapshots, or that it occurred since the Watch was made."""
+        """Return the problems that the firmware reported in these snapshots, or since the Watch was made."""
         bits = [snapshot.throttled for snapshot in seen if snapshot.throttled is not None]
         after = throttled_bits(self._root)
         if after is not None:
@@ -145,28 +145,29 @@ class Watch:
         return problems_now(reduce(or_, bits)) if bits else None
 
     def _fastest_clock(self) -> Clock | None:
-        """Return the clock that may get highest: of some processors, half of the cores are slower ones."""
-        told = [domain.read() for domain in self._domains]
-        return max(told, key=lambda clock: clock.allowed_mhz or 0, default=None)
+        """Return the clock that may get highest: some processors have slower cores, too."""
+        clocks = [domain.read() for domain in self._domains]
+        return max(clocks, key=lambda clock: clock.allowed_mhz or 0, default=None)
 
     def _read_clock(self) -> float | None:
-        told = [mhz for domain in self._domains if (mhz := domain.now_mhz()) is not None]
-        return max(told, default=None)
+        known = [mhz for domain in self._domains if (mhz := domain.now_mhz()) is not None]
+        return max(known, default=None)
 
     def _read_temperature(self) -> float | None:
         measured = hottest(self._sensors)
         return measured[0] if measured else None
 
     def _read_swapped(self) -> int | None:
-        """Return the pages swapped in and out; psutil's figures of other systems count other pages too."""
-        told = re.findall(r"^pswp(?:in|out) (\d{1,20})$", read_text(self._vmstat) or "", re.MULTILINE)
-        return sum(map(int, told)) if told else None
+        """Return the pages swapped in and out; psutil counts other pages, too, on other systems."""
+        counts = re.findall(r"^pswp(?:in|out) (\d{1,20})$", read_text(self._vmstat) or "", re.MULTILINE)
+        return sum(map(int, counts)) if counts else None
 
 
 class _Unhurried:
-    """A sensor that is read at most so often that it takes a fiftieth of the time.
+    """A sensor that is read so rarely that reading takes at most a fiftieth of the time.
 
-    Most take microseconds; heat that a laptop's firmware tells, and the clock on older kernels, take 10 ms.
+    Most sensors take microseconds; heat from the firmware of a laptop, and the clock on older kernels, take
+    10 ms.
     """
 
     def __init__(self, read: Callable[[], float | None]) -> None:
@@ -174,14 +175,14 @@ class _Unhurried:
         self._next = 0.0
 
     def read(self) -> float | None:
-        """Return what it tells; None when it is too early, too."""
+        """Return the reading; None where it is unknown, or too early to read it."""
         start = time.monotonic()
         if start < self._next:
             return None
-        told = self._read()
+        value = self._read()
         end = time.monotonic()
         self._next = end + (end - start) / _READING_SHARE
-        return told
+        return value
 
 
 def _range(seen: Sequence[float], digits: int) -> Interval | None:

@@ -103,6 +103,24 @@ def parse_record(record: object) -> Result | Failure:
     return result
 
 
+def check_figures(result: Result) -> None:
+    """Raise BenchmarkError for a time that is not above 0, a count below 1, or a share outside of 0..1."""
+    latency = result.latency
+    for name in ("load_ms", "first_ms", "median_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"):
+        _require(name, getattr(latency, name), getattr(latency, name) > 0, "above 0")
+    for name in ("runs", "processes"):
+        _require(name, getattr(latency, name), getattr(latency, name) >= 1, "at least 1")
+    _require("threads", result.subject.threads, result.subject.threads >= 1, "at least 1")
+    _require("size_bytes", result.subject.size_bytes, result.subject.size_bytes >= 1, "at least 1")
+    _check_blocks("blocks", latency.blocks)
+    if result.yardstick is not None:
+        _check_blocks("yardstick.blocks", result.yardstick.blocks)
+    if result.accuracy is not None:
+        images, top1 = result.accuracy.images, result.accuracy.top1
+        _require("accuracy.images", images, images >= 1, "at least 1")
+        _require("accuracy.top1", top1, 0 <= top1 <= 1, "0 to 1")
+
+
 def _read_lines(path: Path) -> list[bytes]:
     """Return the lines with their ends; a pipe is read too."""
     try:
@@ -182,24 +200,6 @@ def _tuple_types(kind: Any) -> frozenset[Any]:
         return frozenset().union(*(_tuple_types(hint) for hint in get_type_hints(kind).values()))
     inner = frozenset().union(*(_tuple_types(part) for part in get_args(kind)))
     return inner | {kind} if getattr(kind, "__origin__", None) is tuple else inner
-
-
-def check_figures(result: Result) -> None:
-    """Raise BenchmarkError for a time that is not above 0, a count below 1, or a share outside of 0..1."""
-    latency = result.latency
-    for name in ("load_ms", "first_ms", "median_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"):
-        _require(name, getattr(latency, name), getattr(latency, name) > 0, "above 0")
-    for name in ("runs", "processes"):
-        _require(name, getattr(latency, name), getattr(latency, name) >= 1, "at least 1")
-    _require("threads", result.subject.threads, result.subject.threads >= 1, "at least 1")
-    _require("size_bytes", result.subject.size_bytes, result.subject.size_bytes >= 1, "at least 1")
-    _check_blocks("blocks", latency.blocks)
-    if result.yardstick is not None:
-        _check_blocks("yardstick.blocks", result.yardstick.blocks)
-    if result.accuracy is not None:
-        images, top1 = result.accuracy.images, result.accuracy.top1
-        _require("accuracy.images", images, images >= 1, "at least 1")
-        _require("accuracy.top1", top1, 0 <= top1 <= 1, "0 to 1")
 
 
 def _check_blocks(name: str, blocks: Sequence[Sequence[float]]) -> None:

@@ -14,21 +14,11 @@ from .names import failure_name, result_names, short_name
 from .numbers import between, number
 from .result import Caveat, ColdStart, Failure, MeasuredAccuracy, Pairing, Result, Soak, Stages
 
-
-def worst_of_each_kind(caveats: Iterable[Caveat]) -> dict[str, Caveat]:
-    """Return the caveat with the highest value of each kind.
-
-    Models take turns, so a disturbance of one model disturbs the others: one sentence is enough for all.
-    """
-    worst: dict[str, Caveat] = {}
-    for caveat in caveats:
-        if caveat.kind not in worst or (caveat.value or 0.0) > (worst[caveat.kind].value or 0.0):
-            worst[caveat.kind] = caveat
-    return worst
-
-
 # A column's title, and its cell for a result; where it is None for all, the column is left out.
 Column = tuple[str, Callable[[Result], str | None]]
+# Signs that have a meaning in Markdown, which a backslash takes away, and the beginnings of plain links.
+_ACTIVE = re.compile(r"[\\`*_{}\[\]|~$#!@^]|(?<=www)\.|:(?=//)")
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def print_results(results: Sequence[Result | Failure]) -> None:
@@ -44,6 +34,34 @@ def print_results(results: Sequence[Result | Failure]) -> None:
             click.echo(printable(sentence))
 
 
+def to_markdown(results: Sequence[Result | Failure], command: str | None = None) -> str:
+    """Return tables in GitHub's Markdown, machine by machine, and notes below them.
+
+    `command` is the command line that measured them. Text from results is escaped.
+    """
+    parts = [part for machine in by_machine(results) for part in _machine(machine)]
+    if command is not None:
+        parts.append(f"Measured by:\n\n    {one_line(command)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    marked = _ACTIVE.sub(lambda match: f"\\{match[0]}", one_line(text))
+    return re.sub("[&<>]", lambda match: _HTML[match[0]], marked)
+
+
+def columns_of(columns: Sequence[Column], results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+    """Return titles and rows of a table; the first column names the results."""
+    cells = [[cell(result) for result in results] for _, cell in columns]
+    known = [i for i, column in enumerate(cells) if any(cell is not None for cell in column)]
+    rows = [
+        [one_line(name), *(cells[i][row] or "-" for i in known)]
+        for row, name in enumerate(result_names(results))
+    ]
+    return ["file", *(columns[i][0] for i in known)], rows
+
+
 def facts(machine: Machine) -> Iterator[str]:
     """Yield sentences about results that no table shows, and about models that could not be measured."""
     bases = dict.fromkeys(short_name(r.ratio.base) for r in machine.results if r.ratio)
@@ -56,6 +74,18 @@ def facts(machine: Machine) -> Iterator[str]:
             yield f"{one_line(name)}: {describe_cold_start(result.cold_start)}."
     for failure in machine.failures:
         yield f"Not measured: {one_line(failure_name(failure))}: {one_line(failure.error)}"
+
+
+def worst_of_each_kind(caveats: Iterable[Caveat]) -> dict[str, Caveat]:
+    """Return the caveat with the highest value of each kind.
+
+    Models take turns, so a disturbance of one model disturbs the others: one sentence is enough for all.
+    """
+    worst: dict[str, Caveat] = {}
+    for caveat in caveats:
+        if caveat.kind not in worst or (caveat.value or 0.0) > (worst[caveat.kind].value or 0.0):
+            worst[caveat.kind] = caveat
+    return worst
 
 
 def shared_caveats(machine: Machine) -> list[tuple[str, tuple[str, ...]]]:
@@ -125,17 +155,6 @@ def _print_columns(title: str, columns: Sequence[Column], results: Sequence[Resu
     print_table(title, titles, rows)
 
 
-def columns_of(columns: Sequence[Column], results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """Return titles and rows of a table; the first column names the results."""
-    cells = [[cell(result) for result in results] for _, cell in columns]
-    known = [i for i, column in enumerate(cells) if any(cell is not None for cell in column)]
-    rows = [
-        [one_line(name), *(cells[i][row] or "-" for i in known)]
-        for row, name in enumerate(result_names(results))
-    ]
-    return ["file", *(columns[i][0] for i in known)], rows
-
-
 def _print_stages(results: Sequence[Result]) -> None:
     rows = []
     for name, result in zip(result_names(results), results, strict=True):
@@ -182,56 +201,6 @@ def _worst(accuracy: MeasuredAccuracy) -> str | None:
     return f"{one_line(worst.label)} {worst.recall:.0%}" if worst else None
 
 
-LATENCY: tuple[Column, ...] = (
-    ("size", lambda r: f"{r.subject.size_bytes / 1e6:.2f} MB"),
-    ("load", lambda r: f"{number(r.latency.load_ms)} ms"),
-    ("first", lambda r: f"{number(r.latency.first_ms)} ms"),
-    ("median", lambda r: f"{number(r.latency.median_ms)} ms"),
-    ("95 %\ninterval", lambda r: between(r.latency.median_ci95, r.latency.median_ms)),
-    ("p90", lambda r: number(r.latency.p90_ms)),
-    ("p99", lambda r: number(r.latency.p99_ms)),
-    ("max", lambda r: number(r.latency.max_ms)),
-    ("ratio", lambda r: number(r.ratio.median) if r.ratio else None),
-    ("its\nrange", lambda r: between((r.ratio.lowest, r.ratio.highest), r.ratio.median) if r.ratio else None),
-    ("peak\nmemory", lambda r: f"{r.memory.peak:.0f} MB" if r.memory else None),
-    ("energy", lambda r: f"{number(r.energy.per_inference_mj)} mJ" if r.energy.per_inference_mj else None),
-)  # fmt: skip
-ACCURACY: tuple[Column, ...] = (
-    ("top-1", _accuracy(lambda a: f"{a.top1:.2%}")),
-    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.top1_ci95))),
-    ("top-5", _accuracy(lambda a: f"{a.top5:.2%}" if a.outputs > 5 else None)),
-    ("macro\nF1", _accuracy(lambda a: f"{a.macro_f1:.2%}")),
-    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.macro_f1_ci95))),
-    ("worst class,\nits recall", _accuracy(_worst)),
-    ("calib.\nerror", _accuracy(lambda a: f"{a.ece:.2%}")),
-    ("same\nanswer", _accuracy(lambda a: f"{a.pairing.agreement:.2%}" if a.pairing else None)),
-    ("images\nchanged", _accuracy(lambda a: f"{len(a.pairing.changed):,}" if a.pairing else None)),
-    ("is the loss\nreal?", _accuracy(lambda a: loss_verdict(a.pairing) if a.pairing else None)),
-)
-
-
-# Signs that have a meaning in Markdown, which a backslash takes away, and the beginnings of plain links.
-_ACTIVE = re.compile(r"[\\`*_{}\[\]|~$#!@^]|(?<=www)\.|:(?=//)")
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-
-def to_markdown(results: Sequence[Result | Failure], command: str | None = None) -> str:
-    """Return tables in GitHub's Markdown, machine by machine, and notes below them.
-
-    `command` is the command line that measured them. Text from results is escaped.
-    """
-    parts = [part for machine in by_machine(results) for part in _machine(machine)]
-    if command is not None:
-        parts.append(f"Measured by:\n\n    {one_line(command)}")
-    return "\n\n".join(parts) + "\n"
-
-
-def escape(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    marked = _ACTIVE.sub(lambda match: f"\\{match[0]}", one_line(text))
-    return re.sub("[&<>]", lambda match: _HTML[match[0]], marked)
-
-
 def _machine(machine: Machine) -> list[str]:
     """Return title, tables and notes; numbers of notes stand behind the names that they are about."""
     parts = [f"**{escape(machine.title)}**"]
@@ -270,3 +239,31 @@ def _table(columns: Sequence[Column], results: Sequence[Result], marks: Sequence
         cells = [escape(cell) for cell in row]
         lines.append([f"{cells[0]} <sup>{mark}</sup>" if mark else cells[0], *cells[1:]])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+LATENCY: tuple[Column, ...] = (
+    ("size", lambda r: f"{r.subject.size_bytes / 1e6:.2f} MB"),
+    ("load", lambda r: f"{number(r.latency.load_ms)} ms"),
+    ("first", lambda r: f"{number(r.latency.first_ms)} ms"),
+    ("median", lambda r: f"{number(r.latency.median_ms)} ms"),
+    ("95 %\ninterval", lambda r: between(r.latency.median_ci95, r.latency.median_ms)),
+    ("p90", lambda r: number(r.latency.p90_ms)),
+    ("p99", lambda r: number(r.latency.p99_ms)),
+    ("max", lambda r: number(r.latency.max_ms)),
+    ("ratio", lambda r: number(r.ratio.median) if r.ratio else None),
+    ("its\nrange", lambda r: between((r.ratio.lowest, r.ratio.highest), r.ratio.median) if r.ratio else None),
+    ("peak\nmemory", lambda r: f"{r.memory.peak:.0f} MB" if r.memory else None),
+    ("energy", lambda r: f"{number(r.energy.per_inference_mj)} mJ" if r.energy.per_inference_mj else None),
+)  # fmt: skip
+ACCURACY: tuple[Column, ...] = (
+    ("top-1", _accuracy(lambda a: f"{a.top1:.2%}")),
+    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.top1_ci95))),
+    ("top-5", _accuracy(lambda a: f"{a.top5:.2%}" if a.outputs > 5 else None)),
+    ("macro\nF1", _accuracy(lambda a: f"{a.macro_f1:.2%}")),
+    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.macro_f1_ci95))),
+    ("worst class,\nits recall", _accuracy(_worst)),
+    ("calib.\nerror", _accuracy(lambda a: f"{a.ece:.2%}")),
+    ("same\nanswer", _accuracy(lambda a: f"{a.pairing.agreement:.2%}" if a.pairing else None)),
+    ("images\nchanged", _accuracy(lambda a: f"{len(a.pairing.changed):,}" if a.pairing else None)),
+    ("is the loss\nreal?", _accuracy(lambda a: loss_verdict(a.pairing) if a.pairing else None)),
+)

@@ -19,6 +19,19 @@ from ...edge.procfs import read_number, read_text
 from ..results.result import Energy
 from .snapshot import Span, elapsed
 
+Reader = Callable[[], float | None]
+_FEWEST_READINGS = 5  # In all spans of one model; the meters' readings fluctuate by a tenth and more.
+# A reading of vcgencmd costs a process of some ms: at this rate 2 % of a core.
+PMIC_SECONDS = 0.2
+JETSON_SECONDS = 0.05
+BATTERY_SECONDS = 1.0
+# The gauge of a battery averages over seconds, which mixes models that take turns: a model must have run for
+# most of the time.
+BATTERY_SHARE = 0.8
+# Rails that supply a whole NVIDIA module, alone or together: Orin NX, Orin Nano and Xavier NX; Nano and TX1;
+# AGX Orin. From "Power and Performance" in the Jetson Linux Developer Guide.
+_JETSON_INPUTS = (("VDD_IN",), ("POM_5V_IN",), ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"))
+
 
 class Meter(Protocol):
     """A meter of energy or power."""
@@ -31,6 +44,33 @@ class Meter(Protocol):
 
     def close(self) -> None:
         """Stop measuring."""
+
+
+def find_meter(root: Path) -> Meter:
+    """Return the best meter of this machine; it has begun to measure."""
+    if pmic_watts() is not None:
+        source = "PMIC of the board, all its rails, idle power included"
+        return PowerMeter(source, pmic_watts, PMIC_SECONDS)
+    if jetson := jetson_meter(root):
+        name, read = jetson
+        return PowerMeter(f"INA3221 {name}: the whole module, idle power included", read, JETSON_SECONDS)
+    packages = rapl_packages(root)
+    if packages and all(read_number(package / "energy_uj") is not None for package in packages):
+        return RaplMeter(packages)
+    if battery := battery_meter(root):
+        name, read = battery
+        source = f"battery {name}: the whole machine with its screen, idle power included"
+        return PowerMeter(source, read, BATTERY_SECONDS, BATTERY_SHARE)
+    if packages:
+        # Since CVE-2020-8694: frequent readings of energy reveal what other programs compute.
+        return NoMeter(
+            "RAPL's counters may only be read by root. Until the next start, this allows everybody to: "
+            "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+        )
+    return NoMeter(
+        "this machine has no energy meter: no RAPL, no PMIC as in a Raspberry Pi 5, no INA3221 as in a "
+        "Jetson, and it does not run on a battery"
+    )
 
 
 class NoMeter:
@@ -81,58 +121,6 @@ class RaplMeter:
 
     def close(self) -> None:
         """Do nothing: the counter goes on by itself."""
-
-
-class _WrappingCounter:
-    """The energy_uj of a package as a number that only grows."""
-
-    def __init__(self, package: Path) -> None:
-        self._file = package / "energy_uj"
-        self._range = read_number(package / "max_energy_range_uj")
-        self._last = read_number(self._file)
-        self._total = 0
-
-    def read(self) -> int | None:
-        """Return the uJ since this object was made."""
-        now = read_number(self._file)
-        if now is None or self._last is None:
-            return None
-        step = now - self._last
-        if step < 0:  # It counts up to the range, then from 0.
-            if self._range is None:
-                return None
-            step += self._range + 1
-        self._total += step
-        self._last = now
-        return self._total
-
-
-def rapl_packages(root: Path) -> list[Path]:
-    """Return the folders of the processor packages, without their parts and without psys, the whole board."""
-    zones = sorted((root / "sys/class/powercap").glob("intel-rapl:*"))
-    return [zone for zone in zones if (read_text(zone / "name") or "").startswith("package")]
-
-
-def per_inference(joules: float, runs: int, source: str) -> Energy:
-    """Return these joules, divided by the number of inferences."""
-    if runs < 1:
-        return Energy(None, source, "nothing was run")
-    return Energy(round(joules * 1000 / runs, 4), source, None)
-
-
-_FEWEST_READINGS = 5  # In all spans of one model; the meters' readings fluctuate by a tenth and more.
-# A reading of vcgencmd costs a process of some ms: at this rate 2 % of a core.
-PMIC_SECONDS = 0.2
-JETSON_SECONDS = 0.05
-BATTERY_SECONDS = 1.0
-# The gauge of a battery averages over seconds, which mixes models that take turns: a model must have run for
-# most of the time.
-BATTERY_SHARE = 0.8
-# Rails that supply a whole NVIDIA module, alone or together: Orin NX, Orin Nano and Xavier NX; Nano and TX1;
-# AGX Orin. From "Power and Performance" in the Jetson Linux Developer Guide.
-_JETSON_INPUTS = (("VDD_IN",), ("POM_5V_IN",), ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"))
-
-Reader = Callable[[], float | None]
 
 
 class PowerMeter:
@@ -216,16 +204,6 @@ def jetson_meter(root: Path) -> tuple[str, Reader] | None:
     return None
 
 
-def _rails_watts(rails: Sequence[tuple[Path, Path]]) -> float | None:
-    total = 0.0
-    for volts, amperes in rails:
-        millivolts, milliamperes = read_number(volts), read_number(amperes)
-        if millivolts is None or milliamperes is None:
-            return None
-        total += millivolts * milliamperes / 1e6
-    return total
-
-
 def battery_meter(root: Path) -> tuple[str, Reader] | None:
     """Return the name and the reader of the battery that supplies this machine now.
 
@@ -238,6 +216,53 @@ def battery_meter(root: Path) -> tuple[str, Reader] | None:
     return None
 
 
+def rapl_packages(root: Path) -> list[Path]:
+    """Return the folders of the processor packages, without their parts and without psys, the whole board."""
+    zones = sorted((root / "sys/class/powercap").glob("intel-rapl:*"))
+    return [zone for zone in zones if (read_text(zone / "name") or "").startswith("package")]
+
+
+def per_inference(joules: float, runs: int, source: str) -> Energy:
+    """Return these joules, divided by the number of inferences."""
+    if runs < 1:
+        return Energy(None, source, "nothing was run")
+    return Energy(round(joules * 1000 / runs, 4), source, None)
+
+
+class _WrappingCounter:
+    """The energy_uj of a package as a number that only grows."""
+
+    def __init__(self, package: Path) -> None:
+        self._file = package / "energy_uj"
+        self._range = read_number(package / "max_energy_range_uj")
+        self._last = read_number(self._file)
+        self._total = 0
+
+    def read(self) -> int | None:
+        """Return the uJ since this object was made."""
+        now = read_number(self._file)
+        if now is None or self._last is None:
+            return None
+        step = now - self._last
+        if step < 0:  # It counts up to the range, then from 0.
+            if self._range is None:
+                return None
+            step += self._range + 1
+        self._total += step
+        self._last = now
+        return self._total
+
+
+def _rails_watts(rails: Sequence[tuple[Path, Path]]) -> float | None:
+    total = 0.0
+    for volts, amperes in rails:
+        millivolts, milliamperes = read_number(volts), read_number(amperes)
+        if millivolts is None or milliamperes is None:
+            return None
+        total += millivolts * milliamperes / 1e6
+    return total
+
+
 def _battery_watts(supply: Path) -> float | None:
     if read_text(supply / "status") != "Discharging":
         return None
@@ -246,30 +271,3 @@ def _battery_watts(supply: Path) -> float | None:
         return abs(power) / 1e6
     volts, amperes = read_number(supply / "voltage_now"), read_number(supply / "current_now")
     return None if volts is None or amperes is None else volts * abs(amperes) / 1e12
-
-
-def find_meter(root: Path) -> Meter:
-    """Return the best meter of this machine; it has begun to measure."""
-    if pmic_watts() is not None:
-        source = "PMIC of the board, all its rails, idle power included"
-        return PowerMeter(source, pmic_watts, PMIC_SECONDS)
-    if jetson := jetson_meter(root):
-        name, read = jetson
-        return PowerMeter(f"INA3221 {name}: the whole module, idle power included", read, JETSON_SECONDS)
-    packages = rapl_packages(root)
-    if packages and all(read_number(package / "energy_uj") is not None for package in packages):
-        return RaplMeter(packages)
-    if battery := battery_meter(root):
-        name, read = battery
-        source = f"battery {name}: the whole machine with its screen, idle power included"
-        return PowerMeter(source, read, BATTERY_SECONDS, BATTERY_SHARE)
-    if packages:
-        # Since CVE-2020-8694: frequent readings of energy reveal what other programs compute.
-        return NoMeter(
-            "RAPL's counters may only be read by root. Until the next start, this allows everybody to: "
-            "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
-        )
-    return NoMeter(
-        "this machine has no energy meter: no RAPL, no PMIC as in a Raspberry Pi 5, no INA3221 as in a "
-        "Jetson, and it does not run on a battery"
-    )

@@ -7,6 +7,10 @@ NOTE ?=
 PHOTOS ?=
 WEIGHTS ?=
 BIN := $(VENV)/bin
+# Processes that share the tests: one for each core. With WORKERS=0 the tests run one after the other.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist worksteal
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
@@ -53,16 +57,18 @@ default-model: $(VENV)/installed
 	$(BIN)/edge-convert build/default-model/run --variant int8 --output build/default-model/models --force
 	cp build/default-model/models/mobilenet_v2_int8.tflite edge/default_model.tflite
 
+# First what can run side by side; then what measures time, by itself.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -m "not clients and not slow"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not clients and not slow and not alone"
+	$(PYTEST) -m "alone and not clients and not slow"
 
 # Trainings that are killed and resumed, all backbones, hyperparameter search.
 slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) $(SIDE_BY_SIDE) -m slow
 
 # Each client is installed apart, which takes minutes the first time; one that can't be had is skipped.
 clients: $(VENV)/installed
-	$(BIN)/python -m pytest -m clients
+	$(PYTEST) -m clients
 
 # The same model through other runtimes, each installed apart under build/peers.
 peers: $(VENV)/installed

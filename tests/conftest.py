@@ -5,33 +5,40 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
 from .support.commands import run_command
 from .support.pictures import write_shapes
+from .support.shared import SharedFolders, common_folder
 
-# A shell that starts the tests in the background has them and their children ignore Ctrl-C.
+# A shell that starts the tests in the background makes them and their children ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine is no reason to fail.
 settings.register_profile("calm", deadline=None)
 settings.load_profile("calm")
 
 
-@pytest.fixture(scope="session")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shapes(tmp_path_factory.mktemp("data") / "shapes", 30)
+TRAIN_OPTIONS = (
+    "--epochs", "16,4", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
+)  # fmt: skip
+FOREIGN_MODELS = ("float32", "uint8", "int8", "logits")
+# Fixtures that take longest to make.
+_SLOW_FIXTURES = {"run", "converted"}
 
 
-@pytest.fixture(scope="session")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six images a class: enough to train on, and quick."""
-    return write_shapes(tmp_path_factory.mktemp("few") / "shapes", 6)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, give the first one the modules that need a trained model.
+
+    Otherwise each process would soon come to a test that needs it, and wait until it is trained.
+    """
+    if hasattr(config, "workerinput"):
+        early = {item.path for item in items if _SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))}
+        items.sort(key=lambda item: item.path not in early)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,81 +47,80 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["EDGE_CLASSIFY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-TRAIN_OPTIONS = (
-    "--epochs", "16,4", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
-)  # fmt: skip
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedFolders]:
+    """Folders that are made once for all tests. A test that changes one of them makes the session fail."""
+    folders = SharedFolders(common_folder(tmp_path_factory.getbasetemp()) / "shared")
+    yield folders
+    assert folders.changes() == [], "a test changed what others read: it has to work on a copy"
 
 
 @pytest.fixture(scope="session")
-def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shapes(shared: SharedFolders) -> Path:
+    """Thirty images of each of three classes."""
+    return shared.folder("shapes", lambda folder: write_shapes(folder, 30))
+
+
+@pytest.fixture(scope="session")
+def few(shared: SharedFolders) -> Path:
+    """Six images of each class: enough to train on, and quick."""
+    return shared.folder("few", lambda folder: write_shapes(folder, 6))
+
+
+@pytest.fixture(scope="session")
+def run(shapes: Path, shared: SharedFolders) -> Path:
     """A run of edge-train with both models."""
-    output = tmp_path_factory.mktemp("run") / "run"
-    result = run_command("edge-train", shapes, "--output", output, *TRAIN_OPTIONS)
-    assert result.returncode == 0, result.stderr
-    return output
+
+    def train(output: Path) -> None:
+        result = run_command("edge-train", shapes, "--output", output, *TRAIN_OPTIONS)
+        assert result.returncode == 0, result.stderr
+
+    return shared.folder("run", train)
 
 
 @pytest.fixture(scope="session")
-def small_run(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of one epoch of the CNN on `few`; not to be changed."""
+def small_run(few: Path, shared: SharedFolders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch of the CNN on `few`."""
     from .support.training import CNN, start
 
-    folder = tmp_path_factory.mktemp("small")
-    status, text = start(folder / "log", few, "-o", folder / "run", *CNN).wait()
-    assert status == 0, text
-    return folder / "run"
+    def train(output: Path) -> None:
+        log = tmp_path_factory.mktemp("small") / "log"
+        status, text = start(log, few, "-o", output, *CNN).wait()
+        assert status == 0, text
+
+    return shared.folder("small_run", train)
 
 
 @pytest.fixture(scope="session")
-def converted(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def converted(run: Path, shared: SharedFolders) -> Path:
     """The folder of the eight .tflite files made from `run`."""
-    output = tmp_path_factory.mktemp("converted") / "models"
-    # What so small a set loses in int8 is chance, and differs between processors.
-    result = run_command("edge-convert", run, "--output", output, "--max-drop", "100")
-    assert result.returncode == 0, result.stderr
-    return output
+
+    def convert(output: Path) -> None:
+        # How much so small a model loses in int8 is chance, and differs between processors.
+        result = run_command("edge-convert", run, "--output", output, "--max-drop", "100")
+        assert result.returncode == 0, result.stderr
+
+    return shared.folder("converted", convert)
 
 
 @pytest.fixture(scope="session")
-def foreign_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def foreign_models(shared: SharedFolders) -> dict[str, Path]:
     """Models without a card, as other people make them: the class is the strongest of the three colours.
 
     Input is -1..1; "float32", "uint8" and "int8" name the dtype of input and output, "logits" has no
     softmax.
     """
-    import keras
-    import tensorflow as tf
 
-    def build(activation: str | None) -> Any:
-        inputs = keras.Input(batch_shape=(1, 8, 8, 3))
-        pooled = keras.layers.GlobalAveragePooling2D()(inputs)
-        outputs = keras.layers.Dense(3, activation=activation)(pooled)
-        model = keras.Model(inputs, outputs)
-        model.layers[-1].set_weights([np.eye(3) * 4, np.zeros(3)])
-        return model
+    def write(folder: Path) -> None:
+        from .support.foreign import save_colour_models
 
-    def samples() -> Any:
-        rng = np.random.default_rng(0)
-        yield [np.full((1, 8, 8, 3), -1, np.float32)]
-        yield [np.full((1, 8, 8, 3), 1, np.float32)]
-        for _ in range(20):
-            yield [np.broadcast_to(rng.uniform(-1, 1, (1, 1, 1, 3)), (1, 8, 8, 3)).astype(np.float32)]
+        save_colour_models(folder, FOREIGN_MODELS)
 
-    folder = tmp_path_factory.mktemp("foreign")
-    paths = {}
-    for name in ("float32", "uint8", "int8", "logits"):
-        converter = tf.lite.TFLiteConverter.from_keras_model(build(None if name == "logits" else "softmax"))
-        if name in ("uint8", "int8"):
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = samples
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = converter.inference_output_type = getattr(tf, name)
-        paths[name] = folder / f"{name}.tflite"
-        paths[name].write_bytes(converter.convert())
-    return paths
+    folder = shared.folder("foreign", write)
+    return {name: folder / f"{name}.tflite" for name in FOREIGN_MODELS}
 
 
 @pytest.fixture
 def json_lines() -> Callable[[str], list[dict[str, Any]]]:
-    """Parse what --json printed."""
+    """Return a function that parses the lines of --json."""
     return lambda text: [json.loads(line) for line in text.splitlines()]

@@ -22,6 +22,7 @@ def server() -> Iterator[RtspServer]:
     camera.stop()
 
 
+@pytest.mark.alone  # The pictures' age is measured, and they are encoded and decoded on the same cores.
 def test_rtsp_camera_shows_the_present_and_is_back_after_a_power_cut(server: RtspServer) -> None:
     remarks: list[str] = []
     source = open_source(server.address(), report=remarks.append)

@@ -21,7 +21,7 @@ CHILD = r"""
 import os, sys
 from edge_classify.edge.console import say
 from edge_classify.edge.outputs.live_table import LiveTable, can_redraw
-from tests.output_results import answer, failure, live
+from tests.support.output_results import answer, failure, live
 assert can_redraw()
 now = [0.0]
 table = LiveTable(lambda: now[0])

@@ -27,7 +27,7 @@ from PIL import Image
 from edge_classify.edge.console import Command
 from edge_classify.edge.outputs.output import StopRunning
 from edge_classify.edge.outputs.window import Window
-from tests.output_results import answer, failure, live, photo
+from tests.support.output_results import answer, failure, live, photo
 import click
 
 @click.command(cls=Command)

@@ -72,12 +72,16 @@ def test_answer_does_not_wait_for_the_next_frame(classifier: Classifier) -> None
         yield from frames(1)
         assert go_on.wait(30)
 
-    idle_calls: list[float] = []
-    looking = look_in_parallel(slow(), [classifier], 2, lambda: idle_calls.append(time.monotonic()))
+    answered = threading.Event()
+
+    def idle() -> None:
+        if answered.is_set():
+            go_on.set()
+
+    looking = look_in_parallel(slow(), [classifier], 2, idle)
     assert next(looking).frame.source == "0"
-    threading.Timer(1.5, go_on.set).start()
+    answered.set()
     assert list(looking) == []
-    assert idle_calls
 
 
 def test_interpreters_are_all_loaded_before_a_frame_is_taken(

@@ -49,6 +49,7 @@ def test_camera_that_is_not_there_is_an_error_that_names_it(model: Path) -> None
         measure_camera(model, Execution(), "http://127.0.0.1:9/stream", frames=5)
 
 
+@pytest.mark.alone  # Some frames must come within a second.
 def test_camera_that_gives_nothing_is_an_error_when_its_time_is_up(model: Path, camera: CameraServer) -> None:
     job = CameraJob(camera.address("/stream"), NORMAL, 20, 1.0)
     classifier = Classifier.from_file(model)
@@ -58,6 +59,7 @@ def test_camera_that_gives_nothing_is_an_error_when_its_time_is_up(model: Path, 
         time_camera(classifier, job)
 
 
+@pytest.mark.alone  # Some frames must come within a second.
 def test_camera_that_is_lost_and_stays_away_is_told_whether_it_gave_enough_before_or_not(
     model: Path, camera: CameraServer
 ) -> None:
@@ -78,6 +80,7 @@ def test_damaged_pictures_are_counted_and_not_timed(model: Path, camera: CameraS
     assert stages.skipped > 3
 
 
+@pytest.mark.alone  # Frames of a video that come too late are left out.
 def test_video_that_ends_early_gives_what_it_holds_or_too_little(model: Path, tmp_path: Path) -> None:
     classifier = Classifier.from_file(model)
     video = write_video(tmp_path / "film.avi", 30)

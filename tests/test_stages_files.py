@@ -97,6 +97,7 @@ def test_pictures_that_cannot_be_read_are_left_out_counted_and_named(
         ("post", Classifier, "answer"),
     ],
 )
+@pytest.mark.alone  # The stages that are not slowed down must stay below the delay.
 @pytest.mark.usefixtures("in_a_hurry")
 def test_slow_stage_shows_in_that_stage_and_in_the_whole_and_nowhere_else(
     stage: str, owner: object, name: str, model: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
@@ -108,6 +109,7 @@ def test_slow_stage_shows_in_that_stage_and_in_the_whole_and_nowhere_else(
     assert {each for each, value in medians.items() if value >= SLOW * 1000} == {stage, "whole"}
 
 
+@pytest.mark.alone  # Compares the rates of one worker and of four.
 @pytest.mark.usefixtures("in_a_hurry")
 def test_workers_answer_at_the_same_time(
     model: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch

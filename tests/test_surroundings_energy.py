@@ -218,11 +218,13 @@ def _turns(least_share: float) -> list[tuple[Energy, float]]:
     return [(meter.energy(own, 60), elapsed(own)) for own in zip(*spans, strict=True)]
 
 
+@pytest.mark.alone  # The meter must read every few milliseconds.
 def test_power_meter_tells_models_apart_that_take_turns() -> None:
     for (found, seconds), watts in zip(_turns(least_share=0.0), (2.0, 6.0), strict=True):
         assert found.per_inference_mj == pytest.approx(watts * seconds / 60 * 1000, rel=0.1)
 
 
+@pytest.mark.alone  # The meter must read every few milliseconds.
 def test_power_meter_that_averages_over_turns_tells_no_model_of_them() -> None:
     for found, _ in _turns(least_share=0.8):
         assert found.per_inference_mj is None

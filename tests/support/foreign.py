@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,35 @@ def save_tflite(model: Any, path: Path, quantized: bool = False) -> Path:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     path.write_bytes(converter.convert())
     return path
+
+
+def save_colour_models(folder: Path, names: Sequence[str]) -> None:
+    """Save .tflite models of 8x8 pixels of -1..1 whose class is the strongest of the three colours.
+
+    A name is the name of the file, and the dtype of input and output; "logits" is float32 without softmax.
+    """
+    folder.mkdir()
+    for name in names:
+        inputs = keras.Input(batch_shape=(1, 8, 8, 3))
+        pooled = layers.GlobalAveragePooling2D()(inputs)
+        outputs = layers.Dense(3, activation=None if name == "logits" else "softmax")(pooled)
+        model = keras.Model(inputs, outputs)
+        model.layers[-1].set_weights([np.eye(3) * 4, np.zeros(3)])
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        if name in ("uint8", "int8"):
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = _plain_colours
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = getattr(tf, name)
+        (folder / f"{name}.tflite").write_bytes(converter.convert())
+
+
+def _plain_colours() -> Iterator[list[NDArray[np.float32]]]:
+    """Yield images for calibration: black, white, and 20 colours."""
+    rng = np.random.default_rng(0)
+    colours = [np.full(3, -1.0), np.full(3, 1.0), *rng.uniform(-1, 1, (20, 3))]
+    for colour in colours:
+        yield [np.broadcast_to(colour, (1, 8, 8, 3)).astype(np.float32)]
 
 
 def write_labels(path: Path, labels: tuple[str, ...] = LABELS) -> Path:

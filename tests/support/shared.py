@@ -1,0 +1,60 @@
+"""Folders that many tests read and none may change: made once, even where several processes run tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+Stamps = dict[str, list[int]]
+
+
+class SharedFolders:
+    """Folders below `root`, which all processes of one test run know."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._used: list[str] = []
+        root.mkdir(exist_ok=True)
+
+    def folder(self, name: str, make: Callable[[Path], object]) -> Path:
+        """Return the folder of this name, which `make` fills when nobody has asked for it before.
+
+        `make` gets the folder's path, which does not exist yet. A process that asks meanwhile waits.
+        """
+        with FileLock(self.root / f"{name}.lock"):
+            if not self._stamps_file(name).exists():
+                make(self.root / name)
+                self._stamps_file(name).write_text(json.dumps(_stamps(self.root / name)))
+        self._used.append(name)
+        return self.root / name
+
+    def changes(self) -> list[str]:
+        """Return the paths that were added, removed or written since their folder was made."""
+        found = []
+        for name in self._used:
+            before: Stamps = json.loads(self._stamps_file(name).read_text())
+            now = _stamps(self.root / name)
+            paths = sorted(before.keys() | now.keys())
+            found += [f"{name}/{path}" for path in paths if before.get(path) != now.get(path)]
+        return found
+
+    def _stamps_file(self, name: str) -> Path:
+        return self.root / f"{name}.json"
+
+
+def _stamps(folder: Path) -> Stamps:
+    """Return size and time of the last change of every file."""
+    return {
+        path.relative_to(folder).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns]
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def common_folder(own: Path) -> Path:
+    """Return what the processes of a test run have in common, of pytest's temporary folder of one of them."""
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

@@ -24,7 +24,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
 
-from .test_modelfile import CARD, with_zip
+from .support.tiny_model import CARD, with_zip
 
 COLOURS = ("red", "green", "blue")
 LABELS = ("r", "g", "b")

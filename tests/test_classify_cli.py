@@ -19,7 +19,7 @@ from PIL import Image
 from .support.commands import BIN, run_command
 from .support.pictures import SHAPES, make_picture
 from .support.streams import write_video
-from .test_modelfile import CARD, with_zip
+from .support.tiny_model import CARD, with_zip
 
 JsonLines = Callable[[str], list[dict[str, Any]]]
 KEYS = ["source", "frame", "age_ms", "model", "predictions", "unknown", "decode_ms", "infer_ms"]

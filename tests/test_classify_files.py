@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from PIL import Image
 
 from .support.commands import BIN, run_command
 from .support.streams import write_video
-from .support.tiny_model import write_sealed
-from .test_running_pool import COLOURS
+from .support.tiny_model import COLOURS, write_sealed
+from .support.waiting import wait_until
 
 JsonLines = Callable[[str], list[dict[str, Any]]]
 
@@ -132,7 +131,7 @@ def test_interrupted_run_keeps_what_was_done(model: Path, photos: Path, tmp_path
         assert process.stdin is not None and process.stderr is not None
         process.stdin.write(f"{photos / '0 red.png'}\n")
         process.stdin.flush()
-        wait_for(lambda: any(path.stat().st_size for path in tmp_path.glob(".lines.jsonl.*.part")))
+        wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob(".lines.jsonl.*.part")))
         process.send_signal(signal.SIGINT)
         remarks = process.stderr.read()
         assert process.wait(60) == 130
@@ -209,10 +208,3 @@ def test_address_among_the_paths_is_refused_without_its_password() -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert "http://***@127.0.0.1:1/stream is an address: give it as --camera" in result.stderr
     assert "geheim" not in result.stderr
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from .support.commands import BIN
-from .support.streams import CameraServer, until
+from .support.streams import CameraServer
 from .support.tiny_model import write_sealed
+from .support.waiting import wait_until
 
 SECRET = "geheim"
 
@@ -70,7 +71,7 @@ def test_camera_that_goes_and_comes_back_is_said_once_and_answers_go_on(
 def test_label_that_stays_is_told_once(model: Path, camera: CameraServer) -> None:
     with start(model, "--camera", camera.address("/stream"), "--json", "--on-change") as process:
         assert line(process)["predictions"][0]["label"] == "red"
-        until(lambda: camera.sent > 40)
+        wait_until(lambda: camera.sent > 40)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "")

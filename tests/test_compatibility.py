@@ -13,6 +13,8 @@ from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .support.tiny_tflite import model_with
+
 OLD = find_older_runtime("tflite-runtime-2.14")
 REFUSED = ["FULLY_CONNECTED version 12 (it knows 10)"]
 
@@ -21,14 +23,6 @@ def pack(model: Any) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
-
-
-def model_with(code: int, version: int = 1, custom: str | None = None) -> bytes:
-    """A model that names one operation, and gives its input as its output without it."""
-    operation = schema.OperatorCodeT(min(code, 127), custom, version, code)
-    tensor = schema.TensorT(shape=[1], name="number")
-    graph = schema.SubGraphT(tensors=[tensor], inputs=[0], outputs=[0], operators=[])
-    return pack(schema.ModelT(3, [operation], [graph], buffers=[schema.BufferT()]))
 
 
 @pytest.fixture(scope="module")

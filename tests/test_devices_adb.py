@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +14,13 @@ from edge_classify.benchmarks.devices.target import AdbTarget, Target
 from edge_classify.edge.errors import BenchmarkError
 
 from .support import tiny_model
-from .test_devices_benchmark_model import MI_11, WITH_MEDIAN
-
-_ADB = """#!{python}
-import os, shutil, subprocess, sys
-root, arguments = {root!r}, sys.argv[1:]
-there = lambda text: text.replace("/data/local/tmp", root)
-if arguments == ["devices"]:
-    print("* daemon started successfully\\nList of devices attached\\nR58M\\tdevice\\n")
-elif arguments[:3] == ["-s", "R58M", "push"]:
-    shutil.copy(arguments[3], there(arguments[4]))
-elif arguments[:3] == ["-s", "R58M", "shell"]:
-    facts = {{"getprop ro.product.model": "Pixel 7", "getprop ro.product.manufacturer": "Google",
-             "getprop ro.build.version.release": "14", "getprop ro.soc.model": "GS201", "uname -m": "aarch64",
-             "nproc": "8", "cat /proc/meminfo": "MemTotal:        7800000 kB"}}
-    if arguments[3] in facts:
-        print(facts[arguments[3]])
-    else:
-        sys.exit(subprocess.run(["sh", "-c", there(arguments[3])]).returncode)
-"""
-_TOOL = """#!/bin/sh
-echo "$@" >>{log}
-case "$1" in *_1.tflite) echo "ERROR: Didn't find op ADD"; echo Failed to initialize.; exit 1;; esac
-cat <<'END'
-{said}END
-"""
+from .support.android import MI_11, WITH_MEDIAN, install_adb, write_tool
 
 
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that plays /data/local/tmp."""
-    root, programs = tmp_path / "phone", tmp_path / "programs"
-    root.mkdir()
-    programs.mkdir()
-    (programs / "adb").write_text(_ADB.format(python=sys.executable, root=str(root)))
-    (programs / "adb").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    return root
-
-
-def tool(folder: Path, said: str) -> Path:
-    path = folder / "android_tool"
-    path.write_text(_TOOL.format(log=folder / "log", said=said))
-    return path
+    return install_adb(tmp_path, monkeypatch)
 
 
 def visit(errand: Errand) -> tuple[DeviceOutcome, list[dict[str, Any]]]:
@@ -70,7 +33,7 @@ def test_models_are_run_by_benchmark_model_and_nothing_stays_there(
     phone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tiny_model.write_sealed(tmp_path / "it's a model.tflite")
-    errand = Errand((model,), threads=(1, 4), runs=70, benchmark_model=tool(tmp_path, MI_11))
+    errand = Errand((model,), threads=(1, 4), runs=70, benchmark_model=write_tool(tmp_path, MI_11))
     outcome, seen = visit(errand)
     assert outcome.error is None
     assert outcome.left is None
@@ -96,7 +59,7 @@ def test_models_are_run_by_benchmark_model_and_nothing_stays_there(
 
 def test_model_that_fails_there_is_a_failure_and_the_others_go_on(phone: Path, tmp_path: Path) -> None:
     good, bad = (tiny_model.write_sealed(tmp_path / f"{name}.tflite") for name in ("good", "bad"))
-    outcome, seen = visit(Errand((good, bad, good), benchmark_model=tool(tmp_path, WITH_MEDIAN)))
+    outcome, seen = visit(Errand((good, bad, good), benchmark_model=write_tool(tmp_path, WITH_MEDIAN)))
     assert outcome.status == 1
     assert ["error" in record for record in seen] == [False, True, False]
     assert f"{bad}: benchmark_model gives no figures on adb (Failed to initialize.)" in seen[1]["error"]

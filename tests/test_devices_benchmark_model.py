@@ -6,6 +6,8 @@ import pytest
 from edge_classify.benchmarks.devices.android import Figures, parse
 from edge_classify.edge.errors import BenchmarkError
 
+from .support.android import MI_11, WITH_MEDIAN
+
 # TensorFlow Lite 2.8 on emulated RISC-V: github.com/NobuoTsukamoto/meta-tensorflow-lite (its page on the
 # benchmark tool; the tables of the profiler are left out).
 RISCV = """\
@@ -34,20 +36,6 @@ Operator-wise Profiling Info for Regular Benchmark Runs:
 Timings (microseconds): count=50 first=2989660 curr=2912978 min=2727203 max=3189476 avg=2.9499e+06 std=109770
 Memory (bytes): count=0
 31 nodes observed
-"""  # noqa: E501
-# TensorFlow Lite 2.4 on a Xiaomi Mi 11, YOLOv5s: github.com/lp6m/yolov5s_android (its page on benchmarks).
-MI_11 = """\
-count=50 first=249042 curr=250889 min=247067 max=254474 avg=249684 std=1442
-Inference timings in us: Init: 16242, First inference: 360262, Warmup (avg): 304586, Inference (avg): 249684
-Note: as the benchmark tool itself affects memory footprint, the following is only APPROXIMATE to the actual memory footprint of the model at runtime. Take the information at your discretion.
-Peak memory footprint (MB): init=4.92969 overall=138.809
-"""  # noqa: E501
-# A newer one, by way of logcat, from a guide to its lines on GitHub ("TFLite Logcat", best_int8.tflite).
-WITH_MEDIAN = """\
-I tflite  : count=3 first=235158 curr=200386 min=199462 max=235158 avg=211669 std=16613 p5=199462 median=200386 p95=235158
-I tflite  : count=25 first=187533 curr=140990 min=140071 max=195121 avg=145528 std=13583 p5=140545 median=141253 p95=187533
-I tflite  : Inference timings in us: Init: 92318, First inference: 187533, Warmup (avg): 211669, Inference (avg): 145528
-I tflite  : Memory footprint delta from the start of the tool (MB): init=54.2852 overall=73.4102
 """  # noqa: E501
 # On ChromeOS with --report_peak_memory_footprint, from notes on its test mlbenchmark on GitHub.
 WITH_PEAK = """\

@@ -13,15 +13,17 @@ from edge_classify.benchmarks.cli import main
 from edge_classify.benchmarks.results.reading import read_results
 from edge_classify.benchmarks.results.result import Result as Measured
 
-from . import test_devices_adb
+from .support.android import MI_11, install_adb, write_tool
 from .support.commands import BIN
 from .support.pictures import make_picture, write_shapes
 from .support.ssh_server import SshServer, keep_stand_in
 from .support.tiny_model import LABELS, write_sealed
-from .test_devices_adb import tool
-from .test_devices_benchmark_model import MI_11
 
-phone = test_devices_adb.phone
+
+@pytest.fixture
+def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that plays /data/local/tmp."""
+    return install_adb(tmp_path, monkeypatch)
 
 
 def benchmark(*arguments: object) -> Result:
@@ -126,7 +128,7 @@ def test_phone_has_a_table_of_its_own_and_is_no_result_to_compare(
     model: Path,
     tmp_path: Path,
 ) -> None:
-    saved, program = tmp_path / "phone.jsonl", tool(tmp_path, MI_11)
+    saved, program = tmp_path / "phone.jsonl", write_tool(tmp_path, MI_11)
     result = benchmark(model, "--on", "adb", "--benchmark-model", program, "--output", saved)
     assert result.exit_code == 0, result.stderr
     assert "Google Pixel 7" in result.stdout and "249.68 ms" in result.stdout

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from .support.streams import write_video
-from .support.tiny_model import write_sealed
-from .test_running_pool import COLOURS
+from .support.tiny_model import COLOURS, write_sealed
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

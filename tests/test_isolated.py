@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +34,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from .support.tiny_model import LABELS, SIDE, TinyModel, classifier, golden_pixels, write_sealed
+from .support.waiting import wait_until
 
 RAW = Normalization((0.0,), (1.0,))
 UNTRUSTED = Execution(untrusted=True)
@@ -75,13 +75,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_isolated_model_gives_the_same_answers_as_one_in_this_process(tmp_path: Path) -> None:

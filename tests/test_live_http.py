@@ -22,9 +22,9 @@ from .support.streams import (
     number_of,
     own_certificate,
     serving,
-    until,
     write_video,
 )
+from .support.waiting import wait_until
 
 QUICK = CameraOptions(frozen_after=1)
 
@@ -80,7 +80,7 @@ def test_slow_consumer_sees_the_present_and_not_a_queue(camera: CameraServer) ->
         frames = iter(watched.source)
         first = next(frames)
         seen = number_of(first)
-        until(lambda: camera.sent > seen + 60)
+        wait_until(lambda: camera.sent > seen + 60)
         second = next(frames)
     assert number_of(second) > seen + 30
     assert first.index is not None and second.index is not None
@@ -111,7 +111,7 @@ def test_frozen_camera_is_said_once_and_gives_nothing_until_it_moves_again(camer
         frozen_at, requests = camera.sent, camera.requests
 
         def move() -> None:
-            until(lambda: camera.requests >= requests + 2)  # It was opened anew, stood still, and again.
+            wait_until(lambda: camera.requests >= requests + 2)  # It was opened anew, stood still, and again.
             camera.mode = "normal"
 
         mover = threading.Thread(target=move)
@@ -146,7 +146,7 @@ def test_half_jpegs_are_counted_and_left_out_and_that_is_said_once(camera: Camer
         camera.mode = "half"
         start = camera.sent
         seen = [next(frames) for _ in range(12)]
-        until(lambda: watched.source.damaged >= 3)
+        wait_until(lambda: watched.source.damaged >= 3)
         seen.append(next(frames))
     even = [number_of(frame) for frame in seen if number_of(frame) > start + 1]
     assert even and all(number % 2 == 0 for number in even)

@@ -18,7 +18,7 @@ from edge_classify.edge.sources.frames import EncodedPicture, PixelPicture, Read
 from edge_classify.edge.sources.live import LiveSource
 from PIL import Image
 
-from .support.streams import until
+from .support.waiting import wait_until
 
 
 class Scripted:
@@ -122,13 +122,15 @@ def test_readers_that_are_stuck_are_abandoned_and_never_more_than_three() -> Non
     seen: list[str | None] = []
     consumer = threading.Thread(target=lambda: seen.extend(frame.error for frame in frames))
     consumer.start()
-    until(lambda: len(opened) == 3)
+    wait_until(lambda: len(opened) == 3)
     time.sleep(0.5)  # Time enough for many more attempts.
     assert len(opened) == 3
     stuck = False
     release.set()
-    until(lambda: all(camera.closed.is_set() for camera in opened[:2]))  # They clean up behind themselves.
-    until(lambda: len(seen) > 0 and seen[-1] is None)
+    wait_until(
+        lambda: all(camera.closed.is_set() for camera in opened[:2])
+    )  # They clean up behind themselves.
+    wait_until(lambda: len(seen) > 0 and seen[-1] is None)
     source.close()
     consumer.join()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from io import BytesIO
 from pathlib import Path
 
 import flatbuffers
@@ -16,22 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .support.pictures import SHAPES
-
-CARD: dict[str, object] = {
-    "format": "1.0",
-    "name": "m",
-    "labels": ["r", "g", "b"],
-    "input": {"height": 8, "width": 8, "dtype": "uint8"},
-}
-
-
-def with_zip(model: Path, path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    buffer = BytesIO(model.read_bytes())
-    with zipfile.ZipFile(buffer, "a", method) as archive:
-        for name, data in entries.items():
-            archive.writestr(name, data)
-    path.write_bytes(buffer.getvalue())
-    return path
+from .support.tiny_model import CARD, with_zip
 
 
 def overlapping(operators: int) -> bytes:

@@ -10,7 +10,8 @@ from edge_classify.edge.outputs.delivery import Delivery, Pauses, Refused, Retry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .support.network_servers import Remarks, wait_until
+from .support.network_servers import Remarks
+from .support.waiting import wait_until
 
 QUICK = Pauses(first=0.01, longest=0.02)
 

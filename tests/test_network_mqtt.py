@@ -30,8 +30,9 @@ from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
 from .support import system
-from .support.network_servers import PATIENCE, Remarks, make_result, wait_until
+from .support.network_servers import Remarks, make_result
 from .support.tiny_model import LABELS, write_sealed
+from .support.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture(scope="module")

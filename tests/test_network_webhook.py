@@ -20,7 +20,8 @@ from edge_classify.edge.outputs.json_lines import to_records
 from edge_classify.edge.outputs.webhook import Webhook
 from edge_classify.edge.sources.frames import Frame
 
-from .support.network_servers import Remarks, Reply, WebServer, make_result, wait_until, web_server
+from .support.network_servers import Remarks, Reply, WebServer, make_result, web_server
+from .support.waiting import wait_until
 
 QUICK = Pauses(first=0.02, longest=0.1)
 

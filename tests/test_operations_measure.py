@@ -26,8 +26,8 @@ from edge_classify.edge.runtime import Execution, load_interpreter
 from edge_classify.edge.tflite.graph import read_graph
 from edge_classify.edge.tflite.schema import OPERATIONS, TENSOR_TYPES, name_of
 
+from .support.delegates import TINY_DELEGATE, compile_library
 from .support.tiny_model import classifier
-from .test_runtime_delegates import SOURCE, compile_library
 
 
 def write(path: Path, model: bytes) -> Path:
@@ -135,7 +135,7 @@ def test_profiler_with_another_interface_is_no_crash(tmp_path: Path, monkeypatch
 
 
 def test_delegates_operators_are_named_after_it(tmp_path: Path) -> None:
-    library = str(compile_library(SOURCE, tmp_path / "libtiny.so"))
+    library = str(compile_library(TINY_DELEGATE, tmp_path / "libtiny.so"))
     execution = Execution(delegate=library, delegate_options=(("mode", "take one"),))
     path = write(tmp_path / "m.tflite", classifier())
     found = measure_operations(path, execution, median_ms=0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from edge_classify.edge.running.pool import look_in_parallel
 from edge_classify.edge.sources.frames import FilePicture, Frame, ReadyPicture
 from PIL import Image
 
-from .support.tiny_model import LABELS, write_sealed
-
-COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+from .support.tiny_model import COLOURS, LABELS, write_sealed
+from .support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +142,10 @@ def test_workers_end_when_nobody_wants_their_answers(classifier: Classifier) -> 
     looking = look_in_parallel(frames(10_000), [classifier], 2)
     next(looking)
     looking.close()  # type: ignore[attr-defined]
-    end = time.monotonic() + 30
-    while any(thread.name.startswith("classify") for thread in threading.enumerate()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(
+        lambda: not any(thread.name.startswith("classify") for thread in threading.enumerate()),
+        "the workers have ended",
+    )
 
 
 def test_models_of_one_input_size_share_the_pixels_and_still_answer_alone(

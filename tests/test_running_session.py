@@ -17,8 +17,7 @@ from edge_classify.edge.running.session import Plan, Session
 from edge_classify.edge.sources.frames import EncodedPicture, Frame, Picture, ReadyPicture
 from PIL import Image
 
-from .support.tiny_model import write_sealed
-from .test_running_pool import COLOURS
+from .support.tiny_model import COLOURS, write_sealed
 
 HALF_JPEG = EncodedPicture(b"\xff\xd8\xff\xe0 and no more")
 

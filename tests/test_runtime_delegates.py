@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,15 @@ from edge_classify.edge.isolation.parent import open_isolated
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.runtime import Execution, Loaded, open_interpreter
 
-from .support.system import require
+from .support.delegates import TINY_DELEGATE, compile_library
 from .support.tiny_model import LABELS, classifier, golden_pixels
 
-SOURCE = Path(__file__).parent / "support" / "tiny_delegate.c"
 RAW = Normalization((0.0,), (1.0,))
-
-
-def compile_library(source: Path, target: Path) -> Path:
-    subprocess.run([require("cc"), "-shared", "-fPIC", "-o", target, source], check=True)
-    return target
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_library(SOURCE, tmp_path_factory.mktemp("delegate") / "libtiny.so")
+    return compile_library(TINY_DELEGATE, tmp_path_factory.mktemp("delegate") / "libtiny.so")
 
 
 @pytest.fixture(scope="module")

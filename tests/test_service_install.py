@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from .support.commands import BIN, run_command
-from .test_service_unit import parse_command, parse_environment
+from .support.systemd import parse_command, parse_environment
 
 _CAMERA = "rtsp://us er:geheim 1$@cam.local/live?token=geheim2"
 

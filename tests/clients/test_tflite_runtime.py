@@ -17,7 +17,7 @@ from edge_classify.convert.tflite.compatibility import find_older_runtime, unsup
 from edge_classify.edge.classifier import Classifier
 from numpy.typing import NDArray
 
-from ..test_compatibility import model_with
+from ..support.tiny_tflite import model_with
 from .conftest import Expected, Pictures, convert, expect
 from .environments import HERE, ROOT, call
 

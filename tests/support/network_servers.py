@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,16 +14,6 @@ import numpy as np
 from edge_classify.edge.answers.result import Answer, Result
 from edge_classify.edge.classifier import Prediction, Score
 from edge_classify.edge.sources.frames import Frame
-
-PATIENCE = 60.0
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition, for as long as the slowest machine may need."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain until {what}"
-        time.sleep(0.01)
 
 
 def make_result(number: int = 0, label: str = "red", models: tuple[str, ...] = ("tiny",)) -> Result:

@@ -11,8 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -27,16 +26,7 @@ from PIL import Image
 from .system import require
 
 USER, PASSWORD = "admin", "geheim"
-PATIENCE = 30.0  # Seconds that a busy machine may take for what is done in an instant otherwise.
 _INTERVAL = 0.02
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something to come true."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 def numbered_jpeg(number: int, size: tuple[int, int] = (64, 48)) -> bytes:

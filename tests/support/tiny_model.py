@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,19 @@ from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
 LABELS = ("red", "green", "blue", "grey")
+# Of the first three labels, as RGB.
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIDE = 8
 _DTYPES = {"float32": 0, "float16": 1, "int32": 2, "int8": 9}
 _NO_BUFFER = 0
+
+# The card.json of a model of 8x8 pixels, as short as it may be.
+CARD: dict[str, object] = {
+    "format": "1.0",
+    "name": "m",
+    "labels": ["r", "g", "b"],
+    "input": {"height": 8, "width": 8, "dtype": "uint8"},
+}
 
 
 class TinyModel:
@@ -143,4 +155,14 @@ def write_sealed(path: Path, flatbuffer: bytes | None = None, tolerance: float =
     pictures = [golden_pixels(seed) for seed in (1, 2)]
     golden = [Golden(p, loaded.classify_pixels(p).probabilities, tolerance) for p in pictures]
     path.write_bytes(seal(flatbuffer, finished, golden))
+    return path
+
+
+def with_zip(model: Path, path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    """Write the model to `path` with a zip of these entries behind it."""
+    buffer = BytesIO(model.read_bytes())
+    with zipfile.ZipFile(buffer, "a", method) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    path.write_bytes(buffer.getvalue())
     return path

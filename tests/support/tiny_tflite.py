@@ -130,3 +130,11 @@ def tiny_classifier(
     weights = np.zeros((3, 6))
     weights[:, :3] = 30 * np.eye(3)
     return build.head(weights)
+
+
+def model_with(code: int, version: int = 1, custom: str | None = None) -> bytes:
+    """A model that names one operation, and gives its input as its output without it."""
+    operation = schema.OperatorCodeT(min(code, 127), custom, version, code)
+    tensor = schema.TensorT(shape=[1], name="number")
+    graph = schema.SubGraphT(tensors=[tensor], inputs=[0], outputs=[0], operators=[])
+    return pack(schema.ModelT(3, [operation], [graph], buffers=[schema.BufferT()]))

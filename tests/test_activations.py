@@ -35,10 +35,12 @@ def task(tmp_path: Path, built: Built) -> Task:
 
 
 def _cut(task: Task, phase: Phase = HEAD, **changes: Any) -> Cut | None:
-    recipe = replace(task.recipe, **{k: v for k, v in changes.items() if k in task.recipe.to_json()})
+    chosen = replace(
+        task.hyperparameters, **{k: v for k, v in changes.items() if k in task.hyperparameters.to_json()}
+    )
     return cut_activations(
         changes.get("built", task.built), phase, changes.get("train", task.train), task.validation, 3,
-        recipe, changes.get("seed", task.seed), task.cache,
+        chosen, changes.get("seed", task.seed), task.cache,
     )  # fmt: skip
 
 
@@ -103,7 +105,7 @@ def _other_pixels(task: Task) -> Examples:
     return replace(task.train, pixels=pixels)
 
 
-def test_activations_are_computed_anew_when_anything_that_decides_them_changes(
+def test_activations_are_computed_again_when_anything_that_decides_them_changes(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _cut(task) is not None
@@ -189,7 +191,7 @@ def test_places_of_any_views_are_each_row_once_in_the_order_of_computation(count
     assert (places >= 0).sum(0).tolist() == counts
 
 
-def _recipe(**changes: Any) -> Hyperparameters:
+def _choose(**changes: Any) -> Hyperparameters:
     return choose_hyperparameters("mobilenet_v2", make_options(weights="imagenet", **changes), [30, 30, 3])
 
 
@@ -197,15 +199,15 @@ TRUTH = np.repeat(np.arange(3), [30, 30, 3])
 
 
 def test_plan_has_as_many_views_as_asked_for_but_not_more_than_epochs() -> None:
-    assert set(plan_views(TRUTH, 3, _recipe(views=4, imbalance="none"), 20).counts) == {4}
-    assert set(plan_views(TRUTH, 3, _recipe(views=4, imbalance="none"), 2).counts) == {2}
+    assert set(plan_views(TRUTH, 3, _choose(views=4, imbalance="none"), 20).counts) == {4}
+    assert set(plan_views(TRUTH, 3, _choose(views=4, imbalance="none"), 2).counts) == {2}
 
 
 def test_plan_without_augmentation_has_one_view_whatever_was_asked_for() -> None:
-    recipe = _recipe(views=4, augment=(), imbalance="oversample")
-    assert set(plan_views(TRUTH, 3, recipe, 20).counts) == {1}
+    chosen = _choose(views=4, augment=(), imbalance="oversample")
+    assert set(plan_views(TRUTH, 3, chosen, 20).counts) == {1}
 
 
 def test_plan_for_oversampling_has_more_views_of_the_small_class_only() -> None:
-    counts = plan_views(TRUTH, 3, _recipe(views=4, imbalance="oversample"), 20).counts
+    counts = plan_views(TRUTH, 3, _choose(views=4, imbalance="oversample"), 20).counts
     assert set(counts[TRUTH < 2]) == {4} and set(counts[TRUTH == 2]) == {8}

@@ -173,7 +173,7 @@ def test_classes_are_counted_in_natural_order_from_usable_training_images() -> N
     assert list(found.classes.items()) == [("9", {"test": 1, "train": 15}), ("10", {"test": 0, "train": 60})]
     assert found.rare_classes == {"9": 15} and found.imbalance == 4.0
     assert found.summary()[-2:] == [
-        "1 class with fewer than 20 images to train on: 9 (15)",
+        "1 class with fewer than 20 training images: 9 (15)",
         "10 has 4.0 times as many images as 9 (60 and 15)",
     ]
 

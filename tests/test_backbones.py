@@ -25,7 +25,7 @@ from edge_classify.train.weights import batch_norms, build_base
 from numpy.typing import NDArray
 
 from .support.pictures import SHAPES
-from .support.train_options import make_options
+from .support.train_options import make_architecture
 
 SIZE = 64
 GET_FILE = "keras.src.utils.file_utils.get_file"  # What downloads the published weights.
@@ -130,7 +130,7 @@ def test_efficientnet_is_scaled_by_the_statistics_in_its_file(
 
 
 def test_base_has_no_scaling_of_its_own_and_can_be_cut_and_saved(tmp_path: Path) -> None:
-    built = build("efficientnet_b0", 3, make_options(alpha=1.0, image_size={"efficientnet_b0": 32}))
+    built = build(make_architecture("efficientnet_b0", alpha=1.0, image_size={"efficientnet_b0": 32}))
     assert built.base is not None
     kinds = {type(layer) for layer in built.base.layers}
     assert not kinds & {keras.layers.Rescaling, keras.layers.Normalization, keras.layers.Lambda}
@@ -157,7 +157,7 @@ class Trained:
 def trained(request: pytest.FixtureRequest, shapes: Path) -> Trained:
     keras.utils.set_random_seed(0)
     name = request.param
-    model = build(name, 3, make_options(alpha=1.0, image_size={name: SIZE})).model
+    model = build(make_architecture(name, alpha=1.0, image_size={name: SIZE})).model
     card = ModelCard(name, tuple(sorted(SHAPES)), InputSpec(SIZE, SIZE, "float32"))
     images = labelled_images(shapes).images[::2]
     decoded = [read_pixels(image, card.input, card.preprocess) for image in images]

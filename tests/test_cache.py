@@ -25,15 +25,15 @@ def cache(tmp_path: Path) -> Iterator[Cache]:
         yield opened
 
 
-def test_entry_is_made_once_and_found_by_its_recipe(cache: Cache) -> None:
-    recipe: dict[str, Any] = {"size": 32, "versions": {"pillow": "1.0"}}
-    assert cache.entry("features", recipe) is None
-    folder = cache.make("features", recipe, writer(b"one"))
-    assert cache.make("features", dict(reversed(recipe.items())), writer(b"two")) == folder
+def test_entry_is_made_once_and_found_by_its_key(cache: Cache) -> None:
+    key: dict[str, Any] = {"size": 32, "versions": {"pillow": "1.0"}}
+    assert cache.entry("features", key) is None
+    folder = cache.make("features", key, writer(b"one"))
+    assert cache.make("features", dict(reversed(key.items())), writer(b"two")) == folder
     assert (folder / "data.bin").read_bytes() == b"one"
-    assert cache.entry("features", {**recipe, "size": 33}) is None and cache.entry("facts", recipe) is None
+    assert cache.entry("features", {**key, "size": 33}) is None and cache.entry("facts", key) is None
     described = json.loads((folder / "entry.json").read_text())
-    assert described["version"] == VERSION and described["recipe"] == recipe
+    assert described["version"] == VERSION and described["recipe"] == key
     assert described["files"]["data.bin"]["bytes"] == 3
 
 
@@ -54,11 +54,11 @@ def test_entry_is_made_once_and_found_by_its_recipe(cache: Cache) -> None:
             lambda folder: (folder / "entry.json").write_text(
                 json.dumps({"version": VERSION, "recipe": {"a": 2}, "files": {}})
             ),
-            "holds something else than its name says",
+            "does not hold what its name says",
         ),
     ],
 )
-def test_damaged_entry_or_one_of_another_version_is_announced_once_and_made_anew(
+def test_damaged_entry_or_one_of_another_version_is_announced_once_and_made_again(
     cache: Cache,
     damage: Callable[[Path], object],
     problem: str,
@@ -68,7 +68,7 @@ def test_damaged_entry_or_one_of_another_version_is_announced_once_and_made_anew
     damage(folder)
     assert cache.make("pixels", {"a": 1}, writer(b"new")) == folder
     assert (folder / "data.bin").read_bytes() == b"new"
-    assert re.fullmatch(f"Cache: .* {problem}\\. It is made anew\n", capsys.readouterr().err)
+    assert re.fullmatch(f"Cache: .* {problem}\\. It is made again\n", capsys.readouterr().err)
     assert files(cache.root) == [f"pixels/{folder.name}/{name}" for name in ("data.bin", "entry.json")]
 
 
@@ -108,7 +108,7 @@ def test_two_processes_at_once_get_the_same_whole_entry(tmp_path: Path) -> None:
 
 
 def test_cache_deleted_again_and_again_ends_in_one_sentence(cache: Cache) -> None:
-    with pytest.raises(OptionError, match=r"entries vanish, or cannot be replaced\..*--cache none"):
+    with pytest.raises(OptionError, match=r"entries disappear, or cannot be replaced\..*--cache none"):
         cache.make("pixels", {}, lambda folder: shutil.rmtree(cache.root))
 
 

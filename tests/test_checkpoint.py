@@ -12,6 +12,8 @@ from edge_classify.train.checkpoint import Checkpoint, State
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from .support.report_data import epoch_row
+
 
 def _state(rows: int = 2) -> State:
     rng = np.random.default_rng(0)
@@ -21,7 +23,7 @@ def _state(rows: int = 2) -> State:
 
     return State(
         phase=2,
-        rows=[{"phase": 1 + i, "epoch": 1, "loss": 0.1 + i, "val_loss": math.nan} for i in range(rows)],
+        rows=[epoch_row(phase=1 + i, val_loss=math.nan) for i in range(rows)],
         trainable_parameters=[33, 4_000],
         seconds=1.5,
         best_loss=0.25,

@@ -105,7 +105,7 @@ def test_float_model_that_does_not_say_its_range_is_told_which_one_is_right(tmp_
     path.write_bytes(classifier())
     (found,) = _examine(path, _folder(tmp_path / "photos"), LABELS)
     assert found.status == ERROR
-    assert found.remedy == "Say --normalization 0..255"
+    assert found.remedy == "Give --normalization 0..255"
     assert "--normalization 0..255: 48 of 48 images" in found.detail
     assert "--normalization 0..1: 36 of 48 images" in found.detail  # Bright ones are never "grey" then.
 
@@ -114,7 +114,7 @@ def test_float_model_given_the_wrong_range_is_told_the_right_one(tmp_path: Path)
     path, folder = tmp_path / "m.tflite", _folder(tmp_path / "photos")
     path.write_bytes(classifier())
     (found,) = _examine(path, folder, LABELS, NAMED_NORMALIZATIONS["0..1"])
-    assert (found.status, found.remedy) == (ERROR, "Say --normalization 0..255")
+    assert (found.status, found.remedy) == (ERROR, "Give --normalization 0..255")
     (fine,) = _examine(path, folder, LABELS, NAMED_NORMALIZATIONS["0..255"])
     assert fine.status == OK
 
@@ -202,7 +202,7 @@ def test_ranges_that_do_equally_well_are_a_warning_with_the_better_one(tmp_path:
     (found,) = _examine(model, folder, LABELS)
     assert found.status == WARNING
     assert found.detail.endswith("too close to be sure")
-    assert found.remedy == "Say --normalization 0..255, or try more images"
+    assert found.remedy == "Give --normalization 0..255, or try more images"
 
 
 def test_answers_by_chance_are_not_taken_for_labels_in_another_order() -> None:

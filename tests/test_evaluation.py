@@ -7,6 +7,7 @@ import pytest
 from edge_classify.benchmarks.scoring.confidence import apply_temperature, reliability_bins
 from edge_classify.benchmarks.scoring.statistics import expected_calibration_error, measure
 from edge_classify.train.corruption import CORRUPTIONS
+from edge_classify.train.dataset import Examples
 from edge_classify.train.evaluation import (
     MAX_CORRUPTED,
     MAX_MISTAKES,
@@ -15,7 +16,7 @@ from edge_classify.train.evaluation import (
     evaluate,
 )
 
-from .support.report_data import Examples, make_evaluation, make_examples, make_labels, shade_reader
+from .support.report_data import make_evaluation, make_examples, make_labels, shade_reader
 
 TEN = make_labels(10)
 

@@ -4,7 +4,6 @@ import csv
 import math
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -12,21 +11,20 @@ import numpy as np
 import pytest
 from edge_classify.benchmarks.scoring.confidence import fit_temperature, temperature_loss
 from edge_classify.edge.errors import OptionError
-from edge_classify.train import fitting as phase_run
-from edge_classify.train import one_model
+from edge_classify.train import fitting
 from edge_classify.train.augmentation import reseed
 from edge_classify.train.checkpoint import COLUMNS, History, State
 from edge_classify.train.dataset import Examples
 from edge_classify.train.fitting import Diverged, fit, validate
-from edge_classify.train.hyperparameters import choose_hyperparameters
 from edge_classify.train.imbalance import class_weights, logit_offsets
-from edge_classify.train.models import build, build_to_train
+from edge_classify.train.models import Architecture, build, build_to_train, in_float32
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from .support.report_data import epoch_row
 from .support.tiny_network import tiny_built, tiny_task
-from .support.train_options import make_options
+from .support.train_options import make_architecture, make_options
 
 
 def _validation_loss(model: Any, held: Examples, weights: NDArray[np.float32] | None = None) -> float:
@@ -48,8 +46,8 @@ def _press_ctrl_c(patch: pytest.MonkeyPatch, phase: int, epoch: int) -> None:
         if now == (phase, epoch) and batch == 1:
             raise KeyboardInterrupt
 
-    patch.setattr(phase_run, "reseed", note)
-    patch.setattr(phase_run._Epochs, "on_train_batch_end", press)
+    patch.setattr(fitting, "reseed", note)
+    patch.setattr(fitting._Epochs, "on_train_batch_end", press)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +121,7 @@ def test_fit_without_cached_activations_learns_the_same_but_for_rounding(
 def test_checkpoint_of_another_network_is_refused_with_the_way_out(tmp_path: Path) -> None:
     task = tiny_task(tmp_path)
     task.checkpoint.write_bytes(State(phase=1, last=[np.zeros(3)], best=[np.zeros(3)]).to_bytes())
-    with pytest.raises(OptionError, match=r"tiny\.checkpoint\.npz does not fit .* Start anew with --force"):
+    with pytest.raises(OptionError, match=r"tiny\.checkpoint\.npz does not fit .* Start again with --force"):
         fit(task)
 
 
@@ -194,7 +192,7 @@ def test_fit_with_phase_1_of_no_epochs_begins_with_phase_2(tmp_path: Path) -> No
 
 def test_best_epoch_is_the_lowest_validation_loss_that_is_a_number() -> None:
     history = History(
-        [{"epoch": i, "val_loss": loss} for i, loss in enumerate([math.nan, 2.0, 1.0, math.inf])]
+        [epoch_row(epoch=i, val_loss=loss) for i, loss in enumerate([math.nan, 2.0, 1.0, math.inf])]
     )
     assert history.best["epoch"] == 2
 
@@ -204,16 +202,15 @@ def test_cnn_learns_and_ends_in_float32_whatever_it_is_trained_in(
     tmp_path: Path, compute: str, rounding: float
 ) -> None:
     options = make_options(compute=compute, epochs=(3, 0), dropout=0.0, image_size={"cnn": 16})
-    data: Any = SimpleNamespace(split=SimpleNamespace(labels=("a", "b", "c")))
-    recipe = choose_hyperparameters("cnn", options, [12, 10, 4])
-    built = build_to_train("cnn", 3, options, recipe)
+    architecture = Architecture.of("cnn", 3, options)
+    built = build_to_train(architecture, compute, options.seed)
     convolution = built.model.layers[2]
     assert convolution.compute_dtype == compute and convolution.kernel.dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
     task = tiny_task(tmp_path, built, compute=compute, epochs=(3, 0), augment=())
     before = built.model.get_weights()
     history = fit(task)
-    model = one_model._in_float32("cnn", built, data, options, recipe)
+    model = in_float32(built, architecture, compute)
     assert not all(map(np.array_equal, before, model.get_weights()))
     assert all(map(np.array_equal, built.model.get_weights(), model.get_weights()))
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
@@ -224,7 +221,7 @@ def test_network_of_random_weights_is_built_the_same_from_the_same_seed() -> Non
     weights = []
     for seed in (1, 1, 2):
         keras.utils.set_random_seed(seed)
-        weights.append(build("cnn", 3, make_options()).model.get_weights()[0])
+        weights.append(build(make_architecture("cnn")).model.get_weights()[0])
     assert np.array_equal(weights[0], weights[1]) and not np.array_equal(weights[0], weights[2])
 
 

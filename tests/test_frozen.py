@@ -10,14 +10,14 @@ from edge_classify.train.frozen import divide, run_front
 from edge_classify.train.models import Built, build
 from numpy.typing import NDArray
 
-from .support.train_options import make_options
+from .support.train_options import make_architecture
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
 
 
 def _built(name: str) -> Built:
     keras.utils.set_random_seed(0)
-    built = build(name, 3, make_options(alpha=0.35 if name == "mobilenet_v2" else 1.0))
+    built = build(make_architecture(name, alpha=0.35 if name == "mobilenet_v2" else 1.0))
     rng = np.random.default_rng(1)
     assert built.base is not None
     for layer in built.base.layers:

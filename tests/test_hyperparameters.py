@@ -46,7 +46,7 @@ GIVEN: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def _recipe(
+def _choose(
     model: str = "mobilenet_v2", counts: tuple[int, ...] = (100, 100), **changes: Any
 ) -> Hyperparameters:
     return choose_hyperparameters(model, make_options(**{**UNSET, **changes}), counts)
@@ -56,34 +56,34 @@ def _recipe(
 def test_every_option_that_is_given_wins_over_preset_and_data(
     model: str, counts: list[int], preset: str, given_: dict[str, Any]
 ) -> None:
-    recipe = _recipe(model, tuple(counts), preset=preset, **given_)
-    assert {name: getattr(recipe, name) for name in given_} == given_
+    chosen = _choose(model, tuple(counts), preset=preset, **given_)
+    assert {name: getattr(chosen, name) for name in given_} == given_
 
 
 @given(COUNTS, st.sampled_from(PRESETS), st.tuples(st.integers(0, 50), st.integers(1, 50)))
 def test_epochs_that_are_given_win_and_are_one_phase_from_random_weights(
     counts: list[int], preset: str, epochs: tuple[int, int]
 ) -> None:
-    assert _recipe("mobilenet_v2", tuple(counts), preset=preset, epochs=epochs).epochs == epochs
-    assert _recipe("cnn", tuple(counts), preset=preset, epochs=epochs).epochs == (sum(epochs), 0)
+    assert _choose("mobilenet_v2", tuple(counts), preset=preset, epochs=epochs).epochs == epochs
+    assert _choose("cnn", tuple(counts), preset=preset, epochs=epochs).epochs == (sum(epochs), 0)
 
 
 @given(MODELS, COUNTS, st.sampled_from(PRESETS), st.sampled_from(["imagenet", "none"]))
 def test_recipe_of_any_data_is_complete_and_bounded(
     model: str, counts: list[int], preset: str, weights: str
 ) -> None:
-    recipe = _recipe(model, tuple(counts), preset=preset, weights=weights, imbalance="auto")
-    values = recipe.to_json()
+    chosen = _choose(model, tuple(counts), preset=preset, weights=weights, imbalance="auto")
+    values = chosen.to_json()
     assert [name for name, value in values.items() if value is None] == ["patience"]
-    assert 8 <= sum(recipe.epochs) <= 80 and recipe.views >= 1
-    assert all(0 < rate <= 0.1 for rate in recipe.learning_rate)
-    assert recipe.imbalance != "auto"
+    assert 8 <= sum(chosen.epochs) <= 80 and chosen.views >= 1
+    assert all(0 < rate <= 0.1 for rate in chosen.learning_rate)
+    assert chosen.imbalance != "auto"
 
 
 @pytest.mark.parametrize("model", ["cnn", "mobilenet_v2"])
 @pytest.mark.parametrize("images", [100, 2_000, 10_000, 50_000])
 def test_slower_presets_never_train_shorter(model: str, images: int) -> None:
-    fast, balanced, best = (_recipe(model, (images // 2,) * 2, preset=preset) for preset in PRESETS)
+    fast, balanced, best = (_choose(model, (images // 2,) * 2, preset=preset) for preset in PRESETS)
     for less, more in ((fast, balanced), (balanced, best)):
         assert sum(less.epochs) <= sum(more.epochs)
         assert less.fine_tune_layers <= more.fine_tune_layers and less.views <= more.views
@@ -91,61 +91,62 @@ def test_slower_presets_never_train_shorter(model: str, images: int) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_more_images_are_seen_in_fewer_epochs_and_larger_batches(preset: str) -> None:
-    recipes = [_recipe("cnn", (images // 2,) * 2, preset=preset) for images in (200, 2_000, 20_000, 100_000)]
-    epochs = [sum(recipe.epochs) for recipe in recipes]
+    preset_values = [
+        _choose("cnn", (images // 2,) * 2, preset=preset) for images in (200, 2_000, 20_000, 100_000)
+    ]
+    epochs = [sum(chosen.epochs) for chosen in preset_values]
     assert epochs == sorted(epochs, reverse=True) and epochs[0] > epochs[-1]
-    assert [recipe.batch_size for recipe in recipes] == [32, 32, 128, 128]
+    assert [chosen.batch_size for chosen in preset_values] == [32, 32, 128, 128]
 
 
 def test_fast_preset_trains_the_head_only_unless_layers_are_asked_for() -> None:
-    assert _recipe(preset="fast").epochs == (15, 0)
-    assert _recipe(preset="fast", fine_tune_layers=0).epochs == (15, 0)
-    asked = _recipe(preset="fast", fine_tune_layers=20)
+    assert _choose(preset="fast").epochs == (15, 0)
+    assert _choose(preset="fast", fine_tune_layers=0).epochs == (15, 0)
+    asked = _choose(preset="fast", fine_tune_layers=20)
     assert asked.fine_tune_layers == 20 and asked.epochs[1] > 0
 
 
 def test_logit_adjustment_goes_without_smoothing_and_with_strong_decay() -> None:
-    adjusted, plain = _recipe(imbalance="logit-adjustment"), _recipe(imbalance="none")
+    adjusted, plain = _choose(imbalance="logit-adjustment"), _choose(imbalance="none")
     assert (adjusted.label_smoothing, plain.label_smoothing) == (0, 0.1)
     assert (adjusted.weight_decay, plain.weight_decay) == (1.0, 0.1)
 
 
 def test_auto_imbalance_is_chosen_by_the_counts() -> None:
-    assert _recipe(counts=(100, 14), imbalance="auto").imbalance == "logit-adjustment"
-    assert _recipe(counts=(100, 90), imbalance="auto").imbalance == "none"
+    assert _choose(counts=(100, 14), imbalance="auto").imbalance == "logit-adjustment"
+    assert _choose(counts=(100, 90), imbalance="auto").imbalance == "none"
 
 
 def test_batch_norm_is_trained_with_all_layers_and_images_enough_for_statistics() -> None:
-    assert _recipe(counts=(1_000, 1_000), preset="best").batch_norm == "trained"
-    assert _recipe(counts=(1_000, 999), preset="best").batch_norm == "frozen"
-    assert _recipe(counts=(1_000, 1_000), preset="balanced").batch_norm == "frozen"
+    assert _choose(counts=(1_000, 1_000), preset="best").batch_norm == "trained"
+    assert _choose(counts=(1_000, 999), preset="best").batch_norm == "frozen"
+    assert _choose(counts=(1_000, 1_000), preset="balanced").batch_norm == "frozen"
 
 
 def test_sgd_is_chosen_for_many_steps_from_random_weights() -> None:
-    assert _recipe("cnn", (25_000, 25_000), preset="best").optimizer == "sgd"
-    assert _recipe("cnn", (50, 50), preset="fast").optimizer == "adamw"
-    assert _recipe("mobilenet_v2", (25_000, 25_000), preset="best").optimizer == "adamw"
+    assert _choose("cnn", (25_000, 25_000), preset="best").optimizer == "sgd"
+    assert _choose("cnn", (50, 50), preset="fast").optimizer == "adamw"
+    assert _choose("mobilenet_v2", (25_000, 25_000), preset="best").optimizer == "adamw"
 
 
 def test_model_is_from_scratch_without_weights_and_the_cnn_always() -> None:
-    options = make_options(weights="imagenet")
-    assert is_scratch("cnn", options) and not is_scratch("resnet50", options)
-    assert is_scratch("resnet50", make_options(weights="none"))
+    assert is_scratch("cnn", "imagenet") and not is_scratch("resnet50", "imagenet")
+    assert is_scratch("resnet50", "none")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_description_tells_what_was_chosen(preset: str) -> None:
-    recipe = _recipe(counts=(3_000, 300), preset=preset, imbalance="auto")
-    text = describe(recipe, scratch=False)
-    assert f"{recipe.epochs[0]} + {recipe.epochs[1]} epochs" in text
-    assert f"batches of {recipe.batch_size}" in text
+def test_description_tells_what_was_choose(preset: str) -> None:
+    chosen = _choose(counts=(3_000, 300), preset=preset, imbalance="auto")
+    text = describe(chosen, scratch=False)
+    assert f"{chosen.epochs[0]} + {chosen.epochs[1]} epochs" in text
+    assert f"batches of {chosen.batch_size}" in text
     assert "imbalance: logit-adjustment" in text
     tuned = {"fast": None, "balanced": "60 layers fine-tuned", "best": "all layers fine-tuned"}[preset]
     assert tuned in text if tuned else "fine-tuned" not in text
 
 
 def test_description_of_a_model_from_random_weights_has_one_phase() -> None:
-    recipe = _recipe(
+    chosen = _choose(
         "cnn",
         compute="bfloat16",
         label_smoothing=0.25,
@@ -153,8 +154,8 @@ def test_description_of_a_model_from_random_weights_has_one_phase() -> None:
         optimizer="sgd",
         learning_rate=(0.3, 0.1),
     )
-    text = describe(recipe, scratch=True)
-    assert text.startswith(f"{recipe.epochs[0]} epochs, ") and "fine-tuned" not in text
+    text = describe(chosen, scratch=True)
+    assert text.startswith(f"{chosen.epochs[0]} epochs, ") and "fine-tuned" not in text
     assert "mixup" in text and "sgd at 0.3" in text
     assert "label smoothing 0.25" in text and "computed in bfloat16" in text and "imbalance" not in text
 

@@ -10,7 +10,7 @@ from edge_classify.train.weights import batch_norms, build_base
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .support.train_options import make_options
+from .support.train_options import make_architecture
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def pixels() -> Any:
 @pytest.fixture
 def mobilenet() -> Built:
     keras.utils.set_random_seed(0)
-    return build("mobilenet_v2", 3, make_options())
+    return build(make_architecture("mobilenet_v2"))
 
 
 def test_mobilenet_of_raw_pixels_equals_keras_preprocessing_and_the_same_weights(
@@ -41,7 +41,7 @@ def test_mobilenet_of_raw_pixels_equals_keras_preprocessing_and_the_same_weights
 
 
 def test_mobilenet_head_units_add_a_dense_layer_of_that_width() -> None:
-    model = build("mobilenet_v2", 4, make_options(head_units=7)).model
+    model = build(make_architecture("mobilenet_v2", 4, head_units=7)).model
     widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     assert widths == [7, 4]
 

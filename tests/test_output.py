@@ -118,5 +118,5 @@ def test_data_in_what_a_run_replaces_are_refused(tmp_path: Path, inside: str) ->
 def test_users_model_folder_is_no_run_that_could_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "cnn").mkdir()
     (tmp_path / "cnn" / "model.keras").write_bytes(b"mine")
-    with pytest.raises(OutputExistsError, match="is in the way"):
+    with pytest.raises(OutputExistsError, match=r"exists, and .* is not an earlier run"):
         check_output(tmp_path, force=True)

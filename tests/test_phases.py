@@ -12,7 +12,7 @@ from edge_classify.train.phases import Phase, plan_phases, prepare_phase, traina
 from edge_classify.train.weights import batch_norms
 
 from .support.tiny_network import SIZE, TINY_LAYERS, tiny_built
-from .support.train_options import make_options
+from .support.train_options import make_architecture, make_options
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, SIZE, SIZE, 3)).astype(np.float32)
 NORMS = {"norm", "norm_2"}
@@ -23,7 +23,7 @@ def tiny() -> Built:
     return tiny_built()
 
 
-def _recipe(model: str = "mobilenet_v2", **changes: Any) -> Hyperparameters:
+def _choose(model: str = "mobilenet_v2", **changes: Any) -> Hyperparameters:
     return choose_hyperparameters(model, make_options(weights="imagenet", **changes), [100, 100])
 
 
@@ -42,18 +42,18 @@ def _changed_by_training(built: Built) -> set[str]:
 
 
 def test_model_from_random_weights_is_trained_whole_in_one_phase_of_all_epochs(tiny: Built) -> None:
-    recipe = _recipe(epochs=(4, 3), learning_rate=(0.1, 0.2))
+    chosen = _choose(epochs=(4, 3), learning_rate=(0.1, 0.2))
     whole = Phase(1, 7, 0.1, 0, normalizing=True)
-    assert plan_phases(replace(tiny, pretrained=False), recipe) == [whole]
+    assert plan_phases(replace(tiny, pretrained=False), chosen) == [whole]
     assert plan_phases(
-        build("cnn", 3, make_options()), _recipe("cnn", epochs=(4, 3), learning_rate=(0.1, 0.2))
+        build(make_architecture("cnn")), _choose("cnn", epochs=(4, 3), learning_rate=(0.1, 0.2))
     ) == [whole]
 
 
 def test_base_with_weights_is_frozen_first_and_then_its_last_layers_are_trained(tiny: Built) -> None:
-    recipe = _recipe(epochs=(4, 3), learning_rate=(0.1, 0.2), fine_tune_layers=4)
+    chosen = _choose(epochs=(4, 3), learning_rate=(0.1, 0.2), fine_tune_layers=4)
     layers = len(TINY_LAYERS)
-    assert plan_phases(tiny, recipe) == [
+    assert plan_phases(tiny, chosen) == [
         Phase(1, 4, 0.1, layers, normalizing=False),
         Phase(2, 3, 0.2, layers - 4, normalizing=False),
     ]
@@ -63,14 +63,14 @@ def test_base_with_weights_is_frozen_first_and_then_its_last_layers_are_trained(
 def test_fine_tuned_layers_are_counted_from_the_end_and_may_be_all(
     tiny: Built, fine_tune_layers: int, first: int
 ) -> None:
-    phases = plan_phases(tiny, _recipe(fine_tune_layers=fine_tune_layers, batch_norm="trained"))
+    phases = plan_phases(tiny, _choose(fine_tune_layers=fine_tune_layers, batch_norm="trained"))
     assert [phase.first_trained for phase in phases] == [10, first]
     assert [phase.normalizing for phase in phases] == [False, True]
 
 
 def test_phases_of_no_epochs_are_left_out(tiny: Built) -> None:
-    assert [phase.number for phase in plan_phases(tiny, _recipe(epochs=(0, 2)))] == [2]
-    assert [phase.number for phase in plan_phases(tiny, _recipe(epochs=(2, 0)))] == [1]
+    assert [phase.number for phase in plan_phases(tiny, _choose(epochs=(0, 2)))] == [2]
+    assert [phase.number for phase in plan_phases(tiny, _choose(epochs=(2, 0)))] == [1]
 
 
 def test_frozen_base_is_not_changed_by_training_the_head(tiny: Built) -> None:
@@ -110,7 +110,7 @@ def test_phase_after_another_leaves_nothing_of_that(tiny: Built) -> None:
 
 
 def test_cnn_is_trained_whole_in_any_phase() -> None:
-    built = build("cnn", 3, make_options())
+    built = build(make_architecture("cnn"))
     every = trainable_parameters(built.model)
     prepare_phase(built, Phase(1, 1, 1e-3, 0, normalizing=True))
     assert trainable_parameters(built.model) == every > 0
@@ -118,7 +118,7 @@ def test_cnn_is_trained_whole_in_any_phase() -> None:
 
 def test_last_layers_of_mobilenet_are_those_of_its_architecture() -> None:
     keras.utils.set_random_seed(0)
-    built = build("mobilenet_v2", 3, make_options())
+    built = build(make_architecture("mobilenet_v2"))
     assert built.base is not None
     prepare_phase(built, Phase(2, 1, 1e-4, len(built.base.layers) - 20, normalizing=False))
     # The last 20 of 154 layers and the pooling begin inside block 15.

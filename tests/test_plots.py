@@ -25,7 +25,7 @@ def test_pictures_of_hostile_titles_and_labels_are_drawn_without_warnings(recwar
 
 def test_curves_of_a_phase_without_accuracy_are_drawn_with_a_hole() -> None:
     rows = make_history()
-    holes = [{**rows[0], "accuracy": None}, *rows[1:]]
+    holes: list[dict[str, Any]] = [{**rows[0], "accuracy": None}, *(dict(row) for row in rows[1:])]
     del holes[1]["val_accuracy"]
     assert curves_png("t", holes, 1).startswith(PNG) and curves_png("t", holes, 1) != curves_png("t", rows, 1)
 

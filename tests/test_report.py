@@ -216,14 +216,14 @@ def test_report_names_the_most_confused_pairs_first() -> None:
         assert int(images) == counts[i, j] and percent == f"{counts[i, j] / share[i] * 100:.1f} %"
 
 
-def test_report_shows_calibration_and_what_the_threshold_gives() -> None:
+def test_report_shows_temperature_and_what_the_threshold_gives() -> None:
     evaluation = make_evaluation(LABELS)
     assert evaluation.threshold is not None and evaluation.answered is not None
     page = _Tags(_page(models=[make_report("cnn", evaluation)]))
     assert page.row("Temperature") == [f"{evaluation.temperature:.2f}"]
     assert page.row("Calibration error (ECE) before") == [f"{evaluation.ece_before * 100:.1f} %"]
     assert page.row('Answer "unknown" below') == [f"{evaluation.threshold.value * 100:.1f} %"]
-    assert page.row("Answered, test images") == [f"{evaluation.answered.coverage * 100:.1f} %"]
+    assert page.row("Share answered, test images") == [f"{evaluation.answered.coverage * 100:.1f} %"]
 
 
 def test_report_of_a_model_that_no_threshold_suits_says_so() -> None:

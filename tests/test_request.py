@@ -66,4 +66,4 @@ def test_request_names_every_library_that_changed_and_none_that_did_not() -> Non
     assert _request().remark_on_versions(dict(VERSIONS)) is None
     remark = _request().remark_on_versions({"keras": "3.16.0", "numpy": "2.0", "pillow": "11.0"})
     assert remark is not None and "numpy" not in remark
-    assert "keras (was 3.15.0, is 3.16.0), pillow (was absent, is 11.0) changed" in remark
+    assert "libraries have changed: keras (was 3.15.0, is 3.16.0), pillow (was absent, is 11.0)" in remark

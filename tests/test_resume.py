@@ -60,7 +60,7 @@ def test_run_killed_in_every_phase_and_resumed_is_the_run_that_was_never_killed(
         assert [path.name for path in run.iterdir()] == [UNFINISHED]
         refused = train(data, "-o", run, *options)
         assert refused.exit_code == 1
-        assert f"Go on with it by: edge-train --resume {run}; or start anew with --force" in refused.output
+        assert f"Continue it with: edge-train --resume {run}; or start again with --force" in refused.output
         arguments = ("--resume", str(run))
     status, text = start(tmp_path / "log", *arguments).wait()
     assert status == 0, text
@@ -87,7 +87,7 @@ def test_run_interrupted_in_both_models_keeps_the_best_so_far_and_goes_on_to_the
     status, text = process.wait()
     assert status == 130 and "Interrupted: keeping the best of 2 epochs of cnn" in text
     assert text.endswith(f"Report: {run / 'report.html'}\n")
-    assert f"Go on with: edge-train --resume '{run}'\n" in text
+    assert f"Continue with: edge-train --resume '{run}'\n" in text
     assert {path.name for path in run.iterdir()} == {*RUN_FILES, "cnn", UNFINISHED}
     assert {path.name for path in (run / "cnn").iterdir()} == MODEL_FILES
     assert metrics(run, "cnn")["interrupted"] is True and metrics(run, "cnn")["epochs"] == 2
@@ -96,7 +96,7 @@ def test_run_interrupted_in_both_models_keeps_the_best_so_far_and_goes_on_to_the
     # Before the model is again what it was at the interruption, there is nothing better to keep.
     before = _published(run)
     status, text = start(tmp_path / "2", "--resume", run, at="cnn: ", send=signal.SIGINT).wait()
-    assert status == 130 and f"Go on with: edge-train --resume '{run}'\n" in text
+    assert status == 130 and f"Continue with: edge-train --resume '{run}'\n" in text
     assert _published(run) == before
 
     status, text = start(
@@ -166,14 +166,14 @@ def test_finished_model_that_was_deleted_since_is_said_to_be_trained_again(
     )  # fmt: skip
     result = train("--resume", tmp_path / "run")
     assert result.exit_code == 0
-    assert "cnn: was trained before the interruption, but is gone: it is trained again" in result.output
+    assert "cnn: was trained before the interruption, but is missing: it is trained again" in result.output
     assert {path.name for path in (tmp_path / "run" / "cnn").iterdir()} == MODEL_FILES
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": 99}', "was begun by another version of edge-classify. Start anew with --force"),
+        ('{"format": 99}', "was begun by another version of edge-classify. Start again with --force"),
         ("", "cannot be used ("),
         ("null", "cannot be used ("),
         ("[1]", "cannot be used ("),

@@ -10,7 +10,7 @@ from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.edge.errors import DatasetError
 from edge_classify.edge.labelled import ClassFolders
 from edge_classify.train.image_facts import ImageFacts
-from edge_classify.train.splitting import list_images, make_split
+from edge_classify.train.splitting import Shares, list_images, make_split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +33,7 @@ def _folders(**counts: list[int]) -> ClassFolders:
 
 def _split(
     found: ClassFolders,
-    fractions: tuple[float, float] = (0.2, 0.2),
+    shares: tuple[float, float] = (0.2, 0.2),
     seed: int = 0,
     unreadable: str = "-",
     twins: Sequence[Collection[str]] = (),
@@ -42,13 +42,13 @@ def _split(
     """Split `found`; each of `twins` is a set of paths that show the same, `same_file` byte for byte."""
     images = list_images(found)
     facts, groups = [], []
-    for number, (path, _, _) in enumerate(images):
+    for number, path in enumerate(image.path for image in images):
         name = path.relative_to(ROOT).as_posix()
         group = next((-k for k, names in enumerate([*twins, same_file], 1) if name in names), number)
         digest = f"{-1 if name in same_file else number:064x}"
         facts.append(ImageFacts(name, digest, "damaged" if path.name == unreadable else None, "PNG", 64, 64))
         groups.append(group)
-    return make_split(found, images, facts, np.array(groups), "as given", fractions, seed)
+    return make_split(found, images, facts, np.array(groups), "as given", Shares(*shares), seed)
 
 
 per_class = st.lists(st.integers(3, 60), min_size=2, max_size=5)
@@ -63,7 +63,7 @@ def test_split_of_any_folder_is_complete_disjoint_and_stratified(
     found = _folders(all=counts)
     split = _split(found, (validation, test), seed)
     paths = [image.path for image in split.images]
-    assert paths == [path.relative_to(ROOT).as_posix() for path, _, _ in list_images(found)]
+    assert paths == [image.path.relative_to(ROOT).as_posix() for image in list_images(found)]
     got = split.counts()
     for label, count in zip(found.labels, counts, strict=True):
         in_test, in_validation, in_train = (got[s][label] for s in ("test", "validation", "train"))
@@ -146,7 +146,7 @@ def test_class_with_too_few_images_is_named_with_the_number_it_needs(
 
 
 def test_given_validation_folder_without_readable_images_is_refused() -> None:
-    with pytest.raises(DatasetError, match="folder for validation, and no usable images"):
+    with pytest.raises(DatasetError, match="folder for validation without usable images"):
         _split(_folders(train=[5, 5], validation=[0, 0]))
 
 

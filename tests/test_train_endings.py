@@ -42,8 +42,8 @@ def test_interrupt_in_the_second_model_keeps_the_first_and_no_half_of_the_second
         tmp_path / "log", few, "-o", run, *RANDOM, at="mobilenet_v2: ", send=signal.SIGINT
     ).wait()
     assert status == 130, text
-    assert "Interrupted before mobilenet_v2 was done: keeping the model before it" in text
-    assert f"Go on with: edge-train --resume {run}\n" in text
+    assert "Interrupted before mobilenet_v2 was finished: the earlier models are kept" in text
+    assert f"Continue with: edge-train --resume {run}\n" in text
     assert {path.name for path in run.iterdir()} == {*RUN_FILES, "cnn", UNFINISHED}
     assert {path.name for path in (run / "cnn").iterdir()} == MODEL_FILES
     assert metrics(run, "cnn")["interrupted"] is False
@@ -59,7 +59,7 @@ def test_second_model_that_diverges_does_not_cost_the_first(
 
     monkeypatch.setattr(one_model, "fit", diverge)
     result = train(few, "-o", tmp_path / "run", *RANDOM)
-    assert result.exit_code == 1 and "diverged. Keeping the model before it" in result.output
+    assert result.exit_code == 1 and "diverged. The earlier models are kept" in result.output
     assert {path.name for path in (tmp_path / "run").iterdir()} == {*RUN_FILES, "cnn"}
 
 
@@ -150,7 +150,7 @@ def test_full_disk_is_named_and_nothing_half_written_is_left(few: Path, small_di
     result = train(few, "-o", small_disk / "run", *CNN)
     assert result.exit_code == 1
     assert result.output.splitlines()[-1] == (
-        f"Error: The disk of {small_disk / 'run'} is full. Free some of it, or name another --output"
+        f"Error: The disk of {small_disk / 'run'} is full. Free some space, or name another --output"
     )
     assert list(small_disk.iterdir()) == []
 

@@ -13,13 +13,13 @@ from edge_classify.train.trainer import LogitsOf, compile_trainer, through_head
 from numpy.typing import NDArray
 
 from .support.tiny_network import SIZE, tiny_built
-from .support.train_options import make_options
+from .support.train_options import make_architecture, make_options
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype(np.float32)
 OFFSETS = np.array([-0.5, -1.5, -3.0], np.float32)
 
 
-def _recipe(**changes: Any) -> Hyperparameters:
+def _choose(**changes: Any) -> Hyperparameters:
     return choose_hyperparameters("cnn", make_options(**changes), [20, 20, 20])
 
 
@@ -32,7 +32,7 @@ def _log_softmax(logits: Any) -> NDArray[np.float64]:
 @pytest.fixture(scope="module")
 def cnn() -> Built:
     keras.utils.set_random_seed(0)
-    return build("cnn", 3, make_options(dropout=0.0))
+    return build(make_architecture("cnn", dropout=0.0))
 
 
 def test_logits_of_the_cnn_lead_to_its_probabilities(cnn: Built) -> None:
@@ -81,7 +81,7 @@ def _rates(model: Any, steps: int) -> list[float]:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_learning_rate_warms_up_to_the_rate_and_falls_to_zero(optimizer: str) -> None:
     model = _small()
-    compile_trainer(model, _recipe(warmup=0.2, optimizer=optimizer), 0.01, 100)
+    compile_trainer(model, _choose(warmup=0.2, optimizer=optimizer), 0.01, 100)
     rates = _rates(model, 101)
     assert 0 < rates[0] < 0.001
     assert rates[:21] == sorted(rates[:21]) and rates[20:] == sorted(rates[20:], reverse=True)
@@ -92,13 +92,13 @@ def test_learning_rate_warms_up_to_the_rate_and_falls_to_zero(optimizer: str) ->
 
 def test_learning_rate_without_warm_up_begins_at_its_highest() -> None:
     model = _small()
-    compile_trainer(model, _recipe(warmup=0.0), 0.01, 100)
+    compile_trainer(model, _choose(warmup=0.0), 0.01, 100)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
 
 
 def test_constant_schedule_warms_up_and_then_keeps_the_rate() -> None:
     model = _small()
-    compile_trainer(model, _recipe(schedule="constant", warmup=0.2), 0.01, 100)
+    compile_trainer(model, _choose(schedule="constant", warmup=0.2), 0.01, 100)
     rates = _rates(model, 101)
     assert 0 < rates[0] < 0.001 and rates[:21] == sorted(rates[:21])
     assert rates[10] == pytest.approx(0.005, rel=0.02)  # Half-way, from a hundredth on.
@@ -107,7 +107,7 @@ def test_constant_schedule_warms_up_and_then_keeps_the_rate() -> None:
 
 def test_constant_schedule_without_warm_up_keeps_the_rate_from_the_first_step() -> None:
     model = _small()
-    compile_trainer(model, _recipe(schedule="constant", warmup=0.0), 0.01, 100)
+    compile_trainer(model, _choose(schedule="constant", warmup=0.0), 0.01, 100)
     assert _rates(model, 101) == pytest.approx([0.01] * 101)
 
 
@@ -115,8 +115,8 @@ def test_constant_schedule_without_warm_up_keeps_the_rate_from_the_first_step() 
 def test_weight_decay_shrinks_kernels_but_neither_biases_nor_norms(optimizer: str) -> None:
     model = _small()
     model.set_weights([np.ones_like(array) for array in model.get_weights()])
-    recipe = _recipe(optimizer=optimizer, weight_decay=0.5, schedule="constant")
-    compile_trainer(model, recipe, 0.1, 1)
+    chosen = _choose(optimizer=optimizer, weight_decay=0.5, schedule="constant")
+    compile_trainer(model, chosen, 0.1, 1)
     optimizer_ = model.optimizer
     optimizer_.apply([np.zeros(weight.shape, np.float32) for weight in model.trainable_weights],
                      model.trainable_weights)  # fmt: skip

@@ -22,12 +22,13 @@ from edge_classify.train.search_space import SEARCHED
 from edge_classify.train.trials import COMPLETE, DIVERGED, PRUNED, Trial, read_trials
 from edge_classify.train.weights import build_base
 
+from .support.report_data import epoch_row
 from .support.train_options import COUNTS, LEFT_OPEN, make_options
 from .support.training import CNN, assert_same_runs, start, train
 
 
 class Pretended:
-    """Stands in for the training of a trial: the loss after each epoch follows from the recipe alone."""
+    """Stands in for the training of a trial, whose losses follow from the hyperparameters alone."""
 
     def __init__(self, losses: Callable[[Task], Sequence[float]]) -> None:
         self.losses = losses
@@ -38,7 +39,7 @@ class Pretended:
         assert task.on_epoch is not None
         losses = self.losses(task)
         for epoch, loss in enumerate(losses, 1):
-            if task.on_epoch({"epoch": epoch, "val_loss": loss}):
+            if task.on_epoch(epoch_row(epoch=epoch, val_loss=loss)):
                 return
         if not any(map(math.isfinite, losses)):
             raise Diverged("diverged")
@@ -48,8 +49,8 @@ def _far_from(best: float) -> Callable[[Task], Sequence[float]]:
     """Return losses that are lower the nearer the learning rate is to `best`."""
 
     def losses(task: Task) -> Sequence[float]:
-        far = abs(math.log(task.recipe.learning_rate[0] / best))
-        return [far + 1 / epoch for epoch in range(1, task.recipe.epochs[0] + 1)]
+        far = abs(math.log(task.hyperparameters.learning_rate[0] / best))
+        return [far + 1 / epoch for epoch in range(1, task.hyperparameters.epochs[0] + 1)]
 
     return losses
 
@@ -103,7 +104,7 @@ def test_trial_of_a_model_from_random_weights_takes_a_part_of_the_epochs_and_sto
 ) -> None:
     pretended = Pretended(_far_from(0.01))
     _, trials = search("work", pretended)
-    assert {task.recipe.epochs for task in pretended.tasks} == {(6, 0)}
+    assert {task.hyperparameters.epochs for task in pretended.tasks} == {(6, 0)}
     assert all(trial.state == COMPLETE for trial in trials[:5])
     stopped = [trial for trial in trials if trial.state == PRUNED]
     assert stopped and all(2 <= len(trial.losses) < 6 for trial in stopped)
@@ -112,7 +113,7 @@ def test_trial_of_a_model_from_random_weights_takes_a_part_of_the_epochs_and_sto
 @pytest.mark.slow
 def test_trial_that_diverges_is_no_result_and_if_all_do_the_option_is_named(search: Any) -> None:
     def beyond(limit: float) -> Callable[[Task], Sequence[float]]:
-        return lambda task: [math.nan if task.recipe.learning_rate[0] > limit else 1.0] * 3
+        return lambda task: [math.nan if task.hyperparameters.learning_rate[0] > limit else 1.0] * 3
 
     tuned, trials = search("some", Pretended(beyond(0.003)))
     assert {DIVERGED, COMPLETE} <= {trial.state for trial in trials}

@@ -1,4 +1,4 @@
-"""Activations of a network's frozen part: computed once for some views of every image, and cached."""
+"""Activations of the frozen part of a network: computed once for some views of every image, and cached."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .models import Built
 from .phases import Phase
 
 _FILE = "activations.npy"
-_BUDGET = 4 * 1024**3  # Bytes; what is read again in every epoch should stay in memory.
+_BUDGET = 4 * 1024**3  # Bytes; every epoch reads all of it, so it should stay in memory.
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Cut:
 
 @dataclass(frozen=True)
 class Views:
-    """How many views of each training image there are, int64 [images], and where they lie."""
+    """The number of views of each training image, int64 [images], and the rows of the views."""
 
     counts: NDArray[np.int64]
 
     @property
     def total(self) -> int:
-        """The number of rows of all views together."""
+        """The number of rows of all views."""
         return int(self.counts.sum())
 
     def rows(self, view: int) -> NDArray[np.int64]:
-        """Return the images that have a view of that number."""
+        """Return the images that have a view of this number."""
         return np.flatnonzero(self.counts > view)
 
     def digest(self) -> str:
@@ -69,41 +69,41 @@ class Views:
         return table
 
 
-def plan_views(truth: NDArray[np.int64], classes: int, recipe: Hyperparameters, epochs: int) -> Views:
-    """Return the views of each image: `recipe.views`, no more than epochs, and one without augmentation.
+def plan_views(truth: NDArray[np.int64], classes: int, chosen: Hyperparameters, epochs: int) -> Views:
+    """Return the number of views of each image: at most one for each epoch, and one without augmentation.
 
-    Images that are drawn again and again have more, which are stronger augmented.
+    Images that each epoch draws several times have more views, with stronger augmentation.
     """
-    views = np.full(len(truth), min(recipe.views, epochs) if recipe.augment else 1, np.int64)
-    if recipe.imbalance == "oversample" and recipe.augment:
+    views = np.full(len(truth), min(chosen.views, epochs) if chosen.augment else 1, np.int64)
+    if chosen.imbalance == "oversample" and chosen.augment:
         views = np.maximum(views, extra_views(truth, classes))
     return Views(views)
 
 
 def cut_activations(
-    built: Built, phase: Phase, train: Examples, validation: Examples, classes: int, recipe: Hyperparameters,
+    built: Built, phase: Phase, train: Examples, validation: Examples, classes: int, chosen: Hyperparameters,
     seed: int, cache: Cache,
 ) -> Cut | None:  # fmt: skip
-    """Return the activations for a phase, or None where it has no frozen part or they would be too many.
+    """Return the activations for a phase; None if it has no frozen part, or if they would be too large.
 
     Raises DatasetError when the disk is full.
     """
-    whole = not built.pretrained or phase.first_trained == 0 or recipe.mix == "cutmix"
+    whole = not built.pretrained or phase.first_trained == 0 or chosen.mix == "cutmix"
     divided = None if whole else divide(built, phase.first_trained)
     if divided is None:
         return None
-    wanted = _Work(divided, train, validation, plan_views(train.truth, classes, recipe, phase.epochs))
-    identity = _identity(wanted, recipe, seed)
-    work = _affordable(wanted, identity, cache, str(built.model.name))
+    wanted = _Work(divided, train, validation, plan_views(train.truth, classes, chosen, phase.epochs))
+    key = _cache_key(wanted, chosen, seed)
+    work = _affordable(wanted, key, cache, str(built.model.name))
     if work is None:
         return None
 
     def write(folder: Path) -> None:
         array = new_array(folder / _FILE, (work.rows, *divided.shape), np.float32)
-        _fill(array, work, recipe, seed, str(built.model.name))
+        _fill(array, work, chosen, seed, str(built.model.name))
         array.flush()
 
-    values = open_array(cache.make("features", {**identity, "views": work.views.digest()}, write) / _FILE)
+    values = open_array(cache.make("features", {**key, "views": work.views.digest()}, write) / _FILE)
     if values is None:
         cache.fail()
     last = work.views.total + np.arange(len(validation.rows))
@@ -116,7 +116,7 @@ def cut_activations(
 
 @dataclass(frozen=True)
 class _Work:
-    """What goes through the frozen part: the views of the training images, then the validation images."""
+    """The input of the frozen part: the views of the training images, then the validation images."""
 
     divided: Divided
     train: Examples
@@ -132,47 +132,47 @@ class _Work:
         return self.rows * math.prod(self.divided.shape) * 4
 
     def fewer(self) -> _Work | None:
-        """Return the same with fewer views, or None when there is one of each image."""
+        """Return the same work with fewer views; None if each image has only one."""
         counts = self.views.counts
         return replace(self, views=Views(np.maximum(1, counts * 3 // 4))) if counts.max() > 1 else None
 
 
-def _affordable(wanted: _Work, identity: dict[str, Any], cache: Cache, name: str) -> _Work | None:
-    """Return the work with as many views as there is room for, or None, and say what is less than wanted.
+def _affordable(wanted: _Work, key: dict[str, Any], cache: Cache, name: str) -> _Work | None:
+    """Return the work with as many views as fit, or None; tell the user if that is less than wanted.
 
-    What is cached already needs no room: a training that goes on meets the views that it began with.
+    Cached activations need no room: a continued training gets the views with which it began.
     """
     room = min(_BUDGET, shutil.disk_usage(cache.root).free // 2)
     work: _Work | None = wanted
     smallest = wanted
     while work is not None:
-        entry = {**identity, "views": work.views.digest()}
+        entry = {**key, "views": work.views.digest()}
         if work.bytes <= room or (work.bytes <= _BUDGET and cache.entry("features", entry) is not None):
             if work is not wanted:
                 say(
-                    f"{name}: {work.views.total:,} augmented views instead of {wanted.views.total:,}, since "
-                    f"their activations take {wanted.bytes / 1e9:.1f} GB, and {room / 1e9:.1f} GB are allowed"
+                    f"{name}: {work.views.total:,} augmented views instead of {wanted.views.total:,}: "
+                    f"these need {wanted.bytes / 1e9:.1f} GB, and {room / 1e9:.1f} GB are allowed"
                 )
             return work
         smallest, work = work, work.fewer()
     say(
-        f"{name}: the frozen part is run in every epoch, since one view of every image takes "
+        f"{name}: the frozen part is run in every epoch, because one view of every image needs "
         f"{smallest.bytes / 1e9:.1f} GB, and {room / 1e9:.1f} GB are allowed"
     )
     return None
 
 
-def _fill(array: NDArray[np.float32], work: _Work, recipe: Hyperparameters, seed: int, name: str) -> None:
+def _fill(array: NDArray[np.float32], work: _Work, chosen: Hyperparameters, seed: int, name: str) -> None:
     most = int(work.views.counts.max())
     title = f"{name}: frozen part, {most} view{'' if most == 1 else 's'}"
     with progress(title, len(array), "images") as advance:
-        run_front(work.divided, _chunks(work, recipe, seed), array, advance)
+        run_front(work.divided, _chunks(work, chosen, seed), array, advance)
 
 
-def _chunks(work: _Work, recipe: Hyperparameters, seed: int) -> Iterator[NDArray[Any]]:
-    """Yield the images, uint8 or float32 [n, side, side, 3]; the first view is the image itself."""
+def _chunks(work: _Work, chosen: Hyperparameters, seed: int) -> Iterator[NDArray[Any]]:
+    """Yield the images, uint8 or float32 [n, side, side, 3]; the first view is the unchanged image."""
     train, validation = work.train, work.validation
-    augment = make_augmentation(recipe.augment, seed)
+    augment = make_augmentation(chosen.augment, seed)
     for view in range(int(work.views.counts.max())):
         rows = train.rows[work.views.rows(view)]
         for number, start in enumerate(range(0, len(rows), CHUNK)):
@@ -180,15 +180,15 @@ def _chunks(work: _Work, recipe: Hyperparameters, seed: int) -> Iterator[NDArray
             if view:
                 reseed(augment, seed, view, number)
                 pixels = np.asarray(augment(pixels, training=True))
-            if view >= recipe.views:  # Only images of small classes have so many.
+            if view >= chosen.views:  # Only images of small classes have so many.
                 pixels = strong_views(pixels.round().astype(np.uint8), seed, view, number)
             yield pixels
     for start in range(0, len(validation.rows), CHUNK):
         yield validation.pixels[validation.rows[start : start + CHUNK]]
 
 
-def _identity(work: _Work, recipe: Hyperparameters, seed: int) -> dict[str, Any]:
-    """Return all that decides the activations, apart from the views."""
+def _cache_key(work: _Work, chosen: Hyperparameters, seed: int) -> dict[str, Any]:
+    """Return everything that decides the activations, except the views."""
     front = work.divided.front
     weights = hashlib.blake2b(digest_size=16)
     for array in front.get_weights():
@@ -203,8 +203,8 @@ def _identity(work: _Work, recipe: Hyperparameters, seed: int) -> dict[str, Any]
         "layer": front.layers[-1].layers[-1].name,
         "weights": weights.hexdigest(),
         "images": pixels.hexdigest(),
-        "augment": recipe.augment,
-        "normal_views": recipe.views,
+        "augment": chosen.augment,
+        "normal_views": chosen.views,
         "seed": seed,
         "versions": [version("tensorflow"), version("ai-edge-litert"), version("edge-classify")],
     }

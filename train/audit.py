@@ -1,4 +1,4 @@
-"""Looks for what is wrong with a data set before anything is trained on it, from facts about its files."""
+"""Finds the faults of a data set before a training, from facts about its files."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ _SUFFIXES = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-_KEPT_APART = ("train", "validation", "test")  # What is measured must not be seen by what comes before it.
+_KEPT_APART = ("train", "validation", "test")  # An image must not have a twin in an earlier subset.
 
 
 def audit_images(
     facts: Sequence[ImageFacts], labels: Sequence[str], subsets: Sequence[str], near_duplicates: bool = True
 ) -> Audit:
-    """Return what was found in images with the given `labels` and `subsets` ("all" where none were given).
+    """Return the faults of images with the given `labels` and `subsets` ("all" without subset folders).
 
     No file is opened. Twins are files with the same bytes, and near-duplicates: pictures whose perceptual
     hashes differ in at most 4 of 64 bits. Groups of twins are closed: a twin's twin is a twin. Pictures of
-    little contrast (a standard deviation of the grey values below 20) count only with equal hashes: a bird,
-    a plane and a kite in a plain sky have little but their sky to be told by. Blank pictures, and those of
-    less than 32 pixels a side, are compared by their bytes alone: 104 pairs of unrelated 8x8 digits agree.
+    little contrast (a standard deviation of the grey values below 20) must have equal hashes: a bird, a plane
+    and a kite in a plain sky differ in little but their sky. Blank pictures, and those of less than 32 pixels
+    a side, are compared by their bytes alone: 104 pairs of unrelated 8x8 digits have similar hashes.
 
-    Measured on CIFAR-10 (60,000 photos of 32x32 pixels) and 1,000 ImageNet photos of as many classes. Of
-    387 pairs that the rule finds in CIFAR-10, 3 show different things and none is of two classes; the
-    largest group has 22 images, all of one photo of a car. Without the limit for contrast there are 14 more
-    pairs, 5 of them of two classes; with 8 bits, 201 pairs are of two classes. In ImageNet it finds none,
-    and the nearest pair differs in 10 bits. Of copies made on purpose it recognises, in CIFAR-10 and
+    Measured on CIFAR-10 (60,000 photos of 32x32 pixels) and 1,000 ImageNet photos of as many classes. The
+    rule finds 387 pairs in CIFAR-10; 3 of them show different things, and none is of two classes; the largest
+    group has 22 images, all of one photo of a car. Without the limit for contrast there are 14 more pairs, 5
+    of them of two classes; with 8 bits, 201 pairs are of two classes. It finds no pair in ImageNet, where the
+    nearest pair differs in 10 bits. It recognises these shares of copies made on purpose, in CIFAR-10 and
     ImageNet: JPEG of quality 50, 97 % and 99 %; half the size, 98 % and 99 %; brightness + 10 %, 97 % and
     99 %; 1 % cropped from each side, 92 % of ImageNet; a whole pixel of CIFAR-10's 32 cropped from each
-    side, 29 %; mirrored, none, which is as it should be: a mirrored picture is new to a model.
+    side, 29 %; mirrored, none, which is correct: a mirrored picture is new to a model.
 
-    `near_duplicates=False` compares bytes only, for pictures that look alike by their nature, such as
+    `near_duplicates=False` compares only bytes, for pictures that look alike by their nature, such as
     parts in front of a fixed camera.
     """
     rows = [
@@ -73,7 +73,7 @@ def audit_images(
 def _remarks(
     facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], describe: Callable[[ImageFacts], str | None]
 ) -> tuple[Remark, ...]:
-    """Return a remark for every file of which `describe` has something to say."""
+    """Return a remark for every file for which `describe` returns one."""
     return tuple(
         Remark(row.path, row.label, remark)
         for fact, row in zip(facts, rows, strict=True)
@@ -98,7 +98,7 @@ def _describe_blank(fact: ImageFacts) -> str | None:
 
 
 def _count(facts: Sequence[ImageFacts], rows: Sequence[AuditedImage]) -> dict[str, dict[str, int]]:
-    """Return the usable images by label and given subset; a subset without a class counts 0 of it."""
+    """Return the number of usable images by label and subset; 0 for a class that a subset lacks."""
     labels = sorted({row.label for row in rows}, key=lambda label: natural_key(Path(label)))
     subsets = sorted({row.subset for row in rows})
     counts = {label: dict.fromkeys(subsets, 0) for label in labels}
@@ -108,7 +108,7 @@ def _count(facts: Sequence[ImageFacts], rows: Sequence[AuditedImage]) -> dict[st
 
 
 def _connect_twins(facts: Sequence[ImageFacts], near_duplicates: bool) -> NDArray[np.int64]:
-    """Return the number of each image's group; an unreadable one is in a group by itself."""
+    """Return the group number of each image; an unreadable image has a group to itself."""
     readable = [i for i, fact in enumerate(facts) if fact.reason is None]
     pairs: Iterable[NDArray[np.int64]] = [_pairs_to_first((facts[i].sha256, i) for i in readable)]
     if near_duplicates:
@@ -128,14 +128,14 @@ def _pairs_to_first(items: Iterable[tuple[Hashable, int]]) -> NDArray[np.int64]:
 
 
 def _shows_something(fact: ImageFacts) -> bool:
-    """Return whether the picture has enough in it for its hash to say anything."""
+    """Return whether the picture has enough content for a meaningful hash."""
     return fact.deviation >= _BLANK_CONTRAST and min(fact.width, fact.height) >= LEAST_SIDE
 
 
 def _find_twins(
     facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], groups: NDArray[np.int64]
 ) -> Iterable[TwinGroup]:
-    """Yield groups of two or more: those of identical files, then those that hold different files."""
+    """Yield groups of two or more: those of identical files, then those with different files."""
     readable = [i for i, fact in enumerate(facts) if fact.reason is None]
     for members in _gather((facts[i].sha256, i) for i in readable):
         yield TwinGroup(tuple(rows[i] for i in members), identical=True)
@@ -155,7 +155,7 @@ def _gather(items: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
 def _find_leaks(
     facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], groups: NDArray[np.int64]
 ) -> list[Leak]:
-    """Return given test, then validation images that have a twin in a subset that comes before theirs."""
+    """Return the test, then the validation images that have a twin in an earlier subset."""
     leaks = []
     twins = _gather((int(groups[i]), i) for i, fact in enumerate(facts) if fact.reason is None)
     for rank in (2, 1):

@@ -31,7 +31,7 @@ _MAX_NAMED = 2  # Pictures of one group of twins.
 
 @dataclass(frozen=True)
 class AuditPicture:
-    """One file: a small JPEG of it (None: cannot be shown), its path, and what stands below it."""
+    """One file: a small JPEG of it (None: cannot be shown), its path, and the text below it."""
 
     jpeg: bytes | None
     path: str
@@ -40,7 +40,7 @@ class AuditPicture:
 
 @dataclass(frozen=True)
 class AuditItem:
-    """Pictures that belong together, and what is said of them."""
+    """Pictures that belong together, and a text about them."""
 
     pictures: tuple[AuditPicture, ...]
     text: str
@@ -57,13 +57,13 @@ class AuditFinding:
 
     @property
     def more(self) -> int:
-        """How many are not shown."""
+        """The number of items that are not shown."""
         return self.total - len(self.items)
 
 
 @dataclass(frozen=True)
 class AuditView:
-    """What report_audit.html shows; `subsets` are those that were given, ("all",) if none."""
+    """The content of report_audit.html; `subsets` is ("all",) for a data set without subset folders."""
 
     summary: tuple[str, ...]
     findings: tuple[AuditFinding, ...]
@@ -75,7 +75,7 @@ class AuditView:
 
 
 class _Thumbnails:
-    """Makes small pictures until they are too many bytes; one file is decoded once."""
+    """Makes small pictures up to a number of bytes in all, and decodes each file once."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -102,9 +102,9 @@ class _Thumbnails:
 
 
 def view_audit(audit: Audit, root: Path) -> AuditView:
-    """Choose what a page shows of `audit`, and make small pictures of the files below `root`.
+    """Choose the findings for a page, and make small pictures of the files below `root`.
 
-    A file that has vanished, or comes after the first 0.7 MB of pictures, is shown by its name alone.
+    A file that is missing, or comes after the first 0.7 MB of pictures, is shown by its name alone.
     """
     thumbnail = _Thumbnails(root)
     subsets = tuple(
@@ -122,7 +122,7 @@ def view_audit(audit: Audit, root: Path) -> AuditView:
 
 
 def render_audit(dataset: str, view: AuditView, facts: Mapping[str, Any]) -> str:
-    """Return the audit as a page by itself; `facts` maps a name to its value. All text is escaped."""
+    """Return a page with the audit alone; `facts` maps names to values. All text is escaped."""
     template = environment().get_template("audit_page.html")
     return template.render(dataset=dataset, audit=view, facts=facts)
 
@@ -130,7 +130,7 @@ def render_audit(dataset: str, view: AuditView, facts: Mapping[str, Any]) -> str
 def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[AuditFinding]:
     yield AuditFinding(
         "Twins of test and validation images",
-        "A model would be measured on what it was trained on. The twin is left out of training.",
+        "A model would be measured on its training images. The twin is left out of training.",
         len(audit.leaks),
         tuple(
             AuditItem(
@@ -142,23 +142,27 @@ def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[AuditFinding]:
     )
     yield _twins(
         "The same picture under several labels",
-        "Identical files are left out of training, since at most one label is right. Near-duplicates are "
-        "kept, on one side of the split: check their labels.",
+        "Identical files are left out of training, because at most one label is right. Near-duplicates are "
+        "kept in one subset: check their labels.",
         audit.conflicts,
         thumbnail,
     )
     yield _twins(
         "Copies and near-duplicates",
-        "They stay on one side of the split, so the measured accuracy is not wrong because of them.",
+        "They stay in one subset, so that they do not falsify the measured accuracy.",
         audit.copies,
         thumbnail,
     )
     for title, explanation, remarks in (
-        ("Blank images", "They teach nothing, or that an empty picture means this class.", audit.blank),
-        ("Small images", "They are enlarged, and hold little detail.", audit.small),
+        (
+            "Blank images",
+            "A model learns nothing from them, or that an empty picture means this class.",
+            audit.blank,
+        ),
+        ("Small images", "They are enlarged, and show little detail.", audit.small),
         (
             "Names that say another format",
-            "They are used: what counts is what the file holds.",
+            "They are used: the content of the file counts, not its name.",
             audit.misnamed,
         ),
     ):
@@ -169,7 +173,7 @@ def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[AuditFinding]:
 def _twins(title: str, explanation: str, groups: Sequence[TwinGroup], thumbnail: _Thumbnails) -> AuditFinding:
     items = []
     for group in groups[:_MAX_ITEMS]:
-        # One of each label first, so that a contradiction is seen.
+        # One of each label first, to show a contradiction.
         first = {image.label: image for image in reversed(group.images)}.values()
         chosen = list(dict.fromkeys([*reversed(first), *group.images]))[:_MAX_NAMED]
         kind = "the same file" if group.identical else "near-duplicates"
@@ -185,7 +189,7 @@ def _show(image: AuditedImage, thumbnail: _Thumbnails) -> AuditPicture:
 
 
 def audit_only(data: str, output: Path | None, options: TrainOptions, force: bool, command: str) -> Audit:
-    """Return what is wrong with `data`; with `output`, write audit.json and report.html there.
+    """Audit `data` without training; with `output`, write audit.json and report.html there.
 
     Raises DatasetError, OptionError and OutputExistsError.
     """

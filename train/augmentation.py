@@ -16,12 +16,14 @@ MAX_SHEAR = 0.1
 MAX_ZOOM = 0.1
 ERASED = (0.02, 0.1)  # Share of the picture; Zhong et al., AAAI 2020, go up to 0.4, on 8 times the epochs.
 ERASE_RATE = 0.5  # Share of the pictures; the same paper.
+STRENGTH = 0.25  # Of strong augmentation, 0..1. Keras's default of 0.5 turns pictures by up to 180 degrees.
+_TOGETHER = 8  # Images with the same strong operations.
 
 
 def make_augmentation(names: tuple[str, ...], seed: int) -> Any:
-    """Return a layer that does to training images what `names`, out of options.AUGMENTATIONS, say.
+    """Return a layer that applies `names`, out of options.AUGMENTATIONS, to training images.
 
-    It takes images of 0..255, uint8 or float32, and gives float32.
+    It takes images of 0..255, uint8 or float32, and returns float32.
     """
     affine = RandomAffine(tuple(name for name in names if name != "erase"), seed)
     if "erase" not in names:
@@ -33,21 +35,21 @@ def make_augmentation(names: tuple[str, ...], seed: int) -> Any:
 
 
 class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
-    """Maps float images [n, height, width, channels] to the same shape; does nothing outside training.
+    """Transforms float images [n, height, width, channels] while training, and keeps their shape.
 
-    Keras's own layers for the five would resample five times, which blurs small pictures until they
-    no longer look like those that the model is tested on, and takes as many times as long. Here the
-    five are composed to one matrix: zoom * rotation * shear * flip about the centre, then the shift.
+    Keras has a layer for each of the five changes. Together they would resample five times, which takes five
+    times as long, and blurs small pictures until they no longer look like the test images. Here the five are
+    combined in one matrix: zoom * rotation * shear * flip about the centre, then the shift.
     """
 
     def __init__(self, names: tuple[str, ...], seed: int) -> None:
-        """Take names out of options.DEFAULT_AUGMENTATIONS; the same seed draws the same."""
+        """Take names out of options.DEFAULT_AUGMENTATIONS; the seed decides all random values."""
         super().__init__(name="affine")
         self._names = names
         self._seeds = keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, training: bool = False) -> Any:
-        """Transform each image by a matrix of its own; other types than floats become float32."""
+        """Transform each image by another matrix; other types than floats become float32."""
         images = ops.cast(images, "float32")
         if not training or not self._names:
             return images
@@ -56,7 +58,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         return ops.image.affine_transform(images, rows, "bilinear", fill_mode="reflect")
 
     def _transforms(self, count: Any, height: int, width: int) -> Any:
-        """Return float32 [count, 8]: for each output point the input point, as affine_transform takes it."""
+        """Return float32 [count, 8]: maps from output points to input points, for affine_transform."""
         angle = self._draw("rotation", count, MAX_ROTATION)
         shear = self._draw("shear", count, MAX_SHEAR)
         zoom = 1 + self._draw("zoom", count, MAX_ZOOM)
@@ -76,18 +78,14 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         return keras.random.uniform((count,), -limit, limit, seed=self._seeds)
 
 
-STRENGTH = 0.25  # Of 1. Keras's default of 0.5 turns pictures by up to 180 degrees.
-_TOGETHER = 8
-
-
 def strong_augmentation(seed: int) -> Any:
     """Return Keras's RandAugment (Cubuk et al., NeurIPS 2020).
 
-    It takes float images [n, height, width, channels] with values 0..255, and gives the same. Two
-    operations out of eleven (geometry, colour, contrast, sharpness) are drawn for a call, not for an
-    image, and all eleven are computed: some 40 ms an image at 96 pixels, 200 at 224. So it is for views
-    that are made once, of small classes only: see strong_views. The same seed draws the same
-    sequence. Like all of Keras's own, it augments unless it is called with training=False.
+    It takes and returns float images [n, height, width, channels] with values 0..255. Each call draws two
+    operations out of eleven (geometry, colour, contrast, sharpness) for all its images, and computes all
+    eleven: about 40 ms an image at 96 pixels, 200 at 224. So it is only for views that are made once, of
+    small classes: see strong_views. The same seed draws the same sequence. Like all layers of Keras, it
+    augments unless it is called with training=False.
     """
     return keras.layers.RandAugment(
         value_range=(0, 255), num_ops=2, factor=STRENGTH, seed=seed, name="strong_augmentation"
@@ -95,7 +93,7 @@ def strong_augmentation(seed: int) -> Any:
 
 
 def strong_views(pixels: NDArray[np.uint8], *numbers: int) -> NDArray[np.uint8]:
-    """Return a random variant of each image, uint8 [n, h, w, 3]; the same `numbers` give the same.
+    """Return a random variant of each image, uint8 [n, h, w, 3], which only depends on `numbers`.
 
     The operations change every few images.
     """
@@ -120,7 +118,7 @@ class Mixer:
     ) -> tuple[Any, Any]:
         """Blend each row of `values` [n, ...] with another; `labels` are one-hot, float32 [n, classes].
 
-        The type stays: pixels are rounded. Activations of any shape can be blended too; CutMix is for images.
+        The type stays the same: pixels are rounded. MixUp takes activations of any shape, CutMix only images.
         """
         reseed(self._layer, self._seed, epoch, batch)
         images = np.asarray(values, np.float32)
@@ -133,9 +131,9 @@ class Mixer:
         return blended, np.asarray(mixed["labels"], np.float32)
 
 
-def reseed(trainer: Any, *numbers: int) -> None:
-    """Make all random layers draw what only depends on `numbers`, whatever was drawn before."""
-    states = [v for v in trainer.variables if v.name == "seed_generator_state"]
+def reseed(network: Any, *numbers: int) -> None:
+    """Seed all random layers of `network`: what they draw next only depends on `numbers`."""
+    states = [v for v in network.variables if v.name == "seed_generator_state"]
     draws = np.random.default_rng(numbers).integers(0, 2**31, (len(states), 2), np.uint32)
     for state, draw in zip(states, draws, strict=True):
         state.assign(draw)

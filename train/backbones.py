@@ -1,4 +1,4 @@
-"""The networks of keras.applications that can be trained further. Needs neither Keras nor TensorFlow."""
+"""The networks of keras.applications that edge-train knows. Needs neither Keras nor TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALLEST_SIZE = 32  # Pixels; Keras refuses smaller inputs for every one of them
 
 @dataclass(frozen=True)
 class Scaling:
-    """RGB values 0..255 become value * scale + offset; one pair for all channels, or one for each."""
+    """RGB values 0..255 become value * scale + offset, with one number for all channels, or one for each."""
 
     scale: float | tuple[float, ...]
     offset: float | tuple[float, ...]
@@ -23,13 +23,13 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Backbone:
-    """How keras.applications builds a network, and what its ImageNet weights expect.
+    """How keras.applications builds a network, and which input its ImageNet weights expect.
 
-    `widths` and `sizes` (side of the square input in pixels) are those that ImageNet weights were trained
-    at; the weights of the largest size serve all others. `has_alpha`: whether it comes in other widths.
-    `bgr`: the first convolution of its weights expects the channels in the order blue, green, red.
-    `own_scaling`: whether the network begins with a scaling of its own, which Keras can leave out, or
-    which is fixed and has its statistics among the weights.
+    There are ImageNet weights for `widths` and `sizes` (side of the square input in pixels); other sizes use
+    the weights of the largest. `has_alpha`: whether the network can have other widths. `bgr`: the first
+    convolution of the weights expects the channels in the order blue, green, red. `own_scaling`: whether the
+    network begins with a scaling, which Keras can leave out ("optional"), or whose statistics are among the
+    weights ("fixed").
     """
 
     constructor: str
@@ -78,7 +78,7 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
 
 
 def check_alpha(name: str, weights: str, alpha: float) -> None:
-    """Raise OptionError when the backbone `name` has no such width, or no ImageNet weights of it."""
+    """Raise OptionError when the backbone `name` has no such width, or no ImageNet weights for it."""
     backbone = BACKBONES[name]
     if not backbone.has_alpha and alpha != 1:
         raise OptionError(f"{name} comes in one width only, --alpha 1. Received: {alpha}")
@@ -86,7 +86,7 @@ def check_alpha(name: str, weights: str, alpha: float) -> None:
         widths = ", ".join(str(value) for value in backbone.widths)
         raise OptionError(
             f"There are ImageNet weights of {name} for --alpha {widths}. Received: {alpha}. "
-            "Take one of these, or --weights none"
+            "Give one of these, or --weights none"
         )
 
 

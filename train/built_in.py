@@ -1,4 +1,4 @@
-"""The built-in data sets, written out as class folders so that no later stage needs their loaders."""
+"""The built-in data sets, written as class folders, so that no later stage needs their loaders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LabelledPixels = tuple[str, Any]  # Path below the root, and uint8 pixels, grey 
 def write_built_in(name: str, root: Path) -> None:
     """Write the data set `name` below `root` as PNG files in class folders.
 
-    Raises DatasetError when it has to be downloaded and cannot be.
+    Raises DatasetError when a necessary download fails.
     """
     pictures = {"digits": _digits, "cifar10": _cifar10}[name]()
     with progress(f"writing {name}", len(pictures), "images") as advance:

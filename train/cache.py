@@ -1,8 +1,8 @@
-"""A cache on disk of what is costly to compute: safe to delete at any time, shared by runs and processes.
+"""A cache on disk of results that are expensive to compute; runs and processes share it, and may delete it.
 
-ROOT/<kind>/<key>/ is one entry: its files, and `entry.json` with the version of this cache, the recipe
-that made it, and the size and a checksum of every file. An entry is made in a temporary folder beside
-its place and renamed; one that is damaged or from another version is made anew.
+ROOT/<kind>/<hash of the key>/ is one entry: its files, and `entry.json` with the version of this cache, the
+key, and the size and a checksum of every file. An entry is made in a temporary folder beside its final place,
+and then renamed. An entry that is damaged or from another version is made again.
 """
 
 from __future__ import annotations
@@ -26,23 +26,26 @@ from ..edge.console import say
 from ..edge.errors import OptionError
 from .disk_arrays import fingerprint, full_disk_explained
 
-VERSION = 1  # To be raised when an entry's files change their meaning, or edge/image.py its pixels.
+VERSION = 1  # Raise it when the files of an entry change their meaning, or edge/image.py changes pixels.
 PLACE, LIMIT = "EDGE_CLASSIFY_CACHE", "EDGE_CLASSIFY_CACHE_LIMIT"
 _DEFAULT_LIMIT = "20"  # GB
 _ENTRY = "entry.json"
 _PARTIAL = ".partial-"
-_ABANDONED = 24 * 3600.0  # Seconds after which a temporary folder can only be a killed process's.
-_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES)  # The last is Windows's.
+_ABANDONED = 24 * 3600.0  # Seconds. Older temporary folders belong to killed processes.
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES)  # Windows raises the last.
 
 ATTEMPTS = 3  # Another process may delete an entry just after it was made.
 
+_KEY = "recipe"  # The name of the key in entry.json.
+
 CacheKey = Mapping[str, Any]
+"""Everything that decides the content of an entry, as JSON values."""
 
 
 def cache_root(option: str) -> Path | None:
-    """Return the cache's folder: `option`, else $EDGE_CLASSIFY_CACHE, else the user's place for caches.
+    """Return the folder of the cache: `option`, else $EDGE_CLASSIFY_CACHE, else the cache folder of the user.
 
-    "none" gives None: nothing is to be kept.
+    None for "none": nothing is kept.
     """
     place = option or os.environ.get(PLACE, "")
     if place == "none":
@@ -52,10 +55,10 @@ def cache_root(option: str) -> Path | None:
 
 @contextmanager
 def open_cache(option: str, scratch: Path, data: Path | None) -> Iterator[Cache]:
-    """Yield the cache that --cache names; without one, or if it cannot be written, one for this run.
+    """Yield the cache that --cache names; a cache for this run only, if that is "none" or cannot be written.
 
-    The latter is a folder in `scratch`, deleted at the end. Raises OptionError when the environment's
-    limit is no number, or the cache lies in the data set `data`.
+    The latter is a folder in `scratch`, and is deleted at the end. Raises OptionError if the limit in the
+    environment is not a number, or if the cache lies in the data set `data`.
     """
     root, limit = cache_root(option), _limit()
     if root is not None and data is not None:
@@ -79,21 +82,21 @@ def open_cache(option: str, scratch: Path, data: Path | None) -> Iterator[Cache]
 
 
 class Cache:
-    """Entries by kind, such as "pixels", and recipe: all that decides what the entry holds, as JSON."""
+    """Entries by kind, such as "pixels", and key."""
 
     def __init__(self, root: Path, limit: int) -> None:
-        """Use the folder `root`, which exists; over `limit` bytes the entries unused longest are deleted."""
+        """Use the existing folder `root`; above `limit` bytes the least recently used entries are deleted."""
         self.root = root
         self._limit = limit
         self._used: set[Path] = set()
 
-    def entry(self, kind: str, recipe: CacheKey) -> Path | None:
-        """Return the folder of a whole entry, or None; a damaged one is announced and deleted."""
-        folder = self._folder(kind, recipe)
+    def entry(self, kind: str, key: CacheKey) -> Path | None:
+        """Return the folder of a complete entry, or None; a damaged entry is reported and deleted."""
+        folder = self._folder(kind, key)
         if not folder.exists():
             return None
-        if problem := _find_problem(folder, recipe):
-            say(f"Cache: {folder} {problem}. It is made anew")
+        if problem := _find_problem(folder, key):
+            say(f"Cache: {folder} {problem}. It is made again")
             _discard(folder)
             return None
         with suppress(OSError):  # Another process may have deleted it just now.
@@ -102,71 +105,71 @@ class Cache:
         return folder
 
     @contextmanager
-    def making(self, kind: str, recipe: CacheKey) -> Iterator[Path]:
-        """Yield an empty folder to fill, which becomes the entry; after an exception nothing is left.
+    def making(self, kind: str, key: CacheKey) -> Iterator[Path]:
+        """Yield an empty folder to fill, which becomes the entry; an exception leaves nothing behind.
 
-        Files must be closed at the end. Where another process was faster, its entry stays; where one
-        deleted the folder meanwhile there is no entry. Raises DatasetError when the disk is full.
+        Files must be closed at the end. If another process was faster, its entry stays; if one has deleted
+        the folder meanwhile, there is no entry. Raises DatasetError when the disk is full.
         """
-        final = self._folder(kind, recipe)
+        final = self._folder(kind, key)
         with full_disk_explained(self.root):
             final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=final.parent))
             try:
                 yield partial
-                _seal(partial, final, recipe)
+                _seal(partial, final, key)
             except FileNotFoundError:
                 if partial.exists():
                     raise
-                say(f"The cache {final.parent} was deleted while it was written: it is made anew")
+                say(f"The cache {final.parent} was deleted while it was written: it is made again")
                 self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
         self._used.add(final)
         self._delete_unused()
 
-    def make(self, kind: str, recipe: CacheKey, write: Callable[[Path], None]) -> Path:
-        """Return the entry's folder, filled by `write(folder)` if there is none yet.
+    def make(self, kind: str, key: CacheKey, write: Callable[[Path], None]) -> Path:
+        """Return the folder of the entry, which `write(folder)` fills if there is none yet.
 
         Raises DatasetError when the disk is full, OptionError when the entry cannot be kept.
         """
         for _ in range(ATTEMPTS):
-            if folder := self.entry(kind, recipe):
+            if folder := self.entry(kind, key):
                 return folder
-            with self.making(kind, recipe) as folder:
+            with self.making(kind, key) as folder:
                 write(folder)
         return self.fail()
 
     def fail(self) -> NoReturn:
-        """Raise OptionError: an entry is gone again after ATTEMPTS to make it."""
+        """Raise OptionError: an entry is missing after ATTEMPTS to make it."""
         raise OptionError(
-            f"The cache {self.root} cannot be used: entries vanish, or cannot be replaced. Let nothing else "
-            "delete in it, or work without it by --cache none"
+            f"The cache {self.root} cannot be used: entries disappear, or cannot be replaced. Stop other "
+            "programs from deleting in it, or give --cache none"
         )
 
-    def similar(self, kind: str, recipe: CacheKey, except_for: str) -> Iterator[Path]:
-        """Yield whole entries whose recipe differs in the key `except_for` only, last used first."""
-        wanted = {key: value for key, value in _plain(recipe).items() if key != except_for}
+    def similar(self, kind: str, key: CacheKey, except_for: str) -> Iterator[Path]:
+        """Yield complete entries whose keys differ only in the item `except_for`, the last used first."""
+        wanted = {name: value for name, value in _plain(key).items() if name != except_for}
         for _, folder in sorted(self._entries(kind), reverse=True):
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                found = json.loads((folder / _ENTRY).read_bytes())["recipe"]
-                rest = {key: value for key, value in found.items() if key != except_for}
+                found = json.loads((folder / _ENTRY).read_bytes())[_KEY]
+                rest = {name: value for name, value in found.items() if name != except_for}
                 if rest == wanted and not _find_problem(folder, found):
                     yield folder
 
-    def _folder(self, kind: str, recipe: CacheKey) -> Path:
-        key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
-        return self.root / kind / key
+    def _folder(self, kind: str, key: CacheKey) -> Path:
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        return self.root / kind / digest
 
     def _entries(self, kind: str = "*") -> Iterator[tuple[float, Path]]:
-        """Yield (time of last use, folder) of every entry; nothing that others put into the folder."""
+        """Yield (time of last use, folder) of every entry, and ignore other files."""
         for path in self.root.glob(f"{kind}/*/{_ENTRY}"):
             if re.fullmatch("[0-9a-f]{64}", path.parent.name):
                 with suppress(OSError):
                     yield path.stat().st_mtime, path.parent
 
     def _delete_unused(self) -> None:
-        """Delete the entries unused longest over the limit, and what killed processes left."""
+        """Delete the least recently used entries above the limit, and the remains of killed processes."""
         for partial in self.root.glob(f"*/{_PARTIAL}*"):
             with suppress(OSError):
                 if time.time() - partial.stat().st_mtime > _ABANDONED:
@@ -182,7 +185,7 @@ class Cache:
 
 
 def _require_apart(root: Path, data: Path) -> None:
-    """In a data set the cache would become a class, unless it is hidden there."""
+    """Refuse a cache in a data set, where it would become a class unless it is hidden."""
     if root.is_relative_to(data) and not any(p.startswith(".") for p in root.relative_to(data).parts):
         raise OptionError(
             f"The cache {root} lies in the data set {data}, where it would become a class. Name a folder "
@@ -191,22 +194,22 @@ def _require_apart(root: Path, data: Path) -> None:
 
 
 def _limit() -> int:
-    """Return the most bytes that the cache may hold."""
+    """Return the largest size of the cache in bytes."""
     text = os.environ.get(LIMIT) or _DEFAULT_LIMIT
     if not re.fullmatch(r"\d{1,9}(\.\d+)?", text, re.ASCII):
         raise OptionError(f"{LIMIT} must be a number of GB, such as 20. Received: {text}")
     return int(float(text) * 1e9)
 
 
-def _plain(recipe: CacheKey) -> Any:
-    """Return the recipe as it comes back from JSON, with lists for tuples."""
-    return json.loads(json.dumps(recipe))
+def _plain(key: CacheKey) -> Any:
+    """Return the key as JSON gives it back, with lists for tuples."""
+    return json.loads(json.dumps(key))
 
 
-def _seal(partial: Path, final: Path, recipe: CacheKey) -> None:
+def _seal(partial: Path, final: Path, key: CacheKey) -> None:
     """Turn a filled folder into the entry, unless another process was faster."""
     files = {path.name: fingerprint(path) for path in sorted(partial.iterdir())}
-    entry = {"version": VERSION, "recipe": dict(recipe), "files": files}
+    entry = {"version": VERSION, _KEY: dict(key), "files": files}
     (partial / _ENTRY).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
     try:
         partial.rename(final)
@@ -215,14 +218,14 @@ def _seal(partial: Path, final: Path, recipe: CacheKey) -> None:
             raise
 
 
-def _find_problem(folder: Path, recipe: CacheKey) -> str | None:
+def _find_problem(folder: Path, key: CacheKey) -> str | None:
     """Return what is wrong with an entry, as a phrase, or None."""
     try:
         entry = json.loads((folder / _ENTRY).read_bytes())
         if entry["version"] != VERSION:
             return f"is from another version of the cache ({str(entry['version'])[:20]} instead of {VERSION})"
-        if entry["recipe"] != _plain(recipe):
-            return "holds something else than its name says"
+        if entry[_KEY] != _plain(key):
+            return "does not hold what its name says"
         for name, expected in entry["files"].items():
             if fingerprint(folder / name) != expected:
                 return f"is damaged ({name})"
@@ -232,8 +235,8 @@ def _find_problem(folder: Path, recipe: CacheKey) -> str | None:
 
 
 def _discard(folder: Path) -> None:
-    """Delete an entry so that nobody sees half of it."""
-    with suppress(OSError):  # Somebody else did it, or may and we may not.
+    """Delete an entry in one step, so that no other process sees a part of it."""
+    with suppress(OSError):  # Another process has deleted it, or only another user may.
         holder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
         with suppress(OSError):
             folder.rename(holder / folder.name)

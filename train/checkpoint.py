@@ -1,4 +1,4 @@
-"""The history of a training, and its state between two epochs, from which it can go on."""
+"""The history of a training, and its state between two epochs, from which it can continue."""
 
 from __future__ import annotations
 
@@ -10,39 +10,13 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..edge.console import say
 from ..edge.files import write_atomically
-
-COLUMNS = ("phase", "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy")
-
-
-@dataclass
-class History:
-    """One row an epoch, with COLUMNS; `interrupted` when Ctrl-C ended the training."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    seconds: float = 0.0
-    trainable_parameters: list[int] = field(default_factory=list)
-    interrupted: bool = False
-
-    def to_csv(self) -> str:
-        """Return history.csv's text."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The epoch whose weights were kept: the lowest validation loss, if one is a number."""
-        return min(self.rows, key=lambda row: (math.isnan(row["val_loss"]), row["val_loss"]))
-
 
 _SECONDS_BETWEEN_WRITES = 10.0
 _GROUPS = ("last", "best", "optimizer")
@@ -51,16 +25,74 @@ _DIGEST = hashlib.sha256().digest_size
 Arrays = list[NDArray[Any]]
 
 
+class EpochRow(TypedDict):
+    """One epoch in the history: phase and epoch count from 1, and accuracies are fractions of 1."""
+
+    phase: int
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+COLUMNS = tuple(EpochRow.__annotations__)
+
+
+@dataclass
+class History:
+    """One row an epoch; `trainable_parameters` has a number for each phase.
+
+    `interrupted` says whether Ctrl-C ended the training.
+    """
+
+    rows: list[EpochRow] = field(default_factory=list)
+    seconds: float = 0.0
+    trainable_parameters: list[int] = field(default_factory=list)
+    interrupted: bool = False
+
+    def to_csv(self) -> str:
+        """Return the text of history.csv."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    @property
+    def best(self) -> EpochRow:
+        """The epoch whose weights were kept: the lowest validation loss that is a number."""
+        return min(self.rows, key=lambda row: (math.isnan(row["val_loss"]), row["val_loss"]))
+
+
+def read_history(path: Path) -> list[EpochRow]:
+    """Return the rows of a history.csv file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            EpochRow(
+                phase=int(row["phase"]),
+                epoch=int(row["epoch"]),
+                learning_rate=float(row["learning_rate"]),
+                loss=float(row["loss"]),
+                accuracy=float(row["accuracy"]),
+                val_loss=float(row["val_loss"]),
+                val_accuracy=float(row["val_accuracy"]),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
 @dataclass
 class State:
-    """What the epochs so far have led to.
+    """The result of the epochs so far.
 
-    `last` are all weights of the network that is fitted in this phase, after the last whole epoch, `best`
-    those after the best epoch, `optimizer` the optimizer's variables. `rows` are the history's.
+    `last` holds all weights of the network of this phase after the last complete epoch, `best` those after
+    the best epoch, and `optimizer` the variables of the optimizer. `rows` are those of the history.
     """
 
     phase: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[EpochRow] = field(default_factory=list)
     trainable_parameters: list[int] = field(default_factory=list)
     seconds: float = 0.0
     best_loss: float = float("inf")
@@ -69,11 +101,11 @@ class State:
     optimizer: Arrays = field(default_factory=list)
 
     def epochs(self, phase: int) -> int:
-        """Return how many epochs of that phase are done."""
+        """Return the number of finished epochs in a phase."""
         return sum(row["phase"] == phase for row in self.rows)
 
     def to_bytes(self) -> bytes:
-        """Return a .npz file and its SHA-256 behind it."""
+        """Return the content of a .npz file, followed by its SHA-256."""
         facts = {key: value for key, value in self.__dict__.items() if key not in _GROUPS}
         arrays = {f"{group}_{i:04d}": a for group in _GROUPS for i, a in enumerate(getattr(self, group))}
         buffer = io.BytesIO()
@@ -82,18 +114,18 @@ class State:
 
     @classmethod
     def from_file(cls, path: Path) -> State | None:
-        """Return the state that was saved, or None when there is none, or a damaged one, which is said."""
+        """Return the saved state; None if there is none, or (with a message) a damaged one."""
         if not path.exists():
             return None
         try:
             return cls._from_bytes(path.read_bytes())
         except (OSError, ValueError, KeyError, TypeError) as error:
-            say(f"{path} is damaged ({error}): the training of this model begins anew")
+            say(f"{path} is damaged ({error}): the training of this model starts again from the beginning")
             return None
 
     @classmethod
     def _from_bytes(cls, content: bytes) -> State:
-        # zipfile raises errors of many kinds for a damaged file, and overlooks some damage.
+        # zipfile raises errors of many kinds for a damaged file, and does not notice all damage.
         whole, digest = content[:-_DIGEST], content[-_DIGEST:]
         if hashlib.sha256(whole).digest() != digest:
             raise ValueError("its checksum is wrong")
@@ -106,22 +138,22 @@ class State:
 
 
 class Checkpoint:
-    """Keeps a State on disk: written whole under a temporary name, and not more often than pays."""
+    """Keeps a State on disk, in a file that is always complete, and limits the time spent on writing."""
 
     def __init__(self, path: Path) -> None:
-        """Take the file's path."""
+        """Take the path of the file."""
         self._path = path
         self._pause, self._written = _SECONDS_BETWEEN_WRITES, 0.0
 
     def load(self) -> State:
-        """Return what was saved, or a new state."""
+        """Return the saved state, or a new one."""
         return State.from_file(self._path) or State()
 
     def save(self, state: State, at_once: bool = False) -> None:
-        """Write the state; without `at_once` only some time after the last write."""
+        """Write the state, but without `at_once` only some time after the last write."""
         began = time.monotonic()
         if at_once or began - self._written > self._pause:
             write_atomically(self._path, state.to_bytes())
             self._written = time.monotonic()
-            # Large states on slow disks: at most a tenth of the time goes into writing.
+            # Large states on slow disks: writing takes at most a tenth of the time.
             self._pause = max(_SECONDS_BETWEEN_WRITES, 10 * (self._written - began))

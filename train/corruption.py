@@ -1,10 +1,10 @@
-"""Mild damage to pictures, as poor optics, dim light and small files do it, to measure how a model bears it.
+"""Mild damage to pictures, as by poor optics, dim light and small files, to measure how robust a model is.
 
 The four kinds and their strengths follow D. Hendrycks and T. Dietterich, "Benchmarking Neural Network
 Robustness to Common Corruptions and Perturbations", ICLR 2019, and the code published with it
 (https://github.com/hendrycks/robustness): CIFAR-10-C at severity 2 for pictures of 32 pixels, ImageNet-C
-at severity 1 for 224. Between these the strength is interpolated over the logarithm of the side; beyond
-them it stays.
+at severity 1 for 224. Between these, the strength is interpolated over the logarithm of the side; outside,
+it is constant.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 _SIDES = (32, 224)
-# Sigma in pixels; standard deviation and what is added to HSV's value, both of 1; JPEG quality.
+# Sigma in pixels; standard deviation of 1; what is added to the value of HSV, of 1; JPEG quality.
 _STRENGTH = {"blur": (0.6, 1.0), "noise": (0.06, 0.08), "brightness": (0.1, 0.1), "jpeg": (65.0, 25.0)}
 CORRUPTIONS = tuple(_STRENGTH)
 
@@ -27,9 +27,9 @@ def strength(kind: str, side: int) -> float:
 
 
 def corrupt(pixels: NDArray[np.uint8], kind: str, seed: int) -> NDArray[np.uint8]:
-    """Damage uint8 RGB pictures [n, side, side, 3] by one of CORRUPTIONS; returns a new array of that shape.
+    """Return damaged copies of uint8 RGB pictures [n, side, side, 3]; `kind` is one of CORRUPTIONS.
 
-    The seed draws the noise; a picture's noise depends on its place in the batch.
+    The seed draws the noise; the noise of a picture depends on its place in the batch.
     """
     amount = strength(kind, pixels.shape[1])
     if kind == "noise":
@@ -46,7 +46,7 @@ def _add_noise(pixels: NDArray[np.uint8], deviation: float, seed: int) -> NDArra
 
 
 def _brighten(pixels: NDArray[np.uint8], amount: float) -> NDArray[np.uint8]:
-    """Add to HSV's value at the same hue and saturation, which scales the three channels alike."""
+    """Increase the value of HSV at the same hue and saturation, which scales all three channels alike."""
     value = pixels.max(axis=-1, keepdims=True).astype(np.float32)
     wanted = np.minimum(value + amount * 255, 255)
     scaled = pixels * (wanted / np.maximum(value, 1))

@@ -1,4 +1,4 @@
-"""From the user's data to split examples, decoded for every model."""
+"""The data set of a run: read, audited, split, and decoded for every model."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from .image_facts import ImageFacts
 from .options import TrainOptions
 from .output import AUDIT, IMAGES
 from .pixels import DecodedImages, choose_image_size, decode_images, typical_side
-from .splitting import list_images, make_split
+from .splitting import DatasetImage, Shares, list_images, make_split
 
-# Images that are not for testing; with more, a tenth is enough to choose epochs by.
+# Images that are not for testing; of more, a tenth is enough for choosing the best epoch.
 _MANY = 5000
 
 
@@ -41,19 +41,18 @@ class Examples:
 
 @dataclass(frozen=True)
 class AuditedData:
-    """A data set that was read and judged; `options` have no sizes or shares left open.
+    """A data set that was read and audited; `options` contain all image sizes and shares.
 
-    `root_as_given` is what split.json calls the root; `images` are (path, label, given subset or "all"),
-    as are the rows of `decoded`; `shares` are those for validation and test.
+    `root_as_given` is the root in split.json. `images` and the rows of `decoded` have the same order.
     """
 
     name: str
     root_as_given: str
     found: ClassFolders
-    images: list[tuple[Path, str, str]]
+    images: list[DatasetImage]
     decoded: DecodedImages
     audit: Audit
-    shares: tuple[float, float]
+    shares: Shares
     options: TrainOptions
 
 
@@ -70,7 +69,7 @@ class PreparedData:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The files of the rows of `pixels`, relative to the data set's root, with "/"."""
+        """The files of the rows of `pixels`, relative to the root of the data set, with "/"."""
         return tuple(fact.path for fact in self.facts)
 
     def examples(self, subset: str, size: int) -> Examples:
@@ -82,16 +81,16 @@ class PreparedData:
 def prepare_audit(
     data: str, staging: Path, cache: Cache, options: TrainOptions, audit_only: bool = False
 ) -> AuditedData:
-    """Read and judge `data`, a folder or the name of a built-in set, and choose what the options leave open.
+    """Read and audit `data`, a folder or the name of a built-in set, and complete the options.
 
     Writes staging/audit.json, and the images of built-in sets below `staging`; with `audit_only` no pixels
-    are kept. Raises DatasetError for data that cannot be used, WeightsError and OptionError when a network
-    could not be built later.
+    are kept. Raises DatasetError for unusable data, WeightsError and OptionError if a network could not be
+    built later.
     """
     root, name = _find_root(data, staging)
     found = scan_class_folders(root)
     images = list_images(found)
-    paths = [path for path, _, _ in images]
+    paths = [image.path for image in images]
     options = _choose_sizes(options, paths)
     sizes = set() if audit_only else set(options.image_size.values())
     if not audit_only:
@@ -100,23 +99,23 @@ def prepare_audit(
     for fact in decoded.facts:
         if fact.reason is not None:
             say(f"skipped {root / fact.path}: {fact.reason}")
-    labels, subsets = [label for _, label, _ in images], [subset for *_, subset in images]
+    labels, subsets = [image.label for image in images], [image.subset for image in images]
     audit = audit_images(decoded.facts, labels, subsets, options.duplicates == "near")
     write_atomically(staging / AUDIT, audit.to_json())
-    if not audit_only:  # There it is the result, and goes to stdout.
+    if not audit_only:  # With it the summary is the result, and goes to stdout.
         for line in audit.summary():
             say(line)
-    shares = _validation_share(options, images, decoded.facts), options.test_split
-    options = replace(options, validation_split=shares[0])
+    shares = _choose_shares(options.validation_split, options.test_split, images, decoded.facts)
+    options = replace(options, validation_split=shares.validation)
     return AuditedData(
         name, IMAGES if data in BUILT_IN else data, found, images, decoded, audit, shares, options
     )
 
 
 def split_audited(data: AuditedData) -> PreparedData:
-    """Divide the data set, and say what will be trained on.
+    """Split the data set, and tell the user the numbers of images.
 
-    Raises DatasetError, naming the class, when there are too few images to divide.
+    Raises DatasetError, which names the class, when a class has too few images to split.
     """
     facts = data.decoded.facts
     split = make_split(
@@ -128,7 +127,7 @@ def split_audited(data: AuditedData) -> PreparedData:
         for subset in SUBSETS
     }
     index = {label: i for i, label in enumerate(data.found.labels)}
-    truth = np.array([index[label] for _, label, _ in data.images], np.int64)
+    truth = np.array([index[image.label] for image in data.images], np.int64)
     _describe(data.name, split)
     return PreparedData(data.name, split, data.decoded.pixels, rows, truth, facts)
 
@@ -141,26 +140,26 @@ def _choose_sizes(options: TrainOptions, paths: list[Path]) -> TrainOptions:
 
 
 def _require_weights(options: TrainOptions) -> None:
-    """Fail before the long work when a network's weights cannot be had."""
-    from .weights import build_base  # Loads Keras, which an audit alone does not need.
+    """Fail before the long work when the weights of a network are not available."""
+    from .weights import build_base  # It loads Keras, which an audit alone does not need.
 
     for model in filter(BACKBONES.get, options.models):
         build_base(model, options.weights, options.image_size[model], options.alpha)
 
 
-def _validation_share(
-    options: TrainOptions, images: list[tuple[Path, str, str]], facts: tuple[ImageFacts, ...]
-) -> float:
-    """Resolve --validation-split auto: 0.2 of up to 5,000 images that are not for testing, else 0.1."""
-    if options.validation_split is not None:
-        return options.validation_split
-    given = [subset for (_, _, subset), fact in zip(images, facts, strict=True) if fact.reason is None]
-    kept = len(given) - given.count("test") if "test" in given else len(given) * (1 - options.test_split)
-    return 0.2 if kept < _MANY else 0.1
+def _choose_shares(
+    validation: float | None, test: float, images: list[DatasetImage], facts: tuple[ImageFacts, ...]
+) -> Shares:
+    """Return the shares; without a given one, validation gets 0.2 of up to 5,000 other images, else 0.1."""
+    if validation is not None:
+        return Shares(validation, test)
+    given = [image.subset for image, fact in zip(images, facts, strict=True) if fact.reason is None]
+    kept = len(given) - given.count("test") if "test" in given else len(given) * (1 - test)
+    return Shares(0.2 if kept < _MANY else 0.1, test)
 
 
 def _find_root(data: str, staging: Path) -> tuple[Path, str]:
-    """Return the folder of the images, and the data set's name."""
+    """Return the folder of the images, and the name of the data set."""
     if data in BUILT_IN:
         write_built_in(data, staging / IMAGES)
         return staging / IMAGES, data
@@ -171,14 +170,14 @@ def _find_root(data: str, staging: Path) -> tuple[Path, str]:
 
 
 def _describe(name: str, split: Split) -> None:
-    """Say what will be trained on, and what the measured accuracy will not tell."""
+    """Tell the user the numbers of images, and the limits of the accuracy that will be measured."""
     counts = split.counts()
     parts = ", ".join(f"{sum(counts[subset].values()):,} {subset}" for subset in SUBSETS)
     say(f"{name}: {len(split.images):,} images in {len(split.labels)} classes ({parts})")
     if split.left_out:
-        say(f"Left out, for the reasons in split.json: {len(split.left_out):,} images")
+        say(f"Images left out, for the reasons in split.json: {len(split.left_out):,}")
     measured = split.evaluation_subset
     if measured == "validation":
         say("No untouched test set exists: accuracy will be measured on the validation images")
     if absent := [label for label, count in counts[measured].items() if count == 0]:
-        say(f"The {measured} images show nothing of {', '.join(absent)}: not measured on these")
+        say(f"The {measured} images show nothing of {', '.join(absent)}: accuracy ignores these classes")

@@ -1,4 +1,4 @@
-"""Arrays too large for memory, as .npy files that are mapped into it, on disks that may fill up."""
+"""Arrays that are too large for memory, as memory-mapped .npy files, on disks that may fill up."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from numpy.typing import DTypeLike, NDArray
 from ..edge.errors import DatasetError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# What some file systems answer; macOS and Windows lack the call.
+# The errors of some file systems; macOS and Windows lack the call.
 _CANNOT_ALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 _BLOCK, _BLOCKS = 1 << 16, 256
 _ZEROS = bytes(1 << 20)
 
 
 def new_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[Any, Any]:
-    """Return a writable array of zeros that is the file `path`, whose place on the disk is already taken.
+    """Return a writable array of zeros in the file `path`, whose space on the disk is already allocated.
 
-    Without that, a disk that fills up under a memory map ends the process by SIGBUS, without a word.
-    Raises DatasetError, leaving no file, when there is no room.
+    Otherwise a disk that fills up under a memory map ends the process by SIGBUS, without a message.
+    Raises DatasetError, and leaves no file, when there is no room.
     """
     needed = math.prod(shape) * np.dtype(dtype).itemsize
-    named = next(folder for folder in path.parents if not folder.name.startswith("."))  # Not a temporary one.
+    named = next(
+        folder for folder in path.parents if not folder.name.startswith(".")
+    )  # Not a temporary folder.
     with full_disk_explained(named, needed):
         try:
             array = np.lib.format.open_memmap(path, "w+", dtype, shape=tuple(shape))
@@ -44,7 +46,7 @@ def new_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[A
 
 
 def open_array(path: Path) -> NDArray[Any] | None:
-    """Return the array in a .npy file, read-only and not read yet; None when there is no such file."""
+    """Return the array in a .npy file as a read-only memory map; None if there is no such file."""
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r")
     except FileNotFoundError:
@@ -70,9 +72,9 @@ def full_disk_explained(folder: Path, needed: int | None = None) -> Iterator[Non
 
 
 def fingerprint(path: Path) -> dict[str, int]:
-    """Return a file's size in bytes and the CRC-32 of 256 blocks of 64 KiB, spread evenly over it.
+    """Return the size of a file in bytes, and the CRC-32 of 256 blocks of 64 KiB, spread evenly over it.
 
-    Files up to 16 MiB are read whole; larger ones not, since that would take as long as using them.
+    Files up to 16 MiB are read whole; reading larger ones would take as long as using them.
     """
     size, crc = path.stat().st_size, 0
     last = max(0, size - _BLOCK)
@@ -85,7 +87,7 @@ def fingerprint(path: Path) -> dict[str, int]:
 
 
 def _allocate(handle: int, start: int, size: int) -> None:
-    """Take the place of `size` bytes from `start` on, which are zeros."""
+    """Allocate `size` bytes from `start` on, and fill them with zeros."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(handle, start, size)
@@ -102,8 +104,8 @@ def _no_room(folder: Path, needed: int | None) -> str:
     free = shutil.disk_usage(folder).free
     wanted = "" if needed is None else f"{_bytes(needed)} are needed and "
     return (
-        f"The disk of {folder} is full: {wanted}{_bytes(free)} are free. Free some, or name a folder on "
-        "another disk with --cache DIR"
+        f"The disk of {folder} is full: {wanted}{_bytes(free)} are free. Free some space, or name a folder "
+        "on another disk with --cache DIR"
     )
 
 

@@ -1,10 +1,10 @@
-"""Everything that is measured of a trained model, from its predictions alone."""
+"""Measures a trained model by its predictions alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from ..benchmarks.scoring.confidence import (
 from ..benchmarks.scoring.statistics import Metrics, expected_calibration_error, measure
 from ..edge.statistics.proportions import wilson_interval
 from .corruption import CORRUPTIONS, corrupt
+from .dataset import Examples
 
 MAX_TRAIN_MEASURED = 10_000
 MAX_CORRUPTED = 1_000
@@ -31,25 +32,9 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From pixels, uint8 [n, side, side, 3], to probabilities, float32 [n, classes]."""
 
 
-class Pictures(Protocol):
-    """Some of the pictures in `pixels`, uint8 [any, side, side, 3]: the `rows`, and their class indices."""
-
-    @property
-    def pixels(self) -> NDArray[np.uint8]:
-        """All pictures; may be a memory map."""
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """Which of them, [n]."""
-
-    @property
-    def truth(self) -> NDArray[np.int64]:
-        """Their class indices, [n]."""
-
-
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer: the image's path and row of pixels, the two labels' indices, and how sure it was."""
+    """A wrong answer: path of the image, row of its pixels, indices of both labels, and confidence."""
 
     path: str
     row: int
@@ -60,9 +45,9 @@ class Mistake:
 
 @dataclass(frozen=True)
 class PicturedMistake:
-    """A mistake with the model's input as JPEG, and the same under its heat map.
+    """A mistake with the input of the model as JPEG, also with a heat map over it.
 
-    `overlay` is None where the model's last feature map is a single cell, which has no "where".
+    `overlay` is None if the last feature map of the model is a single cell, which shows no place.
     """
 
     mistake: Mistake
@@ -72,9 +57,9 @@ class PicturedMistake:
 
 @dataclass(frozen=True)
 class SubsetAnswers:
-    """What a threshold does on `images` images: the share that it answers, and the share of these right.
+    """The answers above a threshold: the share of `images` that get one, and the share that is right.
 
-    `precision` is None where nothing is answered.
+    `precision` is None if there is no answer.
     """
 
     images: int
@@ -84,7 +69,7 @@ class SubsetAnswers:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Accuracy on the same `images` undamaged and under each of CORRUPTIONS, with 95 % intervals."""
+    """Accuracy on the same `images`, clean and with each of CORRUPTIONS, with 95 % intervals."""
 
     images: int
     clean: float
@@ -95,10 +80,10 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on the evaluation images; rates are fractions of 1.
+    """The result of a model on the evaluation images; rates are fractions of 1.
 
-    `metrics` is of the probabilities after temperature, which changes no answer. Temperature and
-    threshold are fitted on the validation images. `right` tells, for each image, whether the answer is.
+    `metrics` are computed from the probabilities after temperature, which changes no answer. Temperature and
+    threshold are fitted on the validation images. `right` says for each image whether the answer is right.
     """
 
     metrics: Metrics
@@ -136,19 +121,19 @@ class Evaluation:
 
 def evaluate(
     predict: Predict,
-    training: Pictures,
-    validation: Pictures,
-    evaluation: Pictures,
+    training: Examples,
+    validation: Examples,
+    evaluation: Examples,
     labels: tuple[str, ...],
     paths: Sequence[str],
     precision: float,
     seed: int,
 ) -> Evaluation:
-    """Measure a model; `paths` name the evaluation images in their order.
+    """Measure a model; `paths` are the paths of the evaluation images, in their order.
 
-    `precision`, above 0 and up to 1, is stated for the threshold of "unknown". The cost is bounded: at
-    most 10,000 training images are measured, and 1,000 evaluation images under each corruption; the
-    seed draws them. Raises ValueError for no images.
+    The threshold of "unknown" is chosen for `precision`, above 0 and up to 1. The cost is bounded: at most
+    10,000 training images are measured, and 1,000 evaluation images with each corruption; the seed draws
+    them. Raises ValueError for no images.
     """
     on_validation, raw = _predict(predict, validation), _predict(predict, evaluation)
     truth = evaluation.truth
@@ -171,19 +156,12 @@ def evaluate(
     )
 
 
-def _predict(predict: Predict, pictures: Pictures) -> NDArray[np.float32]:
-    """Predict in batches, since the pixels of a whole data set may not fit into memory."""
-    rows = pictures.rows
+def _predict(predict: Predict, examples: Examples) -> NDArray[np.float32]:
+    """Predict in batches, because the pixels of a whole data set may not fit into memory."""
+    rows = examples.rows
     return np.concatenate(
-        [predict(pictures.pixels[rows[first : first + _BATCH]]) for first in range(0, len(rows), _BATCH)]
+        [predict(examples.pixels[rows[first : first + _BATCH]]) for first in range(0, len(rows), _BATCH)]
     )
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    pixels: NDArray[np.uint8]
-    rows: NDArray[np.int64]
-    truth: NDArray[np.int64]
 
 
 def _sample(size: int, limit: int, seed: int) -> NDArray[np.int64]:
@@ -193,9 +171,9 @@ def _sample(size: int, limit: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(size, limit, replace=False))
 
 
-def _train_accuracy(predict: Predict, training: Pictures, seed: int) -> float:
+def _train_accuracy(predict: Predict, training: Examples, seed: int) -> float:
     chosen = _sample(len(training.rows), MAX_TRAIN_MEASURED, seed)
-    sample = _Chosen(training.pixels, training.rows[chosen], training.truth[chosen])
+    sample = Examples(training.pixels, training.rows[chosen], training.truth[chosen])
     return float((_predict(predict, sample).argmax(axis=1) == sample.truth).mean())
 
 
@@ -207,7 +185,7 @@ def _answered(
 
 
 def _robustness(
-    predict: Predict, evaluation: Pictures, probabilities: NDArray[np.float32], seed: int
+    predict: Predict, evaluation: Examples, probabilities: NDArray[np.float32], seed: int
 ) -> Robustness:
     chosen = _sample(len(evaluation.rows), MAX_CORRUPTED, seed)
     truth = evaluation.truth[chosen]
@@ -216,7 +194,7 @@ def _robustness(
         part = chosen[first : first + _BATCH]
         pixels = evaluation.pixels[evaluation.rows[part]]
         for kind in CORRUPTIONS:
-            # A seed of its own for each batch: otherwise the same noise would lie on all of them.
+            # Each batch has another seed: otherwise all would get the same noise.
             guess = predict(corrupt(pixels, kind, seed + first)).argmax(axis=1)
             correct[kind] += int((guess == evaluation.truth[part]).sum())
     images = len(chosen)
@@ -231,7 +209,7 @@ def _robustness(
 
 
 def _mistakes(
-    probabilities: NDArray[np.float32], evaluation: Pictures, paths: Sequence[str]
+    probabilities: NDArray[np.float32], evaluation: Examples, paths: Sequence[str]
 ) -> tuple[Mistake, ...]:
     """Return the wrong answers with the highest confidence, the highest first."""
     confidence, guess = probabilities.max(axis=1), probabilities.argmax(axis=1)

@@ -1,4 +1,4 @@
-"""What Keras is fed: rows of pixels or of cached activations, in an order that only seed and epoch decide."""
+"""The batches that Keras gets: pixels or cached activations, in an order that seed and epoch decide."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Order = Callable[[int], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class ExampleTable:
-    """Inputs of one or more views of each image: `values[place[view, image]]`; `views[image]` has the number.
+    """One or more views of each image, `values[place[view, image]]`; `views[image]` is their number.
 
-    `values` may be a memory map, of pixels or activations; `truth` is int64 [images].
+    `values` are pixels or activations, perhaps a memory map; `truth` is int64 [images].
     """
 
     values: NDArray[Any]
@@ -31,7 +31,7 @@ class ExampleTable:
 
     @classmethod
     def of_pixels(cls, examples: Examples) -> ExampleTable:
-        """Return the images as they are, one view of each."""
+        """Return the unchanged images, one view of each."""
         return cls(examples.pixels, examples.rows[None], np.ones_like(examples.rows), examples.truth)
 
 
@@ -48,7 +48,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         epoch: int = 0,
         mixer: Mixer | None = None,
     ) -> None:
-        """Take a weight for each class, and which images an epoch has in which order (default: all)."""
+        """Take a weight for each class, and the order of the images in an epoch (default: all in turn)."""
         super().__init__()
         self._table, self._batch_size, self._weights, self._mixer = table, batch_size, weights, mixer
         self._one_hot = np.eye(classes, dtype=np.float32)
@@ -69,7 +69,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         return (values, labels) if self._weights is None else (values, labels, labels @ self._weights)
 
     def on_epoch_end(self) -> None:
-        """Go on to the next epoch's order, and to each image's next view."""
+        """Use the next order of the images, and the next view of each image."""
         self._epoch += 1
         self._begin()
 
@@ -81,7 +81,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def occurrences(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each element how often it came before: [3, 5, 3, 3] gives [0, 0, 1, 2]."""
+    """Return how often each element occurs before its place: [3, 5, 3, 3] gives [0, 0, 1, 2]."""
     by_value = np.argsort(order, kind="stable")
     ranked = order[by_value]
     first = np.searchsorted(ranked, ranked)
@@ -96,7 +96,7 @@ _MOST_MADE = 1_000  # Each takes 40 ms at 96 pixels.
 
 @dataclass(frozen=True)
 class _Stacked:
-    """Two arrays that are read as one, by rows, without copying the first, which may be a memory map."""
+    """Two arrays that are read as one, by rows, without a copy of the first, which may be a memory map."""
 
     first: NDArray[Any]
     second: NDArray[Any]
@@ -114,9 +114,9 @@ class _Stacked:
 
 
 def extra_views(truth: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Return how many views each image should have: as often as it is drawn, 1 to MOST_VIEWS, int64 [images].
+    """Return the number of views of each image, int64 [images]: as often as it is drawn, 1 to MOST_VIEWS.
 
-    All extra views together are bounded, since making them takes time; the smallest classes come first.
+    The total of extra views is bounded, because making them takes time; the smallest classes come first.
     """
     counts = np.bincount(truth, minlength=classes)
     views = np.clip(-(-counts.max() // np.maximum(counts, 1)), 1, MOST_VIEWS)
@@ -129,7 +129,7 @@ def extra_views(truth: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
 
 
 def with_strong_views(examples: Examples, classes: int, seed: int) -> ExampleTable:
-    """Return the images with stronger augmented views of those in small classes after the image itself."""
+    """Return the images; those of small classes have stronger augmented views too, after the image itself."""
     views = extra_views(examples.truth, classes)
     place = np.full((int(views.max()), len(views)), -1, np.int64)
     place[0] = examples.rows

@@ -1,4 +1,4 @@
-"""What an audit found: the files at fault by kind, the groups of twins, and audit.json."""
+"""The findings of an audit: the faulty files by kind, the groups of twins, and audit.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..edge.console import printable
 
-# What makes two pictures near-duplicates: see `audit.audit_images`, which says what was measured.
+# The definition of near-duplicates: `audit.audit_images` describes the measurements behind it.
 NEAR_BITS = 4
 LEAST_CONTRAST = 20.0
 LEAST_SIDE = 32
@@ -30,7 +30,7 @@ _LISTS = ("unreadable", "leaks", "conflicts", "copies", "misnamed", "small", "bl
 
 @dataclass(frozen=True)
 class AuditedImage:
-    """A file, relative to the root with "/", its label, and the subset it was given in ("all": none)."""
+    """A file, relative to the root with "/", its label, and the subset of its folder ("all": none)."""
 
     path: str
     label: str
@@ -39,7 +39,7 @@ class AuditedImage:
 
 @dataclass(frozen=True)
 class Remark:
-    """What is to be said of one file, as a phrase."""
+    """A file, and a phrase about it."""
 
     path: str
     label: str
@@ -48,20 +48,20 @@ class Remark:
 
 @dataclass(frozen=True)
 class TwinGroup:
-    """Two or more images that show the same: `identical` when their files agree in every byte."""
+    """Two or more images that show the same; `identical` if their files agree in every byte."""
 
     images: tuple[AuditedImage, ...]
     identical: bool
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels found among them; several of them contradict each other."""
+        """The labels of these images; several labels contradict each other."""
         return tuple(dict.fromkeys(image.label for image in self.images))
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A given test or validation image, and its nearest twin among those trained or tuned on."""
+    """A test or validation image, and its nearest twin in an earlier subset."""
 
     image: AuditedImage
     twin: AuditedImage
@@ -70,20 +70,20 @@ class Leak:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a data set.
+    """The findings in a data set.
 
     Attributes:
-        images: how many files were looked at.
-        classes: usable images by label, in natural order, and given subset.
-        unreadable: files that cannot be used, and why.
-        leaks: given test and validation images that training would see, test images first.
-        twins: groups of two or more images that show the same. Identical files within a group of mere
-            near-duplicates are in a group of their own too.
+        images: the number of files.
+        classes: the number of usable images by label, in natural order, and subset.
+        unreadable: files that cannot be used, with the reasons.
+        leaks: test and validation images with twins in an earlier subset, test images first.
+        twins: groups of two or more images that show the same. Identical files within a group of
+            near-duplicates form a second group too.
         misnamed: files whose name says another format than they have; they are used.
         small: images with a side below 32 pixels; they are used.
         blank: images of (nearly) one grey value; they are used.
-        near_duplicates: whether pictures were compared by their looks, beside their bytes.
-        groups: int64 [images]; images with equal numbers are twins, and must be on one side of a split.
+        near_duplicates: whether pictures were compared by perceptual hashes, not only by bytes.
+        groups: int64 [images]; images with equal numbers are twins, and must stay in one subset.
     """
 
     images: int
@@ -111,18 +111,18 @@ class Audit:
 
     @property
     def training_counts(self) -> dict[str, int]:
-        """Images a class that can be trained on: of train/ where that is given, else all."""
+        """The number of training images of each class: those in train/, if there is one, else all."""
         return {label: counts.get("train", counts.get("all", 0)) for label, counts in self.classes.items()}
 
     @property
     def rare_classes(self) -> dict[str, int]:
-        """Classes with fewer than 20 images to train on, the smallest first."""
+        """Classes with fewer than 20 training images, the smallest first."""
         counts = sorted(self.training_counts.items(), key=lambda item: item[1])
         return {label: count for label, count in counts if count < FEW_IMAGES}
 
     @property
     def imbalance(self) -> float | None:
-        """Images of the largest class to those of the smallest; None where a class has none."""
+        """The ratio of the largest class to the smallest; None if a class has no images."""
         counts = self.training_counts.values()
         return max(counts) / min(counts) if counts and min(counts) else None
 
@@ -132,7 +132,7 @@ class Audit:
         return [one_line(line) for line in found] or [f"{self.images:,} images audited: nothing found"]
 
     def to_json(self) -> str:
-        """Return the text of audit.json, which lists every file that was found fault with."""
+        """Return the text of audit.json, which lists every faulty file."""
         record: dict[str, Any] = {
             "images": self.images,
             "classes": self.classes,
@@ -145,7 +145,7 @@ class Audit:
 
 
 def one_line(text: str) -> str:
-    """Return text that may come from a file's name as one line that a terminal shows and doesn't obey."""
+    """Return text that may contain file names as one line without control characters."""
     return printable(text).replace("\n", "\\x0a")
 
 
@@ -168,8 +168,8 @@ def _leak_lines(audit: Audit) -> Iterator[str]:
 
 def _conflict_lines(audit: Audit) -> Iterator[str]:
     for identical, what, then in (
-        (True, "the same file", "left out of training, since at most one label is right"),
-        (False, "near-duplicates", "kept, on one side of the split: check their labels"),
+        (True, "the same file", "left out of training, because at most one label is right"),
+        (False, "near-duplicates", "kept in one subset: check their labels"),
     ):
         groups = [group for group in audit.conflicts if group.identical == identical]
         if groups:
@@ -192,7 +192,7 @@ def _file_lines(audit: Audit) -> Iterator[str]:
             images = sum(len(group.images) for group in groups)
             yield (
                 f"{images:,} images are {what} of each other, in {counted(len(groups), 'group')}, such as "
-                f"{groups[0].images[0].path} and {groups[0].images[1].path}: kept on one side of the split"
+                f"{groups[0].images[0].path} and {groups[0].images[1].path}: each group stays in one subset"
             )
     for remarks, what in (
         (audit.blank, "blank or nearly so"),
@@ -208,7 +208,7 @@ def _class_lines(audit: Audit) -> Iterator[str]:
     if rare := audit.rare_classes:
         names = _shorten([f"{label} ({count})" for label, count in rare.items()])
         count = counted(len(rare), "class", "classes")
-        yield f"{count} with fewer than {FEW_IMAGES} images to train on: {names}"
+        yield f"{count} with fewer than {FEW_IMAGES} training images: {names}"
     if audit.imbalance is not None and audit.imbalance >= NOTABLE_IMBALANCE:
         counts = audit.training_counts
         small, large = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)

@@ -1,4 +1,4 @@
-"""The part of a network that stays as it is: run once for each image, and not again in every epoch."""
+"""The frozen part of a network: run once for each image, and not again in every epoch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Divided:
-    """A model cut in two: `front` maps the image to what crosses the cut, `back` that to pooled features.
+    """A model in two parts: `front` maps the image to activations, and `back` maps these to pooled features.
 
-    `back` is None where the cut lies behind the base.
+    `back` is None if the cut lies behind the base.
     """
 
     front: Any
@@ -42,7 +42,7 @@ class Divided:
 def divide(built: Built, first_trained: int) -> Divided | None:
     """Cut the base at the last place before layer `first_trained` that only one tensor crosses.
 
-    None when there is no such place: then nothing before it is frozen.
+    None if there is no such place: then the network has no frozen part.
     """
     base: Any = built.base
     layers = base.layers
@@ -60,7 +60,7 @@ def divide(built: Built, first_trained: int) -> Divided | None:
 
 
 def _last_cut(base: Any, first: Any) -> Any | None:
-    """Return the last operation before `first` whose output is all that any later one takes."""
+    """Return the last operation before `first` whose output is the only input of all later ones."""
     operations = base.operations
     place = {id(tensor): i for i, op in enumerate(operations) for tensor in _flat(op.output)}
     last_use = [0] * len(operations)
@@ -68,7 +68,7 @@ def _last_cut(base: Any, first: Any) -> Any | None:
         for tensor in _flat(op.input):
             last_use[place[id(tensor)]] = max(last_use[place[id(tensor)]], i)
     limit = operations.index(first)
-    # A cut after operation i is clean when nothing before i is used after it.
+    # A cut after operation i is clean if no later operation uses an output from before i.
     clean = [i for i in range(1, limit) if all(use <= i for use in last_use[:i])]
     return operations[clean[-1]] if clean else None
 
@@ -81,7 +81,8 @@ def run_front(divided: Divided, chunks: Iterator[NDArray[Any]], target: NDArray[
               advance: Callable[[int], None]) -> None:  # fmt: skip
     """Fill `target` [images, *shape] with the activations of `chunks`, uint8 or float32 [n, side, side, 3].
 
-    LiteRT with one single-thread interpreter a core is 2.3 times as fast as Keras at the same result.
+    LiteRT, with a single-thread interpreter on each core, is 2.3 times as fast as Keras, with the same
+    result.
     """
     side = divided.front.input_shape[1]
     with silenced():

@@ -1,4 +1,4 @@
-"""Where a model looked: Grad-CAM, and pictures of its mistakes with it.
+"""Grad-CAM heat maps, which show where a model looked, and pictures of its mistakes with them.
 
 R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization", ICCV 2017.
@@ -27,7 +27,7 @@ _QUALITY = 80
 def picture_mistakes(
     model: Any, mistakes: Sequence[Mistake], pixels: NDArray[np.uint8]
 ) -> tuple[PicturedMistake, ...]:
-    """Return the mistakes with their pictures, of `pixels` uint8 [any, side, side, 3] by `Mistake.row`."""
+    """Return the mistakes with pictures: the rows `Mistake.row` of `pixels`, uint8 [any, side, side, 3]."""
     if not mistakes:
         return ()
     chosen = pixels[[mistake.row for mistake in mistakes]]
@@ -41,17 +41,17 @@ def picture_mistakes(
 
 
 def grad_cam(model: Any, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32] | None:
-    """Return how much each place speaks for the class of each picture: float32 [n, rows, columns], 0..1.
+    """Return how much each place of a picture supports its class: float32 [n, rows, columns], 0..1.
 
-    `model` is a Keras classifier that ends in a Dense layer with softmax; at most one of its layers is
-    itself a model, and the others are then a chain. Of uint8 `pixels` [n, side, side, 3] the maps have
-    the size of the last feature map; None where that is a single cell. A map is 0 all over where nothing
-    speaks for the class. The gradient is the logit's: that of a probability near 1 vanishes.
+    `model` is a Keras classifier that ends in a Dense layer with softmax; at most one of its layers is itself
+    a model, and the others are then a chain. `pixels` are uint8 [n, side, side, 3]. The maps have the size of
+    the last feature map; None if that is a single cell. A map without support for the class is 0 everywhere.
+    The gradient is that of the logit, because that of a probability near 1 vanishes.
     """
     forward = _forward(model)
     image = tf.constant(pixels, tf.float32)
     with tf.GradientTape() as tape:
-        tape.watch(image)  # By itself the tape follows only trainable weights, and all may be frozen.
+        tape.watch(image)  # Otherwise the tape only follows trainable weights, and all may be frozen.
         features, logits = forward(image)
         chosen = tf.reduce_sum(tf.gather(logits, classes, axis=1, batch_dims=1))
     if features.shape[1] * features.shape[2] == 1:
@@ -93,19 +93,19 @@ def _logits(pooled: Any, dense: Any) -> Any:
 
 
 def _last_map(model: Any) -> Any:
-    """Return the output [n, rows, columns, channels] of the last layer that has such a one."""
+    """Return the output of the last layer with a feature map, [n, rows, columns, channels]."""
     return next(layer.output for layer in reversed(model.layers) if len(layer.output.shape) == 4)
 
 
 def _enlarge(picture: NDArray[np.uint8]) -> Image.Image:
-    """Bring pictures to a common size; of very small ones each pixel stays to be seen."""
+    """Enlarge pictures to a common size; in very small ones each pixel stays visible."""
     small = picture.shape[0] < _SHOWN_SIDE / 2
     resample = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
     return Image.fromarray(picture).resize((_SHOWN_SIDE, _SHOWN_SIDE), resample)
 
 
 def _overlay(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> bytes:
-    """Colour the grey picture by the heat map: dark where the model saw nothing, yellow where most."""
+    """Colour the grey picture by the heat map: dark for no support, yellow for the most."""
     size = (_SHOWN_SIDE, _SHOWN_SIDE)
     smooth = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
     colour = mpl.colormaps["inferno"](smooth)[..., :3] * 255

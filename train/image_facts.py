@@ -1,4 +1,4 @@
-"""What can be known of an image file without its label: whether it can be used, its size, its likeness."""
+"""Facts about an image file: whether it can be used, its format, its size and its perceptual hash."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ..edge.errors import ImageError
 from ..edge.image import load_image
 from ..edge.image_file import FORMATS
 
-_SMALL = (32, 32)  # What imagehash.phash looks at: 4 times its 8x8 frequencies.
-# Pillow: with 3 the result is "indistinguishable from fair resampling in most cases". On 500 photos of
-# 87,000 pixels: 460 of the hashes are those of the whole picture, 39 differ in 2 bits of 64, one in 4.
+_SMALL = (32, 32)  # The input of imagehash.phash: 4 times its 8x8 frequencies.
+# Pillow: with 3 the result is "indistinguishable from fair resampling in most cases". Of 500 photos of
+# 87,000 pixels, 460 have the hash of the whole picture, 39 differ in 2 bits of 64, and one in 4.
 _REDUCING_GAP = 3.0
-_LARGE = 24_000_000  # Pixels; Pillow takes 4 bytes for each, and twice that to turn a picture upright.
+_LARGE = 24_000_000  # Pixels; Pillow needs 4 bytes for each, and twice that to turn a picture upright.
 _one_large_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known of one image file; of an unreadable one only `path`, `reason` and perhaps `sha256`.
+    """The facts about one image file; an unreadable one has only `path`, `reason` and perhaps `sha256`.
 
     Attributes:
-        path: relative to the data set's root, with "/".
-        sha256: hex digest of the file's bytes; None when even those could not be read.
-        reason: why the file cannot be used, as one phrase; None when it can.
-        format: Pillow's name of the format found, such as "JPEG"; None when unreadable.
+        path: relative to the root of the data set, with "/".
+        sha256: hex digest of the bytes; None when even these could not be read.
+        reason: why the file cannot be used, as a phrase; None when it can.
+        format: Pillow's name of the format, such as "JPEG"; None when unreadable.
         width: in pixels, after EXIF orientation; 0 when unreadable.
         height: in pixels, after EXIF orientation; 0 when unreadable.
         phash: 64-bit perceptual hash of the upright picture, as an unsigned integer whose highest bit is
@@ -53,11 +53,11 @@ class ImageFacts:
 
 
 def inspect_image(raw: bytes, path: str, sha256: str, use: Callable[[Image.Image], None]) -> ImageFacts:
-    """Decode a file once: hand its upright RGB picture to `use`, and return the facts of it.
+    """Decode a file once: give its upright RGB picture to `use`, and return its facts.
 
-    A file that cannot be decoded has its reason in the facts, and `use` is not called. Of an animation the
-    first frame counts. Safe to call from several threads; pictures of more than 24 megapixels wait for
-    each other, so that memory holds one of them.
+    The facts of a file that cannot be decoded contain the reason, and `use` is not called. An animation
+    counts as its first frame. Several threads may call this; pictures of more than 24 megapixels wait for
+    each other, so that memory holds only one of them.
     """
     found, pixels = _read_header(raw)
     with _bounded_memory(pixels):
@@ -80,9 +80,9 @@ def inspect_image(raw: bytes, path: str, sha256: str, use: Callable[[Image.Image
 
 
 def _read_header(raw: bytes) -> tuple[str | None, int]:
-    """Return the format and the number of pixels, or (None, 0) for what load_image will complain about."""
+    """Return the format and the number of pixels; (None, 0) for a file that load_image will refuse."""
     with suppress(Exception), Image.open(BytesIO(raw), formats=FORMATS) as image:
-        # MPO, as phones write it, is a JPEG file with further pictures behind the first.
+        # MPO, which phones write, is a JPEG file with further pictures behind the first.
         return "JPEG" if image.format == "MPO" else image.format, image.width * image.height
     return None, 0
 

@@ -1,4 +1,4 @@
-"""What is done about classes with few images: weights, repeated images, or adjusted logits.
+"""The methods for classes with few images: weights, repeated images, or adjusted logits.
 
 Counts are the numbers of *training* images by class index; classes without any are allowed.
 """
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 IMBALANCE = ("auto", "none", "balanced", "effective", "oversample", "logit-adjustment")
 
-# With the largest class less than so many times the smallest, no method beat doing nothing in macro F1
-# (MobileNetV2's features of CIFAR-10, five classes); at twice, adjusted logits do.
+# Below this ratio of the largest class to the smallest, no method improved macro F1 (features of MobileNetV2,
+# five classes of CIFAR-10); at a ratio of 2, adjusted logits do.
 BALANCED_RATIO = 1.5
-# Theory asks for 1. A network that learns a few images by heart underrates their class on new ones, and
-# more makes up for it: measured best of 0.5..3 for a last layer with a decoupled weight decay of 1.
+# The theory says 1. A network that memorizes a few images underrates their class on new ones, and a larger
+# value compensates: the best of 0.5..3, measured for a last layer with a decoupled weight decay of 1.
 TAU = 1.5
 
 
 def choose(counts: Sequence[int]) -> tuple[str, str]:
-    """Return the method that "auto" stands for, and a sentence that says what and why.
+    """Return the method that "auto" stands for, and a sentence that explains the choice.
 
     Raises ValueError when no class has an image.
     """
@@ -33,23 +33,23 @@ def choose(counts: Sequence[int]) -> tuple[str, str]:
     if many < BALANCED_RATIO * few:
         return (
             "none",
-            f"Imbalance: nothing is done, since {classes}, less than {BALANCED_RATIO:g} times as many",
+            f"Imbalance: nothing is done, because {classes}, less than {BALANCED_RATIO:g} times as many",
         )
     return (
         "logit-adjustment",
-        f"Imbalance: logits are adjusted by the classes' frequencies, since {classes}, "
+        f"Imbalance: logits are adjusted by the frequencies of the classes, because {classes}, "
         f"{many / few:.3g} times as many",
     )
 
 
 def class_weights(method: str, counts: Sequence[int]) -> NDArray[np.float32] | None:
-    """Return the weight of an image of each class in the loss, float32 [classes], or None for equal ones.
+    """Return the weight of an image of each class in the loss, float32 [classes]; None for equal weights.
 
     "balanced": images / (classes * images of the class), as scikit-learn defines it. "effective":
     proportional to (1 - beta) / (1 - beta ** images of the class) with beta = (N - 1) / N for N images,
     from the effective number of samples (Cui et al., CVPR 2019, eq. 2). There N is the number of distinct
-    images that a class could have, which is not known; here, the number of images. Both are scaled so that
-    the mean weight of an image is 1, so that the learning rate means the same with and without them.
+    images that a class could have, which is unknown; here it is the number of images. Both are scaled to a
+    mean weight of 1 for an image, so that the learning rate means the same with and without weights.
     """
     number = np.asarray(counts, np.float64)
     if method == "balanced":
@@ -64,12 +64,12 @@ def class_weights(method: str, counts: Sequence[int]) -> NDArray[np.float32] | N
 
 
 def validation_weights(method: str, counts: Sequence[int]) -> NDArray[np.float32] | None:
-    """Return the weights with which the validation loss measures what training with `method` lowers.
+    """Return the weights of the validation loss that corresponds to the training loss of `method`.
 
-    `counts` are those of the validation images, which may be given in other proportions.
+    `counts` are those of the validation images, which may have other proportions.
 
-    With adjusted logits the loss is measured as it is trained, with the offsets and without weights: a few
-    validation images of a small class, weighted up, would choose the best epoch by chance.
+    With adjusted logits the validation loss is that of the training, with the offsets and without weights: a
+    few validation images of a small class with large weights would choose the best epoch by chance.
     """
     return class_weights("balanced" if method == "oversample" else method, counts)
 
@@ -81,11 +81,10 @@ def log_priors(counts: Sequence[int]) -> NDArray[np.float32]:
 
 
 def logit_offsets(method: str, counts: Sequence[int], tau: float = TAU) -> NDArray[np.float32]:
-    """Return what is added to the logits in the training loss only, float32 [classes].
+    """Return the offsets that are added to the logits in the training loss only, float32 [classes].
 
-    For "logit-adjustment" tau * log_priors: the model then has to beat the classes' frequencies by
-    itself, and its bare logits are those of equally frequent classes (Menon et al., ICLR 2021, eq. 10).
-    Zeros for every other method.
+    They are tau * log_priors for "logit-adjustment", and zeros for every other method. The model then learns
+    logits for equally frequent classes (Menon et al., ICLR 2021, eq. 10).
     """
     if method != "logit-adjustment":
         return np.zeros(len(counts), np.float32)
@@ -93,10 +92,10 @@ def logit_offsets(method: str, counts: Sequence[int], tau: float = TAU) -> NDArr
 
 
 def sample_order(truth: NDArray[np.int64], seed: int, epoch: int, method: str) -> NDArray[np.int64]:
-    """Return the rows of one epoch, shuffled: indices into `truth`, the same for the same seed and epoch.
+    """Return the rows of one epoch, shuffled: indices of `truth`, which seed and epoch decide.
 
-    Each row once; for "oversample" each class as often as the largest one, whose rows come once. Every
-    row of a class comes as often as any other, or once more.
+    Each row occurs once. With "oversample" each class has as many rows as the largest one, and every row of
+    a class occurs as often as any other of it, or once more.
     """
     rng = np.random.default_rng([seed, epoch])
     if method != "oversample":

@@ -8,24 +8,99 @@ from typing import Any
 import keras
 from keras import layers
 
-from .hyperparameters import Hyperparameters
+from .hyperparameters import is_scratch
 from .options import DEFAULT_DROPOUT, DEFAULT_HEAD_UNITS, TrainOptions
 from .weights import build_base
 
-# Keras's default of 0.99 averages over hundreds of steps: more than a small data set's whole training has.
+# Keras's default of 0.99 averages over hundreds of steps: more than the whole training on a small data set.
 SCRATCH_MOMENTUM = 0.9
 _STEM = 32
 _WIDTHS = (64, 128, 128)
 _FINAL_SIDE = 4
-_LARGE = 56  # From this side on the first convolution halves the picture, which keeps the cost in hand.
+_LARGE = 56  # Pixels. From this side on, the first convolution halves the picture, to limit the cost.
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that decides the shape of a model and its initial weights.
+
+    `name` is "cnn" or a backbone, `size` the side of the square input in pixels, and `weights` the value of
+    --weights. `alpha` and `head_units` (0: no extra layer) shape a backbone only.
+    """
+
+    name: str
+    size: int
+    classes: int
+    weights: str
+    alpha: float
+    head_units: int
+    dropout: float
+
+    @classmethod
+    def of(cls, name: str, classes: int, options: TrainOptions) -> Architecture:
+        """Return the architecture that `options` describe for the model `name`."""
+        return cls(
+            name=name,
+            size=options.image_size[name],
+            classes=classes,
+            weights=options.weights,
+            alpha=options.alpha,
+            head_units=DEFAULT_HEAD_UNITS if options.head_units is None else options.head_units,
+            dropout=DEFAULT_DROPOUT if options.dropout is None else options.dropout,
+        )
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the initial weights are random."""
+        return is_scratch(self.name, self.weights)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model, the backbone in it (None for the CNN), and whether the backbone has trained weights."""
+
+    model: Any
+    base: Any | None
+    pretrained: bool
+
+
+def build(architecture: Architecture) -> Built:
+    """Build a model with a softmax output. Raises WeightsError and OptionError as build_base does."""
+    if architecture.name == "cnn":
+        cnn = build_cnn(architecture.size, architecture.classes, architecture.dropout)
+        return Built(cnn, None, pretrained=False)
+    return _build_transfer(architecture)
+
+
+def build_to_train(architecture: Architecture, compute: str, seed: int) -> Built:
+    """Build the model that computes in `compute`, "float32" or "bfloat16".
+
+    The seed decides the initial weights, which are always float32.
+    """
+    keras.utils.set_random_seed(seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if compute == "bfloat16" else "float32")
+    try:
+        return build(architecture)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def in_float32(built: Built, architecture: Architecture, compute: str) -> Any:
+    """Return the model, trained in `compute`, as a model that computes in float32, as every device does."""
+    if compute == "float32":
+        return built.model
+    model = build(architecture).model
+    model.set_weights(built.model.get_weights())
+    return model
 
 
 def build_cnn(size: int, classes: int, dropout: float) -> Any:
     """Return a Keras model: float RGB 0..255 [n, size, size, 3] to probabilities [n, classes].
 
-    A convolution is followed by blocks; each halves the map with a convolution and max pooling, and adds
-    two convolutions around which the identity leads (He et al., CVPR 2016). Blocks are put in front until
-    the last map is about 4 pixels wide, at most five in all.
+    It is a residual network (He et al., CVPR 2016) of at most a million parameters: a convolution, then
+    blocks. Each block halves the map with a convolution and max pooling, and adds two convolutions with a
+    shortcut around them. There are as many blocks, at most five, as bring the last map to about 4 pixels.
     """
     inputs = keras.Input((size, size, 3), name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1, name="rescaling")(inputs)
@@ -57,57 +132,16 @@ def _convolve(x: Any, width: int, strides: int = 1, pool: bool = False) -> Any:
     return layers.ReLU()(x)
 
 
-@dataclass(frozen=True)
-class Built:
-    """A model, the backbone in it (None for the CNN), and whether that starts from trained weights."""
-
-    model: Any
-    base: Any | None
-    pretrained: bool
-
-
-def build(name: str, classes: int, options: TrainOptions) -> Built:
-    """Build "cnn" or a backbone with a softmax output of width `classes`."""
-    size = options.image_size[name]
-    if name == "cnn":
-        return Built(build_cnn(size, classes, _dropout(options)), None, False)
-    return build_transfer(name, size, classes, options)
-
-
-def build_to_train(name: str, classes: int, options: TrainOptions, recipe: Hyperparameters) -> Built:
-    """Build the model with the initial weights that the seed gives; they are float32 in any case.
-
-    It computes in the type that the recipe names.
-    """
-    keras.utils.set_random_seed(options.seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.compute == "bfloat16" else "float32")
-    try:
-        return build(name, classes, options)
-    finally:
-        keras.config.set_dtype_policy(policy)
-
-
-def head_units(options: TrainOptions) -> int:
-    """Return the width of the extra dense layer on a backbone; 0 for none."""
-    return DEFAULT_HEAD_UNITS if options.head_units is None else options.head_units
-
-
-def build_transfer(name: str, size: int, classes: int, options: TrainOptions) -> Built:
-    """Return the backbone `name` with pooled features and a new head.
-
-    Raises WeightsError and OptionError as build_base does.
-    """
-    base = build_base(name, options.weights, size, options.alpha)
+def _build_transfer(architecture: Architecture) -> Built:
+    """Return a backbone with pooled features and a new head."""
+    size, dropout = architecture.size, architecture.dropout
+    base = build_base(architecture.name, architecture.weights, size, architecture.alpha)
     inputs = keras.Input((size, size, 3), name="image")
     x = base.network(base.scaling(inputs))
-    if width := head_units(options):
-        x = layers.Dropout(_dropout(options))(x)
-        x = layers.Dense(width, activation="relu")(x)
-    x = layers.Dropout(_dropout(options))(x)
-    outputs = layers.Dense(classes, activation="softmax", name="probabilities")(x)
-    return Built(keras.Model(inputs, outputs, name=name), base.network, options.weights != "none")
-
-
-def _dropout(options: TrainOptions) -> float:
-    return DEFAULT_DROPOUT if options.dropout is None else options.dropout
+    if architecture.head_units:
+        x = layers.Dropout(dropout)(x)
+        x = layers.Dense(architecture.head_units, activation="relu")(x)
+    x = layers.Dropout(dropout)(x)
+    outputs = layers.Dense(architecture.classes, activation="softmax", name="probabilities")(x)
+    model = keras.Model(inputs, outputs, name=architecture.name)
+    return Built(model, base.network, pretrained=architecture.weights != "none")

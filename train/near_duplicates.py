@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 HASH_BITS = 64
-_BLOCK = 1 << 21  # Comparisons at a time: some 40 MB.
+_BLOCK = 1 << 21  # Comparisons at a time: about 40 MB.
 _HELD_PAIRS = 1_000_000
 
 
@@ -20,9 +20,9 @@ def close_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[NDArray[n
 
     `hashes` is [images]. Every such pair is found, some more than once. Two hashes that differ in d bits
     have at least one of d + 1 bands of bits in common (multi-index hashing: Norouzi, Punjani and Fleet,
-    CVPR 2012), so only hashes that share a band are compared. Where that would be more work than to
-    compare all with all, because most of them share their bands, all are compared with all once.
-    Raises ValueError for hashes that are not unique, since pairs of equal ones could be beyond number.
+    CVPR 2012), so only hashes that share a band are compared. If most hashes share their bands, so that this
+    would be more work, all are compared with all. Raises ValueError for hashes that are not unique, because
+    the number of equal pairs could be very large.
     """
     if len(np.unique(hashes)) != len(hashes):
         raise ValueError("close_pairs needs unique hashes")
@@ -43,7 +43,7 @@ def close_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[NDArray[n
 def connect(count: int, pairs: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Return [count], a number for each item: equal for two items if pairs lead from one to the other.
 
-    `pairs` are arrays [pairs, 2] of indices below `count`; only about a million pairs are held at a time.
+    `pairs` are arrays [pairs, 2] of indices below `count`; memory holds about a million pairs at a time.
     The numbers are 0, 1, 2 and so on, in order of first use.
     """
     numbers = np.arange(count)

@@ -1,8 +1,7 @@
-"""Trains, measures and writes one model of a run."""
+"""One model of a run: trained, measured, and written into a folder."""
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from importlib.metadata import version
@@ -16,60 +15,55 @@ from numpy.typing import NDArray
 
 from ..edge.card import Accuracy, InputSpec, ModelCard, OutputSpec, Preprocess, TrainingInfo
 from ..edge.console import say
+from .backbones import WEIGHT_KINDS
 from .cache import Cache
-from .checkpoint import History
+from .checkpoint import History, read_history
 from .dataset import PreparedData
-from .evaluation import Evaluation, evaluate
+from .evaluation import evaluate
 from .fitting import Task, fit
 from .gradcam import picture_mistakes
-from .hyperparameters import Hyperparameters, choose_hyperparameters, describe, is_scratch
-from .models import Built, build, build_to_train, head_units
+from .hyperparameters import Hyperparameters, choose_hyperparameters, describe
+from .models import Architecture, build_to_train, in_float32
 from .options import TrainOptions
-from .output import TRIALS, checkpoint_of, trials_of, unfinished_folder
+from .output import (
+    CARD,
+    CONFUSION,
+    CURVES,
+    HISTORY,
+    METRICS,
+    MODEL,
+    TRIALS,
+    checkpoint_of,
+    trials_of,
+    unfinished_folder,
+)
 from .plots import confusion_png, curves_png
 from .report import ModelReport
-
-MODEL_NAME, CARD_NAME, METRICS_NAME, HISTORY_NAME = "model.keras", "card.json", "metrics.json", "history.csv"
 
 
 def train_model(
     name: str, data: PreparedData, work: Path, options: TrainOptions, cache: Cache
 ) -> ModelReport:
-    """Train the model `name`, and write its folder into `work` under its final name when it is whole.
+    """Train the model `name`, and write its folder into `work`, under its final name once it is complete.
 
-    Goes on from a checkpoint in `work`. Raises OptionError when the training diverges, DatasetError when
+    Continues from a checkpoint in `work`. Raises OptionError when the training diverges, DatasetError when
     the disk is full, KeyboardInterrupt when there is nothing to keep yet.
     """
-    recipe = choose_hyperparameters(name, options, training_counts(data))
+    counts = training_counts(data)
     if options.tune:
-        from .tuning import tune  # Optuna is needed for nothing else.
+        from .tuning import tune  # The only user of Optuna.
 
-        options = tune(name, data, work, options, training_counts(data), cache)
-        recipe = choose_hyperparameters(name, options, training_counts(data))
-    keras.backend.clear_session()
-    built = build_to_train(name, len(data.split.labels), options, recipe)
-    size = options.image_size[name]
-    say(f"{name}: {built.model.count_params():,} parameters, input {size}x{size}")
-    say(f"{name}: {describe(recipe, is_scratch(name, options))}")
-    history = fit(
-        Task(
-            built=built,
-            train=data.examples("train", size),
-            validation=data.examples("validation", size),
-            classes=len(data.split.labels),
-            recipe=recipe,
-            seed=options.seed,
-            cache=cache,
-            checkpoint=checkpoint_of(work, name),
-        )
-    )
-    model = _in_float32(name, built, data, options, recipe)
+        options = tune(name, data, work, options, counts, cache)
+    chosen = choose_hyperparameters(name, options, counts)
+    architecture = Architecture.of(name, len(data.split.labels), options)
+    model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name))
     folder = unfinished_folder(work, name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    model.save(folder / MODEL_NAME)
+    model.save(folder / MODEL)
     report = _report(name, model, history, data, options, folder)
-    _write_folder(folder, report, history, _card(report, data, options, recipe))
+    card = _card(report, data, options, {**chosen.to_json(), **_shape(architecture, options)})
+    _write_folder(folder, report, history, card, data.split.evaluation_subset)
     if options.tune:
         shutil.copyfile(trials_of(work, name), folder / TRIALS)
     shutil.rmtree(work / name, ignore_errors=True)
@@ -80,12 +74,11 @@ def train_model(
 
 
 def measure_again(name: str, folder: Path, data: PreparedData, options: TrainOptions) -> ModelReport:
-    """Return the report on a model that an earlier part of the run has trained."""
-    metrics = json.loads((folder / METRICS_NAME).read_text(encoding="utf-8"))
-    with (folder / HISTORY_NAME).open(encoding="utf-8") as file:
-        rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    """Return the report on a model that an earlier process of the same run has trained."""
+    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    rows = read_history(folder / HISTORY)
     history = History(rows, metrics["seconds"], metrics["trainable_parameters_by_phase"])
-    model = keras.models.load_model(folder / MODEL_NAME, compile=False)
+    model = keras.models.load_model(folder / MODEL, compile=False)
     return _report(name, model, history, data, options, folder)
 
 
@@ -95,26 +88,45 @@ def training_counts(data: PreparedData) -> list[int]:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of this program and of what shaped the result."""
+    """Return the versions of this program and of the libraries that shape the result."""
     names = ("edge-classify", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
     return {name: version(name) for name in names}
 
 
-def _in_float32(
-    name: str, built: Built, data: PreparedData, options: TrainOptions, recipe: Hyperparameters
-) -> Any:
-    """Return the trained model, computing in float32 as every device does."""
-    if recipe.compute == "float32":
-        return built.model
-    model = build(name, len(data.split.labels), options).model
-    model.set_weights(built.model.get_weights())
-    return model
+def _train(
+    architecture: Architecture,
+    chosen: Hyperparameters,
+    data: PreparedData,
+    seed: int,
+    cache: Cache,
+    checkpoint: Path,
+) -> tuple[Any, History]:
+    """Return the trained Keras model, which computes in float32, and its history."""
+    name, size = architecture.name, architecture.size
+    keras.backend.clear_session()
+    built = build_to_train(architecture, chosen.compute, seed)
+    say(f"{name}: {built.model.count_params():,} parameters, input {size}x{size}")
+    say(f"{name}: {describe(chosen, architecture.from_scratch)}")
+    history = fit(
+        Task(
+            built=built,
+            train=data.examples("train", size),
+            validation=data.examples("validation", size),
+            classes=architecture.classes,
+            hyperparameters=chosen,
+            seed=seed,
+            cache=cache,
+            checkpoint=checkpoint,
+        )
+    )
+    return in_float32(built, architecture, chosen.compute), history
 
 
 def _report(
     name: str, model: Any, history: History, data: PreparedData, options: TrainOptions, folder: Path
 ) -> ModelReport:
-    size = options.image_size[name]
+    architecture = Architecture.of(name, len(data.split.labels), options)
+    size = architecture.size
     say(f"{name}: measuring")
     subset = data.split.evaluation_subset
     evaluation = evaluate(
@@ -135,11 +147,11 @@ def _report(
         evaluation=evaluation,
         parameters=model.count_params(),
         trainable_parameters=history.trainable_parameters,
-        file_bytes=(folder / MODEL_NAME).stat().st_size,
+        file_bytes=(folder / MODEL).stat().st_size,
         seconds=history.seconds,
         epochs=len(history.rows),
         interrupted=history.interrupted,
-        weights="from scratch" if is_scratch(name, options) else options.weights,
+        weights="from scratch" if architecture.from_scratch else options.weights,
         curves=curves_png(f"{name} on {data.name}", history.rows, kept),
         confusion=confusion_png(f"{name} on {data.name}: {metrics.accuracy:.1%} right", metrics),
         mistakes=picture_mistakes(model, evaluation.mistakes, data.pixels[size]),
@@ -155,10 +167,10 @@ def _predictor(model: Any) -> Any:
     return predict
 
 
-def _write_folder(folder: Path, report: ModelReport, history: History, card: ModelCard) -> None:
+def _write_folder(folder: Path, report: ModelReport, history: History, card: ModelCard, subset: str) -> None:
     metrics = {
         "model": report.name,
-        "subset": card.accuracy.dataset.rpartition(" ")[2] if card.accuracy else "",
+        "subset": subset,
         **report.evaluation.to_json(),
         "parameters": report.parameters,
         "trainable_parameters": max(report.trainable_parameters),
@@ -167,19 +179,18 @@ def _write_folder(folder: Path, report: ModelReport, history: History, card: Mod
         "interrupted": report.interrupted,
         "seconds": round(report.seconds, 1),
     }
-    (folder / METRICS_NAME).write_text(json.dumps(metrics, indent=1) + "\n")
-    (folder / HISTORY_NAME).write_text(history.to_csv())
-    (folder / CARD_NAME).write_text(card.to_json(), encoding="utf-8")
-    (folder / "curves.png").write_bytes(report.curves)
-    (folder / "confusion.png").write_bytes(report.confusion)
+    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
+    (folder / HISTORY).write_text(history.to_csv())
+    (folder / CARD).write_text(card.to_json(), encoding="utf-8")
+    (folder / CURVES).write_bytes(report.curves)
+    (folder / CONFUSION).write_bytes(report.confusion)
 
 
 def _card(
-    report: ModelReport, data: PreparedData, options: TrainOptions, recipe: Hyperparameters
+    report: ModelReport, data: PreparedData, options: TrainOptions, training_options: dict[str, Any]
 ) -> ModelCard:
-    evaluation: Evaluation = report.evaluation
-    metrics = evaluation.metrics
-    weights = options.weights if options.weights in ("imagenet", "none") else "file"
+    evaluation, metrics = report.evaluation, report.evaluation.metrics
+    weights = options.weights if options.weights in WEIGHT_KINDS else "file"
     return ModelCard(
         name=f"{data.name} {report.name}",
         labels=data.split.labels,
@@ -207,21 +218,18 @@ def _card(
             data.name,
             options.seed,
             data.split.sha256,
-            {**recipe.to_json(), **_shape(report.name, options)},
+            training_options,
             library_versions(),
             options.note,
         ),
     )
 
 
-def _shape(name: str, options: TrainOptions) -> dict[str, Any]:
-    """Return the options that shaped the model beside its recipe."""
-    shape: dict[str, Any] = {"preset": options.preset, "image_size": options.image_size[name]}
+def _shape(architecture: Architecture, options: TrainOptions) -> dict[str, Any]:
+    """Return the options, beside the hyperparameters, that shaped the model."""
+    shape: dict[str, Any] = {"preset": options.preset, "image_size": architecture.size}
     if options.tune:
         shape["tune"] = options.tune
-    return shape if name == "cnn" else {**shape, "alpha": options.alpha, "head_units": head_units(options)}
-
-
-def _number(text: str) -> float | int:
-    value = float(text)
-    return int(value) if value.is_integer() and "." not in text else value
+    if architecture.name == "cnn":
+        return shape
+    return {**shape, "alpha": architecture.alpha, "head_units": architecture.head_units}

@@ -27,7 +27,7 @@ class TrainOptions:
     """The options of edge-train, after parsing; pairs hold a value for each of the two phases.
 
     `image_size` is the side of the square input in pixels, for each model. Fields that may be None are
-    completed by recipe.make_recipe.
+    completed by choose_hyperparameters.
     """
 
     models: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Where a run is written: made in a folder of its own, moved into place, and never over a user's files."""
+"""The folder of a run: made in a temporary folder, moved into place, and never over files of the user."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .options import MODELS
 
 @contextmanager
 def locked(path: Path, message: str) -> Iterator[None]:
-    """Hold the lock file `path`.
+    """Hold the lock file `path`; the system lifts the lock when the process ends, however it ends.
 
-    Raises OptionError, with `message` when another process holds it.
+    Raises OptionError: with `message` if another process holds the lock.
     """
     lock = FileLock(path, timeout=0)
     try:
@@ -30,38 +30,34 @@ def locked(path: Path, message: str) -> Iterator[None]:
     except Timeout:
         raise OptionError(message) from None
     except NotImplementedError:
-        raise OptionError(f"{path} cannot be locked on this kind of disk. Name a folder on another") from None
+        raise OptionError(
+            f"{path} cannot be locked on this kind of disk. Name a folder on another disk"
+        ) from None
     try:
         yield
     finally:
         lock.release()
 
 
-UNFINISHED = ".unfinished"  # In the run's folder, so that it stays on its disk and moves with it.
+UNFINISHED = ".unfinished"  # Inside the folder of the run, so that it is on the same disk and moves with it.
 REQUEST = "request.json"
 REPORT = "report.html"
 TRIALS = "tuning.csv"
 AUDIT = "audit.json"
 IMAGES = "images"  # Of the built-in data sets.
-MODEL_FILES = (
-    "model.keras",
-    "card.json",
-    "metrics.json",
-    "history.csv",
-    TRIALS,
-    "curves.png",
-    "confusion.png",
-)
+MODEL, CARD, METRICS, HISTORY = "model.keras", "card.json", "metrics.json", "history.csv"
+CURVES, CONFUSION = "curves.png", "confusion.png"
+MODEL_FILES = (MODEL, CARD, METRICS, HISTORY, TRIALS, CURVES, CONFUSION)
 
 
 def check_output(output: Path, force: bool) -> None:
     """Raise OutputExistsError unless `output` is free, or an earlier run that `force` allows to replace."""
     has_request = (output / UNFINISHED / REQUEST).is_file()
     if has_request and not force:
-        with _locked(output):  # Else it is being finished right now.
+        with _locked(output):  # Otherwise another process is finishing it.
             raise OutputExistsError(
-                f"{output} holds a training that was not finished. Go on with it by: "
-                f"{resume_command(output)}; or start anew with --force"
+                f"{output} holds a training that was not finished. Continue it with: "
+                f"{resume_command(output)}; or start again with --force"
             )
     refuse_to_overwrite(output, force)
     if output.exists() and not output.is_dir():
@@ -73,13 +69,13 @@ def check_output(output: Path, force: bool) -> None:
         Split.read(output)
     except DatasetError:
         raise OutputExistsError(
-            f"{output / in_the_way[0]} is in the way, and {output} is not an earlier run that --force could "
-            "replace. Name another --output"
+            f"{output / in_the_way[0]} exists, and {output} is not an earlier run that --force can replace. "
+            "Name another --output"
         ) from None
 
 
 def require_apart(root: Path, output: Path) -> None:
-    """Raise OptionError when `output` lies in the data set `root`, or the data set in what it replaces."""
+    """Raise OptionError if `output` lies in the data set `root`, or the data set in a replaced folder."""
     data, run = root.resolve(), output.resolve()
     if run.is_relative_to(data):
         raise OptionError(
@@ -93,7 +89,7 @@ def require_apart(root: Path, output: Path) -> None:
 
 
 def require_place(output: Path) -> None:
-    """Raise OptionError unless a folder `output` can be made, or written to: found out before long work."""
+    """Raise OptionError unless the folder `output` can be made or written to: a check before long work."""
     nearest = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     try:
         with tempfile.TemporaryDirectory(dir=nearest, prefix=".edge-train-"):
@@ -104,10 +100,10 @@ def require_place(output: Path) -> None:
 
 @contextmanager
 def unfinished(output: Path, resume: bool) -> Iterator[Path]:
-    """Yield RUN/.unfinished, where everything is made.
+    """Yield RUN/.unfinished, the folder in which everything is made.
 
-    It stays, for --resume, when it holds a request at the end, and when the process is killed. Raises
-    OptionError when nothing can be written there, or another process is writing.
+    It stays, for --resume, if it holds a request at the end, and if the process is killed. Raises OptionError
+    if nothing can be written there, or another process is writing.
     """
     created = [folder for folder in (output, *output.parents) if not folder.exists()]
     folder = output / UNFINISHED
@@ -126,15 +122,15 @@ def unfinished(output: Path, resume: bool) -> Iterator[Path]:
             if not (folder / REQUEST).is_file():
                 shutil.rmtree(folder, ignore_errors=True)
                 for parent in created:
-                    with suppress(OSError):  # It is not empty, then.
+                    with suppress(OSError):  # It is not empty.
                         parent.rmdir()
 
 
 def publish(folder: Path, output: Path, earlier: Collection[str] = ()) -> None:
-    """Move what was made in `folder` into the run; what an earlier run had beside it is deleted.
+    """Move the results in `folder` into the run, and delete the other files of an earlier run.
 
-    Other files in `output` stay, and so do the models named `earlier`, and checkpoints in `folder`. When the
-    process is killed meanwhile, `finish_move` and another call complete it.
+    Files of the user in `output` stay, and so do the models named `earlier`, and checkpoints in `folder`. If
+    the process is killed meanwhile, `finish_move` and another call complete the move.
     """
     made = [path for path in folder.iterdir() if path.name in (FILE_NAME, REPORT, AUDIT, IMAGES, *MODELS)]
     old = _files_of_run(output)
@@ -144,17 +140,17 @@ def publish(folder: Path, output: Path, earlier: Collection[str] = ()) -> None:
         (output / name).unlink(missing_ok=True)
     parents = {parent for name in stale for parent in name.parents[:-1]}
     for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
-        with suppress(OSError):  # It holds files of the user's.
+        with suppress(OSError):  # It holds files of the user.
             (output / parent).rmdir()
-    # The split comes last: by the earlier one, what is stale is known.
+    # The split comes last, because the earlier one lists the files of the earlier run.
     for path in sorted(made, key=lambda path: path.name == FILE_NAME):
         _move(path, output / path.name)
 
 
 def finish_move(folder: Path, output: Path, model: str) -> Path | None:
-    """Return where a model lies that was made before, in `folder` or moved to `output`; None if it is gone.
+    """Return the folder of a finished model, which is moved from `folder` to `output`; None if it is gone.
 
-    A model that was half moved when the process was killed is moved on.
+    If a killed process has moved only a part of the model, the rest is moved too.
     """
     if _is_whole(folder / model):
         return folder / model
@@ -164,22 +160,22 @@ def finish_move(folder: Path, output: Path, model: str) -> Path | None:
 
 
 def resume_command(output: Path) -> str:
-    """Return the command that goes on with the training in `output`."""
+    """Return the command that continues the training in `output`."""
     return f"edge-train --resume {shlex.quote(str(output))}"
 
 
 def unfinished_folder(work: Path, name: str) -> Path:
-    """Return where a model is made before it is whole."""
+    """Return the folder of a model that is not complete yet."""
     return work / f"{name}.partial"
 
 
 def checkpoint_of(work: Path, name: str) -> Path:
-    """Return the file from which a model's training goes on."""
+    """Return the file from which the training of a model continues."""
     return work / f"{name}.checkpoint.npz"
 
 
 def trials_of(work: Path, name: str) -> Path:
-    """Return the file of the trials that a model's search has done."""
+    """Return the file with the finished trials of the search for a model."""
     return work / f"{name}.{TRIALS}"
 
 
@@ -198,12 +194,12 @@ def _full_disk_named(output: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise OptionError(
-            f"The disk of {output} is full. Free some of it, or name another --output"
+            f"The disk of {output} is full. Free some space, or name another --output"
         ) from None
 
 
 def _clean(folder: Path, resume: bool) -> None:
-    """Delete what an earlier process left; with `resume` only what cannot be gone on with."""
+    """Delete the remains of an earlier process; with `resume` only those that cannot be continued."""
     for path in folder.iterdir():
         whole = path.suffix not in (".part", ".partial") and not path.name.startswith("cache-")
         if path.name == "lock" or (resume and whole):
@@ -219,7 +215,7 @@ def _is_whole(model: Path) -> bool:
 
 
 def _files_of_run(output: Path) -> set[Path]:
-    """Return what edge-train wrote into the run `output`, relative to it; nothing if it is no run."""
+    """Return the files that edge-train wrote into the run `output`, relative to it; none if it is no run."""
     try:
         split = Split.read(output)
     except DatasetError:

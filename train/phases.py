@@ -1,4 +1,4 @@
-"""Which part of a model is trained when."""
+"""The phases of a training: which part of a model is trained in each."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .models import SCRATCH_MOMENTUM, Built
 
 @dataclass(frozen=True)
 class Phase:
-    """One stage of a training: `first_trained` indexes base.layers; 0 trains everything.
+    """One stage of a training: `first_trained` is an index of base.layers; 0 trains everything.
 
-    `normalizing` says whether batch norm learns: its statistics follow the batches, and are not frozen.
+    `normalizing` says whether batch norm learns: its statistics then follow the batches.
     """
 
     number: int
@@ -25,25 +25,27 @@ class Phase:
     normalizing: bool
 
 
-def plan_phases(built: Built, recipe: Hyperparameters) -> list[Phase]:
+def plan_phases(built: Built, hyperparameters: Hyperparameters) -> list[Phase]:
     """Return the phases that have epochs.
 
     A model from random weights has nothing to preserve, and is trained whole in one phase. A base with
-    weights is frozen in phase 1, while the new head learns; in phase 2 its last layers are trained.
+    trained weights is frozen in phase 1, while the new head learns; phase 2 trains the last layers of the
+    base too.
     """
+    chosen = hyperparameters
     if built.base is None or not built.pretrained:
-        return [Phase(1, sum(recipe.epochs), recipe.learning_rate[0], 0, True)]
+        return [Phase(1, sum(chosen.epochs), chosen.learning_rate[0], 0, True)]
     layers = len(built.base.layers)
-    first = max(0, layers - recipe.fine_tune_layers)
+    first = max(0, layers - chosen.fine_tune_layers)
     phases = [
-        Phase(1, recipe.epochs[0], recipe.learning_rate[0], layers, False),
-        Phase(2, recipe.epochs[1], recipe.learning_rate[1], first, recipe.batch_norm == "trained"),
+        Phase(1, chosen.epochs[0], chosen.learning_rate[0], layers, False),
+        Phase(2, chosen.epochs[1], chosen.learning_rate[1], first, chosen.batch_norm == "trained"),
     ]
     return [phase for phase in phases if phase.epochs]
 
 
 def prepare_phase(built: Built, phase: Phase) -> None:
-    """Set what is trained. In Keras, a frozen batch norm runs in inference mode."""
+    """Set which layers are trained. In Keras, a frozen batch norm runs in inference mode."""
     if built.base is None:
         return
     built.base.trainable = True
@@ -51,7 +53,7 @@ def prepare_phase(built: Built, phase: Phase) -> None:
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= phase.first_trained and (phase.normalizing or not is_norm)
         if is_norm:
-            layer.momentum = SCRATCH_MOMENTUM  # 0.99 and more never catch up within a short training.
+            layer.momentum = SCRATCH_MOMENTUM  # 0.99 and more are too slow for a short training.
 
 
 def trainable_parameters(model: Any) -> int:

@@ -1,7 +1,7 @@
-"""What the cache holds of a list of image files: the facts and, for each input size, the pixels.
+"""The cached facts of a list of image files and, for each input size, their pixels.
 
-Entries depend on the files' bytes and on what decodes them, not on their names: a data set that was moved,
-or whose classes were renamed, is found again.
+An entry depends on the bytes of the files and on the decoder, not on the names of the files: a data set is
+found again after it was moved, or after classes were renamed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _DONORS = 3
 
 @dataclass(frozen=True)
 class Donor:
-    """Facts and pixels of other lists of files, by the files' hashes; `rows[size]` are rows of the pixels."""
+    """Facts and pixels from other lists of files, by hash; `rows[size]` has the rows of the pixels."""
 
     facts: Mapping[str, ImageFacts]
     pixels: Mapping[int, NDArray[np.uint8]]
     rows: Mapping[int, Mapping[str, int]]
 
     def copy_row(self, sha256: str, row: int, arrays: Mapping[int, NDArray[np.uint8]]) -> ImageFacts | None:
-        """Fill `row` of all arrays and return the file's facts, or None when anything of it is lacking."""
+        """Fill `row` of all arrays and return the facts of the file, or None when any of these is missing."""
         facts = self.facts.get(sha256)
         sources = {size: self.rows.get(size, {}).get(sha256) for size in arrays}
         if facts is None or None in sources.values():
@@ -51,37 +51,37 @@ Decode = Callable[[Mapping[int, NDArray[np.uint8]], Donor], Sequence[ImageFacts]
 
 
 class PixelStore:
-    """The entries of one list of files, given by their SHA-256; None for a file that cannot be read."""
+    """The entries of one list of files, given by their SHA-256; None stands for an unreadable file."""
 
     def __init__(self, cache: Cache, hashes: Sequence[str | None], preprocess: Preprocess) -> None:
-        """Look for entries made by `preprocess` and the installed Pillow."""
+        """Use entries that were made with `preprocess` and the installed Pillow."""
         self._cache, self._hashes, self._preprocess = cache, list(hashes), preprocess
         self._digest = hashlib.sha256(json.dumps(self._hashes).encode()).hexdigest()
 
     def facts(self) -> dict[str, ImageFacts] | None:
-        """Return the facts by hash, with an empty path; None when they must be made."""
-        folder = self._cache.entry("facts", self._facts_recipe())
+        """Return the facts by hash, with an empty path; None if they are not cached."""
+        folder = self._cache.entry("facts", self._facts_key())
         return None if folder is None else _read_facts(folder)
 
     def pixels(self, size: int) -> NDArray[np.uint8] | None:
-        """Return uint8 [files, size, size, 3], read-only; None when they must be made."""
-        folder = self._cache.entry("pixels", self._pixels_recipe(size))
+        """Return uint8 [files, size, size, 3], read-only; None if they are not cached."""
+        folder = self._cache.entry("pixels", self._pixels_key(size))
         return None if folder is None else open_array(folder / _PIXELS)
 
     def fill(self, sizes: Sequence[int], decode: Decode) -> None:
-        """Make the facts' entry, and the pixels' at `sizes`, from what `decode(arrays, donor)` yields.
+        """Make the entry of the facts, and those of the pixels at `sizes`, by `decode(arrays, donor)`.
 
-        It fills the arrays, uint8 [files, size, size, 3] of zeros, and returns the facts of every file.
+        `decode` fills the arrays, uint8 [files, size, size, 3] of zeros, and returns the facts of every file.
         Raises DatasetError when the disk has no room.
         """
         require_room(self._cache.root, sum(len(self._hashes) * size * size * 3 for size in sizes))
         donor = self._find_donor(sizes)
         with ExitStack() as entries:
             folders = {
-                size: entries.enter_context(self._cache.making("pixels", self._pixels_recipe(size)))
+                size: entries.enter_context(self._cache.making("pixels", self._pixels_key(size)))
                 for size in sizes
             }
-            for_facts = entries.enter_context(self._cache.making("facts", self._facts_recipe()))
+            for_facts = entries.enter_context(self._cache.making("facts", self._facts_key()))
             _write_facts(for_facts, self._decode_into(folders, decode, donor))
 
     def _decode_into(self, folders: Mapping[int, Path], decode: Decode, donor: Donor) -> Sequence[ImageFacts]:
@@ -96,23 +96,23 @@ class PixelStore:
         return facts
 
     def _find_donor(self, sizes: Sequence[int]) -> Donor:
-        """Look for files of the list in the entries of others, as those of the data set before it grew."""
+        """Look for files of the list in other entries, such as those of the data set before it grew."""
         facts: dict[str, ImageFacts] = {}
-        for folder in islice(self._cache.similar("facts", self._facts_recipe(), "images"), _DONORS):
+        for folder in islice(self._cache.similar("facts", self._facts_key(), "images"), _DONORS):
             facts.update(_read_facts(folder) or {})
         pixels, rows = {}, {}
         for size in sizes:
-            for folder in islice(self._cache.similar("pixels", self._pixels_recipe(size), "images"), 1):
+            for folder in islice(self._cache.similar("pixels", self._pixels_key(size), "images"), 1):
                 array = open_array(folder / _PIXELS)
                 if array is not None:
                     pixels[size] = array
                     rows[size] = {sha256: row for row, sha256 in enumerate(_read_json(folder / _ROWS) or ())}
         return Donor(facts, pixels, rows)
 
-    def _facts_recipe(self) -> dict[str, Any]:
+    def _facts_key(self) -> dict[str, Any]:
         return {"images": self._digest, **_versions("edge-classify", "pillow", "imagehash")}
 
-    def _pixels_recipe(self, size: int) -> dict[str, Any]:
+    def _pixels_key(self, size: int) -> dict[str, Any]:
         return {
             "images": self._digest,
             "size": size,
@@ -136,7 +136,7 @@ def _read_facts(folder: Path) -> dict[str, ImageFacts] | None:
 
 
 def _read_json(path: Path) -> Any:
-    """Return None for a file that was just deleted; whether it is whole was checked before."""
+    """Return the content of a file that was checked before; None if it was deleted just now."""
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Reads every image of a data set: its hash, its facts, and its pixels at the input sizes of all models.
 
-A picture is decoded once, for all sizes, and the results are kept in the cache: a second run over the same
-files hashes them and decodes nothing; one with some new files decodes these.
+A picture is decoded once, for all sizes, and the results are cached: a second run on the same files only
+hashes them, and a run with some new files only decodes these.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from .image_facts import ImageFacts, inspect_image
 from .pixel_store import Donor, PixelStore
 
 _PROBED = 200
-_CHUNK = 16  # Files a task: starting a task for each takes longer than reading a small file.
+_CHUNK = 16  # Files in a task: starting a task takes longer than reading a small file.
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """What was read of all paths, in their order.
+    """The pixels and the facts of all paths, in their order.
 
-    `pixels[size]` is uint8 [paths, size, size, 3], a read-only file on disk, with zeros for the paths whose
-    facts have a reason why they cannot be used.
+    `pixels[size]` is uint8 [paths, size, size, 3], a read-only file on disk, with zeros for the files that
+    cannot be used.
     """
 
     pixels: Mapping[int, NDArray[np.uint8]]
@@ -51,10 +51,10 @@ class DecodedImages:
 def decode_images(
     root: Path, paths: Sequence[Path], sizes: set[int], preprocess: Preprocess, cache: Cache
 ) -> DecodedImages:
-    """Read all `paths`, which lie under `root`; what `cache` holds of the same bytes is not decoded again.
+    """Read all `paths`, which lie under `root`; files whose bytes are in `cache` are not decoded again.
 
-    Raises DatasetError when the disk has no room for the pixels, or a file changes while it is read;
-    OptionError when the cache cannot be used.
+    Raises DatasetError if the disk has no room for the pixels, or a file changes while it is read;
+    OptionError if the cache cannot be used.
     """
     files = _in_threads(lambda number: _hash_file(root, paths[number]), len(paths), "reading files")
     store = PixelStore(cache, [file.sha256 for file in files], preprocess)
@@ -72,7 +72,7 @@ def decode_images(
 
 
 def _hash_file(root: Path, path: Path) -> ImageFacts:
-    """Return the file's name with its hash, or with the reason why it cannot be read."""
+    """Return the name of the file with its hash, or with the reason why it cannot be read."""
     name = path.relative_to(root).as_posix()
     if not is_text(name):
         return ImageFacts(printable(name), None, "its name is not valid UTF-8")
@@ -89,7 +89,7 @@ def _decode(
     arrays: Mapping[int, NDArray[np.uint8]],
     donor: Donor,
 ) -> list[ImageFacts]:
-    """Fill row i of every array from file i, copying what `donor` has; return the facts of all."""
+    """Fill row i of every array from file i, by a copy if `donor` has one; return the facts of all."""
 
     def decode(number: int) -> ImageFacts:
         file = files[number]
@@ -109,13 +109,15 @@ def _decode(
 
 
 def _read_again(path: Path, sha256: str) -> bytes:
-    """Return the file's bytes; under another hash than theirs they would stay in the cache."""
+    """Return the bytes of the file, which must have the hash under which their pixels will be cached."""
     try:
         raw = path.read_bytes()
     except OSError:
         raw = b""
     if hashlib.sha256(raw).hexdigest() != sha256:
-        raise DatasetError(f"{path} changed while it was read. Start again when nothing writes to the images")
+        raise DatasetError(
+            f"{path} changed while it was read. Start again when no program writes to the images"
+        )
     return raw
 
 
@@ -152,8 +154,8 @@ def typical_side(paths: Sequence[Path]) -> int:
 def choose_image_size(model: str, side: int, fast: bool = False) -> int:
     """Return the input size that suits photos whose shorter side is `side` pixels.
 
-    The pretrained networks take the next of the sizes that MobileNetV2's ImageNet weights were trained at;
-    the small CNN at most 128, which keeps its training affordable on a processor; half as much if `fast`.
+    The pretrained networks get the next larger size that MobileNetV2 has ImageNet weights for. The small CNN
+    gets at most 128, which keeps the training on a processor affordable, or half as much if `fast`.
     """
     steps = [32, 48, 64, 96, 128] if model == "cnn" else [96, 128, 160, 192, 224]
     if fast and model == "cnn":

@@ -1,4 +1,4 @@
-"""The pictures of a trained model: curves of both phases, the confusion matrix, the reliability diagram."""
+"""The plots of a trained model: learning curves, confusion matrix, and reliability diagram."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ..benchmarks.scoring.statistics import Metrics
 MAX_NUMBERED_CLASSES = 20
 _TRAIN, _VALIDATION, _KEPT = "#9a6700", "#0550ae", "#1a7f37"
 _MAX_LABEL = 30
-_GUIDE = 5  # Above MAX_NUMBERED_CLASSES, a line after so many classes leads the eye to the labels.
+_GUIDE = 5  # Above MAX_NUMBERED_CLASSES, a line after this many classes leads the eye to the labels.
 _COLOURS = 128
 _DPI = 130
 
 
 def curves_png(title: str, rows: Sequence[Mapping[str, Any]], kept: int) -> bytes:
-    """Return a PNG of loss and accuracy by epoch, with the starts of later phases and the kept epoch marked.
+    """Return a PNG of loss and accuracy by epoch, which marks the starts of later phases and the kept epoch.
 
-    A row holds phase, loss, accuracy, val_loss and val_accuracy; a missing one or None leaves a hole.
+    A row has phase, loss, accuracy, val_loss and val_accuracy; a missing value or None leaves a hole.
     `kept` counts the rows from 1.
     """
     figure = Figure(figsize=(5.2, 5), layout="constrained")
@@ -53,8 +53,8 @@ def curves_png(title: str, rows: Sequence[Mapping[str, Any]], kept: int) -> byte
 def confusion_png(title: str, metrics: Metrics) -> bytes:
     """Return a PNG of the confusion matrix; shades are shares of the true class.
 
-    Numbers count images, where there are no more than MAX_NUMBERED_CLASSES. Above, small shares are
-    drawn darker than in proportion, so that rare confusions show.
+    Up to MAX_NUMBERED_CLASSES, the numbers of images are shown too. Above, small shares are darker than in
+    proportion, so that rare confusions are visible.
     """
     labels = [_short(row.label, _MAX_LABEL) for row in metrics.classes]
     counts = np.array(metrics.confusion)
@@ -110,13 +110,13 @@ def _write_counts(axes: Any, counts: Any, shares: Any) -> None:
 
 
 def _short(text: str, width: int) -> str:
-    """Cut to `width` letters, on one line."""
+    """Shorten a text to one line of `width` letters."""
     line = " ".join(text.split())
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _png(figure: Any) -> bytes:
-    """Draw with few colours: a third of the bytes. No software version: equal pictures are equal bytes."""
+    """Use few colours, for a third of the bytes, and no software version, for equal bytes of equal plots."""
     drawn, packed = io.BytesIO(), io.BytesIO()
     with mpl.rc_context({"text.usetex": False}), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # The font has no glyph for some label.

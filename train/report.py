@@ -1,4 +1,4 @@
-"""report.html: the models of a run side by side, in one file that needs nothing else."""
+"""report.html: the models of a run side by side, in one self-contained file."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MAGIC = {b"\x89PN": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 @dataclass(frozen=True)
 class ModelReport:
-    """What the report shows of one model.
+    """One model in the report.
 
-    `curves` and `confusion` are PNGs; `file_bytes` is the size of model.keras; `trainable_parameters`
-    holds a number for each phase.
+    `curves` and `confusion` are PNGs; `file_bytes` is the size of the Keras model file;
+    `trainable_parameters` has a number for each phase.
     """
 
     name: str
@@ -53,10 +53,10 @@ def render_report(
     notes: Sequence[str] = (),
     audit: Any = None,
 ) -> str:
-    """Return the page; everything that comes from the data is escaped.
+    """Return the page; all text from the data is escaped.
 
-    `facts` maps a name to its value, `notes` are the choices that were made for the user, and `audit`
-    is what report_audit.html shows (None: nothing).
+    `facts` maps names to values, `notes` are the choices that were made for the user, and `audit` is the
+    content of report_audit.html (None: no audit).
     """
     evaluations = [model.evaluation for model in models]
     return environment().get_template("report.html").render(

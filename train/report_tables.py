@@ -1,4 +1,4 @@
-"""What the report's tables show, worked out from the evaluations."""
+"""The tables of the report, computed from the evaluations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_PAIRS = 20
 
 @dataclass(frozen=True)
 class ClassCell:
-    """A model on one class; None where there is nothing to divide by, not even a wrong answer."""
+    """The rates of a model on one class; None where the denominator is 0."""
 
     f1: float | None
     precision: float | None
@@ -26,7 +26,7 @@ class ClassCell:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: its images in each of SUBSETS, and what each model does on it."""
+    """One class: its images in each of SUBSETS, and the rates of each model."""
 
     label: str
     images: tuple[int, ...]
@@ -35,7 +35,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """`count` images of `true` were taken for `predicted`: `share` of the class's images."""
+    """`count` images of `true` were classified as `predicted`; `share` is of the images of the class."""
 
     true: str
     predicted: str
@@ -45,7 +45,7 @@ class ConfusedPair:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The most accurate model against another on the same images; `chance`: it may be no better."""
+    """The most accurate model against another on the same images; `chance`: the difference may be chance."""
 
     best: str
     other: str
@@ -54,9 +54,9 @@ class PairedTest:
 
 
 def class_rows(split: Split, evaluations: Sequence[Evaluation]) -> list[ClassRow]:
-    """Return a row a class; the lowest F1, averaged over the models, comes first.
+    """Return a row for each class; the lowest F1, averaged over the models, comes first.
 
-    Classes without evaluation images come last: how well they are found is not known.
+    Classes without evaluation images come last, because their recall is unknown.
     """
     counts = split.counts()
     rows = [
@@ -83,7 +83,7 @@ def _class_cell(metrics: Metrics, number: int) -> ClassCell:
 
 
 def most_confused(metrics: Metrics, limit: int = MAX_PAIRS) -> list[ConfusedPair]:
-    """Return the pairs of classes with most wrong answers; of equal ones, the larger share comes first."""
+    """Return the pairs of classes with the most wrong answers, and of equal ones the larger share first."""
     counts = np.array(metrics.confusion)
     support = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
@@ -98,8 +98,8 @@ def most_confused(metrics: Metrics, limit: int = MAX_PAIRS) -> list[ConfusedPair
 def paired_tests(named: Sequence[tuple[str, Evaluation]]) -> list[PairedTest]:
     """Test the most accurate model against each of the others, by McNemar's exact test.
 
-    The level of 5 % is divided by the number of tests (Bonferroni), since of many tests one is likely
-    to succeed by chance.
+    The level of 5 % is divided by the number of tests (Bonferroni), because one of many tests is likely to
+    succeed by chance.
     """
     ranked = sorted(named, key=lambda pair: -pair[1].metrics.accuracy)
     tests = []

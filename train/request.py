@@ -1,4 +1,4 @@
-"""What a run was asked to do and which models are done: all that --resume needs beside the checkpoints."""
+"""The request of a run and its finished models: everything that --resume needs beside the checkpoints."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """The arguments of a run, the hash of its split once it is known, and the models that are done.
+    """The arguments of a run, the hash of its split once it is known, and the finished models.
 
-    `folder` is the one in which the command was given, `versions` are those of the libraries.
+    `folder` is the working directory of the command, `versions` are those of the libraries.
     """
 
     data: str
@@ -33,7 +33,7 @@ class TrainingRequest:
     finished: tuple[str, ...] = ()
 
     def require_files(self) -> None:
-        """Raise OptionError when a file that was named relative to another folder is not found from here."""
+        """Raise OptionError if a file with a relative path is not found from here, but from `folder`."""
         named = [name for name in (self.data, self.options.weights) if name not in (*BUILT_IN, *WEIGHT_KINDS)]
         for name in named:
             if not Path(name).exists() and Path(self.folder, name).exists():
@@ -43,7 +43,7 @@ class TrainingRequest:
                 )
 
     def remark_on_versions(self, now: dict[str, str]) -> str | None:
-        """Return what has changed among the libraries since, as a sentence; None when nothing has."""
+        """Return a sentence about the libraries that have changed since; None if none has."""
         changed = [
             f"{name} (was {self.versions.get(name, 'absent')}, is {now.get(name, 'absent')})"
             for name in sorted({*self.versions, *now})
@@ -52,49 +52,49 @@ class TrainingRequest:
         if not changed:
             return None
         return (
-            f"The result may differ from that of an uninterrupted training: since then, {', '.join(changed)} "
-            "changed"
+            f"The result may differ from that of an uninterrupted training, because libraries have changed: "
+            f"{', '.join(changed)}"
         )
 
     def on_split(self, sha256: str) -> TrainingRequest:
-        """Return the request for the images as they are now.
+        """Return the request with the hash of the split of the current images.
 
-        Raises DatasetError when an earlier part of the run was trained on others.
+        Raises DatasetError if an earlier part of the run was trained on other images.
         """
         if self.split_sha256 not in (None, sha256):
             raise DatasetError(
                 f"{self.data} has changed since the training began: images were added, removed or altered. "
-                "Put them back, or start anew with --force"
+                "Put them back, or start again with --force"
             )
         return replace(self, split_sha256=sha256)
 
     def with_finished(self, model: str) -> TrainingRequest:
-        """Return the request with one more model done."""
+        """Return the request with one more finished model."""
         return replace(self, finished=(*(name for name in self.finished if name != model), model))
 
     def write(self, work: Path) -> None:
-        """Write it into the folder of what is unfinished."""
+        """Write the request into the folder `work`."""
         values: dict[str, Any] = {**self.__dict__, "options": self.options.to_json(), "format": _FORMAT}
         write_atomically(work / REQUEST, json.dumps(values, indent=1))
 
     def has_progress(self, work: Path) -> bool:
-        """Return whether there is anything to go on from."""
+        """Return whether there is a result that a later process could continue."""
         return bool(self.finished) or any(work.glob("*.checkpoint.npz")) or any(work.glob(f"*.{TRIALS}"))
 
     @staticmethod
     def delete(work: Path) -> None:
-        """Remove the file: nothing is left to go on with."""
+        """Remove the file: nothing is left to continue."""
         (work / REQUEST).unlink(missing_ok=True)
 
     @classmethod
     def read(cls, output: Path) -> TrainingRequest:
-        """Read it from the run `output`; raises OptionError when there is nothing to go on with."""
+        """Read the request from the run `output`; raises OptionError if there is nothing to continue."""
         path = output / UNFINISHED / REQUEST
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values.pop("format") != _FORMAT:
                 raise OptionError(
-                    f"{output} was begun by another version of edge-classify. Start anew with --force"
+                    f"{output} was begun by another version of edge-classify. Start again with --force"
                 )
             values["options"] = TrainOptions.from_json(values["options"])
             values["finished"] = tuple(values["finished"])
@@ -105,4 +105,4 @@ class TrainingRequest:
                 "writing when it was interrupted"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OptionError(f"{path} cannot be used ({error}). Start anew with --force") from None
+            raise OptionError(f"{path} cannot be used ({error}). Start again with --force") from None

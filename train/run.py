@@ -1,4 +1,4 @@
-"""One run of edge-train: data set in, run folder out. Imported only after TensorFlow was loaded."""
+"""One run of edge-train, from the data set to the run folder. Import it only after TensorFlow."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ from .trials import describe_best
 
 @dataclass
 class Progress:
-    """A run under way: its request grows by each finished model."""
+    """The progress of a run: its request lists the finished models."""
 
     request: TrainingRequest
     output: Path
     work: Path
 
     def finish(self, model: str) -> None:
-        """Note that a model is done."""
+        """Note that a model is finished."""
         self.request = self.request.with_finished(model)
         self.request.write(self.work)
 
     def folder_of(self, model: str) -> Path | None:
-        """Return where a model lies that an earlier process finished, or None."""
+        """Return the folder of a model that an earlier process finished, or None."""
         if model not in self.request.finished:
             return None
         folder = finish_move(self.work, self.output, model)
         if folder is None:
-            say(f"{model}: was trained before the interruption, but is gone: it is trained again")
+            say(f"{model}: was trained before the interruption, but is missing: it is trained again")
         return folder
 
 
 class Ending(Enum):
-    """How a run came to its end."""
+    """How a run ended."""
 
     COMPLETE = "complete"
     INTERRUPTED = "interrupted by Ctrl-C"
@@ -69,7 +69,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class RunResult:
-    """What was trained, and how it ended."""
+    """The trained models, and how the run ended; `unreadable` is a number of images."""
 
     split: Split
     models: list[ModelReport]
@@ -80,7 +80,7 @@ class RunResult:
 def train(data: str, output: Path, options: TrainOptions, force: bool, command: str) -> RunResult:
     """Train every model of `options` on `data`, a folder or the name of a built-in set.
 
-    Everything is made in RUN/.unfinished and moved to its place at the end. Raises DatasetError,
+    Everything is made in RUN/.unfinished, and moved into the run at the end. Raises DatasetError,
     WeightsError, OptionError and OutputExistsError.
     """
     check_output(output, force)
@@ -92,9 +92,9 @@ def train(data: str, output: Path, options: TrainOptions, force: bool, command: 
 
 
 def resume(output: Path) -> RunResult:
-    """Go on with a training that was interrupted or killed, as it was asked for then.
+    """Continue a training that was interrupted or killed, with its original options.
 
-    Raises OptionError when there is none in `output`, DatasetError when the images have changed since.
+    Raises OptionError if there is none in `output`, DatasetError if the images have changed since.
     """
     TrainingRequest.read(output).require_files()
     with unfinished(output, resume=True) as work:
@@ -117,10 +117,10 @@ def _run(request: TrainingRequest, output: Path, work: Path) -> RunResult:
         if not progress.request.has_progress(work):
             TrainingRequest.delete(work)
         elif isinstance(error, KeyboardInterrupt | OSError):
-            say(f"Go on with: {resume_command(output)}")
+            say(f"Continue with: {resume_command(output)}")
         raise
     if result.ending is Ending.INTERRUPTED:
-        say(f"Go on with: {resume_command(output)}")
+        say(f"Continue with: {resume_command(output)}")
     else:
         TrainingRequest.delete(work)
     return result
@@ -140,7 +140,7 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     if options.tune:
         notes += [describe_best(report.name, trials_of(work, report.name)) for report in reports]
     page = render_report(data.name, data.split, reports, facts, notes, view)
-    # A path in the command may hold bytes that are no text.
+    # A path in the command may hold bytes that are not text.
     write_atomically(work / REPORT, page.encode("utf-8", "backslashreplace"))
     publish(work, progress.output, progress.request.finished)
     return RunResult(data.split, reports, ending, len(audited.audit.unreadable))
@@ -149,7 +149,7 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
 def _train_models(
     data: PreparedData, options: TrainOptions, cache: Cache, progress: Progress
 ) -> tuple[list[ModelReport], Ending]:
-    """Train one model after the other; what goes wrong with a later one doesn't cost the earlier ones."""
+    """Train one model after the other; a failure of a later one keeps the earlier ones."""
     reports: list[ModelReport] = []
     for name in options.models:
         if folder := progress.folder_of(name):
@@ -159,13 +159,13 @@ def _train_models(
         try:
             reports.append(train_model(name, data, progress.work, options, cache))
         except (KeyboardInterrupt, OptionError) as error:
-            # With a checkpoint, RUN may hold the best epoch so far, which is not to be lost.
+            # With a checkpoint, RUN may hold the best epoch so far, which must not be lost.
             if not reports or checkpoint_of(progress.work, name).is_file():
                 raise
             if isinstance(error, OptionError):
-                say(f"{error}. Keeping the model before it")
+                say(f"{error}. The earlier models are kept")
                 return reports, Ending.FAILED
-            say(f"Interrupted before {name} was done: keeping the model before it")
+            say(f"Interrupted before {name} was finished: the earlier models are kept")
             return reports, Ending.INTERRUPTED
         if reports[-1].interrupted:
             return reports, Ending.INTERRUPTED

@@ -1,4 +1,4 @@
-"""What --tune varies: the options that the user left open, each around the recipe's own value."""
+"""The search space of --tune: the options that the user left open, each around its default value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Values = Mapping[str, float | int]
 
 
 def load_optuna() -> ModuleType:
-    """Return Optuna, with its own messages turned off; raises MissingPackageError, naming the extra."""
+    """Return Optuna, with its messages turned off; raises MissingPackageError, which names the extra."""
     try:
         import optuna
     except ModuleNotFoundError as error:
@@ -36,31 +36,31 @@ def check_tuning(options: TrainOptions) -> None:
         if not open_options(model, options):
             given = ", ".join(f"--{name.replace('_', '-')}" for name in _of_model(model))
             raise OptionError(
-                f"--tune has nothing to vary for {model}, since its values are all given. Leave out one of "
+                f"--tune has nothing to vary for {model}, because all its values are given. Leave out one of "
                 f"{given}"
             )
-        if not is_scratch(model, options) and options.epochs and not options.epochs[0]:
+        if not is_scratch(model, options.weights) and options.epochs and not options.epochs[0]:
             epochs = ",".join(map(str, options.epochs))
             raise OptionError(
-                f"--tune tries values in phase 1 of {model}, which --epochs leaves out. Give it at least 1 "
-                f"epoch. Received: --epochs {epochs}"
+                f"--tune tries values in phase 1 of {model}, which has no epochs. Give it at least 1 epoch. "
+                f"Received: --epochs {epochs}"
             )
 
 
 def open_options(model: str, options: TrainOptions) -> tuple[str, ...]:
-    """Return the names in SEARCHED that the user gave no value for, and that `model` has."""
+    """Return the names in SEARCHED that apply to `model` and that the user gave no value for."""
     return tuple(name for name in _of_model(model) if getattr(options, name) is None)
 
 
 def default_values(model: str, options: TrainOptions, counts: Sequence[int]) -> dict[str, float | int]:
-    """Return what the recipe says for each open option, given the training images of each class."""
-    recipe = choose_hyperparameters(model, options, counts)
+    """Return the default of each open option, given the training images of each class."""
+    chosen = choose_hyperparameters(model, options, counts)
     values: dict[str, float | int] = {
-        "learning_rate": recipe.learning_rate[0],
-        "weight_decay": recipe.weight_decay,
-        "dropout": recipe.dropout,
-        "label_smoothing": recipe.label_smoothing,
-        "batch_size": recipe.batch_size,
+        "learning_rate": chosen.learning_rate[0],
+        "weight_decay": chosen.weight_decay,
+        "dropout": chosen.dropout,
+        "label_smoothing": chosen.label_smoothing,
+        "batch_size": chosen.batch_size,
         "head_units": DEFAULT_HEAD_UNITS,
     }
     return {name: values[name] for name in open_options(model, options)}
@@ -69,8 +69,8 @@ def default_values(model: str, options: TrainOptions, counts: Sequence[int]) -> 
 def search_space(defaults: Values) -> dict[str, Any]:
     """Return an Optuna distribution for each of `defaults`, which it contains.
 
-    Rates go a factor of 10 both ways, on a logarithmic scale. Weight decay may fall further, since too
-    little of it costs less than too much; above 1 the command line refuses it too.
+    Rates vary by a factor of 10 in both directions, on a logarithmic scale. Weight decay may fall further,
+    because too little costs less than too much; like the command line, the space has no decay above 1.
     """
     kinds = load_optuna().distributions
     space = {}
@@ -92,20 +92,16 @@ def search_space(defaults: Values) -> dict[str, Any]:
 def with_values(model: str, options: TrainOptions, counts: Sequence[int], values: Values) -> TrainOptions:
     """Return `options` as if the user had given `values` too.
 
-    The optimizer stays the one that the recipe chose without them, and phase 2 keeps its own rate, which
-    follows the batch size: a search sees phase 1 alone.
+    The optimizer stays the one that is chosen without `values`. Phase 2 keeps its own rate, which depends on
+    the batch size, because a search only sees phase 1.
     """
-    changes: dict[str, Any] = {
-        "optimizer": choose_hyperparameters(model, options, counts).optimizer,
-        **values,
-    }
-    rate = changes.pop("learning_rate", None)
-    completed = replace(options, **changes)
+    given: dict[str, Any] = dict(values)
+    rate = given.pop("learning_rate", None)
+    completed = replace(options, optimizer=choose_hyperparameters(model, options, counts).optimizer, **given)
     if rate is None:
         return completed
-    return replace(
-        completed, learning_rate=(rate, choose_hyperparameters(model, completed, counts).learning_rate[1])
-    )
+    _, second = choose_hyperparameters(model, completed, counts).learning_rate
+    return replace(completed, learning_rate=(rate, second))
 
 
 def _of_model(model: str) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
-"""Divides a data set into training, validation and test images: by seed, class by class, twins together."""
+"""Splits a data set into training, validation and test images: by seed, class by class, twins together."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +16,27 @@ from ..edge.errors import DatasetError
 from ..edge.labelled import ClassFolders
 from .image_facts import ImageFacts
 
-_Images = Sequence[tuple[Path, str, str]]  # Path, label, given subset or "all".
 _Unit = Sequence[int]  # Rows of images that must stay together.
 
 
-def list_images(found: ClassFolders) -> list[tuple[Path, str, str]]:
-    """Return (path, label, given subset or "all") of every image, in a fixed order.
+@dataclass(frozen=True)
+class DatasetImage:
+    """An image of a data set, its class, and the subset whose folder it lies in ("all": no such folder)."""
+
+    path: Path
+    label: str
+    subset: str
+
+
+class Shares(NamedTuple):
+    """The share of all images that are for testing, and of the others those for validation."""
+
+    validation: float
+    test: float
+
+
+def list_images(found: ClassFolders) -> list[DatasetImage]:
+    """Return every image, in a fixed order.
 
     Raises DatasetError when there are fewer than two classes.
     """
@@ -29,7 +46,7 @@ def list_images(found: ClassFolders) -> list[tuple[Path, str, str]]:
             "each in its own sub-folder"
         )
     return [
-        (path, label, subset)
+        DatasetImage(path, label, subset)
         for subset, classes in sorted(found.subsets.items())
         for label in found.labels
         for path in classes.get(label, [])
@@ -38,51 +55,51 @@ def list_images(found: ClassFolders) -> list[tuple[Path, str, str]]:
 
 def make_split(
     found: ClassFolders,
-    images: _Images,
+    images: Sequence[DatasetImage],
     facts: Sequence[ImageFacts],
     groups: NDArray[np.int64],
     root_as_given: str,
-    fractions: tuple[float, float],
+    shares: Shares,
     seed: int,
 ) -> Split:
-    """Assign every image that can be used to train, validation or test.
+    """Assign every usable image to train, validation or test.
 
     `images`, `facts` and `groups` agree row by row; images with the same group number (see
-    `audit.audit_images`) are twins, and are never divided. `fractions` are (validation, test): test of all
-    images, validation of those that are left. Each class gives at least one image to each subset.
+    `audit.audit_images`) are twins, and stay in one subset. Each class gives at least one image to each
+    subset.
 
-    A given test/ or val/ folder is used whole and nothing else is added to it. What training would see
-    of it is left out instead: twins of test images, and twins of validation images in train/. Files with
-    the same bytes under several labels are left out too, unless they lie in such a folder, because at
-    most one of the labels is right. Near-duplicates under several labels are kept, since small
-    differences may be what tells the classes apart, and so are copies under one label, since people
-    copy files to balance classes. `Split.left_out` says which and why.
+    A test/ or val/ folder of the user is used whole, and no other image is added to it. Images that would
+    show it to the training are left out: twins of test images, and twins of validation images in train/.
+    Files with the same bytes under several labels are left out too, unless they lie in such a folder, because
+    at most one of the labels is right. Near-duplicates under several labels are kept, because small
+    differences may be what distinguishes the classes; copies under one label are kept, because people copy
+    files to balance classes. `Split.left_out` lists the images that are left out, with the reasons.
 
-    Raises DatasetError, naming the class, where a subset would lack it.
+    Raises DatasetError, which names the class, where a subset would have no image of a class.
     """
     given = {name for name in found.subsets if name not in ("all", "train")}
     subsets = {
-        i: subset for i, (_, _, subset) in enumerate(images) if subset in given and facts[i].reason is None
+        i: image.subset for i, image in enumerate(images) if image.subset in given and facts[i].reason is None
     }
     left_out = _leave_out(images, facts, groups, subsets)
     pool = [
         i for i, fact in enumerate(facts) if fact.reason is None and i not in left_out and i not in subsets
     ]
     units = _gather((int(groups[i]), i) for i in pool)
-    counts = Counter(images[i][1] for i in pool)
-    lost = Counter(images[i][1] for i in left_out)
-    shares = {label: _shares(label, counts[label], lost[label], given, fractions) for label in found.labels}
-    distribution = _Distribution(images, shares)
+    counts = Counter(images[i].label for i in pool)
+    lost = Counter(images[i].label for i in left_out)
+    wanted = {label: _wanted(label, counts[label], lost[label], given, shares) for label in found.labels}
+    distribution = _Distribution(images, wanted)
     distribution.distribute(units, seed)
-    _require_every_subset(distribution, shares, images, units)
+    _require_every_subset(distribution, wanted, images, units)
     subsets |= distribution.subsets
     rows = tuple(
-        SplitImage(fact.path, fact.sha256, images[i][1], subsets[i])
+        SplitImage(fact.path, fact.sha256, images[i].label, subsets[i])
         for i, fact in enumerate(facts)
         if i in subsets and i not in left_out and fact.sha256 is not None
     )
     if not any(row.subset == "validation" for row in rows):
-        raise DatasetError(f"{found.root} has a folder for validation, and no usable images in it")
+        raise DatasetError(f"{found.root} has a folder for validation without usable images")
     return Split(
         root_as_given,
         found.labels,
@@ -93,16 +110,19 @@ def make_split(
 
 
 def _leave_out(
-    images: _Images, facts: Sequence[ImageFacts], groups: NDArray[np.int64], fixed: dict[int, str]
+    images: Sequence[DatasetImage],
+    facts: Sequence[ImageFacts],
+    groups: NDArray[np.int64],
+    fixed: dict[int, str],
 ) -> dict[int, str]:
-    """Return why which images are used for nothing; `fixed` are those of the given test/ and val/."""
+    """Return the images that no subset gets, with the reasons; `fixed` are those in test/ and val/."""
     held_out: dict[str, dict[int, int]] = {"test": {}, "validation": {}}
     for i, subset in fixed.items():
         held_out[subset].setdefault(int(groups[i]), i)
     labels: dict[str | None, set[str]] = defaultdict(set)
-    for (_, label, _), fact in zip(images, facts, strict=True):
+    for image, fact in zip(images, facts, strict=True):
         if fact.reason is None:
-            labels[fact.sha256].add(label)
+            labels[fact.sha256].add(image.label)
     reasons = {}
     for i, fact in enumerate(facts):
         given, group = fixed.get(i), int(groups[i])
@@ -126,28 +146,28 @@ def _gather(items: Iterable[tuple[int, int]]) -> list[_Unit]:
 
 
 class _Distribution:
-    """Hands out units of twins, whole, to the subsets; `subsets` holds that of each image so far."""
+    """Assigns whole units of twins to the subsets; `subsets` has the subset of each image so far."""
 
-    def __init__(self, images: _Images, shares: Mapping[str, Sequence[int]]) -> None:
-        """Take how many images of each label shall go to train, validation and test."""
+    def __init__(self, images: Sequence[DatasetImage], wanted: Mapping[str, Sequence[int]]) -> None:
+        """Take the wanted numbers of train, validation and test images of each label."""
         self.subsets: dict[int, str] = {}
         self._images = images
-        self._missing = {label: dict(zip(SUBSETS, counts, strict=True)) for label, counts in shares.items()}
-        self._empty = {label: {s for s in SUBSETS if self._missing[label][s]} for label in shares}
+        self._missing = {label: dict(zip(SUBSETS, counts, strict=True)) for label, counts in wanted.items()}
+        self._empty = {label: {s for s in SUBSETS if self._missing[label][s]} for label in wanted}
 
     def empty(self, label: str) -> list[str]:
         """Return the subsets that need an image of the label and have none."""
         return [subset for subset in SUBSETS if subset in self._empty[label]]
 
     def distribute(self, units: Sequence[_Unit], seed: int) -> None:
-        """Give each unit to where most is missing, the largest units first, so most twins end in training.
+        """Give each unit to the subset that lacks most, the largest units first: most twins go to training.
 
-        Units with several labels come before all others, which then make up for them.
+        Units with several labels come first, so that the others can compensate for them.
         """
         queues: dict[str, list[_Unit]] = {label: [] for label in self._missing}
         mixed: list[_Unit] = []
         for unit in units:
-            labels = {self._images[i][1] for i in unit}
+            labels = {self._images[i].label for i in unit}
             (mixed if len(labels) > 1 else queues[labels.pop()]).append(unit)
         for unit in _shuffle(mixed, [seed, len(queues)]):
             self._give(unit, SUBSETS)
@@ -157,7 +177,7 @@ class _Distribution:
                 self._give(unit, empty if len(queue) - place <= len(empty) else SUBSETS)
 
     def _give(self, unit: _Unit, choices: Sequence[str]) -> None:
-        inside = Counter(self._images[i][1] for i in unit)
+        inside = Counter(self._images[i].label for i in unit)
         wanted = {s: sum(n * self._missing[label][s] for label, n in inside.items()) for s in choices}
         subset = max(choices, key=wanted.__getitem__)
         for label, number in inside.items():
@@ -172,14 +192,10 @@ def _shuffle(units: Sequence[_Unit], seed: Sequence[int]) -> list[_Unit]:
     return sorted((units[place] for place in order), key=len, reverse=True)
 
 
-def _shares(
-    label: str, count: int, left_out: int, given: set[str], fractions: tuple[float, float]
-) -> tuple[int, int, int]:
-    """Return how many of a class's `count` images go to train, validation and test."""
-    validation, test = (
-        0.0 if name in given else fraction
-        for name, fraction in zip(("validation", "test"), fractions, strict=True)
-    )
+def _wanted(label: str, count: int, left_out: int, given: set[str], shares: Shares) -> tuple[int, int, int]:
+    """Return how many of the `count` images of a class go to train, validation and test."""
+    validation = 0.0 if "validation" in given else shares.validation
+    test = 0.0 if "test" in given else shares.test
     needed = 1 + (validation > 0) + (test > 0)
     if count < needed:
         lost = f" ({left_out} more left out as twins, or for several labels)" if left_out else ""
@@ -195,17 +211,20 @@ def _shares(
 
 
 def _require_every_subset(
-    distribution: _Distribution, shares: Mapping[str, Sequence[int]], images: _Images, units: Sequence[_Unit]
+    distribution: _Distribution,
+    wanted: Mapping[str, Sequence[int]],
+    images: Sequence[DatasetImage],
+    units: Sequence[_Unit],
 ) -> None:
     """Raise DatasetError for a class with enough images, of which too few are independent."""
-    for label, counts in shares.items():
+    for label, counts in wanted.items():
         if not distribution.empty(label):
             continue
-        independent = sum(any(images[i][1] == label for i in unit) for unit in units)
+        independent = sum(any(images[i].label == label for i in unit) for unit in units)
         raise DatasetError(
             f"Class {label!r} has {sum(counts)} images to split, but most are near-duplicates of each other "
-            f"or of another class's: they form {independent} group{'' if independent == 1 else 's'}, each of "
-            f"which must stay on one side, and {sum(map(bool, counts))} groups of its own are enough. Add "
-            "other pictures of it, remove the class's folder, change --test-split, or say --duplicates exact "
-            "where all pictures look alike by their nature"
+            f"or of images of another class: they form {independent} group{'' if independent == 1 else 's'}, "
+            f"each of which must stay in one subset, and the class needs {sum(map(bool, counts))}. Add "
+            "other pictures of it, remove its folder, change --test-split, or give --duplicates exact if all "
+            "pictures look alike by their nature"
         )

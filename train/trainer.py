@@ -1,4 +1,4 @@
-"""The network that Keras fits: augmentation in front, logits with a prior instead of softmax behind."""
+"""The network that Keras fits: it ends in logits with a prior instead of in softmax."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .hyperparameters import Hyperparameters
 
 
 class LogitsOf(keras.layers.Layer):  # type: ignore[misc]
-    """What the softmax layer `dense` computes before its softmax, plus `offsets` while training.
+    """The logits of the softmax layer `dense`, plus `offsets` while training.
 
-    `offsets` are log priors for logit adjustment (Menon et al., ICLR 2021, eq. 10): the network learns
-    what to add to them, and without them answers as if all classes were equally frequent.
+    `offsets` are log priors for logit adjustment (Menon et al., ICLR 2021, eq. 10): the network learns the
+    rest of the logits, and without the offsets answers as if all classes were equally frequent.
     """
 
     def __init__(self, dense: Any, offsets: NDArray[np.float32]) -> None:
@@ -31,7 +31,7 @@ class LogitsOf(keras.layers.Layer):  # type: ignore[misc]
 
 
 def through_head(model: Any, base: Any | None, offsets: NDArray[np.float32]) -> Any:
-    """Return a function from what the base gives (or the input, without one) to adjusted logits."""
+    """Return a function from the output of the base (or the input, without a base) to adjusted logits."""
     names = [layer.name for layer in model.layers]
     start = names.index(base.name) + 1 if base is not None else 0
     *inner, last = model.layers[start:]
@@ -48,32 +48,33 @@ def through_head(model: Any, base: Any | None, offsets: NDArray[np.float32]) -> 
     return call
 
 
-def compile_trainer(trainer: Any, recipe: Hyperparameters, rate: float, steps: int) -> None:
-    """Compile for a phase of `steps` batches in all, whose rate warms up and then falls by a cosine.
+def compile_trainer(trainer: Any, hyperparameters: Hyperparameters, rate: float, steps: int) -> None:
+    """Compile for a phase of `steps` batches; the rate warms up to `rate` and then falls by a cosine.
 
     Loshchilov and Hutter, ICLR 2017 (schedule) and 2019 (AdamW). Norms and biases are not decayed.
     """
-    schedule = _schedule(recipe, rate, steps)
-    if recipe.optimizer == "sgd":
+    chosen = hyperparameters
+    schedule = _schedule(chosen, rate, steps)
+    if chosen.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(
-            schedule, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
+            schedule, momentum=0.9, nesterov=True, weight_decay=chosen.weight_decay
         )
     else:
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=chosen.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     trainer.compile(
         optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=chosen.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
 
 
-def _schedule(recipe: Hyperparameters, rate: float, steps: int) -> Any:
-    warmup = round(recipe.warmup * steps)
+def _schedule(chosen: Hyperparameters, rate: float, steps: int) -> Any:
+    warmup = round(chosen.warmup * steps)
     return keras.optimizers.schedules.CosineDecay(
         rate / 100 if warmup else rate,
         max(1, steps - warmup),
-        alpha=1.0 if recipe.schedule == "constant" else 0.0,  # What is left of the rate at the end.
+        alpha=1.0 if chosen.schedule == "constant" else 0.0,  # The final share of the rate.
         warmup_target=rate if warmup else None,
         warmup_steps=warmup,
     )

@@ -31,13 +31,13 @@ class Trial:
 
 
 def best_trial(trials: Sequence[Trial]) -> int | None:
-    """Return the index of the lowest loss of all complete trials, the first of equals; None without one."""
+    """Return the index of the complete trial with the lowest loss, the first of equals; None without any."""
     complete = [number for number, trial in enumerate(trials) if trial.state == COMPLETE]
     return min(complete, key=lambda number: trials[number].loss, default=None)
 
 
 def to_csv(trials: Sequence[Trial]) -> str:
-    """Return one row a trial: its number from 1, state, loss, values, and the losses with spaces between."""
+    """Return a row a trial: number (from 1), state, loss, values, and the losses with spaces between."""
     text = io.StringIO()
     values = list(trials[0].values) if trials else []
     writer = csv.DictWriter(text, [_TRIAL, _STATE, _LOSS, *values, _LOSSES], lineterminator="\n")
@@ -49,7 +49,7 @@ def to_csv(trials: Sequence[Trial]) -> str:
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """Return what to_csv wrote into `path`; nothing when there is no such file.
+    """Return the trials that to_csv wrote into `path`; none if there is no such file.
 
     Raises OptionError when it cannot be read.
     """
@@ -57,12 +57,12 @@ def read_trials(path: Path) -> list[Trial]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if not {_TRIAL, _STATE, _LOSS, _LOSSES} <= set(rows.fieldnames or ()):
-                raise ValueError("its first line is not that of a file of trials")
+                raise ValueError("its first line is not the header of a file of trials")
             return [_trial(row) for row in rows]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise OptionError(f"{path} cannot be used ({error}). Start anew with --force") from None
+        raise OptionError(f"{path} cannot be used ({error}). Start again with --force") from None
 
 
 def describe_values(values: Mapping[str, float | int]) -> str:
@@ -75,7 +75,7 @@ def describe_best(model: str, path: Path) -> str:
     trials = read_trials(path)
     best = best_trial(trials)
     if best is None:
-        raise OptionError(f"{path} cannot be used (no trial is complete). Start anew with --force")
+        raise OptionError(f"{path} cannot be used (no trial is complete). Start again with --force")
     first = trials[0].loss
     return (
         f"Search for {model}: trial {best + 1} of {len(trials)} was best on the validation images, with loss "

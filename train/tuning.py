@@ -1,4 +1,4 @@
-"""Searches for better values of the options that were left open, before a model is trained."""
+"""Searches for better values of the options that the user left open, before a model is trained."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.files import write_atomically
 from .cache import Cache
+from .checkpoint import EpochRow
 from .dataset import PreparedData
 from .fitting import Diverged, Task, fit
 from .hyperparameters import choose_hyperparameters, is_scratch
-from .models import build_to_train
+from .models import Architecture, build_to_train
 from .options import TrainOptions
 from .output import trials_of
 from .search_space import Values, default_values, load_optuna, search_space, with_values
 from .trials import COMPLETE, DIVERGED, PRUNED, Trial, best_trial, describe_values, read_trials, to_csv
 
-# A model from random weights is trained for a part of its epochs in a trial, but for so many at least.
+# A trial of a model from random weights has a part of its epochs, but at least this many.
 _SHARE_OF_EPOCHS, _LEAST_EPOCHS = 4, 3
 _TRIALS_BEFORE_PRUNING = 5
 
@@ -35,11 +36,11 @@ def tune(
 ) -> TrainOptions:
     """Return `options` for the model `name`, completed by the best values of options.tune trials.
 
-    The trials are kept in `work` after each one, and those that are there already count. Judged is the
-    validation loss at the best epoch; the first trial has the recipe's own values. A backbone with weights
+    Every trial is saved in `work`, and trials that are already there count. The best trial has the lowest
+    validation loss at its best epoch; the first trial has the default values. A backbone with trained weights
     is tried in phase 1, on the activations that are cached for the training itself; a model from random
-    weights for a part of its epochs. `counts` are the training images of each class. Raises OptionError when
-    all trials diverge or the file of trials is damaged, DatasetError when the disk is full,
+    weights is tried for a part of its epochs. `counts` are the training images of each class. Raises
+    OptionError when all trials diverge or the file of trials is damaged, DatasetError when the disk is full,
     MissingPackageError without Optuna.
     """
     search = _Search(name, data, work, options, counts, cache)
@@ -50,7 +51,7 @@ def tune(
     while len(trials) < options.tune:
         trials.append(search.run_next(trials))
         write_atomically(path, to_csv(trials))
-        say(f"{name} trial {len(trials)}/{options.tune}: {_outcome(trials)}")
+        say(f"{name} trial {len(trials)}/{options.tune}: {_describe_last(trials)}")
     best = best_trial(trials)
     if best is None:
         raise OptionError(f"All {len(trials)} trials of {name} diverged. Give a lower --learning-rate")
@@ -59,7 +60,7 @@ def tune(
 
 
 class _Search:
-    """What all trials of one model share."""
+    """The search for one model: what all its trials have in common."""
 
     def __init__(
         self,
@@ -75,18 +76,18 @@ class _Search:
         self._defaults = default_values(name, options, counts)
         epochs = choose_hyperparameters(name, options, counts).epochs[0]
         short = max(min(epochs, _LEAST_EPOCHS), epochs // _SHARE_OF_EPOCHS)
-        self._epochs = short if is_scratch(name, options) else epochs
+        self._epochs = short if is_scratch(name, options.weights) else epochs
 
     def run_next(self, trials: Sequence[Trial]) -> Trial:
-        """Return the trial after `trials`: these and the seed alone decide its values and when it ends.
+        """Run the trial after `trials`, which decide its values and its end, together with the seed.
 
-        So an interrupted search goes on as if nothing had happened.
+        So an interrupted search continues with the same result.
         """
         proposed = self._propose(trials)
         losses: list[float] = []
         state = COMPLETE
 
-        def on_epoch(row: dict[str, Any]) -> bool:
+        def on_epoch(row: EpochRow) -> bool:
             nonlocal state
             losses.append(row["val_loss"])
             proposed.report(_or_infinite(row["val_loss"]), row["epoch"])
@@ -106,24 +107,25 @@ class _Search:
     def _task(self, values: Values, folder: Path) -> Task:
         name, data = self._name, self._data
         options = with_values(name, self._options, self._counts, values)
-        recipe = replace(choose_hyperparameters(name, options, self._counts), epochs=(self._epochs, 0))
-        size, classes = options.image_size[name], len(data.split.labels)
+        chosen = replace(choose_hyperparameters(name, options, self._counts), epochs=(self._epochs, 0))
+        architecture = Architecture.of(name, len(data.split.labels), options)
+        size = architecture.size
         keras.backend.clear_session()
         return Task(
-            built=build_to_train(name, classes, options, recipe),
+            built=build_to_train(architecture, chosen.compute, options.seed),
             train=data.examples("train", size),
             validation=data.examples("validation", size),
-            classes=classes,
-            recipe=recipe,
+            classes=architecture.classes,
+            hyperparameters=chosen,
             seed=options.seed,
             cache=self._cache,
             checkpoint=folder / "checkpoint.npz",
         )
 
     def _propose(self, trials: Sequence[Trial]) -> Any:
-        """Return an Optuna trial with the next values, which knows how all others went.
+        """Return an Optuna trial with the next values, in a study of all earlier trials.
 
-        Optuna's own storage would not do: after it was loaded again, its samplers draw other numbers.
+        Optuna's own storage is no alternative: after it is loaded again, its samplers draw other numbers.
         """
         optuna = load_optuna()
         space = search_space(self._defaults)
@@ -136,7 +138,7 @@ class _Search:
             study.add_trials([_as_optuna_has_it(trial, space) for trial in trials])
         except (ValueError, KeyError) as error:
             path = trials_of(self._work, self._name)
-            raise OptionError(f"{path} cannot be used ({error}). Start anew with --force") from None
+            raise OptionError(f"{path} cannot be used ({error}). Start again with --force") from None
         if not trials:
             study.enqueue_trial(self._defaults)
         return study.ask(space)
@@ -155,11 +157,11 @@ def _as_optuna_has_it(trial: Trial, space: dict[str, Any]) -> Any:
 
 
 def _or_infinite(loss: float) -> float:
-    """Return what Optuna sorts behind all other losses where this one is NaN, of which it would warn."""
+    """Return infinity for NaN, because Optuna warns of NaN and sorts infinity behind all other losses."""
     return math.inf if math.isnan(loss) else loss
 
 
-def _outcome(trials: Sequence[Trial]) -> str:
+def _describe_last(trials: Sequence[Trial]) -> str:
     trial, best = trials[-1], best_trial(trials)
     loss = {
         COMPLETE: f"loss {trial.loss:.3f}",

@@ -25,10 +25,10 @@ from .backbones import (
 
 
 class Base(NamedTuple):
-    """`scaling` takes float RGB values 0..255 to what `network` expects; `network` gives pooled features.
+    """`scaling` maps float RGB values 0..255 to the input of `network`, which returns pooled features.
 
-    The network is a plain functional model of float32 [batch, size, size, 3] without preprocessing of its
-    own; its output is float32 [batch, features].
+    The network is a functional model of float32 [batch, size, size, 3] without preprocessing; its output is
+    float32 [batch, features].
     """
 
     network: Any
@@ -38,8 +38,8 @@ class Base(NamedTuple):
 def build_base(name: str, weights: str, size: int, alpha: float) -> Base:
     """Build the backbone `name` for a square input of `size` pixels and width `alpha`, without its head.
 
-    `weights` is "imagenet", "none" or a file. Raises WeightsError when the weights cannot be had,
-    OptionError when this backbone has no such size or width.
+    `weights` is "imagenet", "none" or a file. Raises WeightsError if the weights are not available,
+    OptionError if this backbone has no such size or width.
     """
     check_alpha(name, weights, alpha)
     if size < SMALLEST_SIZE:
@@ -58,7 +58,7 @@ def build_base(name: str, weights: str, size: int, alpha: float) -> Base:
 
 
 def batch_norms(network: Any) -> list[Any]:
-    """Return the batch-norm layers of a network, in its order."""
+    """Return the batch-norm layers of a network, in order."""
     return [layer for layer in network.layers if isinstance(layer, layers.BatchNormalization)]
 
 
@@ -68,7 +68,7 @@ def _construct(backbone: Backbone, kind: str | None, size: int, alpha: float) ->
         arguments["include_preprocessing"] = False
     constructor = getattr(keras.applications, backbone.constructor)
     try:
-        # Keras draws its download's progress on stdout, and warns of sizes that it has no weights for.
+        # Keras prints the progress of a download on stdout, and warns of sizes without weights.
         with redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return constructor(
@@ -96,7 +96,7 @@ def _load_file(network: Any, path: Path, backbone: Backbone) -> None:
             f"--weights {path}: must be a Keras .h5 or .weights.h5 file of {backbone.constructor}"
         )
     try:
-        with warnings.catch_warnings():  # Keras warns of every part that a file lacks, and then raises.
+        with warnings.catch_warnings():  # Keras warns of every missing part, and then raises.
             warnings.simplefilter("ignore", UserWarning)
             if path.name.endswith(".weights.h5"):
                 network.load_weights(path)
@@ -111,11 +111,11 @@ def _load_file(network: Any, path: Path, backbone: Backbone) -> None:
 
 
 def _holds_names(network: Any, path: Path) -> bool:
-    """Tell whether a .h5 file can be loaded by name, which passes over what else it holds, such as a head.
+    """Return whether a .h5 file can be loaded by name, which ignores its other layers, such as a head.
 
-    Published files use older names of some layers; they are loaded in the network's order, which Keras
-    refuses when a number or a shape differs. By name it passes over what is missing without a word:
-    ValueError is raised instead when the file holds other layers.
+    Published files use older names for some layers; they are loaded in the order of the network, which Keras
+    refuses if a number or a shape differs. Loading by name ignores missing layers silently, so a file with
+    other layers raises ValueError.
     """
     import h5py
 
@@ -135,7 +135,7 @@ def _text(name: bytes | str) -> str:
 
 
 def _without_scaling(network: Any) -> tuple[Any, Scaling]:
-    """Return a copy of the network without the scaling that it begins with, and what that was."""
+    """Return a copy of the network without its first scaling, and that scaling."""
     (normalization,) = (layer for layer in network.layers if isinstance(layer, layers.Normalization))
 
     def call(layer: Any, inputs: Any, **options: Any) -> Any:
@@ -147,15 +147,15 @@ def _without_scaling(network: Any) -> tuple[Any, Scaling]:
     copy.set_weights([array for layer in rest for array in layer.get_weights()])
     mean, variance = normalization.get_weights()[:2]
     if np.allclose(variance, IMAGENET_DEVIATION, atol=1e-3):
-        # The published files hold the deviation in its place, and Keras makes up for it with another
-        # layer: https://github.com/tensorflow/tensorflow/issues/49930
+        # The published files hold the deviation in its place, and Keras compensates with another layer:
+        # https://github.com/tensorflow/tensorflow/issues/49930
         variance = variance**2
     deviation = np.sqrt(variance.astype(np.float64))
     return copy, Scaling(tuple((1 / 255 / deviation).tolist()), tuple((-mean / deviation).tolist()))
 
 
 def _take_rgb(network: Any) -> None:
-    """Reverse the input channels of the first convolution, so that no operation has to reverse pixels."""
+    """Reverse the input channels of the first convolution, so that no operation must reverse pixels."""
     first = next(layer for layer in network.layers if isinstance(layer, layers.Conv2D))
     kernel, *bias = first.get_weights()
     first.set_weights([kernel[:, :, ::-1], *bias])

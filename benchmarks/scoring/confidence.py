@@ -1,12 +1,12 @@
-"""Confidence that means something: temperature, reliability, and the threshold for "unknown".
+"""Calibrated confidence: temperature, reliability, and the threshold for "unknown".
 
 Everything here is fitted on validation images. `probabilities` is float32 [images, classes] and `truth`
 the true class indices [images].
 
 `step` is the distance between neighbouring values of an 8-bit output (its quantization scale), and 0 for
-float. A stored 0 then only means "less than half a step", and has no logarithm: the zeros of a row share
-what the row lacks of 1, at least half a step together and at most half a step each. Without that, 1,000
-classes of half a step would hide the answer. Floats are bounded at the smallest normal float32.
+float. A stored 0 then only means "less than half a step", and has no logarithm. So the zeros of a row share
+the rest of the row to 1: at least half a step together, and at most half a step each. Otherwise 1,000 classes
+of half a step would hide the answer. Floats are bounded at the smallest normal float32.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _HALVINGS = 24  # Of an interval whose ends differ by a factor of 400: 6 digits.
 class ReliabilityBin:
     """The answers with a confidence above `low` and up to `high`.
 
-    `confidence` is their mean confidence and `accuracy` the share that is right; both are 0 where
-    `images` is 0.
+    `confidence` is their mean confidence, and `accuracy` the share of right answers; both are 0 if `images`
+    is 0.
     """
 
     low: float
@@ -40,9 +40,9 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The confidence `value` below which the answer is "unknown", and what it did on `images` images.
+    """The confidence `value` below which the answer is "unknown", and its effect on `images` images.
 
-    `coverage` is the share of images answered, `precision` the share of these answers that are right.
+    `coverage` is the share of images with an answer, `precision` the share of right answers among these.
     """
 
     value: float
@@ -55,10 +55,10 @@ class Threshold:
 def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.int64], step: float = 0.0) -> float:
     """Return the T in 0.05..20 for which softmax(ln p / T) has the least loss, to 4 decimals.
 
-    Temperature scaling: Guo et al., ICML 2017, section 4.2. The loss is convex in 1/T, so its slope's
-    zero is found by halving an interval. Above 1 the model was too sure; answers worse than chance give
-    20. Returns 1.0 where nothing can be learnt: for no images, and when every true class has the highest
-    probability, also in a tie (the loss then falls, or stays, for ever as T goes to 0).
+    Temperature scaling: Guo et al., ICML 2017, section 4.2. The loss is convex in 1/T, so bisection finds the
+    zero of its slope. A T above 1 means that the model was overconfident; answers worse than chance give 20.
+    Returns 1.0 if there is nothing to fit: for no images, and if every true class has the highest
+    probability, also in a tie (the loss then falls, or stays, as T goes to 0).
     """
     logits = _logarithms(probabilities, step)
     true_logits = np.take_along_axis(logits, truth[:, None], axis=1)[:, 0]
@@ -68,7 +68,7 @@ def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.int64]
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         expected = (_softmax(logits / np.exp(middle)) * logits).sum(axis=1)
-        # The slope of the loss in 1/T; where it is positive, the best 1/T is smaller.
+        # The slope of the loss in 1/T; if it is positive, the best 1/T is smaller.
         if (expected - true_logits).mean() > 0:
             low = middle
         else:
@@ -79,9 +79,9 @@ def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.int64]
 def apply_temperature(
     probabilities: NDArray[np.float32], temperature: float, step: float = 0.0
 ) -> NDArray[np.float32]:
-    """Return softmax(ln p / T), float32 [images, classes]; no class overtakes another.
+    """Return softmax(ln p / T), float32 [images, classes]; the order of the classes stays the same.
 
-    Raises ValueError when the temperature is not above 0.
+    Raises ValueError if the temperature is not above 0.
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0. Received: {temperature}")
@@ -94,7 +94,7 @@ def temperature_loss(
     temperature: float = 1.0,
     step: float = 0.0,
 ) -> float:
-    """Return the mean of -ln p(true class) at a temperature: what `fit_temperature` makes least.
+    """Return the mean of -ln p(true class) at a temperature, which `fit_temperature` minimizes.
 
     Raises ValueError for no images.
     """
@@ -109,7 +109,7 @@ def temperature_loss(
 def reliability_bins(
     probabilities: NDArray[np.float32], truth: NDArray[np.int64], bins: int = 15
 ) -> tuple[ReliabilityBin, ...]:
-    """Return the reliability diagram's bars, in the bins that `expected_calibration_error` uses.
+    """Return the bars of the reliability diagram, in the bins of `expected_calibration_error`.
 
     That error is the mean of |confidence - accuracy| over the bins, weighted by their images.
     """
@@ -127,13 +127,13 @@ def reliability_bins(
 def choose_threshold(
     probabilities: NDArray[np.float32], truth: NDArray[np.int64], precision: float
 ) -> Threshold | None:
-    """Return the lowest confidence from which on the answers are right often enough, or None.
+    """Return the lowest confidence from which on the answers reach `precision`; None if none does.
 
-    Often enough: the lower end of the 95 % interval (Wilson) of the share that is right is `precision`
-    or more. The bare share would be flattered by the search for the lowest value and, with few images,
-    by luck. So `precision` 0.9 needs at least 35 answers, 0.95 needs 73 and 0.99 needs 381, all of them
-    right, and 1.0 cannot be shown by any number. Equal confidences, common in 8-bit outputs, are
-    accepted or refused together. Raises ValueError when `precision` is not above 0 and up to 1.
+    The lower end of the 95 % interval (Wilson) of the share of right answers must reach it. The plain share
+    would be too good, because of the search for the lowest value and, with few images, by luck. So
+    `precision` 0.9 needs at least 35 answers, 0.95 needs 73 and 0.99 needs 381, all of them right, and no
+    number of answers shows 1.0. Equal confidences, which are common in 8-bit outputs, are accepted or refused
+    together. Raises ValueError if `precision` is not above 0 and up to 1.
     """
     if not 0 < precision <= 1:
         raise ValueError(f"precision must be above 0 and up to 1. Received: {precision}")
@@ -152,10 +152,10 @@ def choose_threshold(
 def answered_above(
     probabilities: NDArray[np.float32], truth: NDArray[np.int64], threshold: float
 ) -> tuple[float, float | None]:
-    """Return the share of images whose confidence is `threshold` or more, and the share of those right.
+    """Return coverage and selective accuracy (El-Yaniv and Wiener, JMLR 11, 2010).
 
-    Coverage and selective accuracy (El-Yaniv and Wiener, JMLR 11, 2010). The second is None where
-    nothing is answered. Raises ValueError for no images.
+    That is the share of images whose confidence is `threshold` or more, and the share of right answers among
+    these; the second is None if there are none. Raises ValueError for no images.
     """
     if len(truth) == 0:
         raise ValueError("no images to measure on")
@@ -167,7 +167,7 @@ def answered_above(
 def _answers(
     probabilities: NDArray[np.float32], truth: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the confidence of each image's answer, and whether it is right."""
+    """Return the confidence of the answer to each image, and whether the answer is right."""
     return probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1) == truth
 
 

@@ -1,4 +1,4 @@
-"""Labelled images: class folders, perhaps in train/, val/ and test/, a run of edge-train, and samples."""
+"""Labelled images to measure on: from class folders or a run of edge-train, and samples of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ...edge.errors import DatasetError, OptionError
 from ...edge.labelled import LabelledImage, scan_class_folders
 from .split import FILE_NAME, Split
 
-# Not: name their folder as --data. That would measure on the training images too.
+# Not "name their folder with --data": that would measure on the training images too.
 _MOVED = "Say where they are with --images FOLDER"
 
 
 class LabelledData(NamedTuple):
-    """Labelled images, what to call them, and the folder that their paths are told from.
+    """Labelled images, their name in results, and the folder to which paths in results are relative.
 
-    `split` is the run's, where they are of a run.
+    `split` is that of the run, if the images are from a run.
     """
 
     images: list[LabelledImage]
@@ -31,10 +31,10 @@ class LabelledData(NamedTuple):
 def labelled_images(data: Path, images: Path | None = None, moved: str = _MOVED) -> LabelledData:
     """Return images to measure accuracy on.
 
-    `data` is a run of edge-train (its test split is used, or its validation split if it has none), a
-    folder with test/ in it (that part is used), or a folder with one sub-folder a class. `images` is where a
-    run's photos lie now; where they are not found, `moved` is the remedy. Raises DatasetError, and
-    OptionError for `images` of what is no run.
+    `data` is a run of edge-train (its test split is used, or its validation split if it has none), a folder
+    with test/ in it (this part is used), or a folder with one sub-folder for each class. `images` is the
+    folder of the photos of a run, if they have moved; `moved` is the remedy in the error if they are not
+    found. Raises DatasetError, and OptionError for `images` without a run.
     """
     if (data / FILE_NAME).is_file():
         return _run_images(data, images, moved)
@@ -60,11 +60,11 @@ def _run_images(run: Path, images: Path | None, moved: str) -> LabelledData:
 
 
 def choose_sample(images: Sequence[LabelledImage], count: int, seed: int = 0) -> list[LabelledImage]:
-    """Return `count` images, of each class its share, in the order in which they are given.
+    """Return a sample of `count` images, stratified by class, in the given order.
 
-    Stratified by class: shares are rounded by the largest remainder, and a class gets at least one image
-    where there is room for all classes. All are returned where there are no more than `count`. The same
-    arguments give the same images. Raises OptionError for a count below 1.
+    Shares are rounded by the largest remainder, and each class gets at least one image if `count` allows it.
+    All images are returned if there are no more than `count`. The same arguments give the same images. Raises
+    OptionError for a count below 1.
     """
     if count < 1:
         raise OptionError(f"A sample needs at least one image. Received: {count}")
@@ -81,12 +81,12 @@ def choose_sample(images: Sequence[LabelledImage], count: int, seed: int = 0) ->
 
 
 def _shares(sizes: Sequence[int], count: int) -> list[int]:
-    """Divide `count`, below the sum of `sizes`, in their proportion: whole numbers, none above its size."""
+    """Divide `count`, below the sum of `sizes`, in proportion to them, into whole numbers up to each size."""
     least = 1 if count >= len(sizes) else 0
     wanted = [max(size * count / sum(sizes), least) for size in sizes]
     shares = [int(share) for share in wanted]
     while (missing := count - sum(shares)) != 0:
-        # By one at a time: the class furthest below what it wanted, or the one furthest above.
+        # One image at a time, for the class that is furthest from its exact share.
         step = 1 if missing > 0 else -1
         open_to = [i for i, n in enumerate(shares) if (n < sizes[i] if step > 0 else n > least)]
         shares[max(open_to, key=lambda i: step * (wanted[i] - shares[i]))] += step

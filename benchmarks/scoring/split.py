@@ -1,4 +1,4 @@
-"""split.json: which image of a data set is used for what, so that every later stage uses the same."""
+"""split.json: the subset of each image of a data set, so that every later stage uses the same split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SUBSETS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SplitImage:
-    """One image: its path relative to the root with "/", its bytes' hash, its class, and its subset."""
+    """One image: its path relative to the root with "/", the hash of its bytes, its class, and its subset."""
 
     path: str
     sha256: str
@@ -30,7 +30,7 @@ class SplitImage:
 
 @dataclass(frozen=True)
 class SkippedImage:
-    """A file that is used for nothing, and why."""
+    """A file that is not used, and the reason."""
 
     path: str
     reason: str
@@ -40,9 +40,9 @@ class SkippedImage:
 class Split:
     """The images of a data set, their subsets, and the files that are in none.
 
-    `root` is the data set's folder as the user gave it, or "images" inside the run for the built-in
-    data sets. `skipped` files could not be read; those `left_out` could, and would make the measured
-    accuracy wrong: twins of test images, or the same file under several labels.
+    `root` is the folder of the data set as the user gave it, or "images" inside the run for the built-in data
+    sets. `skipped` files could not be read. The files `left_out` could be read, but would falsify the
+    measured accuracy: twins of test images, or the same file under several labels.
     """
 
     root: str
@@ -62,12 +62,12 @@ class Split:
 
     @property
     def sha256(self) -> str:
-        """Hash of what was split how: paths, contents, labels and subsets, but not the root."""
+        """Hash of the paths, contents, labels and subsets, but not of the root."""
         rows = [[image.path, image.sha256, image.label, image.subset] for image in self.images]
         return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of images a subset and label."""
+        """Return the number of images of each subset and label."""
         pairs = Counter((image.subset, image.label) for image in self.images)
         return {s: {label: pairs[s, label] for label in self.labels} for s in SUBSETS}
 
@@ -77,7 +77,7 @@ class Split:
 
     @classmethod
     def read(cls, run: Path) -> Split:
-        """Read RUN/split.json; raises DatasetError when it is missing or malformed."""
+        """Read RUN/split.json; raises DatasetError if it is missing or malformed."""
         path = run / FILE_NAME
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
@@ -88,9 +88,9 @@ class Split:
             raise DatasetError(f"{path} cannot be used: {error}") from None
 
     def find_root(self, run: Path, override: Path | None, remedy: str) -> Path:
-        """Return the folder that the images are in now: inside the run, or where they were, or `override`.
+        """Return the folder of the images: inside the run, else where they were, or `override`.
 
-        Raises DatasetError, ending in `remedy`, when that is no folder.
+        Raises DatasetError, which ends with `remedy`, if there is no such folder.
         """
         candidates = [override] if override else [run / self.root, Path(self.root)]
         for folder in candidates:
@@ -102,7 +102,7 @@ class Split:
 
 
 def read_labelled(image: LabelledImage) -> bytes:
-    """Return the file's bytes; raises ImageError when it cannot be read or is not what was split."""
+    """Return the bytes of the file; raises ImageError if it cannot be read or has another hash."""
     try:
         raw = image.path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Are there images among those scored that the model was trained on?"""
+"""Finds training images of a model among the scored images."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _EXAMPLES = 10
 
 @dataclass(frozen=True)
 class KnownSplit:
-    """A run's split; `named` where the user named the run, and not only found near a file.
+    """The split of a run; `named` if the user named the run, not if it was found near a file.
 
-    `subsets` says of each image's hash what it was used for, "train" where it was used for several things;
-    `sha256` is the split's own.
+    `subsets` has the subset of each hash of an image, "train" if there are several; `sha256` is the hash of
+    the split itself.
     """
 
     subsets: Mapping[str, str]
@@ -33,18 +33,18 @@ class KnownSplit:
 
     @classmethod
     def of(cls, split: Split, named: bool) -> KnownSplit:
-        """Index a split by its images' hashes."""
+        """Index a split by the hashes of its images."""
         subsets: dict[str, str] = {}
-        for subset in ("test", "validation", "train"):  # The last one that names an image stays.
+        for subset in ("test", "validation", "train"):  # The last subset of an image counts.
             subsets |= {image.sha256: subset for image in split.images if image.subset == subset}
         return cls(subsets, split.sha256, named)
 
 
 @dataclass(frozen=True)
 class TrainingOverlap:
-    """How many of the scored images a split lists as used in training, and as validation images.
+    """The numbers of scored images that a split lists as training images and as validation images.
 
-    `own` is whether it is the split that the model was trained on; `examples` are of the training images.
+    `own` says whether the model was trained on this split; `examples` are some of the training images.
     """
 
     training: int
@@ -54,10 +54,10 @@ class TrainingOverlap:
 
 
 def find_splits(data: LabelledData, models: Iterable[Path], run: Path | None = None) -> list[KnownSplit]:
-    """Return the splits that may tell, those first that the user named: `run`, or one that is scored on.
+    """Return the known splits, those that the user named first: of `run`, or of the scored run.
 
-    Others are looked for beside the data and beside and above the model files, where edge-train and
-    edge-convert leave them. Raises DatasetError when `run` is none.
+    Other splits are searched beside the data, and beside and above the model files, where edge-train and
+    edge-convert write them. Raises DatasetError if `run` is not a run.
     """
     known = [] if run is None else [KnownSplit.of(Split.read(run), named=True)]
     if data.split is not None:
@@ -68,15 +68,15 @@ def find_splits(data: LabelledData, models: Iterable[Path], run: Path | None = N
         if (folder / FILE_NAME).is_file():
             try:
                 known.append(KnownSplit.of(Split.read(folder), named=False))
-            except DatasetError:  # A file of somebody else's that has the same name.
+            except DatasetError:  # A file of another program with the same name.
                 continue
     return known
 
 
 def choose_split(card: ModelCard | None, known: Sequence[KnownSplit]) -> tuple[KnownSplit, bool] | None:
-    """Return the split that the model was trained on and True, else the first named one and False.
+    """Return the split that the model was trained on and True, else the first named split and False.
 
-    None where neither is known.
+    None if neither is known.
     """
     own = card.training.split_sha256 if card and card.training else None
     if found := next((split for split in known if split.sha256 == own), None):
@@ -87,15 +87,15 @@ def choose_split(card: ModelCard | None, known: Sequence[KnownSplit]) -> tuple[K
 
 
 def hash_images(images: Sequence[LabelledImage]) -> list[str | None]:
-    """Return each image's SHA-256, as its split knows it or of its bytes; None where it cannot be read."""
+    """Return the SHA-256 of each image, from its split or its bytes; None if it cannot be read."""
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(_hash, images))
 
 
 def find_overlap(split: KnownSplit, own: bool, images: Sequence[tuple[str, str | None]]) -> TrainingOverlap:
-    """Look the scored images, names and hashes, up in a split.
+    """Find the scored images, given by names and hashes, in a split.
 
-    By their bytes: a copy that was saved anew is not found.
+    Only the bytes count: a copy that was saved again is not found.
     """
     used = [(name, split.subsets.get(sha256)) for name, sha256 in images if sha256 is not None]
     training = [name for name, subset in used if subset == "train"]
@@ -104,17 +104,17 @@ def find_overlap(split: KnownSplit, own: bool, images: Sequence[tuple[str, str |
 
 
 def training_remark(accuracy: MeasuredAccuracy, file: str) -> str | None:
-    """Return what the reader of a model's accuracy must know about its training images; None: nothing."""
+    """Return a remark for the reader of an accuracy that includes training images; None if there are none."""
     found, images = accuracy.training_images, accuracy.images
     if found is None:
         return None
     of_them = f"{found} of the {images} images of {accuracy.data}"
     such_as = f", such as {accuracy.training_examples[0]}" if accuracy.training_examples else ""
     if not accuracy.own_split:
-        also = f". {of_them} are training images of the run that is known{such_as}" if found else ""
+        also = f". {of_them} are training images of the known run{such_as}" if found else ""
         return (
             f"{file} does not name the known split as its own: whether it was trained on images of "
-            f"{accuracy.data} cannot be told{also}"
+            f"{accuracy.data} is unknown{also}"
         )
     if found:
         return f"{of_them} were used to train {file}{such_as}: its accuracy is too good"

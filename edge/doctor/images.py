@@ -1,4 +1,4 @@
-"""What labelled images tell about a model: how often it is right, and what would make it right more often."""
+"""Checks a model on labelled images: how often it is right, and with which input it is right more often."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .feeding import Trial, compare, try_ways, ways_to_feed
 from .finding import ERROR, OK, WARNING, Finding
 
 MAX_IMAGES = 200
-# How rarely chance alone may lead to a verdict.
+# The probability with which chance alone may lead to a verdict.
 _LEVEL = 0.01
 _COLLAPSED = 0.9  # Of all answers, with three classes or more.
 _NAMES_SHOWN = 5
 _BGR = (
-    "This model wants BGR, as cv2.imread gives it. Train it again with RGB, as edge-train does, or put "
+    "This model wants BGR, the order of cv2.imread. Train it again with RGB, as edge-train does, or put "
     "a layer before it that exchanges the channels, and convert that"
 )
-_HARDER = "See whether these images are harder than those that it was scored on; train with images like them"
+_HARDER = "Check whether these images are harder than those of its card; train with images like them"
 
 
 def check_labelled(
     classifier: Classifier, scaling_known: bool, folder: Path, seconds: float
 ) -> Iterator[Finding]:
-    """Classify a sample of `folder` for about `seconds`, also fed in other ways, and compare with the card.
+    """Classify a sample of `folder` for about `seconds`, also with other inputs, and compare with the card.
 
-    Where `scaling_known` is False the model doesn't say how pixels are scaled, which is found out.
+    If `scaling_known` is False, nothing says how the model wants pixels scaled, and the check finds it out.
     `classifier` is changed.
     """
     name = f"model {classifier.file.path.name}: on {folder.name}"
@@ -50,7 +50,7 @@ def check_labelled(
         return
     yield from _check_names(name, images, trial.labels)
     if trial.truth.size == 0:
-        detail = "not one image could be read whose label the model knows"
+        detail = "there is no readable image whose label the model knows"
         yield Finding(name, ERROR, detail, "Name another folder")
     elif scaling_known:
         yield _judge(name, trial, classifier.file.card)
@@ -80,32 +80,32 @@ def _check_names(name: str, images: Sequence[LabelledImage], known: Sequence[str
             f"{name}: labels",
             ERROR,
             f"the model does not know {_some(strange)}; it knows {_some(known)}",
-            "Rename the folders as the model calls them, or name the right --labels",
+            "Rename the folders to the labels of the model, or give the right --labels",
         )
 
 
 def _recommend(name: str, trial: Trial) -> Finding:
-    """For a model that doesn't say how it is fed: the way in which it is right most often."""
+    """Recommend an input for a model with unknown scaling: the one with which it is right most often."""
     best, second = (int(place) for place in np.argsort(-trial.right.sum(axis=1), kind="stable")[:2])
     detail = "; ".join(f"{way.name}: {trial.rate(place)}" for place, way in enumerate(trial.ways))
-    remedy = f"Say {trial.ways[best].name}"
+    remedy = f"Give {trial.ways[best].name}"
     if trial.p_value(best, second) > _LEVEL:
         return Finding(name, WARNING, f"{detail}: too close to be sure", f"{remedy}, or try more images")
     return Finding(name, ERROR, detail, remedy)
 
 
 def _judge(name: str, trial: Trial, card: ModelCard | None) -> Finding:
-    """For a model that is fed as it says, or as people said: what makes it wrong, if anything does."""
+    """Find what makes a model with known scaling wrong, if anything does."""
     measured = f"right on {trial.rate(0)}"
     best = int(trial.right.sum(axis=1).argmax())
-    # Bonferroni's correction: the best of several ways looks good by chance more easily.
+    # Bonferroni's correction, because the best of several ways is more likely good by chance.
     p_value = min(1.0, trial.p_value(0, best) * (len(trial.ways) - 1))
     way = trial.ways[best]
     other = f"{way.name} on {trial.rate(best)} (p = {p_value:.1g}"
     if p_value < _LEVEL:
-        return Finding(name, ERROR, f"{measured}; {other})", _BGR if way.swapped else f"Say {way.name}")
+        return Finding(name, ERROR, f"{measured}; {other})", _BGR if way.swapped else f"Give {way.name}")
     if moved := find_other_order(trial):
-        remedy = "Name --labels in the order of the model's training"
+        remedy = "Give --labels in the order of the training of the model"
         return Finding(name, ERROR, f"{measured}; the labels are in another order: {moved}", remedy)
     index, count = Counter(trial.answers[0].tolist()).most_common(1)[0]
     if len(set(trial.truth.tolist())) > 2 and count / trial.truth.size > _COLLAPSED:
@@ -128,10 +128,10 @@ def _compare_with_card(name: str, trial: Trial, accuracy: Accuracy) -> Finding:
 
 
 def find_other_order(trial: Trial) -> str | None:
-    """Return which label stands for which, where answers are right under other names; None where they aren't.
+    """Return which label stands for which, if the answers are right under other names; None if they are not.
 
-    On every other image of a class its most frequent answer is looked up, and on the rest it is tested. Two
-    classes of the same answer are no other order.
+    Half of the images of a class give its most frequent answer, and the other half test it. Two classes with
+    the same answer are not another order.
     """
     answers, truth = trial.answers[0], trial.truth
     first = np.zeros(truth.size, np.bool_)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from edge_classify.benchmarks.scoring.split import SUBSETS, SkippedImage, Split, SplitImage
 from edge_classify.benchmarks.scoring.statistics import Metrics
+from edge_classify.train.checkpoint import EpochRow
+from edge_classify.train.dataset import Examples
 from edge_classify.train.evaluation import Evaluation, PicturedMistake, Predict, evaluate
 from edge_classify.train.plots import confusion_png, curves_png
 from edge_classify.train.report import ModelReport
 
 SIDE = 16
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Some rows of `pixels`, and their class indices."""
-
-    pixels: np.ndarray
-    rows: np.ndarray
-    truth: np.ndarray
 
 
 def make_examples(classes: int, images: int, seed: int) -> Examples:
@@ -74,9 +66,17 @@ def make_split(labels: tuple[str, ...], subsets: tuple[str, ...] = SUBSETS, skip
     return Split("root", labels, images, files)
 
 
-def make_history(epochs: tuple[int, ...] = (6, 4)) -> list[dict[str, Any]]:
+def epoch_row(phase: int = 1, epoch: int = 1, val_loss: float = 1.0) -> EpochRow:
+    """A row of the history, whose other values don't matter."""
+    return EpochRow(
+        phase=phase, epoch=epoch, learning_rate=0.001, loss=1.0, accuracy=0.5, val_loss=val_loss,
+        val_accuracy=0.5,
+    )  # fmt: skip
+
+
+def make_history(epochs: tuple[int, ...] = (6, 4)) -> list[EpochRow]:
     """Rows as training writes them, with a loss that falls."""
-    rows: list[dict[str, Any]] = []
+    rows: list[EpochRow] = []
     for phase, count in enumerate(epochs, 1):
         for epoch in range(1, count + 1):
             loss = 2 / (len(rows) + 2)

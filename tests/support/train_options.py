@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_classify.train.models import Architecture
 from edge_classify.train.options import DEFAULT_AUGMENTATIONS, MODELS, TrainOptions
 from edge_classify.train.search_space import SEARCHED
 
 COUNTS = (30, 30, 10)  # Training images of each class.
 LEFT_OPEN: dict[str, Any] = dict.fromkeys(SEARCHED)  # What a search varies.
+
+
+def make_architecture(name: str, classes: int = 3, **changes: Any) -> Architecture:
+    """Return the architecture of a model with the options of `make_options`."""
+    return Architecture.of(name, classes, make_options(**changes))
 
 
 def make_options(**changes: Any) -> TrainOptions:

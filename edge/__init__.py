@@ -1,4 +1,4 @@
-"""The runner: everything that happens on the device, and nothing that only training needs.
+"""The runner: everything that the device needs, and nothing that only training needs.
 
     from edge_classify.edge import Classifier
     print(Classifier.from_file("model.tflite").classify("photo.jpg").best)
@@ -57,7 +57,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name when it is first asked for (PEP 562); raises AttributeError for others."""
+    """Load an exported name when it is first used (PEP 562); raises AttributeError for another name."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__} has no attribute {name}")
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)

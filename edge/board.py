@@ -1,9 +1,9 @@
-"""What a board and the kernel tell of themselves: heat, clock, power supply.
+"""What the board and the kernel report: temperature, clock and power supply.
 
 Files: Documentation/driver-api/thermal/sysfs-api.rst and admin-guide/pm/cpufreq.rst of Linux. Bits of
 get_throttled: https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 
-All functions take the folder in which /proc and /sys lie, and return None for what is not told.
+Functions take the folder that contains proc and sys, and return None for values that are not reported.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ HOT = 80.0
 
 UNDER_VOLTAGE = "under-voltage"
 _PROBLEMS = (UNDER_VOLTAGE, "its clock is held down", "it is throttled", "it is too hot")
-_OCCURRED = 16  # The same four bits, since the board was started, lie this much higher.
+_OCCURRED = 16  # Shift to the same four bits for the time since the board was started.
 _ABSENT = -100.0  # Some drivers give absolute zero for a sensor that is switched off.
 _VCGENCMD_SECONDS = 3
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """A thermometer: the file that tells, in thousandths of a degree, and the name of what it measures."""
+    """A thermometer: its file, in thousandths of a degree Celsius, and the name of what it measures."""
 
     file: Path
     name: str
@@ -37,16 +37,16 @@ class Sensor:
 
 @dataclass(frozen=True)
 class ClockDomain:
-    """Cores that share a clock: the folder that tells of it, see `Clock`."""
+    """The cores that share a clock; `folder` is a cpufreq folder."""
 
     folder: Path
 
     def now_mhz(self) -> float | None:
-        """Return the clock at this moment in MHz."""
+        """Return the present clock in MHz."""
         return _mhz(self.folder / "scaling_cur_freq")
 
     def read(self) -> Clock:
-        """Return everything that is told of it."""
+        """Return everything that the folder reports."""
         highest = _mhz(self.folder / "cpuinfo_max_freq")
         return Clock(
             now_mhz=self.now_mhz(),
@@ -59,7 +59,7 @@ class ClockDomain:
 
 @dataclass(frozen=True)
 class Clock:
-    """A clock in MHz: now, the highest that is allowed, and the highest that there is."""
+    """A clock in MHz: now, the highest that is allowed, and the highest that is possible."""
 
     now_mhz: float | None
     allowed_mhz: float | None
@@ -69,7 +69,7 @@ class Clock:
 
     @property
     def chosen_by_processor(self) -> bool:
-        """Whether the processor chooses its clock itself: there `powersave` doesn't mean the lowest."""
+        """Whether the processor chooses its clock itself: then `powersave` isn't the lowest clock."""
         return (self.driver or "").endswith("pstate")
 
 
@@ -85,7 +85,7 @@ def temperature_sensors(root: Path) -> list[Sensor]:
 
 
 def hottest(sensors: list[Sensor]) -> tuple[float, str] | None:
-    """Return the degrees Celsius and the name of the hottest of these."""
+    """Return the temperature in degrees Celsius and the name of the hottest sensor."""
     measured = [(read_number(sensor.file), sensor.name) for sensor in sensors]
     degrees = [
         (value / 1000, name) for value, name in measured if value is not None and value / 1000 > _ABSENT
@@ -94,48 +94,48 @@ def hottest(sensors: list[Sensor]) -> tuple[float, str] | None:
 
 
 def clock_domains(root: Path) -> list[ClockDomain]:
-    """Return the clocks of all cores, that of the first core first; cores that share one count once."""
+    """Return each clock once, the first core's first."""
     folders = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq")
     ordered = sorted(folders, key=lambda folder: int(folder.parent.name.removeprefix("cpu")))
     return [ClockDomain(folder) for folder in dict.fromkeys(folder.resolve() for folder in ordered)]
 
 
 def throttled_file(root: Path) -> Path:
-    """Return the file in which the kernel's driver of a Raspberry Pi tells the firmware's bits."""
+    """Return the file with the firmware's bits, written by a Raspberry Pi's kernel driver."""
     return root / "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
 def throttled_bits(root: Path) -> int | None:
     """Return the firmware's bits: from the kernel's driver, or from vcgencmd, which takes some ms."""
-    told = read_text(throttled_file(root))
-    if told is None:
-        told = (ask_firmware("get_throttled") or "").removeprefix("throttled=")
-    return parse_throttled(told)
+    text = read_text(throttled_file(root))
+    if text is None:
+        text = (ask_firmware("get_throttled") or "").removeprefix("throttled=")
+    return parse_throttled(text)
 
 
-def parse_throttled(told: str | None) -> int | None:
-    """Return the bits that a text in hex stands for, with 0x before it or without."""
-    match = re.fullmatch(r"(?:0x)?([0-9a-fA-F]{1,8})", told or "")
+def parse_throttled(text: str | None) -> int | None:
+    """Return the bits of a hexadecimal number, with or without 0x; None for another text."""
+    match = re.fullmatch(r"(?:0x)?([0-9a-fA-F]{1,8})", text or "")
     return int(match[1], 16) if match else None
 
 
 def problems_now(bits: int) -> tuple[str, ...]:
-    """Name what these bits say of this moment; each name goes on from "the board:"."""
+    """Return the present problems by these bits, as phrases that follow "the board:"."""
     return tuple(name for place, name in enumerate(_PROBLEMS) if bits >> place & 1)
 
 
 def problems_between(before: int, after: int) -> int:
-    """Return the lower bits for what occurred after `before` was told and before `after` was."""
+    """Return the problems that occurred between two readings, as bits for `problems_now`."""
     return (after & ~before) >> _OCCURRED
 
 
 def problems_since_start(bits: int) -> tuple[str, ...]:
-    """Name what these bits say of the time since the board was started."""
+    """Return the problems since the board was started, as problems_now does."""
     return problems_now(bits >> _OCCURRED)
 
 
 def ask_firmware(command: str) -> str | None:
-    """Return what `vcgencmd COMMAND` prints; None where there is no vcgencmd, or it fails."""
+    """Return the output of `vcgencmd COMMAND`; None where vcgencmd is missing or fails."""
     program = shutil.which("vcgencmd")
     if program is None:
         return None

@@ -1,8 +1,8 @@
 """The model card: the contract that travels with a model through every stage.
 
 Raw RGB bytes go in, probabilities come out. Training writes the card beside `model.keras`, conversion
-completes it and puts it inside the `.tflite`, and the runner needs nothing else. It holds no times,
-host names or absolute paths, so that the same input gives the same bytes.
+completes it and puts it inside the `.tflite`, and the runner needs nothing else. A card holds no times, host
+names or absolute paths, so that the same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The tensor that the model takes: one NHWC batch of `batch` RGB images, values 0..255."""
+    """The model's input tensor: a batch of RGB images, [batch, height, width, 3], values 0..255."""
 
     height: int
     width: int
@@ -57,10 +57,9 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How a picture becomes the input; scaling is inside the graph and not listed here.
+    """How a picture is resized to the input; the scaling of values is inside the graph.
 
-    `stretch` resizes the whole picture to the input, `crop` cuts the largest centred part that has
-    the input's proportions and resizes that.
+    `stretch` resizes the whole picture, `crop` only its largest centred part with the input's proportions.
     """
 
     resize: str = "stretch"
@@ -73,11 +72,12 @@ class Preprocess:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What comes out: probability = (value - zero_point) * scale.
+    """The model's output tensor: probability = (value - zero_point) * scale.
 
     A `.tflite` has `temperature` inside the graph; `model.keras` gives probabilities without it. Below
     `threshold`, a probability after temperature, the answer is "unknown"; None means no threshold.
-    `threshold_precision` is the share of right answers that it was chosen for; None: none was asked for.
+    `threshold_precision` is the share of right answers that the threshold was chosen for; None where no share
+    was requested.
     """
 
     dtype: str = "float32"
@@ -104,17 +104,17 @@ class OutputSpec:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Measured on labelled images; rates are fractions of 1.
+    """The accuracy on labelled images; rates are fractions of 1.
 
-    `float_agreement` is the share of images whose top-1 equals the Keras model's, and
-    `keras_difference` this file's top-1 accuracy minus the Keras model's on the same images.
-    Both are None in the card of the Keras model itself. `ece` is the expected calibration error of
-    probabilities after temperature, and `ece_uncalibrated` that of the Keras model's own, before it.
-    `coverage` is the share of images answered at the card's threshold, and `selective_accuracy` the
-    share of these answers that are right; None where there is no threshold, or no answer.
-    `mean_difference` and `largest_difference` are of single probabilities to the Keras model's on the
-    same images, both at this file's temperature. `p_value` is the exact McNemar test's, of whether this
-    file and the Keras model are equally often right.
+    These compare the file with the Keras model on the same images, and are None in the card of the Keras
+    model: `float_agreement`, the share of images with the same top-1; `keras_difference`, this file's top-1
+    accuracy minus the Keras model's; `mean_difference` and `largest_difference` of single probabilities, both
+    models at this file's temperature; `p_value` of the exact McNemar test that both are right equally often.
+
+    `ece` is the expected calibration error of probabilities after temperature, `ece_uncalibrated` that of the
+    Keras model before temperature. `coverage` is the share of images that are answered at the card's
+    threshold, and `selective_accuracy` the share of right ones among these answers; None without a threshold
+    or answers.
     """
 
     dataset: str
@@ -135,7 +135,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class TrainingInfo:
-    """Where the weights come from; `note` is what the one who trained it wanted to be known."""
+    """Where the weights come from; `note` is the remark of the person who trained them."""
 
     architecture: str
     weights: str
@@ -153,9 +153,9 @@ class TrainingInfo:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The representative dataset: how many images, of which classes, and a hash of their pixels.
+    """The images that calibrated the quantization: their number, also per class, and a hash of the pixels.
 
-    `source` says where they come from; `copies` of others were left out.
+    `source` names their origin; `copies` is the number of duplicates that were left out.
     """
 
     images: int
@@ -167,7 +167,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ConversionInfo:
-    """How the .tflite was made; `compatible` names the older runtime that it was made for, if any."""
+    """How the .tflite was made; `compatible` names the older runtime that it supports, if any."""
 
     variant: str
     recipe: dict[str, Any]
@@ -178,7 +178,7 @@ class ConversionInfo:
 
 @dataclass(frozen=True)
 class GoldenExample:
-    """An image inside the file, and the probabilities that this file gave for it when it was made."""
+    """The name of an image inside the file, and the probabilities that the new file gave for it."""
 
     image: str
     expected: tuple[float, ...]
@@ -189,7 +189,7 @@ class GoldenExample:
 class ModelCard:
     """The whole contract; see the module's docstring.
 
-    Raises CardError on construction when a field has a value that no reader would understand.
+    Raises CardError on construction when a field has an impossible value.
     """
 
     name: str
@@ -221,8 +221,8 @@ class ModelCard:
     def from_json(cls, text: str | bytes) -> ModelCard:
         """Read a card.
 
-        Unknown keys are ignored, because a newer minor version may add some.
-        Raises CardError when `text` is no JSON object, lacks a field, or has another major version.
+        Unknown keys are ignored, since a newer minor version may add some. Raises CardError when `text` is no
+        JSON object, lacks a field, or has another major version.
         """
         try:
             data = json.loads(text)
@@ -251,7 +251,7 @@ _TUPLES: tuple[Any, ...] = (
 
 
 def _to_tuple(value: object) -> tuple[object, ...]:
-    if not isinstance(value, list):  # A text would otherwise become a tuple of its letters.
+    if not isinstance(value, list):  # A string would become a tuple of its letters.
         raise dacite.WrongTypeError(field_type=tuple, value=value)
     return tuple(value)
 

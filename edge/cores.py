@@ -1,4 +1,4 @@
-"""How many processors there are to use."""
+"""The number of processors that may be used."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def cores() -> int:
 
 
 def workers_of(threads: int) -> int:
-    """Return how many workers share out files, each with so many threads: one for as many processors."""
+    """Return how many workers of `threads` threads each the processors can run, at least 1."""
     return max(1, cores() // threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .errors import DelegateError, OptionError
+from .errors import DelegateError, OptionError, error_text
 from .quiet import silenced
 
 # What the runtime calls, by tensorflow/lite/delegates/external/external_delegate_interface.h.
@@ -13,7 +13,7 @@ _SYMBOLS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 
 
 def parse_delegate_options(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of texts KEY=VALUE, in their order; raises OptionError for others and for doubles."""
+    """Split texts KEY=VALUE; raises OptionError for another form and for a key that is given twice."""
     pairs: dict[str, str] = {}
     for text in texts:
         key, separator, value = text.partition("=")
@@ -26,7 +26,7 @@ def parse_delegate_options(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def load_delegate(load: Callable[..., Any], library: str, options: Iterable[tuple[str, str]]) -> Any:
-    """Return the delegate that the runtime's `load` makes of a library; raises DelegateError.
+    """Load a delegate from a shared library by the runtime's function `load`; raises DelegateError.
 
     `library` is a path, or a name that the system's loader finds.
     """
@@ -44,15 +44,14 @@ def load_delegate(load: Callable[..., Any], library: str, options: Iterable[tupl
 
 
 def _check_library(library: str) -> None:
-    """Open the library before the runtime does, which leaves a half-made object behind when that fails."""
+    """Open the library first: where opening fails, the runtime would leave a half-made object behind."""
     import ctypes
 
     try:
         opened = ctypes.CDLL(library)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
-        reason = " ".join(str(error).split())
         raise DelegateError(
-            f"the delegate {library} cannot be loaded ({reason}){_install_hint(library)}"
+            f"the delegate {library} cannot be loaded ({error_text(error)}){_install_hint(library)}"
         ) from None
     for symbol in _SYMBOLS:
         if not hasattr(opened, symbol):
@@ -60,14 +59,14 @@ def _check_library(library: str) -> None:
 
 
 def remedy(library: str, applied: bool = False) -> str:
-    """Return what can be done about a delegate that does not start, or that was `applied` in vain."""
+    """Return a remedy for a delegate that does not start or, if `applied`, takes no part of the model."""
     if "edgetpu" not in library:
         return ""
     if applied:
-        return ". Compile the model for the Edge TPU with edgetpu_compiler; only uint8 and int8 ones can be"
+        return ". Compile the model for the Edge TPU with edgetpu_compiler; only uint8 and int8 models can be"
     return (
         ". Is the accelerator plugged in, and may you use it? "
-        "Join its group with: sudo usermod -aG plugdev $USER, log in again, and plug it in anew"
+        "Join its group with: sudo usermod -aG plugdev $USER, log in again, and plug it in again"
     )
 
 
@@ -77,4 +76,4 @@ def _install_hint(library: str) -> str:
             ". Add Coral's package source (https://coral.ai/docs/accelerator/get-started) and run: "
             "sudo apt install libedgetpu1-std"
         )
-    return ". Install it, or give its whole path"
+    return ". Install it, or give its full path"

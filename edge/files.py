@@ -1,4 +1,4 @@
-"""Writing results so that nothing half-written is ever seen and nothing of the user's is lost."""
+"""Writing files whole or not at all, without overwriting a file of the user's unasked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import OptionError, OutputExistsError
 def write_atomically(path: Path, data: bytes | str) -> None:
     """Write `data` under a temporary name in the same folder, then rename it to `path`.
 
-    A link is followed, not replaced. Raises OptionError when `path` cannot be a file that is written.
+    A link is followed, not replaced. Raises OptionError when no file can be written as `path`.
     """
     path = path.resolve()
     require_writable(path)
@@ -29,7 +29,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 
 def require_writable(path: Path) -> None:
-    """Raise OptionError unless a file can be written as `path`: to be found out before long work."""
+    """Raise OptionError unless a file can be written as `path`; call it before long work."""
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise OptionError(f"{path} is not a regular file, and is not replaced. Name another --output")
@@ -41,7 +41,7 @@ def require_writable(path: Path) -> None:
 
 
 def refuse_to_overwrite(path: Path, force: bool) -> None:
-    """Raise OutputExistsError when `path` is a file or a folder with something in it, unless `force`."""
+    """Raise OutputExistsError when `path` is a file or a folder that is not empty, unless `force`."""
     present = path.exists() or path.is_symlink()
     if force or not present or (path.is_dir() and not any(path.iterdir())):
         return

@@ -1,8 +1,8 @@
-"""A file or a camera's frame becomes the model's input: the one implementation of it.
+"""From a picture's file or a camera's frame to the model's input.
 
-Training, calibration, scoring and running all come through here, so that a picture gives the same
-tensor everywhere: decoded by Pillow, turned upright by its EXIF orientation, converted to 8-bit RGB,
-resized with Pillow's antialiased filter.
+Training, calibration, scoring and running all use this module, so that a picture gives the same tensor
+everywhere: decoded by Pillow, turned upright by its EXIF orientation, converted to 8-bit RGB, resized with
+Pillow's antialiased filter.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Cover = tuple[int, int]
 Box = tuple[float, float, float, float]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
-# A JPEG is reduced for a model only where this many pixels are left for each of the input's, both ways. With
-# fewer, the filter has hardly anything to smooth, and the input is sharper than what was trained on: at 1.0
-# to 1.3 a CNN gave the same answer to 91 % of photos, from 1.5 on to about as many as with one grey level of
+# A JPEG is decoded at reduced size only if it keeps this many pixels for each pixel of the input, both ways.
+# With fewer, the filter has hardly anything to smooth, and the input is sharper than in training: at 1.0 to
+# 1.3 a CNN gave the same answer to 91 % of photos, from 1.5 on to about as many as with one grey level of
 # noise (studies/reduced_decode.py).
 INPUT_MARGIN = 1.5
 _EXIF_ORIENTATION = 0x0112
@@ -34,18 +34,18 @@ _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
 def is_image_name(path: Path | str) -> bool:
-    """Return whether a path, or a name without folders, ends like a picture's; hidden files don't count."""
+    """Return whether a file's name or path ends with one of SUFFIXES; hidden files are no images."""
     name = path.name if isinstance(path, Path) else path
     return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def load_image(source: Path | bytes, cover: Cover | None = None) -> Image.Image:
-    """Decode a file (a path or its bytes) to an upright 8-bit RGB picture.
+    """Decode a file, given by its path or its bytes, to an upright 8-bit RGB picture.
 
-    Of an animation the first frame is taken. Transparent parts are laid on white; 16-bit samples
-    keep their upper 8 bits. With `cover`, (width, height) of the upright picture, a JPEG is decoded at the
-    strongest of its reductions (1/2, 1/4, 1/8) that is at least as wide and as high as that.
-    Raises ImageError, naming the file and the cause; also for more than MAX_PIXELS, before they are decoded.
+    An animation gives its first frame. Transparent parts become white; 16-bit samples keep their upper 8
+    bits. With `cover`, (width, height) of the upright picture, a JPEG is decoded at its strongest reduction
+    (1/2, 1/4, 1/8) that is at least as wide and as high. Raises ImageError, with the file and the cause; for
+    more than MAX_PIXELS before they are decoded.
     """
     with open_image(source) as image:
         if cover is not None:
@@ -54,23 +54,23 @@ def load_image(source: Path | bytes, cover: Cover | None = None) -> Image.Image:
 
 
 def input_cover(spec: InputSpec) -> Cover:
-    """Return the width and height that a picture must be decoded to, at least, for that input."""
+    """Return the smallest width and height at which a picture may be decoded for this input."""
     return math.ceil(spec.width * INPUT_MARGIN), math.ceil(spec.height * INPUT_MARGIN)
 
 
 def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Decode a file as `load_for_input` and resize it as `to_input` does; raises ImageError as load_image."""
+    """Decode and resize a file by `load_for_input` and `to_input`; raises ImageError as load_image does."""
     image, box = load_for_input(source, spec)
     return to_input(image, spec, preprocess, box)
 
 
 def load_for_input(source: Path | bytes, spec: InputSpec) -> tuple[Image.Image, Box | None]:
-    """Decode a file as far as that input needs, and return which part of it is the picture, for to_input.
+    """Decode a file no larger than this input needs, and return the image and the `box` for to_input.
 
-    A JPEG is decoded at the strongest of its reductions that leaves INPUT_MARGIN pixels for each of the
-    input's, both ways. A reduced one of 1001 columns has 126, the last of which stands for one column and not
-    for eight: only what stands for the picture is resized, else all of it would be shifted. Raises ImageError
-    as load_image.
+    A JPEG is decoded at its strongest reduction that keeps INPUT_MARGIN pixels for each pixel of the input,
+    both ways. Reduced to an eighth, 1001 columns become 126, of which the last stands for one column and not
+    for eight: `box` leaves the rest of it out, which would shift the picture. Raises ImageError as load_image
+    does.
     """
     with open_image(source) as image:
         box = _reduce(image, input_cover(spec))
@@ -78,15 +78,15 @@ def load_for_input(source: Path | bytes, spec: InputSpec) -> tuple[Image.Image, 
 
 
 def decode(image: Image.Image) -> Image.Image:
-    """Decode the frame at which an open file stands, upright and in RGB; for use inside `open_image`.
+    """Decode the current frame of an open file, upright and in RGB; for use inside `open_image`.
 
-    What is returned may be the file's own picture, which changes when another frame is sought.
+    The result may be the file's own image, which changes with the file's next frame.
     """
     require_decodable(image.size)
     if image.format == "TIFF":
-        image.getexif()  # Pillow 9 can no longer read it when a page is decoded.
+        image.getexif()  # Pillow 9 cannot read it after the page is decoded.
     image.load()
-    # Pillow copies a picture that is upright already, which takes a tenth of a small photo's time.
+    # exif_transpose copies also an upright picture: a tenth of the time of a small photo.
     turned = image.getexif().get(_EXIF_ORIENTATION) in _ORIENTATIONS
     return to_rgb(ImageOps.exif_transpose(image) if turned else image)
 
@@ -114,7 +114,7 @@ def to_input(
 ) -> NDArray[np.uint8]:
     """Resize an RGB picture to uint8 [height, width, 3], values 0..255, by the card's rule.
 
-    `box` is the part of the image that is the picture: left, upper, right, lower; None: all of it.
+    `box` is the part to resize: left, upper, right, lower in pixels; None for the whole image.
     """
     size = (spec.width, spec.height)
     whole = (0.0, 0.0, float(image.width), float(image.height))
@@ -127,25 +127,25 @@ def to_input(
 
 
 def from_bgr(frame: NDArray[np.uint8]) -> Image.Image:
-    """Wrap a frame as OpenCV delivers it, uint8 [height, width, 3] in BGR order."""
+    """Convert a frame from OpenCV, uint8 [height, width, 3] in BGR order, to an RGB image."""
     return Image.fromarray(np.ascontiguousarray(frame[:, :, ::-1]))
 
 
 def _reduce(image: Image.Image, cover: Cover) -> Box | None:
-    """Let a JPEG be decoded reduced, but no smaller than `cover`, in pixels of the upright picture.
+    """Have a JPEG decoded at reduced size, but no smaller than `cover`, in pixels of the upright picture.
 
-    Returns the part of the upright reduced image that is the picture; None for all of it.
+    Returns the `box` of the upright reduced image for to_input; None for the whole image.
     """
     if image.format != "JPEG":
         return None
     orientation = image.getexif().get(_EXIF_ORIENTATION)
     sideways = orientation in (5, 6, 7, 8)
-    told = image.draft(None, (cover[1], cover[0]) if sideways else cover)
-    if told is None:
+    drafted = image.draft(None, (cover[1], cover[0]) if sideways else cover)
+    if drafted is None:
         return None
-    _, (_, _, right, lower) = told
+    _, (_, _, right, lower) = drafted
     width, height = image.size
-    # How far the picture reaches from each edge of the file, and on which sides of the upright one that is.
+    # The picture's part of the width and of the height, from either edge; the orientation decides which edge.
     before, behind = (0.0, right), (width - right, float(width))
     above, below = (0.0, lower), (height - lower, float(height))
     across = behind if orientation in (2, 3, 7, 8) else before
@@ -156,7 +156,7 @@ def _reduce(image: Image.Image, cover: Cover) -> Box | None:
 
 
 def _centred(box: Box, ratio: float) -> Box:
-    """Return the largest part of `box` in its middle whose width is `ratio` times its height."""
+    """Return the largest part in the middle of `box` whose width is `ratio` times its height."""
     left, upper, right, lower = box
     width, height = right - left, lower - upper
     if width >= ratio * height:

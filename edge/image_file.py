@@ -1,4 +1,4 @@
-"""Opening a picture's file: which format it has, whether it may be decoded, and errors that name it."""
+"""Opening image files: their format, their limits, and errors with the file's name."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError
 
-# Named, since Pillow would try all that it knows, and hand PostScript to Ghostscript.
+# Only these: Pillow would try every format that it knows, and start Ghostscript for PostScript.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# What is decoded at most: 512 MB as Pillow keeps them, and more than any camera delivers, but for the phones
-# with 200 megapixels, whose JPEG files are reduced in decoding.
+# The most that is decoded: 512 MB in Pillow. Only phones with 200 megapixels deliver more, and their JPEG
+# files are decoded at reduced size.
 MAX_PIXELS = 128_000_000
-HEAD = 32  # As many bytes as it takes to tell formats apart, in `identify`.
+HEAD = 32  # Bytes that `identify` needs.
 _READERS = {
     "BMP": "BmpImagePlugin.BmpImageFile",
     "GIF": "GifImagePlugin.GifImageFile",
-    "JPEG": "JpegImagePlugin.JpegImageFile",  # Of MPO, as phones write it, the first picture.
+    "JPEG": "JpegImagePlugin.JpegImageFile",  # Also the first picture of an MPO file, which phones write.
     "PNG": "PngImagePlugin.PngImageFile",
     "PPM": "PpmImagePlugin.PpmImageFile",
     "TIFF": "TiffImagePlugin.TiffImageFile",
@@ -41,7 +41,7 @@ _SIGNATURES = {
     "PPM": (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"),
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
 }
-# What Pillow's decoders raise for damaged files, beside OSError.
+# Exceptions of Pillow's decoders for damaged files.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -60,7 +60,7 @@ _DECODER_ERRORS = (
 
 
 def identify(head: bytes) -> str | None:
-    """Return which of FORMATS a file has whose first HEAD bytes these are; None for any other."""
+    """Return the format of a file, one of FORMATS, by its first HEAD bytes; None for another format."""
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "WEBP"
     return next((name for name, known in _SIGNATURES.items() if head.startswith(known)), None)
@@ -68,9 +68,9 @@ def identify(head: bytes) -> str | None:
 
 @contextmanager
 def open_image(source: Path | bytes) -> Iterator[Image.Image]:
-    """Open a picture without decoding it.
+    """Open an image, given by its path or its bytes, without decoding it.
 
-    What goes wrong inside the `with`, in decoding it too, is an ImageError that names the file and the cause.
+    Errors inside the `with` block, also in decoding, are raised as ImageError with the file and the cause.
     """
     name = "image"
     if isinstance(source, Path):
@@ -83,16 +83,16 @@ def open_image(source: Path | bytes) -> Iterator[Image.Image]:
         raise ImageError(f"{name}: {error}") from None
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is no {', '.join(FORMATS)} image: {error}") from None
-    except Image.DecompressionBombError as error:  # A frame or a tile larger than its picture.
+    except Image.DecompressionBombError as error:  # A frame or a tile is larger than its picture.
         raise ImageError(f"{name} is too large to decode safely ({error})") from None
     except _DECODER_ERRORS as error:
-        if isinstance(error, OSError) and error.strerror:  # The system's; a decoder's has none.
+        if isinstance(error, OSError) and error.strerror:  # Errors of decoders have no strerror.
             raise ImageError(f"{name} cannot be read ({error.strerror})") from None
         raise ImageError(f"{name} is damaged or cut off ({error or type(error).__name__})") from None
 
 
 def require_file(path: Path) -> None:
-    """Raise ImageError unless this is a regular file: devices and pipes might never end, nor begin."""
+    """Raise ImageError unless the path is a regular file: reading a device or a pipe might never end."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def require_file(path: Path) -> None:
 
 
 def require_decodable(size: tuple[int, int]) -> None:
-    """Raise ImageError for a width and height of more than MAX_PIXELS."""
+    """Raise ImageError where (width, height) is more than MAX_PIXELS."""
     width, height = size
     if width * height > MAX_PIXELS:
         limit = f"at most {MAX_PIXELS // 10**6} million are decoded"
@@ -117,9 +117,9 @@ def require_decodable(size: tuple[int, int]) -> None:
 
 
 def _read_header(file: BinaryIO) -> Image.Image:
-    """Return the picture in a file, not decoded; raises as Pillow's decoders do, and ImageError.
+    """Return the image in a file, not decoded; raises ImageError and the exceptions of Pillow's decoders.
 
-    In place of Image.open, whose limit is global, warns, and doesn't know how far a JPEG will be reduced.
+    It replaces Image.open, whose size limit is global, only warns, and ignores that a JPEG will be reduced.
     """
     head = file.read(HEAD)
     file.seek(0)
@@ -133,28 +133,28 @@ def _read_header(file: BinaryIO) -> Image.Image:
         require_decodable(_webp_size(head))
     module, reader = _READERS[name].split(".")
     image: Image.Image = getattr(importlib.import_module(f"PIL.{module}"), reader)(file)
-    if name == "JPEG" and not _is_one_scan(image, file):  # libjpeg keeps the coefficients of all of it.
+    if name == "JPEG" and not _is_one_scan(image, file):  # libjpeg keeps all coefficients.
         require_decodable(image.size)
     return image
 
 
 @cache
 def _silence_tiff() -> None:
-    """Keep libtiff and Pillow's TIFF reader from writing to stderr what Pillow raises too.
+    """Stop libtiff and Pillow's TIFF reader from writing errors to stderr, which Pillow raises as well.
 
-    For good and not for one file, since other threads write there meanwhile.
+    This is permanent: redirecting stderr for one file would discard the output of other threads.
     """
     import ctypes
     import logging
 
-    logging.getLogger("PIL").addHandler(logging.NullHandler())  # Python prints what nobody handles.
-    with suppress(AttributeError, OSError):  # Where libtiff is no library of its own.
-        # The dynamic linker also looks in the libraries that Pillow's was linked with.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # Without a handler, Python prints.
+    with suppress(AttributeError, OSError):  # libtiff is linked statically.
+        # dlsym also searches the libraries that Pillow's module was linked with.
         ctypes.CDLL(importlib.import_module("PIL._imaging").__file__).TIFFSetErrorHandler(None)
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
-    """Return width and height by the first chunk of a WebP file (RFC 9649, 2.5 to 2.7)."""
+    """Return width and height from the first chunk of a WebP file (RFC 9649, 2.5 to 2.7)."""
     kind = head[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
@@ -168,7 +168,7 @@ def _webp_size(head: bytes) -> tuple[int, int]:
 def _is_one_scan(image: Image.Image, file: BinaryIO) -> bool:
     """Return whether a JPEG is decoded row by row: not progressive, and all components in the first scan."""
     layers: int = image.layers  # type: ignore[attr-defined]
-    # Pillow stops behind the scan's header: its length, the number of components, 2 bytes for each, and 3.
+    # The file is behind the scan's header: length, number of components, 2 bytes for each, and 3 more.
     length = 6 + 2 * layers
     file.seek(-length, os.SEEK_CUR)
     return file.read(3) == struct.pack(">HB", length, layers) and "progressive" not in image.info

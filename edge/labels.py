@@ -1,4 +1,4 @@
-"""Label files: one class a line, in the order of the model's outputs."""
+"""Label files: one class per line, in the order of the model's outputs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ MAX_BYTES = 4 * 1024 * 1024
 
 
 def parse_labels(raw: bytes, origin: str) -> tuple[str, ...]:
-    """Return the labels in `raw`: the line number is the class, whatever the line says.
+    """Return the labels in a file's bytes: the line's number, from 0, is the class.
 
-    Only blank lines at the end are dropped. "101 dalmatians" on the first line is class 0.
-    Raises LabelError, naming `origin`, when the text is not UTF-8 or a line is blank.
+    Numbers in the text don't count: "101 dalmatians" on the first line is class 0. Blank lines at the end are
+    dropped. Raises LabelError, with the file's name `origin`, when the text is not UTF-8 or a line is blank.
     """
     try:
         text = raw.decode("utf-8-sig")
@@ -30,16 +30,16 @@ def parse_labels(raw: bytes, origin: str) -> tuple[str, ...]:
                 "remove the line, or name the class"
             )
     if not lines:
-        raise LabelError(f"{origin} is empty: it must name one class a line")
+        raise LabelError(f"{origin} is empty: it must name one class per line")
     return tuple(lines)
 
 
 def read_label_file(path: Path) -> tuple[str, ...]:
-    """Read a label file, with or without the classes' numbers before their names.
+    """Read a label file, with or without the numbers of the classes before their names.
 
-    Where every line starts with its own number, from 0, and names differ without them, as in "0 tench" and
-    "1 goldfish", the numbers are dropped. Raises LabelError when it cannot be read, is no label file, or its
-    lines are numbered in another order, so that either line or number would be wrong.
+    Where every line starts with its own number, from 0, and the names without numbers differ, as in "0 tench"
+    and "1 goldfish", the numbers are dropped. Raises LabelError when the file cannot be read, is no label
+    file, or numbers its lines in another order.
     """
     try:
         with path.open("rb") as file:
@@ -62,7 +62,7 @@ def _without_numbers(labels: tuple[str, ...], origin: str) -> tuple[str, ...]:
         if line != number:
             raise LabelError(
                 f"{origin} numbers its classes in another order than its lines: line {line + 1} is for class "
-                f"{line}, and says {number}. Sort the lines by number"
+                f"{line}, but has the number {number}. Sort the lines by number"
             )
     return names
 
@@ -74,12 +74,12 @@ def check_label_count(labels: tuple[str, ...], outputs: int, origin: str) -> Non
     hint = ""
     if len(labels) == outputs - 1:
         hint = (
-            " (one apart: ImageNet models with 1,001 outputs have a background class first; if this is one, "
-            "add a first line: background)"
+            " (a difference of one: ImageNet models with 1,001 outputs have a background class first; if "
+            "this is such a model, add a first line: background)"
         )
     elif len(labels) == outputs + 1:
         hint = (
-            " (one apart: ImageNet models with 1,001 outputs have a background class first, others none; "
+            " (a difference of one: only ImageNet models with 1,001 outputs have a background class first; "
             "if the first line is background, remove it)"
         )
     raise LabelError(f"{origin} names {len(labels)} classes, and the model has {outputs} outputs{hint}")

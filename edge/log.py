@@ -1,4 +1,4 @@
-"""Remarks on stderr: plain text for people, or one JSON object a line; never with a secret in them."""
+"""Remarks on stderr: plain text for people, or one JSON object per line; secrets are replaced."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Literal
 Level = Literal["error", "warning", "info"]
 Format = Literal["text", "json"]
 
-# The priorities of sd-daemon(3), which the journal takes off the line again.
+# The priorities of sd-daemon(3); the journal removes them from the line.
 _PRIORITIES: dict[Level, str] = {"error": "<3>", "warning": "<4>", "info": "<6>"}
-# A shorter one would tear up every other word, and is no secret worth the name.
+# A shorter text would be replaced inside ordinary words.
 _SHORTEST_SECRET = 4
 
 
@@ -29,7 +29,7 @@ _log = _Log()
 
 
 def use_format(chosen: Format) -> None:
-    """Write remarks as `--log` asks from now on; text until then."""
+    """Choose the format of all further remarks, as `--log` does; the first format is text."""
     _log.format = chosen
 
 
@@ -37,22 +37,22 @@ def keep_secret(text: str) -> None:
     """Replace `text` by *** in all remarks from now on; texts shorter than four characters are left alone."""
     if len(text) < _SHORTEST_SECRET or text in _log.secrets:
         return
-    # The longest first: one secret may be a part of another.
+    # The longest first, since one secret may be a part of another.
     _log.secrets = tuple(sorted((*_log.secrets, text), key=len, reverse=True))
 
 
 def scrub(text: str) -> str:
-    """Return `text` with *** in place of every secret that is known."""
+    """Return `text` with every known secret replaced by ***."""
     for secret in _log.secrets:
         text = text.replace(secret, "***")
     return text
 
 
 def to_line(message: str, level: Level = "info", **fields: Any) -> str:
-    """Return the line, or lines, that stand for a remark.
+    """Return a remark as it is written, as one JSON line or as text that may have several lines.
 
-    As JSON: `time` (UTC, ISO 8601, milliseconds), `level`, `message` and the fields. As text: the message,
-    each line with its priority before it where stderr is the journal, see systemd.exec(5) on JOURNAL_STREAM.
+    JSON holds `time` (UTC, ISO 8601, milliseconds), `level`, `message` and the fields. Text is the message;
+    each line starts with its priority where stderr is the journal (JOURNAL_STREAM in systemd.exec(5)).
     """
     message = scrub(message)
     if _log.format == "json":
@@ -69,7 +69,7 @@ def _now() -> str:
 
 
 def _stderr_is_journal() -> bool:
-    """Return whether stderr still is the stream that systemd connected, not one redirected since."""
+    """Return whether stderr still is the stream that systemd connected."""
     stream = os.environ.get("JOURNAL_STREAM")
     if not stream or sys.stderr is None:
         return False

@@ -12,9 +12,9 @@ Advance = Callable[..., None]
 
 @contextmanager
 def progress(description: str, total: int | None, unit: str) -> Iterator[Advance]:
-    """Yield `advance(count=1, note="")`; nothing is shown, and rich not loaded, without a terminal.
+    """Show a bar while the block runs, and yield a function that moves it: `advance(count=1, note="")`.
 
-    `total` is None where nobody knows it.
+    `total` is None where it is not known. Without a terminal nothing is shown, and rich is not loaded.
     """
     if not stderr_is_terminal():
         yield lambda count=1, note="": None

@@ -1,4 +1,4 @@
-"""Keeps native libraries from writing between our lines."""
+"""Keeps the output of native libraries off the terminal."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def silenced(show_on_error: bool = False) -> Iterator[None]:
-    """Drop what is written to stdout and stderr, by native code too, for the time being.
+    """Discard everything that the block writes to stdout and stderr, also from native code.
 
-    With `show_on_error`, the end of it goes to stderr when the block raises, since it may say why.
+    With `show_on_error` the last part of it goes to stderr when the block raises, since it may explain why.
     """
     with _LOCK, _temporary_file() if show_on_error else Path(os.devnull).open("wb") as file:
         kept = _redirect(file.fileno())
@@ -35,7 +35,7 @@ def silenced(show_on_error: bool = False) -> Iterator[None]:
 
 
 def _temporary_file() -> Any:
-    import tempfile  # Takes long to import, and is seldom needed.
+    import tempfile  # Slow to import, and seldom needed.
 
     return tempfile.TemporaryFile()
 
@@ -57,7 +57,7 @@ def _restore(kept: tuple[int, int]) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # Python has none where the shell closed it, as `>&-` does.
+        if stream is not None:  # It is None where the shell closed it with `>&-`.
             stream.flush()
 
 

@@ -38,7 +38,7 @@ _OUTCOMES = (
     ("process ended with exit status", FAULT),
     ("seconds", "child stopped: time"),
     ("of memory", "child stopped: memory"),
-    ("answer nonsense", "child answered nonsense"),
+    ("broken message", "child answered nonsense"),
     (" cannot run it (", "refused by the runtime"),
     ("cannot be run (", "refused by the runtime"),
 )

@@ -25,7 +25,7 @@ from typing import Any
 
 import click
 import numpy as np
-from edge_classify.edge.answers.result import Result
+from edge_classify.edge.answers.result import FrameResult
 from edge_classify.edge.answers.rules import AnswerRules
 from edge_classify.edge.classifier import Classifier, Prediction
 from edge_classify.edge.outputs.csv_lines import CsvLines
@@ -90,7 +90,7 @@ class Times:
         self.decode: list[float] = []
         self.infer: list[float] = []
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Take one result."""
         if result.age_ms is not None and result.answers:
             self.age.append(result.age_ms)
@@ -223,7 +223,7 @@ class Memory:
         self._start = 0.0
         self.growth = 0.0
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Count a frame."""
         self._seen += 1
         if self._seen == _SETTLED:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from edge_classify.edge.answers.pacing import OnChange, paced
-from edge_classify.edge.answers.result import Answer, Result
+from edge_classify.edge.answers.result import Answer, FrameResult
 from edge_classify.edge.classifier import Prediction, top_scores
 from edge_classify.edge.errors import OptionError
 from edge_classify.edge.sources.frames import Frame, ReadyPicture
@@ -78,22 +78,22 @@ def test_nothing_is_read_ahead_of_the_frame_that_passes() -> None:
 
 @pytest.mark.parametrize("every", [0.0, -1.0, math.nan, math.inf])
 def test_pace_that_cannot_work_is_refused_at_once(every: float) -> None:
-    with pytest.raises(OptionError, match=r"^--every must be seconds, above 0\. Received: "):
+    with pytest.raises(OptionError, match=r"^--every must be a number of seconds above 0\. Received: "):
         paced([], every)
 
 
-def result(label: str, source: str = "camera", time: float | None = 0.0, other: str = "cat") -> Result:
+def result(label: str, source: str = "camera", time: float | None = 0.0, other: str = "cat") -> FrameResult:
     def answer(model: str, label: str) -> Answer:
         array = np.array([label == "cat", label == "dog"], np.float32)
         scores = top_scores(array, ("cat", "dog"), 2)
         return Answer(model, Prediction(scores, label == "unknown", array, 1.0), 1.0)
 
     frame = Frame(source, PICTURE, index=0, seconds=time)
-    return Result(frame, (answer("first", label), answer("second", other)))
+    return FrameResult(frame, (answer("first", label), answer("second", other)))
 
 
-def error(source: str = "camera") -> Result:
-    return Result(Frame(source, None, "lost", index=0, seconds=0.0))
+def error(source: str = "camera") -> FrameResult:
+    return FrameResult(Frame(source, None, "lost", index=0, seconds=0.0))
 
 
 def test_results_pass_when_a_label_changes_and_the_first_always() -> None:

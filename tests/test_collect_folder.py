@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.edge.answers.result import Answer, Result
+from edge_classify.edge.answers.result import Answer, FrameResult
 from edge_classify.edge.classifier import Classifier, Prediction, top_scores
 from edge_classify.edge.collect.collector import RETRY_SECONDS, Collector
 from edge_classify.edge.collect.folder import CollectFolder
@@ -50,18 +50,20 @@ def jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def frame_result(picture: Picture | None, best: float = 0.3, source: str = "a.jpg", **frame: Any) -> Result:
+def frame_result(
+    picture: Picture | None, best: float = 0.3, source: str = "a.jpg", **frame: Any
+) -> FrameResult:
     rest = (1 - best) / 3
     array = np.array([best, rest, rest, rest], np.float32)
     prediction = Prediction(top_scores(array, LABELS, 3), best < 0.5, array, 1.0)
-    return Result(Frame(source, picture, **frame), (Answer("tiny", prediction, 1.0),))
+    return FrameResult(Frame(source, picture, **frame), (Answer("tiny", prediction, 1.0),))
 
 
-def unsure(seed: int, **frame: Any) -> Result:
+def unsure(seed: int, **frame: Any) -> FrameResult:
     return frame_result(ReadyPicture(scene(seed)), **frame)
 
 
-def live(seed: int, time: float) -> Result:
+def live(seed: int, time: float) -> FrameResult:
     return unsure(seed, source="http://me:secret@camera/stream?token=x", index=seed, grabbed=time)
 
 

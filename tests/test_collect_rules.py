@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from edge_classify.edge.answers.result import Answer, Result
+from edge_classify.edge.answers.result import Answer, FrameResult
 from edge_classify.edge.classifier import Prediction, top_scores
 from edge_classify.edge.collect.rules import CollectRules, reasons_to_keep
 from edge_classify.edge.collect.scenes import SAME_SCENE, Scenes, scene_hash
@@ -17,17 +17,17 @@ from PIL import Image, ImageDraw
 from .support.pictures import make_picture
 
 
-def result(*predictions: tuple[float, ...]) -> Result:
+def result(*predictions: tuple[float, ...]) -> FrameResult:
     answers = []
     for number, probabilities in enumerate(predictions):
         array = np.array(probabilities, np.float32)
         labels = tuple(f"class {i}" for i in range(len(array)))
         scores = top_scores(array, labels, 3)
         answers.append(Answer(f"model {number}", Prediction(scores, False, array, 1.0), 1.0))
-    return Result(Frame("a.jpg", ReadyPicture(Image.new("RGB", (8, 8)))), tuple(answers))
+    return FrameResult(Frame("a.jpg", ReadyPicture(Image.new("RGB", (8, 8)))), tuple(answers))
 
 
-def reasons(of: Result, rules: CollectRules, *thresholds: float | None) -> list[str]:
+def reasons(of: FrameResult, rules: CollectRules, *thresholds: float | None) -> list[str]:
     named = {f"model {number}": threshold for number, threshold in enumerate(thresholds)}
     return reasons_to_keep(of, rules, named, random.Random(0))
 

@@ -52,7 +52,7 @@ def test_full_queue_drops_the_oldest_and_says_so_when_it_begins_and_when_it_is_o
     assert remarks.texts == ["it does not keep up: the oldest results are dropped"]
     receiver.open.set()
     wait_until(lambda: len(remarks.texts) == 2, "the end is said")
-    assert remarks.texts[1] == "it has caught up; results that it never got: 9989"
+    assert remarks.texts[1] == "it has caught up; results that it never received: 9989"
     assert receiver.got == [0, *range(9990, 10_000)]
     assert delivery.close(60) == 9989
 
@@ -84,7 +84,7 @@ def test_refused_item_is_not_sent_again_and_the_next_one_is() -> None:
         delivery.put(number)
     assert delivery.close(60) == 2
     assert receiver.got == [2]
-    assert remarks.texts == ["it answers 404. What it refuses is not sent again"]
+    assert remarks.texts == ["it answers 404. Refused results are not sent again"]
 
 
 def test_receiver_that_asks_for_a_pause_gets_it() -> None:

@@ -18,7 +18,7 @@ import jinja2
 import paho.mqtt.client as paho
 import pytest
 import trustme
-from edge_classify.edge.answers.result import Result
+from edge_classify.edge.answers.result import FrameResult
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import MissingPackageError, OptionError
 from edge_classify.edge.outputs.home_assistant import announcement, to_level, unique_id
@@ -136,7 +136,7 @@ def test_answers_errors_and_status_are_published_and_the_last_answer_is_retained
         result = make_result(7, "grüne Fläche")
         with listening(broker.port) as before:
             before.wait_for("home/door/status", "online")
-            mqtt.show(Result(Frame("camera 0", None, "it was unplugged", 6)))
+            mqtt.show(FrameResult(Frame("camera 0", None, "it was unplugged", 6)))
             mqtt.show(result)
             assert [json.loads(before.wait_for("home/door/tiny"))] == to_records(result)
             assert json.loads(before.newest["home/door/error"])["error"] == "it was unplugged"
@@ -201,7 +201,7 @@ def test_broker_that_comes_late_goes_away_and_comes_back_is_used_again(
         with listening(broker.port) as listener:
             assert json.loads(listener.wait_for("t/tiny"))["frame"] == 1
         broker.stop()
-        wait_until(lambda: remarks.holding("has broken off the connection"), "its end is said")
+        wait_until(lambda: remarks.holding("has closed the connection"), "its end is said")
         mqtt.show(make_result(2))
         broker.start()
         with listening(broker.port) as listener:
@@ -291,7 +291,7 @@ def test_tls_is_verified(
         without = Mqtt(url.replace("mqtts", "mqtt"), [model], remarks)
         wait_until(lambda: len(remarks.texts) > 1, "it is said")
         without.close()
-        assert "does it want mqtts://?" in remarks.texts[1]
+        assert "does it need mqtts://?" in remarks.texts[1]
 
         monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
         trusted = Mqtt(url, [model], remarks)

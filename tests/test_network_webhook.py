@@ -13,7 +13,7 @@ from time import time
 
 import pytest
 import trustme
-from edge_classify.edge.answers.result import Result
+from edge_classify.edge.answers.result import FrameResult
 from edge_classify.edge.errors import OptionError
 from edge_classify.edge.outputs.delivery import Pauses
 from edge_classify.edge.outputs.json_lines import to_records
@@ -43,7 +43,7 @@ def _bodies(server: WebServer) -> list[object]:
     return [json.loads(request.body) for request in server.requests]
 
 
-def _send(url: str, remarks: Remarks, *results: Result) -> None:
+def _send(url: str, remarks: Remarks, *results: FrameResult) -> None:
     """Send results, wait until the webhook has nothing left to do, and close it."""
     webhook = Webhook(url, remarks, QUICK, wait=True)
     for result in results:
@@ -55,7 +55,7 @@ def _send(url: str, remarks: Remarks, *results: Result) -> None:
 
 def test_each_line_of_the_contract_is_the_body_of_one_post(remarks: Remarks) -> None:
     both = make_result(1, "grüne Fläche", models=("a", "b"))
-    broken = Result(Frame("camera 0", None, "it was unplugged", 2))
+    broken = FrameResult(Frame("camera 0", None, "it was unplugged", 2))
     with web_server() as server:
         _send(f"http://127.0.0.1:{server.port}/hook?x=1", remarks, both, broken)
     assert _bodies(server) == [*to_records(both), {"source": "camera 0", "error": "it was unplugged"}]
@@ -75,7 +75,7 @@ def test_password_in_the_url_becomes_basic_authentication_and_is_never_said(rema
     assert "@" not in server.requests[0].headers["Host"]
     place = f"http://127.0.0.1:{server.port}"
     assert remarks.holding(f"{place} answers 500. ")
-    assert remarks.holding(f"{place} answers 401: it wants another user name, password or token")
+    assert remarks.holding(f"{place} answers 401: it needs another user name, password or token")
 
 
 def test_server_that_comes_late_gets_what_was_kept(remarks: Remarks) -> None:
@@ -108,7 +108,7 @@ def test_answer_that_will_not_change_is_not_tried_again(code: int, remarks: Rema
     assert [record["frame"] for record in map(json.loads, (r.body for r in server.requests))] == [1, 2]
     place = f"http://127.0.0.1:{server.port}"
     assert remarks.texts == [
-        f"{place} answers {code}. What it refuses is not sent again",
+        f"{place} answers {code}. Refused results are not sent again",
         f"{place}: results that never arrived: 1",
     ]
 

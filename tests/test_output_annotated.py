@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edge_classify.edge.answers.result import Result
+from edge_classify.edge.answers.result import FrameResult
 from edge_classify.edge.errors import OptionError, OutputExistsError
 from edge_classify.edge.outputs.annotated import Annotated
 from edge_classify.edge.sources.frames import FilePicture, Frame, ReadyPicture
@@ -22,8 +22,8 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def clip(name: str, index: int) -> Result:
-    return Result(Frame(name, NOTHING, index=index, seconds=index / 25), (answer(),))
+def clip(name: str, index: int) -> FrameResult:
+    return FrameResult(Frame(name, NOTHING, index=index, seconds=index / 25), (answer(),))
 
 
 def test_pictures_are_written_in_full_size_with_their_answers_on_them(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_pictures_are_written_in_full_size_with_their_answers_on_them(tmp_path: 
     output = Annotated(tmp_path / "shown", force=False)
     for name in ("a.JPG", "b.png"):
         path = tmp_path / name
-        output.show(Result(Frame(str(path), FilePicture(path)), (answer(),)))
+        output.show(FrameResult(Frame(str(path), FilePicture(path)), (answer(),)))
     output.close()
     for name, kind in (("a.JPG", "JPEG"), ("b.png", "PNG")):
         with Image.open(tmp_path / "shown" / name) as written:
@@ -104,7 +104,7 @@ def test_picture_that_is_gone_is_said_once_and_counted(tmp_path: Path) -> None:
     said: list[str] = []
     output = Annotated(tmp_path, False, said.append)
     for name in ("gone.jpg", "lost.jpg"):
-        output.show(Result(Frame(name, FilePicture(tmp_path / name)), (answer(),)))
+        output.show(FrameResult(Frame(name, FilePicture(tmp_path / name)), (answer(),)))
     output.show(photo("here.jpg"))
     output.close()
     assert names(tmp_path) == ["here.jpg"] and output.failed == 2
@@ -117,13 +117,13 @@ def test_full_disk_is_said_once_leaves_no_half_picture_and_stops_nothing(tmp_pat
     code = (
         "import resource, sys, numpy as np\nfrom pathlib import Path\nfrom PIL import Image\n"
         "from edge_classify.edge.outputs.annotated import Annotated\n"
-        "from edge_classify.edge.answers.result import Result\n"
+        "from edge_classify.edge.answers.result import FrameResult\n"
         "from edge_classify.edge.sources.frames import Frame, ReadyPicture\n"
         "noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)\n"
         "output = Annotated(Path(sys.argv[1]), False, print)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY))\n"
         "for image in map(Image.fromarray, (noise, noise, noise * 0)):\n"
-        "  output.show(Result(Frame('x.png', ReadyPicture(image))))\n"
+        "  output.show(FrameResult(Frame('x.png', ReadyPicture(image))))\n"
         "output.close()\n"
     )
     folder = tmp_path / "shown"
@@ -146,5 +146,5 @@ def test_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
 def test_source_picture_is_not_drawn_on(tmp_path: Path) -> None:
     picture = Image.new("RGB", (60, 60), "white")
     output = Annotated(tmp_path, force=False)
-    output.show(Result(Frame("a.png", ReadyPicture(picture)), (answer(),)))
+    output.show(FrameResult(Frame("a.png", ReadyPicture(picture)), (answer(),)))
     assert picture.getextrema() == ((255, 255),) * 3

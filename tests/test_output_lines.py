@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from edge_classify.edge.answers.result import Answer, Result
+from edge_classify.edge.answers.result import Answer, FrameResult
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import OptionError, OutputExistsError
 from edge_classify.edge.outputs.csv_lines import CsvLines, to_cell
@@ -102,7 +102,7 @@ def test_json_line_of_a_real_classification_has_exactly_the_keys_of_the_contract
     Image.new("RGB", (20, 10), "lime").save(tmp_path / "grün.png")
     picture = FilePicture(tmp_path / "grün.png")
     frame = Frame("grün.png", picture, index=3, grabbed=1.0)
-    JsonLines(lines).show(Result(frame, (Answer("tiny", model.classify(picture), 1.23456),), 40.06))
+    JsonLines(lines).show(FrameResult(frame, (Answer("tiny", model.classify(picture), 1.23456),), 40.06))
     record = json.loads(lines.text)
     assert list(record) == [
         *("source", "frame", "age_ms", "model", "predictions", "unknown", "decode_ms", "infer_ms")

@@ -32,7 +32,7 @@ steps = {
     "hostile": lambda: table.show(live(4, answer({"[red]x[/red]\x1b[2J\x9b5A\n" + "long " * 40: 0.5}))),
     "lost": lambda: table.show(failure("camera 0", "camera 0 gives\x1b[2J no frames")),
     "say": lambda: say("camera 0 is back"),
-    "wait": lambda: table.pump(),
+    "wait": lambda: table.refresh(),
     "close": lambda: table.close(),
 }
 for number, line in enumerate(sys.stdin):

@@ -20,7 +20,7 @@ from .support.system import require
 
 ROOT = Path(__file__).parent.parent
 COLOR = (200, 30, 90)
-# Takes a step for each line of stdin, and answers each with a line; "pump" goes on until the window ends it.
+# Takes a step for each line of stdin, and answers each with a line; "run" goes on until the window ends it.
 CHILD = """
 import sys, time
 from PIL import Image
@@ -39,7 +39,7 @@ def main():
         "live": lambda: window.show(live(1, answer({"cat": 1.0, "dog": 0.0}), picture=picture)),
         "tall": lambda: window.show(photo("a.png", picture=picture.resize((30, 300)))),
         "lost": lambda: window.show(failure("camera 0", "camera 0 gives no frames")),
-        "pump": lambda: pump(window),
+        "run": lambda: run(window),
         "wait": lambda: window.wait_for_key(),
         "close": lambda: window.close(),
     }
@@ -50,9 +50,9 @@ def main():
         except StopRunning:
             print("stopped", flush=True)
 
-def pump(window):
+def run(window):
     while True:
-        window.pump()
+        window.refresh()
         time.sleep(0.01)
 
 main()
@@ -175,7 +175,7 @@ def test_window_shows_the_picture_in_its_colours_with_bars_for_its_answers(
 ) -> None:
     step(window, "live")
     assert answer_of(window) == "done"
-    step(window, "pump")
+    step(window, "run")
     screen = screen_when(display, has_picture)
     picture = of_color(screen)
     assert picture[:480, :640].mean() > 0.6 and not picture[490:].any() and not picture[:, 650:].any()
@@ -188,7 +188,7 @@ def test_window_shows_the_picture_in_its_colours_with_bars_for_its_answers(
 
 @pytest.mark.parametrize("key", ["q", "Q", "Escape"])
 def test_keys_that_quit_stop_the_run_and_others_do_not(display: str, window: Shown, key: str) -> None:
-    step(window, "pump")
+    step(window, "run")
     press(display, "x", key)
     assert answer_of(window) == "stopped"
     step(window, "wait")  # Who has quit need not press another key.
@@ -198,7 +198,7 @@ def test_keys_that_quit_stop_the_run_and_others_do_not(display: str, window: Sho
 def test_closing_the_window_stops_the_run(display: str, window: Shown) -> None:
     step(window, "live")
     answer_of(window)
-    step(window, "pump")
+    step(window, "run")
     close_window(display)
     assert answer_of(window) == "stopped"
     step(window, "close")
@@ -225,7 +225,7 @@ def test_lost_camera_leaves_the_last_picture_with_the_error_on_it(display: str, 
     for name in ("live", "lost"):
         step(window, name)
         assert answer_of(window) == "done"
-    step(window, "pump")
+    step(window, "run")
     screen = screen_when(display, lambda screen: has_picture(screen) and not of_bar(screen).any())
     assert (screen[450:480, :300].min(axis=2) > 150).sum() > 100  # The letters of the error.
     press(display, "q")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from edge_classify.edge.answers.pacing import OnChange
-from edge_classify.edge.answers.result import Result
+from edge_classify.edge.answers.result import FrameResult
 from edge_classify.edge.answers.rules import AnswerRules
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.outputs.output import StopRunning
@@ -45,10 +45,10 @@ class Heard:
     failed = 0
 
     def __init__(self, stop_after: int | None = None) -> None:
-        self.results: list[Result] = []
+        self.results: list[FrameResult] = []
         self._stop_after = stop_after
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         self.results.append(result)
         if len(self.results) == self._stop_after:
             raise StopRunning

@@ -223,7 +223,8 @@ def test_label_file_loses_its_numbers_only_where_all_are_the_lines_own(
 
 def test_label_file_numbered_in_another_order_is_refused_with_the_line(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("0 cat\n2 dog\n1 cow\n")
-    with pytest.raises(LabelError, match=r"line 2 is for class 1, and says 2\. Sort the lines by number"):
+    message = r"line 2 is for class 1, but has the number 2\. Sort the lines by number"
+    with pytest.raises(LabelError, match=message):
         read_label_file(tmp_path / "labels.txt")
 
 

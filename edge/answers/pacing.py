@@ -1,4 +1,4 @@
-"""Fewer answers: one every so many seconds, or only those that say something new."""
+"""Fewer answers: one frame in every N seconds, or only answers that changed."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable, Iterator
 
 from ..errors import OptionError
 from ..sources.frames import Frame
-from .result import Result
+from .result import FrameResult
 
-_ROUNDING = 0.001  # Seconds: players state a frame's place in a video to the millisecond.
+_ROUNDING = 0.001  # Seconds: the time of a frame in a video is known to the millisecond.
 
 
 def paced(frames: Iterable[Frame], every: float | None) -> Iterator[Frame]:
-    """Return an iterator over one frame in `every` seconds on the frames' own clock; None means all of them.
+    """Return an iterator over one frame in `every` seconds of the frames' own time; None means all frames.
 
-    A source's first frame passes, then the first frame from each multiple of `every` after it, so that delays
-    don't add up. Of a live source that is the newest one at that moment. Photos, which have no time, and
-    errors always pass. Raises OptionError unless `every` is above 0.
+    The first frame of a source passes, then the first frame after each multiple of `every` since then, so
+    that delays don't add up. Photos, which have no time, and errors always pass. Raises OptionError unless
+    `every` is above 0.
     """
     if every is None:
         return iter(frames)
     if not (math.isfinite(every) and every > 0):
-        raise OptionError(f"--every must be seconds, above 0. Received: {every}")
+        raise OptionError(f"--every must be a number of seconds above 0. Received: {every}")
     return _one_each(frames, every)
 
 
@@ -43,20 +43,20 @@ def _one_each(frames: Iterable[Frame], every: float) -> Iterator[Frame]:
 
 
 class OnChange:
-    """Lets results pass that say something else than the one before."""
+    """Selects the results whose labels differ from those of the result before."""
 
     def __init__(self) -> None:
-        """Begin with nothing seen."""
-        self._seen: tuple[str, tuple[tuple[str, int | None], ...]] | None = None
+        """Begin without a result."""
+        self._last: tuple[str, tuple[tuple[str, int | None], ...]] | None = None
 
-    def passes(self, result: Result) -> bool:
-        """Return whether any model's label differs from the last result of this source.
+    def passes(self, result: FrameResult) -> bool:
+        """Return whether any model's label differs from that of the last result of the same source.
 
-        A source's first result passes, and so do errors, what comes after them, and photos, which have no
-        time.
+        Errors pass, and so do the first result of a source, the first one after an error, and photos, which
+        have no time.
         """
         if result.frame.error is not None:
-            self._seen = None
+            self._last = None
             return True
         if result.frame.time is None:
             return True
@@ -64,5 +64,5 @@ class OnChange:
             (answer.model, None if answer.prediction.unknown else answer.prediction.best.index)
             for answer in result.answers
         )
-        seen, self._seen = self._seen, (result.frame.source, labels)
-        return seen != self._seen
+        last, self._last = self._last, (result.frame.source, labels)
+        return last != self._last

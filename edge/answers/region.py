@@ -1,4 +1,4 @@
-"""The part of a picture that is looked at: `--roi`."""
+"""The part of a picture that is classified: `--roi`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%")
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of an upright picture: its left upper corner and its size, in pixels or in per cent of it.
+    """A rectangle of an upright picture: its upper left corner and its size, in pixels or per cent.
 
-    Raises ValueError, with a text for click, for a rectangle without an area or more than 100 %.
+    Raises ValueError, with a text for click, for a rectangle without an area or outside of 100 %.
     """
 
     x: float
@@ -43,7 +43,7 @@ class Region:
 
     @classmethod
     def parse(cls, text: str) -> Region:
-        """Read "x,y,w,h": pixels, as in "40,0,320,240", or all four in per cent, as in "10%,10%,50%,50%".
+        """Read "x,y,w,h", all in pixels, such as "40,0,320,240", or all in per cent: "10%,10%,50%,50%".
 
         Raises ValueError, with a text for click.
         """
@@ -64,10 +64,10 @@ class Region:
         return ",".join(f"{value:.10g}{unit}" for value in (self.x, self.y, self.width, self.height))
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Return left, upper, right and lower edge in a picture of `size` (width, height) pixels.
+        """Return the left, upper, right and lower edge in a picture of `size` (width, height) pixels.
 
-        Per cent are rounded outwards, to whole pixels. Raises ImageError for a region of pixels that is not
-        all inside: what a user has not asked for is not looked at.
+        Per cent are rounded outwards to whole pixels. Raises ImageError for a region in pixels that is not
+        entirely inside the picture: a smaller region would not be what the user asked for.
         """
         if self.percent:
             left, right = _span(self.x, self.width, size[0])
@@ -83,7 +83,7 @@ class Region:
         return left, upper, right, lower
 
     def cover(self, cover: Cover | None) -> Cover | None:
-        """Return what the whole picture must cover so that the region covers `cover`; None: do not reduce."""
+        """Return the `cover` of the whole picture whose region has `cover`; None means full size."""
         if cover is None or not self.percent:
             return None
         return math.ceil(cover[0] * _HUNDRED / self.width), math.ceil(cover[1] * _HUNDRED / self.height)
@@ -97,13 +97,13 @@ class RegionPicture:
     region: Region
 
     def image(self, cover: Cover | None = None) -> Image.Image:
-        """Decode and cut; raises ImageError also where the picture does not hold the region."""
+        """Decode and cut; raises ImageError also where the region is not inside the picture."""
         whole = self.original.image(self.region.cover(cover))
         return whole.crop(self.region.box(whole.size))
 
 
 def cut(frames: Iterable[Frame], region: Region) -> Iterator[Frame]:
-    """Yield the frames with only that part of their pictures."""
+    """Yield the frames with their pictures cut to the region."""
     for frame in frames:
         yield frame if frame.picture is None else frame.with_picture(RegionPicture(frame.picture, region))
 
@@ -113,7 +113,7 @@ def _end(start: float, length: float) -> float:
 
 
 def _span(start: float, length: float, pixels: int) -> tuple[int, int]:
-    """Return the first pixel and the one behind the last, of a span in per cent."""
+    """Return the first pixel of a span in per cent, and the pixel behind its last."""
     first = math.floor(round(start * pixels / _HUNDRED, 6))
     behind = math.ceil(round(_end(start, length) * pixels / _HUNDRED, 6))
     return min(first, pixels - 1), min(max(behind, first + 1), pixels)

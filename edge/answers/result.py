@@ -1,4 +1,4 @@
-"""What came of one frame."""
+"""The answers to one frame."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..sources.frames import Frame
 class Answer(NamedTuple):
     """One model's answer to one frame.
 
-    `prediction.top[0]` is the answer, also where smoothing or holding changed it; `prediction.unknown` says
-    that it is not sure enough. `decode_ms` is what decoding, cutting and resizing cost.
+    `prediction.top[0]` is the answer, after smoothing and holding; with `prediction.unknown` it is not sure
+    enough. `decode_ms` is the time of decoding, cutting and resizing.
     """
 
     model: str
@@ -25,10 +25,10 @@ class Answer(NamedTuple):
         return UNKNOWN if self.prediction.unknown else self.prediction.best.label
 
 
-class Result(NamedTuple):
-    """What all models said about a frame; or `frame.error`, and no answers.
+class FrameResult(NamedTuple):
+    """The answers of all models to a frame; none where the frame has an error.
 
-    `age_ms` is how old a live frame was when the last answer to it was there; None for files.
+    `age_ms` is the age of a live frame when its last answer was ready; None for files.
     """
 
     frame: Frame

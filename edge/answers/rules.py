@@ -1,7 +1,7 @@
 """From a model's probabilities for one frame to the answer that people see.
 
 Three rules apply, in this order: a moving average over frames, a threshold below which the answer is
-"unknown", and a time that another answer must last before it replaces the one that is shown.
+"unknown", and a time that a new answer must last before it replaces the shown answer.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ MAX_SMOOTH = 1000  # Frames: 4 MB for 1,000 classes.
 
 @dataclass(frozen=True)
 class AnswerRules:
-    """What `--top`, `--threshold`, `--smooth` and `--hold` ask for.
+    """The rules of `--top`, `--threshold`, `--smooth` and `--hold`.
 
-    `top` is how many classes an answer lists. Below `threshold`, a probability, the answer is "unknown";
-    None leaves it to the model's card, 0 means never. `smooth` is how many frames the average is of, and
-    `hold` how many seconds another answer must last before it is shown. `every` is `--every`, if that was
-    given. Raises OptionError for values that cannot work.
+        AnswerRules(top=1, threshold=0.8)
+        AnswerRules(smooth=10, hold=0.5)  # The mean of ten frames, changed after half a second.
+
+    `top` is the number of classes in an answer. Below `threshold`, a probability, the answer is "unknown";
+    None takes the threshold of the model's card, 0 turns it off. `smooth` is the number of frames in the
+    average, and `hold` the seconds that a new answer must last before it is shown. `every` is the value of
+    `--every`, None without it. Raises OptionError for values that cannot work.
     """
 
     top: int = 3
@@ -46,22 +49,22 @@ class AnswerRules:
         if not 1 <= self.smooth <= MAX_SMOOTH:
             raise OptionError(f"--smooth must be 1 to {MAX_SMOOTH:,} frames. Received: {self.smooth}")
         if not (math.isfinite(self.hold) and self.hold >= 0):
-            raise OptionError(f"--hold must be seconds, 0 or more. Received: {self.hold}")
+            raise OptionError(f"--hold must be a number of seconds, 0 or more. Received: {self.hold}")
 
     @property
     def gap(self) -> float:
-        """Seconds without a frame after which what was seen before counts no more.
+        """Seconds without a frame after which earlier frames no longer count.
 
-        Ten: a camera that lost its connection may be looking at something else when it is back. Where `every`
-        lets few frames pass, three times that.
+        Ten, since a camera that lost its connection may show another scene afterwards, or three times `every`
+        where that is longer.
         """
         return max(GAP_SECONDS, 3 * (self.every or 0.0))
 
 
 class Held(NamedTuple):
-    """Which answer is shown, and since when, in seconds, another one has been the better one.
+    """The shown answer, and the `rival` that may replace it, the better answer since `since` (seconds).
 
-    Answers are class indices, and None for "unknown". Where no other is better, `rival` is `shown`.
+    Answers are class indices, None for "unknown". Where no other answer is better, `rival` is `shown`.
     """
 
     shown: int | None
@@ -69,7 +72,7 @@ class Held(NamedTuple):
     since: float
 
     def after(self, best: int | None, time: float, hold: float) -> Held:
-        """Return what is shown when `best` is the frame's own answer at `time`."""
+        """Return the state after a frame at `time` (seconds) whose own answer is `best`."""
         since = self.since if best == self.rival else time
         if best == self.shown or time - since >= hold:
             return Held(best, best, time)
@@ -79,7 +82,7 @@ class Held(NamedTuple):
 def mean_probabilities(window: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the mean of arrays [classes].
 
-    It is taken anew each time, since a running sum would gather rounding errors over days.
+    It is computed from all arrays, since a running sum would collect rounding errors over days.
     """
     frames = list(window)
     if len(frames) == 1:
@@ -88,20 +91,20 @@ def mean_probabilities(window: Iterable[NDArray[np.float32]]) -> NDArray[np.floa
 
 
 def frame_answer(probabilities: NDArray[np.float32], threshold: float | None) -> int | None:
-    """Return the index of the highest of probabilities [classes]; None, "unknown", if that is too low."""
+    """Return the index of the highest of probabilities [classes]; None where it is below the threshold."""
     best = int(np.argmax(probabilities))
     return None if threshold is not None and float(probabilities[best]) < threshold else best
 
 
 class Answers:
-    """Applies the rules to what models say about frame after frame. Takes frames in order, from one thread.
+    """Applies the rules to the predictions for frame after frame, in order and in one thread.
 
-    What it remembers belongs to one source, and is dropped when a frame of another one arrives, when the
-    clock goes back, or after a gap (`AnswerRules.gap`).
+    Earlier frames are forgotten when a frame of another source arrives, when the time goes back, and after a
+    gap (`AnswerRules.gap`).
     """
 
     def __init__(self, rules: AnswerRules) -> None:
-        """Begin without a past."""
+        """Begin without earlier frames."""
         self._rules = rules
         self._source: str | None = None
         self._pasts: dict[str, _Past] = {}
@@ -117,11 +120,10 @@ class Answers:
     ) -> Prediction:
         """Return the answer to one frame.
 
-        `prediction` is what the model called `model` said, `card_threshold` what its card says about
-        "unknown", `source` and `time` are the frame's. `top[0]` of what is returned is the answer, which
-        may be one that is held though another class is likelier by now; the others follow by probability.
-        `probabilities` are the averaged ones. A frame without a time is a photo of its own, to which only
-        the threshold applies.
+        `prediction` is that of the model with the name `model`, `card_threshold` the threshold of its card;
+        `source` and `time` are the frame's. In the result, `top[0]` is the answer, which may be held although
+        another class is likelier by now; the other classes follow by probability. `probabilities` are
+        averaged. A frame without a time is a single photo, to which only the threshold applies.
         """
         threshold = card_threshold if self._rules.threshold is None else self._rules.threshold
         probabilities = prediction.probabilities
@@ -149,7 +151,7 @@ class Answers:
 
 
 class _Past:
-    """What is remembered of one model's answers: the last probabilities, and the label shown."""
+    """A model's last probabilities, and its shown answer."""
 
     def __init__(self, smooth: int) -> None:
         self.window: deque[NDArray[np.float32]] = deque(maxlen=smooth)
@@ -160,7 +162,7 @@ class _Past:
 def _first(
     shown: int | None, probabilities: NDArray[np.float32], labels: tuple[str, ...], count: int
 ) -> tuple[Score, ...]:
-    """Return `count` classes by probability, but the one that is shown before all others."""
+    """Return `count` classes, the shown one first and the others by probability."""
     ranked = top_scores(probabilities, labels, count)
     if shown is None or ranked[0].index == shown:
         return ranked

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..answers.result import Answer, Result
+from ..answers.result import Answer, FrameResult
 from ..classifier import Classifier
 from ..errors import ImageError, OptionError
 from ..sources.addresses import redact
@@ -68,7 +68,7 @@ class Collector:
                 "Name a folder that you may write to"
             ) from None
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Keep the frame if there is a reason to, the rules allow it and its scene is new."""
         if result.frame.picture is None:
             return
@@ -95,7 +95,7 @@ class Collector:
             plural = "" if self._kept == 1 else "s"
             self._report(f"Collected {self._kept:,} picture{plural} in {self._folder.root / UNSURE}")
 
-    def _consider(self, result: Result, picture: Picture, reasons: list[str]) -> None:
+    def _consider(self, result: FrameResult, picture: Picture, reasons: list[str]) -> None:
         folder, rules = self._folder, self._rules
         if self._look_again:
             folder.prepare()
@@ -174,7 +174,7 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def _record(result: Result, reasons: list[str]) -> dict[str, Any]:
+def _record(result: FrameResult, reasons: list[str]) -> dict[str, Any]:
     frame = result.frame
     return {
         "source": redact(frame.source),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..answers.result import Result
+from ..answers.result import FrameResult
 from ..errors import OptionError
 
 ASSUMED_THRESHOLD = 0.5  # Of a model whose card says nothing about "unknown".
@@ -51,7 +51,7 @@ class CollectRules:
 
 
 def reasons_to_keep(
-    result: Result, rules: CollectRules, thresholds: dict[str, float | None], chance: random.Random
+    result: FrameResult, rules: CollectRules, thresholds: dict[str, float | None], chance: random.Random
 ) -> list[str]:
     """Return why a frame should be kept, in words; nothing when there is no reason.
 

@@ -1,1 +1,1 @@
-"""The interpreter in a process of its own, for models that nobody vouches for."""
+"""The interpreter in a child process, for models that are not trusted."""

@@ -1,6 +1,6 @@
-"""The child of parent.py: loads one model and runs it until its standard input ends.
+"""The child process of parent.py: loads one model and runs it until its standard input ends.
 
-It limits itself before it touches the model, so that it ends even where the parent was killed.
+It limits itself before it opens the model, so that it ends even where the parent was killed.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from .messages import (
 
 
 def main() -> None:
-    """Serve the process that holds the other ends of the pipes."""
+    """Serve the parent, which holds the other ends of the pipes."""
     answers = _claim_stdout()
     _ignore_signals()
     try:
         _serve(sys.stdin.buffer, answers)
-    except (EOFError, BrokenPipeError):  # The parent is gone, or wants no more.
+    except (EOFError, BrokenPipeError):  # The parent has ended, or closed the pipe.
         pass
     except EdgeClassifyError as error:
         _report(answers, type(error).__name__, str(error))
-    except (ValueError, RuntimeError, TypeError) as error:  # As runtimes raise for damaged models.
+    except (ValueError, RuntimeError, TypeError) as error:  # Runtimes raise them for damaged models.
         _report(answers, "ModelFileError", f"the model cannot be run ({error_text(error)})")
 
 
@@ -51,7 +51,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     options = request["execution"]
     options["delegate_options"] = tuple(map(tuple, options["delegate_options"]))
     execution = Execution(**options)
-    find_runtime(execution.runtime)  # What it takes itself does not count.
+    find_runtime(execution.runtime)  # The memory of the runtime itself does not count.
     _limit_resources(request["memory"])
     with _ends_after(request["load_s"]):
         loaded = open_interpreter(Path(request["path"]), execution)
@@ -77,7 +77,7 @@ def _report(answers: IO[bytes], name: str, text: str) -> None:
 
 
 def _claim_stdout() -> IO[bytes]:
-    """Return the pipe to the parent; what native code prints goes to stderr, and never waits for a reader."""
+    """Return the pipe to the parent. Output of native code goes to stderr, without waiting for a reader."""
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if os.name == "posix":
@@ -86,7 +86,7 @@ def _claim_stdout() -> IO[bytes]:
 
 
 def _ignore_signals() -> None:
-    """Leave it to the parent to decide what Ctrl-C and a service's end mean; its end closes the pipe."""
+    """Ignore Ctrl-C and the end of a service: the parent handles them, and its end closes the pipe."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -94,7 +94,7 @@ def _ignore_signals() -> None:
 
 @contextmanager
 def _ends_after(seconds: float) -> Iterator[None]:
-    """Let the system end this process after that time, whatever native code does; the parent is earlier."""
+    """Have the system end this process a second after the parent's limit, whatever native code does."""
     if not hasattr(signal, "setitimer"):
         yield
         return
@@ -104,7 +104,7 @@ def _ends_after(seconds: float) -> Iterator[None]:
 
 
 def _limit_resources(memory: int) -> None:
-    """Allow `memory` bytes more than are in use, no files written and no core dumps, where limits exist."""
+    """Forbid more than `memory` further bytes, writing files and core dumps, where the system has limits."""
     try:
         import resource
     except ImportError:  # Windows has none.

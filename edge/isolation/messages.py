@@ -1,8 +1,8 @@
-"""What the two processes say to each other through pipes.
+"""The messages that parent and child send each other through pipes.
 
 A message is one byte for its kind, eight for the length, and that many bytes: JSON for READY (to the child:
-which model, and its limits; back: its tensors) and ERROR, the values of the only input or output for RESULT.
-Nothing that the child sends is executed or trusted: lengths are bounded before anything is read.
+the model and its limits; back: its tensors) and ERROR, the values of the only input or output for RESULT.
+Nothing that the child sends is executed or trusted: lengths are checked before anything is read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_TENSOR_BYTES = 256 * 1024 * 1024  # A float input of 4,600 x 4,600 pixels.
 MAX_TEXT = 2000
 _MAX_SIDES, _MAX_SIDE = 8, 2**31 - 1
 _HEADER = struct.Struct("<cQ")
-# All that TFLite's tensors can be.
+# The types of TFLite's tensors.
 _DTYPES = (
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
     *("float16", "float32", "float64", "complex64", "complex128", "bool", "bytes", "str"),
@@ -30,14 +30,14 @@ _DTYPES = (
 
 
 class BrokenMessageError(Exception):
-    """The other side sent what no honest one does."""
+    """A message breaks the format, as no honest sender's does."""
 
 
 @dataclass(frozen=True)
 class TensorDetails:
-    """An input or output; `signature` is the shape with -1 for the sides that the model leaves open.
+    """An input or output tensor; `signature` is the shape with -1 for the sides that the model leaves open.
 
-    Raises BrokenMessageError on construction for what no tensor can be.
+    Raises BrokenMessageError on construction for values that no tensor can have.
     """
 
     index: int
@@ -59,7 +59,7 @@ class TensorDetails:
 
     @classmethod
     def from_details(cls, details: dict[str, Any]) -> TensorDetails:
-        """Take over one entry of an interpreter's get_input_details() or get_output_details()."""
+        """Read one entry of an interpreter's get_input_details() or get_output_details()."""
         scale, zero_point = details["quantization"]
         shape = [int(side) for side in details["shape"]]
         signature = [int(side) for side in details.get("shape_signature", ())]
@@ -67,7 +67,7 @@ class TensorDetails:
         return cls(int(details["index"]), shape, signature, dtype, float(scale), int(zero_point))
 
     def to_details(self) -> dict[str, Any]:
-        """Return what an interpreter's method returns, without names."""
+        """Return such an entry again, without the tensor's name."""
         return {
             "index": self.index,
             "shape": self.shape,
@@ -78,7 +78,7 @@ class TensorDetails:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of its values; raises BrokenMessageError for more than MAX_TENSOR_BYTES."""
+        """The size of the values in bytes; raises BrokenMessageError above MAX_TENSOR_BYTES."""
         size = math.prod(self.shape) * np.dtype(self.dtype).itemsize
         if size > MAX_TENSOR_BYTES:
             raise BrokenMessageError(f"a tensor of {size:,} bytes, and {MAX_TENSOR_BYTES:,} are allowed")
@@ -87,7 +87,7 @@ class TensorDetails:
 
 @dataclass(frozen=True)
 class Ready:
-    """The child's answer to the first message: the model is loaded."""
+    """The child's answer after it has loaded the model."""
 
     inputs: list[TensorDetails]
     outputs: list[TensorDetails]
@@ -95,8 +95,8 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why the child gave up: the name of a class in errors.py, and its text."""
+class ChildFailure:
+    """An error in the child: the name of a class in errors.py, and the text."""
 
     name: str
     text: str
@@ -108,10 +108,10 @@ def parse_ready(raw: bytes) -> Ready:
     return Ready(ready.inputs, ready.outputs, [remark[:MAX_TEXT] for remark in ready.remarks[:10]])
 
 
-def parse_failure(raw: bytes) -> Failure:
+def parse_failure(raw: bytes) -> ChildFailure:
     """Read an ERROR message; raises BrokenMessageError."""
-    failure: Failure = _parse(Failure, raw)
-    return Failure(failure.name, failure.text[:MAX_TEXT])
+    failure: ChildFailure = _parse(ChildFailure, raw)
+    return ChildFailure(failure.name, failure.text[:MAX_TEXT])
 
 
 def _parse(kind: type, raw: bytes) -> Any:
@@ -122,7 +122,7 @@ def _parse(kind: type, raw: bytes) -> Any:
 
 
 def write_message(stream: IO[bytes] | None, kind: bytes, payload: bytes) -> None:
-    """Send a message; raises OSError when the other side is gone."""
+    """Send a message; raises OSError or EOFError when the other process has ended."""
     if stream is None:
         raise EOFError
     stream.write(_HEADER.pack(kind, len(payload)))
@@ -131,9 +131,9 @@ def write_message(stream: IO[bytes] | None, kind: bytes, payload: bytes) -> None
 
 
 def read_message(stream: IO[bytes] | None, limit: int) -> tuple[bytes, bytes]:
-    """Wait for a message, and return its kind and its bytes, of which there may be `limit`.
+    """Wait for a message of at most `limit` bytes, and return its kind and its bytes.
 
-    Raises EOFError when the other side is gone, and BrokenMessageError for a longer one.
+    Raises EOFError when the other process has ended, and BrokenMessageError for a longer message.
     """
     kind, length = _HEADER.unpack(_read(stream, _HEADER.size))
     if length > limit:

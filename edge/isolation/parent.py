@@ -1,9 +1,9 @@
-"""Runs the interpreter in a process of its own, for models that nobody vouches for.
+"""Runs the interpreter in a child process, for models that are not trusted.
 
 A damaged or hostile model can crash the runtime, never end, or ask for any amount of memory. Then only the
-child dies, and that is a ModelFileError here. What the child says is believed no more than the model: its
-messages are of a fixed form and bounded in size (messages.py). It is no sandbox: a model that
-takes the runtime over has the rights of the user, but neither the environment nor the open files.
+child dies, and the parent raises ModelFileError. The child is trusted no more than the model: its messages
+have a fixed form and a limited size (messages.py). It is no sandbox: a model that takes over the runtime has
+the rights of the user, but neither the environment nor the open files.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from .messages import (
     READY,
     RESULT,
     BrokenMessageError,
-    Failure,
+    ChildFailure,
     parse_failure,
     parse_ready,
     read_message,
     write_message,
 )
 
-# -I: neither the working folder nor the environment decide what is imported. What is on the path here is
-# handed over, so that the child finds this package however it was installed.
+# -I: neither the working folder nor the environment decides what is imported. The child gets this process's
+# import path, so that it finds this package however it was installed.
 _START = f"import sys; sys.path[:] = sys.argv[1:]; from {__package__}.child import main; main()"
-# What a dynamic linker, and Python on Windows, may need. Nothing else of the environment goes to the child.
+# For the dynamic linker, and for Python on Windows. The child gets no other variable.
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _STDERR_BYTES = 64 * 1024
 _STACK_BYTES = 8 * 1024 * 1024
-# What a child may report; anything else becomes the base of all.
+# The errors that a child may report; another name becomes EdgeClassifyError.
 _ERRORS = {kind.__name__: kind for kind in (DelegateError, ModelFileError, RuntimeLoadError)}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may take: seconds to start and load, seconds for an inference, and bytes of memory.
+    """A child's limits: seconds to start and load, seconds for an inference, and bytes of memory.
 
-    A Raspberry Pi Zero takes ten seconds to import a runtime. The memory is what the process may ask for
-    after the runtime was imported: 1 GiB for activations, 8 MiB for each thread's stack, and eight times the
-    file's size, since runtimes unpack and reorder weights (8 bits to 32 is four times, and a copy).
+    A Raspberry Pi Zero takes ten seconds to import a runtime. The memory counts from after that import: 1 GiB
+    for activations, 8 MiB for each thread's stack, and eight times the file's size, since runtimes unpack and
+    reorder weights (8 bits to 32 is four times, and a copy).
     """
 
     load_s: float = 60.0
@@ -73,17 +73,17 @@ DEFAULT_LIMITS = Limits()
 def open_isolated(path: Path, execution: Execution, limits: Limits = DEFAULT_LIMITS) -> Loaded:
     """Load a .tflite file in a child process.
 
-    What is returned has the methods of an interpreter that Classifier uses. Raises as open_interpreter does,
-    and ModelFileError when the model crashes the interpreter or exceeds `limits`.
+    The interpreter returned has those methods that Classifier uses. Raises as open_interpreter does, and
+    ModelFileError when the model crashes the interpreter or exceeds `limits`.
     """
     model = IsolatedModel(path, execution, limits)
     return Loaded(model, model.remarks)
 
 
 class IsolatedModel:
-    """A child process with an interpreter, used like an interpreter of one input and one output.
+    """A child process with an interpreter, used like an interpreter with one input and one output.
 
-    After an error the child is gone, and every later call raises the same error. Not thread-safe.
+    After an error the child has ended, and every later `invoke` raises the same error. Not thread-safe.
     """
 
     def __init__(self, path: Path, execution: Execution, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -93,7 +93,7 @@ class IsolatedModel:
         self._failure: str | None = None
         self._timed_out = False
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        # One thread for numpy's linear algebra, which is not used: others only take memory.
+        # numpy's linear algebra is not used: its threads would only take memory.
         environment["OPENBLAS_NUM_THREADS"] = "1"
         self._child = subprocess.Popen(
             [sys.executable, "-I", "-c", _START, *filter(None, sys.path)],
@@ -113,7 +113,7 @@ class IsolatedModel:
             "load_s": self._limits.load_s,
             "invoke_s": self._limits.invoke_s,
         }
-        with self._answered(self._limits.load_s, "to load"):
+        with self._time_limit(self._limits.load_s, "to load"):
             write_message(self._child.stdin, READY, json.dumps(request).encode())
             ready = parse_ready(self._receive(READY, MAX_JSON_BYTES))
         self.remarks = tuple(ready.remarks)
@@ -122,28 +122,28 @@ class IsolatedModel:
         self._results: dict[int, NDArray[Any]] = {}
 
     def get_input_details(self) -> list[dict[str, Any]]:
-        """Return what an interpreter's method does, without names."""
+        """Return the details of the inputs, as an interpreter does, without names."""
         return [tensor.to_details() for tensor in self._inputs]
 
     def get_output_details(self) -> list[dict[str, Any]]:
-        """Return what an interpreter's method does, without names."""
+        """Return the details of the outputs, as an interpreter does, without names."""
         return [tensor.to_details() for tensor in self._outputs]
 
     def set_tensor(self, index: int, values: NDArray[Any]) -> None:
-        """Keep the only input's values for `invoke`; raises ValueError unless shape and dtype are its own."""
+        """Keep the input's values for `invoke`; raises ValueError for another tensor, shape or dtype."""
         (tensor,) = self._inputs
         if (index, values.shape, values.dtype.name) != (tensor.index, tuple(tensor.shape), tensor.dtype):
             raise ValueError(f"tensor {index} does not take {values.dtype} of {list(values.shape)}")
         self._input = np.ascontiguousarray(values)
 
     def invoke(self) -> None:
-        """Run the model; raises ModelFileError when the child crashes, hangs or answers nonsense."""
+        """Run the model; raises ModelFileError when the child crashes, hangs or breaks the format."""
         if self._failure is not None:
             raise ModelFileError(self._failure)
         if self._input is None:
             raise ValueError("set_tensor was not called")
         (tensor,) = self._outputs
-        with self._answered(self._limits.invoke_s, "for an inference"):
+        with self._time_limit(self._limits.invoke_s, "for an inference"):
             write_message(self._child.stdin, RESULT, self._input.tobytes())
             raw = self._receive(RESULT, tensor.size_bytes)
             if len(raw) != tensor.size_bytes:
@@ -151,20 +151,20 @@ class IsolatedModel:
         self._results = {tensor.index: np.frombuffer(raw, tensor.dtype).reshape(tensor.shape)}
 
     def get_tensor(self, index: int) -> NDArray[Any]:
-        """Return the output as `invoke` left it."""
+        """Return the output of the last `invoke`."""
         return self._results[index]
 
     def close(self) -> None:
-        """End the child; may be called twice."""
+        """End the child; a second call does nothing."""
         self._child.kill()
         self._child.wait()
         for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
             if stream is not None:
-                with suppress(OSError):  # What was not written before it died.
+                with suppress(OSError):  # Bytes that were not written before the child died.
                     stream.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_child"):  # Where it could not be started there is none.
+        if hasattr(self, "_child"):  # There is none where it could not be started.
             self.close()
 
     def _receive(self, kind: bytes, limit: int) -> bytes:
@@ -176,8 +176,8 @@ class IsolatedModel:
         return raw
 
     @contextmanager
-    def _answered(self, seconds: float, purpose: str) -> Iterator[None]:
-        """Kill the child unless the block ends in time, and turn what goes wrong in it into our errors."""
+    def _time_limit(self, seconds: float, purpose: str) -> Iterator[None]:
+        """Kill the child unless the block ends in time, and raise failures in the block as our errors."""
         timer = threading.Timer(seconds, self._kill_late)
         timer.daemon = True
         timer.start()
@@ -188,7 +188,7 @@ class IsolatedModel:
         except (EOFError, OSError):
             self._fail(self._why_it_died(seconds, purpose))
         except BrokenMessageError as error:
-            self._fail(f"{self._path} made the interpreter's process answer nonsense ({error})")
+            self._fail(f"{self._path} made the interpreter's process send a broken message ({error})")
         finally:
             timer.cancel()
 
@@ -205,17 +205,17 @@ class IsolatedModel:
         status = self._child.wait()
         if self._timed_out or status == -getattr(signal, "SIGALRM", 0):
             return f"{self._path} was stopped: it took longer than {seconds:g} seconds {purpose}"
-        said = self._last_words()
-        if "bad_alloc" in said or "MemoryError" in said:
+        output = self._read_stderr()
+        if "bad_alloc" in output or "MemoryError" in output:
             return f"{self._path} was stopped: it asked for more than {self._memory // 2**20} MiB of memory"
         if status >= 0:
-            reason = (said.splitlines() or ["it said nothing"])[-1][:200]
+            reason = (output.splitlines() or ["it printed nothing"])[-1][:200]
             return f"{self._path}: the interpreter's process ended with exit status {status} ({reason})"
         name = signal.Signals(-status).name
         hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
         return f"{self._path} crashed the interpreter ({name}{hint}). It is damaged or hostile: do not use it"
 
-    def _last_words(self) -> str:
+    def _read_stderr(self) -> str:
         if self._child.stderr is None:
             return ""
         return os.read(self._child.stderr.fileno(), _STDERR_BYTES).decode(errors="replace")
@@ -224,6 +224,6 @@ class IsolatedModel:
 class _ReportedError(Exception):
     """The child reported an error."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: ChildFailure) -> None:
         super().__init__(failure.text)
         self.failure = failure

@@ -1,4 +1,4 @@
-"""Pictures with their answers on them, one file an image: `--save-annotated`."""
+"""Pictures with their answers on them, one file per image: `--save-annotated`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..answers.result import Result
+from ..answers.result import FrameResult
 from ..console import say
 from ..errors import ImageError, OptionError
 from ..files import refuse_to_overwrite, require_writable, write_atomically
@@ -20,27 +20,27 @@ from .drawing import draw_answers
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 _QUALITY = 90
-_LONGEST = 150  # Bytes of a name's stem; file systems take 255 for all of it, and temporary names are longer.
-# What Windows refuses in names, and what would lead into another folder.
+_LONGEST = 150  # Bytes of a name's stem; file systems allow 255 for the name, and temporary names are longer.
+# Characters that Windows forbids in names, and those that lead into another folder.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _MOST_NUMBERS = 2**31
 
 
 class Annotated:
-    """Writes each picture, in full size, with its answers on it into a folder.
+    """Writes each picture, in full size and with its answers on it, into a folder.
 
-    A file's picture keeps its name, frames of a video or animation are called NAME_000123.jpg, a camera's
-    camera_000123.jpg. A name that is taken gets a number, NAME-2.jpg: nothing is ever overwritten, `force`
-    only lets the folder hold something before. JPEGs and frames become JPEGs, all else PNGs.
+    An image file keeps its name; frames of videos and animations become NAME_000123.jpg, those of cameras
+    camera_000123.jpg. A name that exists already gets a number, NAME-2.jpg: nothing is ever overwritten, and
+    `force` only allows a folder that is not empty. JPEGs and frames are written as JPEG, other files as PNG.
 
-    A picture that cannot be written, as on a full disk, is said once and counted in `failed`; the rest goes
-    on, since answers are worth more than pictures of them.
+    The first picture that cannot be written, for example on a full disk, is reported, and all are counted in
+    `failed`. The run goes on, since the answers matter more.
     """
 
     def __init__(self, folder: Path, force: bool, report: Callable[[str], None] = say) -> None:
         """Make the folder.
 
-        Raises OutputExistsError where it holds something, unless `force`, and OptionError where it cannot be
+        Raises OutputExistsError where it is not empty, unless `force`, and OptionError where it cannot be
         made or written to.
         """
         self._folder = folder
@@ -53,8 +53,8 @@ class Annotated:
             raise OptionError(f"{folder} cannot be made a folder: {error.strerror}") from None
         require_writable(folder / "picture.jpg")
 
-    def show(self, result: Result) -> None:
-        """Write one picture; a frame without one is left out."""
+    def show(self, result: FrameResult) -> None:
+        """Write one picture; a frame without a picture is left out."""
         frame = result.frame
         if frame.picture is None:
             return
@@ -65,15 +65,15 @@ class Annotated:
         except (ImageError, OptionError, OSError) as error:
             self.failed += 1
             if self.failed == 1:
-                self._report(f"--save-annotated: {_reason(error)}. This is not said again")
+                self._report(f"--save-annotated: {_reason(error)}. Further errors are only counted")
 
     def close(self) -> None:
-        """Say how many pictures are missing."""
+        """Report how many pictures are missing."""
         if self.failed > 1:
             self._report(f"--save-annotated: {self.failed} pictures could not be written")
 
     def _free(self, stem: str, suffix: str) -> Path:
-        """Return a path that is not taken, without looking at every number where thousands share a name."""
+        """Return a path that does not exist, by bisection, since thousands may share a name."""
 
         def path(number: int) -> Path:
             return self._folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
@@ -85,11 +85,11 @@ class Annotated:
 
 
 def _name(frame: Frame) -> tuple[str, str]:
-    """Return a stem that is safe on every system, and the suffix, whatever the source is called."""
+    """Return a stem that every file system allows, and the suffix, for any name of the source."""
     if frame.grabbed is not None:
         return f"camera_{frame.index or 0:06d}", ".jpg"
     stem, suffix = os.path.splitext(frame.source.replace("\\", "/").rpartition("/")[2])  # noqa: PTH122 - also "..".
-    # Bytes that are no UTF-8 become question marks, and these, as all that is unsafe, underscores.
+    # Bytes that are not UTF-8 become question marks; unsafe characters, ? too, become underscores.
     safe = _UNSAFE.sub("_", stem.encode("utf-8", "replace").decode())
     short = safe.encode()[:_LONGEST].decode("utf-8", "ignore").strip(" .") or "picture"
     if frame.index is not None:

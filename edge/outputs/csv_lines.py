@@ -1,4 +1,4 @@
-"""A table for spreadsheets: CSV after RFC 4180, with nothing in it that a spreadsheet would run."""
+"""A table for spreadsheets: CSV by RFC 4180, without cells that a spreadsheet would run."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 import unicodedata
 from io import StringIO
 
-from ..answers.result import Answer, Result
+from ..answers.result import Answer, FrameResult
 from ..sources.frames import Frame
 from .json_lines import to_record
 from .writer import Writer
 
 Cell = str | float | None
 
-# After OWASP, "CSV Injection" (owasp.org/www-community/attacks/CSV_Injection).
+# From OWASP, "CSV Injection" (owasp.org/www-community/attacks/CSV_Injection).
 _FORMULA_STARTS = frozenset("=+-@\t\r\n")
-# C0 without newline, DEL and C1: a terminal would obey them.
+# C0 without newline, DEL and C1, which control a terminal.
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class CsvLines:
-    """Writes a header, then a row an image and model, or one for an image that could not be read."""
+    """Writes a header, then one row per image and model, or one row for an image that could not be read."""
 
     failed = 0
 
@@ -37,7 +37,7 @@ class CsvLines:
         ]
         self._begun = False
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Write the rows of one image together."""
         if result.frame.error is not None:
             self._write([self._error_row(result.frame)])
@@ -45,7 +45,7 @@ class CsvLines:
             self._write([self._row(result.frame, answer, result.age_ms) for answer in result.answers])
 
     def close(self) -> None:
-        """Finish the file; one without images has its header."""
+        """Finish the file, which has its header also without images."""
         self._write([])
         self._writer.close()
 
@@ -75,11 +75,10 @@ class CsvLines:
 
 
 def to_cell(text: str) -> str:
-    r"""Return text that no spreadsheet takes for a formula and no terminal obeys.
+    r"""Return text that is no formula for a spreadsheet and no command for a terminal.
 
-    A cell that starts like a formula gets a ' in front, also where the sign is a full-width or other
-    variant, or spaces, quotes or invisible characters come before it. Control characters other than newline
-    become \x codes.
+    A cell that starts like a formula gets a ' in front, also where the sign is a full-width or other variant,
+    or follows spaces, quotes or invisible characters. Control characters other than newline become \x codes.
     """
     start = next((c for c in text if c in _FORMULA_STARTS or (c.isprintable() and c not in " '\"")), "")
     dangerous = unicodedata.normalize("NFKC", start)[:1] in _FORMULA_STARTS if start else False

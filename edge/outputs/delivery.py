@@ -1,4 +1,4 @@
-"""Brings results to a receiver that may be slow or away, without ever holding up the camera."""
+"""Sends results to a receiver that may be slow or absent, without ever blocking the camera."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# Eight seconds at 30 frames/s; with 1,000 classes a result (about 70 kB) 18 MB.
+# Eight seconds at 30 frames/s; 18 MB for results of 1,000 classes (about 70 kB each).
 CAPACITY = 256
 _LONGEST_EXPONENT = 30
 
 
 class Retry(Exception):
-    """The receiver cannot take the item now: it is sent again.
+    """The receiver cannot take the item now: it will be sent again.
 
-    `reason` goes on after the receiver's name: "answers 503"; empty where it was said already. `pause` is how
-    many seconds the receiver asked to be left alone; None: as often as Pauses says.
+    `reason` is a phrase that follows the receiver's name, such as "answers 503"; empty where it was reported
+    already. `pause` is the time in seconds that the receiver asked to wait; None leaves it to Pauses.
     """
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
@@ -30,7 +30,7 @@ class Retry(Exception):
 
 
 class Refused(Exception):
-    """The receiver will never take this item: the next one is sent. `reason` as in Retry."""
+    """The receiver will never take this item, and the next one is sent. `reason` is as in Retry."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,10 +39,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Pauses:
-    """Seconds between attempts: doubled from `first` to `longest`, of which a random half is left out.
+    """Seconds between attempts, doubled from `first` to `longest`, of which half is random.
 
-    This is "equal jitter" of Brooker, Exponential Backoff And Jitter (AWS Architecture Blog, 2015): a hundred
-    cameras don't come back at the same moment. `jitter` gives numbers in [0, 1).
+    This is "equal jitter" of Brooker, Exponential Backoff And Jitter (AWS Architecture Blog, 2015), so that a
+    hundred cameras don't return at the same moment. `jitter` returns numbers in [0, 1).
     """
 
     first: float = 1.0
@@ -50,17 +50,17 @@ class Pauses:
     jitter: Callable[[], float] = random.random
 
     def after(self, failures: int) -> float:
-        """Return how long to wait after so many failures in a row, 1 or more."""
+        """Return how long to wait after this number of failures in a row, at least 1."""
         whole = min(self.longest, self.first * 2.0 ** min(failures - 1, _LONGEST_EXPONENT))
         return whole / 2 + self.jitter() * whole / 2
 
 
 class Delivery(Generic[Item]):
-    """A queue of at most `capacity` items, and the thread that sends them, in order.
+    """A queue of at most `capacity` items, and the thread that sends them in order.
 
-    When it is full the oldest item is dropped; with `wait`, for sources that can wait, `put` does instead.
-    Trouble is said once when it begins, and again when it is over. Nothing is printed by close(): it returns
-    a number.
+    When it is full the oldest item is dropped; with `wait`, for sources that can wait, `put` waits instead. A
+    problem is reported once when it begins, and again when it is over. close() reports nothing: it returns
+    the number of lost items.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Delivery(Generic[Item]):
         pauses: Pauses | None = None,
         wait: bool = False,
     ) -> None:
-        """Start the thread. `receiver` is its name in remarks; `send` raises Retry or Refused."""
+        """Start the thread. `receiver` is the name in remarks; `send` raises Retry or Refused."""
         self._receiver, self._send, self._report = receiver, send, report
         self._capacity, self._pauses, self._wait = capacity, pauses or Pauses(), wait
-        self._changed = threading.Condition()  # Guards the next four.
+        self._changed = threading.Condition()  # Guards the next four attributes.
         self._waiting: deque[Item] = deque()
-        self._in_hand = 0
-        self._overflow = 0  # Dropped since the receiver stopped keeping up.
-        self._lost = 0  # Dropped and refused, in all.
+        self._in_hand = 0  # 1 while an item is being sent.
+        self._overflow = 0  # Items dropped since the receiver became too slow.
+        self._lost = 0  # Items dropped and refused in all.
         self._closing = threading.Event()
         self._deadline = float("inf")
         self._said: set[str] = set()
@@ -88,7 +88,7 @@ class Delivery(Generic[Item]):
         self._thread.start()
 
     def put(self, item: Item) -> None:
-        """Queue an item; once close() was called it is dropped, and counted."""
+        """Queue an item; after close() it is dropped and counted."""
         with self._changed:
             while self._wait and len(self._waiting) >= self._capacity and not self._closing.is_set():
                 self._changed.wait()
@@ -107,7 +107,7 @@ class Delivery(Generic[Item]):
             self._report(f"{self._receiver} does not keep up: the oldest results are dropped")
 
     def close(self, timeout: float = 5.0) -> int:
-        """Send what is left for at most `timeout` seconds; return how many items never arrived, in all."""
+        """Send the remaining items for at most `timeout` seconds; return how many never arrived in all."""
         with self._changed:
             self._deadline = min(self._deadline, time.monotonic() + timeout)
             self._closing.set()
@@ -116,8 +116,8 @@ class Delivery(Generic[Item]):
         with self._changed:
             return self._lost + self._in_hand + len(self._waiting)
 
-    def say_once(self, trouble: str) -> None:
-        """Report what is wrong with the receiver, unless that was said since it last took something."""
+    def report_once(self, trouble: str) -> None:
+        """Report a problem with the receiver, unless it was reported since the last success."""
         with self._changed:
             known = trouble in self._said
             self._said.add(trouble)
@@ -125,8 +125,8 @@ class Delivery(Generic[Item]):
             kept = f"The last {self._capacity} results are kept, and sent when it takes them"
             self._report(f"{self._receiver} {trouble}. {kept}")
 
-    def say_recovery(self) -> None:
-        """Report that the receiver is back, if there was trouble."""
+    def report_recovery(self) -> None:
+        """Report that the receiver works again, if a problem was reported before."""
         with self._changed:
             recovered = bool(self._said)
             self._said.clear()
@@ -147,7 +147,7 @@ class Delivery(Generic[Item]):
                 return
 
     def _deliver(self, item: Item) -> bool:
-        """Try until the item is sent or refused; False when time is up before."""
+        """Try until the item is sent or refused; return False when the time is up before."""
         failures = 0
         while not self._expired():
             try:
@@ -155,7 +155,7 @@ class Delivery(Generic[Item]):
             except Retry as retry:
                 failures += 1
                 if retry.reason:
-                    self.say_once(retry.reason)
+                    self.report_once(retry.reason)
                 self._pause(self._pauses.after(failures) if retry.pause is None else retry.pause)
             except Refused as refused:
                 self._note_refusal(refused.reason)
@@ -166,7 +166,7 @@ class Delivery(Generic[Item]):
         return False
 
     def _pause(self, seconds: float) -> None:
-        """Wait; closing ends the wait once, so that a receiver that is back gets what is left."""
+        """Wait; close() ends the wait once, so that a receiver that works again gets the remaining items."""
         if not self._closing.is_set():
             self._closing.wait(seconds)
         else:
@@ -181,7 +181,7 @@ class Delivery(Generic[Item]):
             self._lost += 1
         if reason not in self._refusals:
             self._refusals.add(reason)
-            self._report(f"{self._receiver} {reason}. What it refuses is not sent again")
+            self._report(f"{self._receiver} {reason}. Refused results are not sent again")
 
     def _note_success(self) -> None:
         with self._changed:
@@ -189,6 +189,6 @@ class Delivery(Generic[Item]):
             dropped = self._overflow if not self._waiting else 0
             if dropped:
                 self._overflow = 0
-        self.say_recovery()
+        self.report_recovery()
         if dropped:
-            self._report(f"{self._receiver} has caught up; results that it never got: {dropped}")
+            self._report(f"{self._receiver} has caught up; results that it never received: {dropped}")

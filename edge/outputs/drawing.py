@@ -12,11 +12,11 @@ from ..console import one_line
 from .fonts import is_bitmap, letter
 from .rows import Row, rows_of
 
-_SHARE = 26  # The picture's shorter side over the letters' height.
+_SHARE = 26  # The picture's shorter side divided by the height of the letters.
 _SMALLEST = 10  # Pixels; smaller letters cannot be read.
-_BITMAP_SIZE = 11  # Pixels of the font that Pillow brings.
-_WIDTH = 18  # Of the panel, in heights of the letters; a picture may be narrower.
-_HEIGHT = 0.6  # Of the picture, that the panel may cover.
+_BITMAP_SIZE = 11  # Pixels of Pillow's own font.
+_WIDTH = 18  # Width of the panel, in heights of the letters; a picture may be narrower.
+_HEIGHT = 0.6  # The part of the picture that the panel may cover.
 
 _Color = tuple[int, int, int, int]
 _PANEL: _Color = (16, 18, 22, 170)
@@ -29,7 +29,7 @@ _AMBER: _Color = (255, 196, 64, 255)
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of the panel: text to the left and right, and how much of it the bar fills, 0..1."""
+    """A line of the panel: text at the left and at the right, and the length of its bar, 0..1."""
 
     left: str
     right: str = ""
@@ -39,10 +39,10 @@ class _Line:
 
 
 def draw_answers(image: Image.Image, answers: Sequence[Answer], note: str = "") -> Image.Image:
-    """Return a copy of an RGB picture with the answers on it, several models one below the other.
+    """Return a copy of an RGB picture with the answers on it, one model below the other.
 
-    `note` is a last line, as for frames a second or an error. Letters grow with the picture; what has no room
-    is left out, the least probable classes first. Never raises, whatever the texts hold.
+    `note` is the last line, for example the frame rate or an error. Letters grow with the picture. Lines
+    without room are left out, the least probable classes first. Never raises, whatever the texts contain.
     """
     size = max(_SMALLEST, round(min(image.size) / _SHARE))
     factor = max(1, round(size / _BITMAP_SIZE)) if is_bitmap(size) else 1
@@ -61,7 +61,7 @@ def draw_answers(image: Image.Image, answers: Sequence[Answer], note: str = "") 
 
 
 def _lines(answers: Sequence[Answer], note: str, room: int) -> list[_Line]:
-    """Return the panel's lines, about as many as there is room for; each model keeps its answer."""
+    """Return about `room` lines of the panel; the answer of each model is always among them."""
     titled = len(answers) > 1
     extra = len(answers) * titled + bool(note)
     each = max(1, (room - extra) // max(1, len(answers)))

@@ -1,4 +1,4 @@
-"""Letters for labels in any script, with what fonts the machine has."""
+"""Fonts for labels in any script, from those that the machine has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-# Pillow searches the system's folders for them: of Debian and Raspberry Pi OS, macOS, Windows.
+# Fonts of Debian and Raspberry Pi OS, macOS and Windows; Pillow searches the system's folders.
 _NAMES = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
@@ -17,7 +17,7 @@ _NAMES = (
     "Arial Unicode.ttf",
     "segoeui.ttf",
     "Arial.ttf",
-    # For Chinese, Japanese and Korean, which the others lack.
+    # Chinese, Japanese and Korean, which the others lack.
     "NotoSansCJK-Regular.ttc",
     "DroidSansFallbackFull.ttf",
     "wqy-microhei.ttc",
@@ -25,15 +25,15 @@ _NAMES = (
     "msyh.ttc",
     "malgun.ttf",
 )
-_NO_CHARACTER = "\U0010ffff"  # Unicode will never assign it: every font shows its sign for a missing glyph.
-_LONGEST = 200  # Characters of a label that are looked at; no panel is wide enough for more.
+_NO_CHARACTER = "\U0010ffff"  # Never assigned: every font draws its sign for a missing glyph.
+_LONGEST = 200  # Characters of a label that are used; no panel is wide enough for more.
 
 
 @dataclass(frozen=True)
 class Lettering:
-    """A text in a font that can show it, no wider than it was asked to be.
+    """A text, cut to the width that was asked for, and a font that can show it.
 
-    `width` and `height` are in pixels; height is that of a line, the same for all texts of the font.
+    `width` and `height` are in pixels; `height` is that of a line, the same for all texts of the font.
     """
 
     text: str
@@ -44,10 +44,10 @@ class Lettering:
 
 @lru_cache(maxsize=1024)
 def letter(text: str, size: int, width: int) -> Lettering:
-    """Choose the font for printable text and cut it with an ellipsis to `width` pixels; never raises.
+    """Choose the font for printable text and cut the text with an ellipsis to `width` pixels; never raises.
 
-    `size` is the font's in pixels. Where there is no FreeType font, Pillow's bitmap font of 11 pixels is
-    taken, and letters beyond Latin-1 become question marks.
+    `size` is the font's size in pixels. Where there is no FreeType font, Pillow's bitmap font of 11 pixels is
+    used, and letters beyond Latin-1 become question marks.
     """
     font = _font_for(text[:_LONGEST], size)
     ellipsis = "…"
@@ -58,7 +58,7 @@ def letter(text: str, size: int, width: int) -> Lettering:
 
 
 def is_bitmap(size: int) -> bool:
-    """Return whether there is no font that could be had in this size."""
+    """Return whether only Pillow's bitmap font is available, which has one size."""
     return not isinstance(_font_for("", size), ImageFont.FreeTypeFont)
 
 
@@ -77,7 +77,7 @@ def _shorten(text: str, ellipsis: str, font: Font, width: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _font_for(text: str, size: int) -> Font:
-    """Return the first font that has every letter, or else the first one."""
+    """Return the first font that has every letter, or else the first font."""
     first: ImageFont.FreeTypeFont | None = None
     for name in _NAMES:
         font = _load(name, size, text.isascii())
@@ -89,11 +89,11 @@ def _font_for(text: str, size: int) -> Font:
 
 @lru_cache(maxsize=64)
 def _load(name: str, size: int, simple: bool) -> ImageFont.FreeTypeFont | None:
-    # Joining and reversing letters takes several times as long, and ASCII needs none of it.
+    # ASCII needs no joined or reversed letters, which take several times as long.
     engine = ImageFont.Layout.BASIC if simple else None
     try:
         return ImageFont.truetype(name, size, layout_engine=engine)
-    except (OSError, ImportError):  # Not there, damaged, or a Pillow without FreeType.
+    except (OSError, ImportError):  # The font is missing or damaged, or Pillow lacks FreeType.
         return None
 
 

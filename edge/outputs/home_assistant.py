@@ -1,4 +1,4 @@
-"""Topics of an MQTT broker, and the message by which Home Assistant finds what is published there."""
+"""MQTT topics, and the message by which Home Assistant finds the published answers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DEFAULT_TOPIC = "edge-classify"
 STATUS, ERROR = "status", "error"
 _LONGEST_TOPIC = 1024
 _LONGEST_LEVEL = 64
-# Home Assistant's longest state; and how many options a person still picks from.
+# Home Assistant's longest state; and the most options among which a person can choose.
 _LONGEST_STATE = 255
 _MOST_OPTIONS = 100
 
 
 def to_topic(address: Address, url: str) -> str:
-    """Return the topic in the path of `url`, or the default; raises OptionError for one that cannot be."""
+    """Return the topic in the path of `url`, or the default; raises OptionError for an impossible topic."""
     try:
         topic = unquote(address.path, errors="strict").removeprefix("/").rstrip("/") or DEFAULT_TOPIC
         length = len(topic.encode())
@@ -40,9 +40,9 @@ def to_topic(address: Address, url: str) -> str:
 
 
 def to_level(model: str) -> str:
-    """Return a topic level for a model's name: itself where it is plain, else made plain, with its hash.
+    """Return a topic level for a model's name: a plain name itself, another name made plain and with a hash.
 
-    Two names never share one, and none is that of the status or of the errors.
+    Two names never share a level, and no level is that of the status or of the errors.
     """
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", model)[-_LONGEST_LEVEL:]
     if plain == model and model not in ("", STATUS, ERROR):
@@ -51,15 +51,15 @@ def to_level(model: str) -> str:
 
 
 def unique_id(topic: str, model: str) -> str:
-    """Return what Home Assistant knows the sensor by: the same after every restart, on every machine."""
+    """Return the sensor's identifier for Home Assistant: the same after a restart and on every machine."""
     return f"edge-classify-{_short_hash(topic, model)}"
 
 
 def announcement(topic: str, model: str, labels: Sequence[str]) -> dict[str, Any]:
     """Return the configuration of a sensor: its state is the model's label, its attributes are the JSON line.
 
-    As in https://www.home-assistant.io/integrations/sensor.mqtt/ and .../mqtt/#mqtt-discovery. A state is cut
-    to the 255 characters that Home Assistant takes. Up to 100 labels are offered as options to choose from.
+    See https://www.home-assistant.io/integrations/sensor.mqtt/ and .../mqtt/#mqtt-discovery. A state is cut
+    to the 255 characters that Home Assistant allows. Up to 100 labels are offered as options.
     """
     state = f"{topic}/{to_level(model)}"
     version = program_version()

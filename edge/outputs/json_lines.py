@@ -1,17 +1,47 @@
-"""The classification lines of the contract: a JSON object an image and model, for machines."""
+"""The classification lines of the contract: one JSON object per image and model, for machines."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TypedDict, final
 
-from ..answers.result import Answer, Result
+from ..answers.result import Answer, FrameResult
 from ..sources.frames import Frame
 from .writer import Writer
 
 
+class ScoreRecord(TypedDict):
+    """One class of a classification line; `score` is its probability, 0..1."""
+
+    label: str
+    index: int
+    score: float
+
+
+@final
+class AnswerRecord(TypedDict):
+    """A classification line of the contract: one model's answer to one frame; times are in milliseconds."""
+
+    source: str
+    frame: int | None
+    age_ms: float | None
+    model: str
+    predictions: list[ScoreRecord]
+    unknown: bool
+    decode_ms: float
+    infer_ms: float
+
+
+@final
+class ErrorRecord(TypedDict):
+    """A line for a frame that could not be read."""
+
+    source: str
+    error: str
+
+
 class JsonLines:
-    """Writes a line an image and model, or one for an image that could not be read; ASCII."""
+    """Writes one line per image and model, or one for an image that could not be read; ASCII."""
 
     failed = 0
 
@@ -19,7 +49,7 @@ class JsonLines:
         """Write to `writer`."""
         self._writer = writer
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Write the lines of one image together."""
         self._writer.write("".join(json.dumps(record) + "\n" for record in to_records(result)))
 
@@ -28,14 +58,14 @@ class JsonLines:
         self._writer.close()
 
 
-def to_records(result: Result) -> list[dict[str, Any]]:
-    """Return a classification line for each model, or a line with the error."""
+def to_records(result: FrameResult) -> list[AnswerRecord] | list[ErrorRecord]:
+    """Return one classification line per model, or one line with the error."""
     if result.frame.error is not None:
-        return [{"source": result.frame.source, "error": result.frame.error}]
+        return [ErrorRecord(source=result.frame.source, error=result.frame.error)]
     return [to_record(result.frame, answer, result.age_ms) for answer in result.answers]
 
 
-def to_record(frame: Frame, answer: Answer, age_ms: float | None) -> dict[str, Any]:
+def to_record(frame: Frame, answer: Answer, age_ms: float | None) -> AnswerRecord:
     """Return the classification line of the contract for one frame and one model."""
     prediction = answer.prediction
     return {

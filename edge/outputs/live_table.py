@@ -1,4 +1,4 @@
-"""What a camera shows, for people: a table on the terminal that is drawn anew in its place."""
+"""A live table of a camera's answers on the terminal, redrawn in place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from io import TextIOBase
 from typing import TYPE_CHECKING, TextIO, cast
 
-from ..answers.result import Result
+from ..answers.result import FrameResult
 from ..console import one_line, printable, stderr_is_terminal
 from .frame_rate import FrameRate
 from .rows import Row, rows_of
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
-_INTERVAL = 0.1  # Seconds between two drawings: more often nobody can read.
-_WAITING = 2.0  # Seconds without a frame after which that is shown.
-_WIDEST = 100  # Columns; longer bars tell no more.
+_INTERVAL = 0.1  # Seconds between two drawings: nobody can read faster.
+_WAITING = 2.0  # Seconds without a frame until the table says so.
+_WIDEST = 100  # Columns; longer bars show no more.
 _LABEL_SHARE = 0.4  # Of the width. Fixed, so that bars don't jump with every label.
 _PERCENT_WIDTH = 6
 
@@ -31,15 +31,15 @@ def can_redraw() -> bool:
 
 
 class LiveTable:
-    """Shows the newest result: where it is from and how old, each model's best classes, the last error.
+    """Shows the newest result: its source and age, each model's best classes, and the last error.
 
-    Rich draws it, which also heeds NO_COLOR. Nothing is drawn before the first frame.
+    Rich draws it and respects NO_COLOR. Nothing is drawn before the first frame.
     """
 
     failed = 0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Prepare the terminal of stdout; `clock` gives seconds."""
+        """Prepare the terminal of stdout; `clock` returns seconds."""
         from rich.console import Console
 
         self._console: Console = Console()
@@ -50,13 +50,13 @@ class LiveTable:
         self._drawn = float("-inf")
         self._rate = FrameRate(clock)
         self._speed = 0.0
-        self._result: Result | None = None
+        self._result: FrameResult | None = None
         self._seen = clock()
         self._error = ""
         self._errors = 0
 
-    def show(self, result: Result) -> None:
-        """Take a result, and draw it unless the last drawing is too fresh."""
+    def show(self, result: FrameResult) -> None:
+        """Take a result, and draw it unless the last drawing is too recent."""
         self._seen = self._clock()
         if result.frame.error is not None:
             self._error = result.frame.error
@@ -66,13 +66,13 @@ class LiveTable:
             self._speed = self._rate.tick()
         self._draw_if_due()
 
-    def pump(self) -> None:
-        """Call while no frame comes: shows for how long that has been so."""
+    def refresh(self) -> None:
+        """Redraw the table while no frame comes: it shows for how long."""
         if self._live is not None:
             self._draw_if_due()
 
     def close(self) -> None:
-        """Draw the last state, leave it standing and give the terminal back."""
+        """Draw the last state a last time, and release the terminal."""
         self._above.close()
         if self._live is not None:
             self._draw()
@@ -88,7 +88,7 @@ class LiveTable:
 
         self._drawn = self._clock()
         if self._live is not None and self._size != self._console.size:
-            # The terminal has wrapped the old lines anew: how many there are now is not known.
+            # The terminal has wrapped the old lines again: their number is unknown.
             self._live.stop()
             self._console.clear()
             self._live = None
@@ -122,7 +122,7 @@ class LiveTable:
             parts.append(Text(f"{count}: {one_line(self._error)}", "red", overflow="fold"))
         return Group(*parts)
 
-    def _status(self, result: Result) -> str:
+    def _status(self, result: FrameResult) -> str:
         frame = result.frame
         pieces = [one_line(frame.source)]
         if frame.index is not None:
@@ -131,16 +131,16 @@ class LiveTable:
             pieces.append(f"{result.age_ms:.0f} ms old")
         pieces.append(f"{self._speed:.1f} frames/s")
         if result.answers:
-            # Decoding is shared, and stands in every answer.
+            # Models share decoding, and every answer holds its time.
             pieces.append(f"decode {max(answer.decode_ms for answer in result.answers):.1f} ms")
             pieces.append(f"inference {sum(answer.prediction.infer_ms for answer in result.answers):.1f} ms")
         return ", ".join(pieces)
 
 
 class _Above(TextIOBase):
-    """Stands in for stderr where that is the table's terminal, and prints whole lines above the table.
+    """Replaces stderr where it is the table's terminal, and prints whole lines above the table.
 
-    Rich's own has no encoding, for which click goes around it.
+    Rich's own replacement has no encoding, so that click would bypass it.
     """
 
     encoding = "utf-8"

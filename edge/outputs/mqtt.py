@@ -1,4 +1,4 @@
-"""Answers for an MQTT broker, announced so that Home Assistant finds them by itself."""
+"""Answers for an MQTT broker, announced to Home Assistant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..answers.result import Result
+from ..answers.result import FrameResult
 from ..classifier import Classifier
 from ..errors import MissingPackageError
 from ..sources.addresses import Address, parse_address
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _KEEPALIVE_SECONDS = 30
 _LONGEST_PAUSE = 60
-# The reasons of MQTT 3.1.1's return codes 4 and 5, as paho names them: somebody must change something.
+# paho's names for the return codes 4 and 5 of MQTT 3.1.1: the user must change the login.
 _WRONG_LOGIN = ("Bad user name or password", "Not authorized")
 
 
@@ -37,13 +37,13 @@ class _Message(NamedTuple):
 
 
 class Mqtt:
-    """Publishes every result; the broker may be away at the start, and come and go.
+    """Publishes every result; the broker may be absent at any time.
 
-    `TOPIC/<model>`: the contract's JSON line, retained, so that who comes later sees the last one. QoS 0,
-    since the next one replaces it. `TOPIC/error`: what could not be read, not retained. `TOPIC/status`:
-    online or offline, retained, QoS 1; the broker says offline itself when this program dies (last will). And
-    for Home Assistant a retained `homeassistant/sensor/<id>/config` a model. Each runner on a broker needs a
-    topic of its own.
+    `TOPIC/<model>` gets the contract's JSON line, retained for later subscribers; QoS 0, since the next line
+    replaces it. `TOPIC/error` gets frames that could not be read, not retained. `TOPIC/status` is online or
+    offline, retained, QoS 1; the broker sets it offline when this program dies (last will). For Home
+    Assistant each model has a retained `homeassistant/sensor/<id>/config`. Each runner on a broker needs its
+    own topic.
     """
 
     failed = 0
@@ -58,9 +58,9 @@ class Mqtt:
     ) -> None:
         """Begin to connect to mqtt:// or mqtts://[USER:PASSWORD@]HOST[:PORT][/TOPIC]; returns at once.
 
-        `classifiers`: those whose answers will come. `wait`: show() waits for a slow broker instead of
-        dropping results. `longest_pause`: seconds; attempts to connect begin 1 s apart, and the pause
-        doubles. Raises OptionError for a URL that cannot be one, MissingPackageError without paho-mqtt.
+        `classifiers` are the models of the run. With `wait`, show() waits for a slow broker instead of
+        dropping results. The pause between attempts to connect doubles from 1 s to `longest_pause` seconds.
+        Raises OptionError for an impossible URL, and MissingPackageError without paho-mqtt.
         """
         address = parse_address(url, "--publish", tuple(_PORTS), "mqtt://user:password@host:1883/topic")
         self._topic = to_topic(address, url)
@@ -78,21 +78,21 @@ class Mqtt:
         self._client.connect_async(address.host, address.port or _PORTS[address.scheme], _KEEPALIVE_SECONDS)
         self._client.loop_start()
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Queue the lines of one result."""
         for record in to_records(result):
-            failed = "error" in record
-            level = ERROR if failed else to_level(record["model"])
-            self._delivery.put(_Message(f"{self._topic}/{level}", json.dumps(record), retain=not failed))
+            level = ERROR if "error" in record else to_level(record["model"])
+            message = _Message(f"{self._topic}/{level}", json.dumps(record), retain=level != ERROR)
+            self._delivery.put(message)
 
     def close(self) -> None:
-        """Publish what is left, for 5 seconds at most (60 with `wait`), and "offline"; say what was lost."""
+        """Publish the remaining results, for at most 5 seconds (60 with `wait`), and report lost results."""
         lost = self.failed = self._delivery.close(closing_seconds(self._wait))
         self._closing = True
         if self._connected.is_set():
             _wait_for(self._client.publish(f"{self._topic}/{STATUS}", "offline", qos=1, retain=True), 1.0)
         self._client.disconnect()
-        # paho's thread may be waiting for a host that does not answer: it ends with the program then.
+        # Otherwise paho's thread may wait for a host that does not answer; it ends with the program.
         if self._connected.is_set() and self._gone.wait(1.0):
             self._client.loop_stop()
         if lost:
@@ -117,9 +117,9 @@ class Mqtt:
         return client
 
     def _publish(self, message: _Message) -> None:
-        """Hand one message to the network: paho holds no other meanwhile, so that nothing piles up there.
+        """Send one message, and wait for it, so that no messages collect in paho's own queue.
 
-        Why it cannot be reached was said by the callbacks below.
+        The callbacks below report why the broker cannot be reached.
         """
         if not self._connected.wait(1.0):
             raise Retry("", pause=0)
@@ -143,17 +143,17 @@ class Mqtt:
                 if name in _WRONG_LOGIN
                 else ""
             )
-            self._delivery.say_once(f"refuses the connection ({name}){hint}")
+            self._delivery.report_once(f"refuses the connection ({name}){hint}")
             return
         for topic, sensor in self._announcements.items():
             client.publish(topic, json.dumps(sensor), qos=1, retain=True)
         client.publish(f"{self._topic}/{STATUS}", "online", qos=1, retain=True)
-        self._delivery.say_recovery()
+        self._delivery.report_recovery()
         self._connected.set()
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles the error.
-        self._delivery.say_once(to_reason(error) if isinstance(error, OSError) else "cannot be reached")
+        self._delivery.report_once(to_reason(error) if isinstance(error, OSError) else "cannot be reached")
 
     def _on_disconnect(
         self,
@@ -170,10 +170,10 @@ class Mqtt:
             return
         self._connected.clear()
         if was_connected:
-            self._delivery.say_once("has broken off the connection")
+            self._delivery.report_once("has closed the connection")
         elif not answered:
-            self._delivery.say_once(
-                "hangs up without an answer: is it an MQTT broker, and does it want mqtts://?"
+            self._delivery.report_once(
+                "closes the connection without an answer: is it an MQTT broker, and does it need mqtts://?"
             )
 
 
@@ -182,5 +182,5 @@ def _wait_for(info: MQTTMessageInfo, seconds: float) -> bool:
     try:
         info.wait_for_publish(seconds)
         return info.is_published()
-    except (RuntimeError, ValueError):  # The connection has gone; or paho's queue is full.
+    except (RuntimeError, ValueError):  # The connection is lost, or paho's queue is full.
         return False

@@ -1,16 +1,16 @@
-"""What the outputs that send over a network share."""
+"""Helpers of the outputs that send over a network."""
 
 from __future__ import annotations
 
 import ssl
 
-# How long a run that ends still tries to bring what is left to a receiver: a camera's must stop when it is
-# told to; one of files has waited for the receiver all along.
+# How long an ending run still sends the remaining results: a camera's run must stop at once, but a run of
+# files has always waited for the receiver.
 _CLOSING_SECONDS, _PATIENT_CLOSING_SECONDS = 5.0, 60.0
 
 
 def closing_seconds(wait: bool) -> float:
-    """Return how long close() may take, for sources that wait for a receiver and for those that don't."""
+    """Return how many seconds close() may take, with or without `wait` for the receiver."""
     return _PATIENT_CLOSING_SECONDS if wait else _CLOSING_SECONDS
 
 
@@ -22,11 +22,11 @@ def program_version() -> str:
 
 
 def to_reason(error: OSError) -> str:
-    """Say in a clause that follows the receiver's name why it cannot be reached."""
+    """Return why a receiver cannot be reached, as a phrase that follows its name."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"shows a TLS certificate that is not trusted ({error.verify_message}). Where it is one of your "
-            "own, name the file of its authority in the environment variable SSL_CERT_FILE"
+            f"shows a TLS certificate that is not trusted ({error.verify_message}). If it is your own, "
+            "name the file of its authority in the environment variable SSL_CERT_FILE"
         )
     if isinstance(error, ssl.SSLError):
         return f"does not speak TLS as it should ({(error.reason or 'broken off').replace('_', ' ').lower()})"

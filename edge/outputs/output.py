@@ -1,32 +1,32 @@
-"""The protocol of everything that takes answers."""
+"""The protocol of all outputs."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from ..answers.result import Result
+from ..answers.result import FrameResult
 
 
 class Output(Protocol):
     """Takes results in the order of their frames.
 
-    `failed` is how many of them were lost on the way; it is known after close().
+    `failed` is the number of lost results; it is final after close().
     """
 
     failed: int
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Take one result, or one frame's error.
 
-        Must not wait for a network. Raises StopRunning when the user asked for an end, as by closing the
-        window.
+        Must not wait for a network. Raises StopRunning when the user has ended the run, for example by
+        closing the window.
         """
         ...
 
     def close(self) -> None:
-        """Finish what is under way; called once, also after Ctrl-C."""
+        """Finish; called once, also after Ctrl-C."""
         ...
 
 
 class StopRunning(Exception):
-    """The user has seen enough."""
+    """The user has ended the run."""

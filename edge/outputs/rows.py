@@ -1,4 +1,4 @@
-"""What people are shown of one answer, the same in a table and on a picture."""
+"""The rows of an answer, for the live table and for pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Row:
 
 
 def rows_of(answer: Answer) -> list[Row]:
-    """Return the answer, then what else it could be; below "unknown" all classes are only guesses."""
+    """Return the answer, then the other classes; after "unknown" none of the classes is the answer."""
     unknown = answer.prediction.unknown
     scores = [
         Row(one_line(score.label), score.score, number == 0 and not unknown)

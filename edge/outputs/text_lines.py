@@ -1,10 +1,10 @@
-"""One line an image, for people."""
+"""One line per image, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..answers.result import Answer, Result
+from ..answers.result import Answer, FrameResult
 from ..classifier import UNKNOWN
 from ..console import one_line, say
 from ..sources.frames import Frame
@@ -13,18 +13,18 @@ from .writer import Writer
 
 
 class TextLines:
-    """Writes a line an image; what could not be read is said on stderr, where it stays out of the results."""
+    """Writes one line per image; errors go to stderr, and not among the results."""
 
     failed = 0
 
     def __init__(self, writer: Writer, report: Callable[[str], None] = say) -> None:
-        """Write to `writer`, and give errors to `report`."""
+        """Write to `writer`, and pass errors to `report`."""
         self._writer = writer
         self._report = report
         self._rate = FrameRate()
 
-    def show(self, result: Result) -> None:
-        """Write the line; with a live source the frames a second stand at its end."""
+    def show(self, result: FrameResult) -> None:
+        """Write the line, which ends with the frame rate where the source is live."""
         frame = result.frame
         if frame.error is not None:
             self._report(frame.error)

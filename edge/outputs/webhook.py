@@ -1,4 +1,4 @@
-"""Answers for a web server: each JSON line of the contract is the body of a POST of its own."""
+"""Answers for a web server: one POST for each JSON line of the contract."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-from ..answers.result import Result
+from ..answers.result import FrameResult
 from ..log import keep_secret
 from ..sources.addresses import Address, parse_address
 from .delivery import Delivery, Pauses, Refused, Retry
@@ -23,20 +23,20 @@ from .json_lines import to_records
 from .network import closing_seconds, program_version, to_reason
 
 TIME_LIMIT = 10.0
-# Request Timeout, Too Early, Too Many Requests: the others of 400 to 499 say that the request is wrong.
+# Request Timeout, Too Early, Too Many Requests: other answers from 400 to 499 mean a wrong request.
 _RETRIED = (408, 425, 429)
 _LONGEST_RETRY_AFTER = 300.0
-# What RFC 3986 allows in a path or query, and the % of what is escaped already.
+# Characters that RFC 3986 allows in a path or query, and % of those that are escaped already.
 _URL_CHARACTERS = "/%:@!$&'()*+,;=~?"
 
 
 class Webhook:
-    """Posts every result, in order, one POST a model: receivers need not take lists apart.
+    """Posts every result in order, one POST per model, so that receivers need not split lists.
 
-    The body is what --json prints. Network errors, 5xx, 408, 425 and 429 are tried again, 429 and 503 as late
-    as their Retry-After asks for (at most 5 minutes); other answers than 2xx are refusals, redirects too:
-    results must not go to an address that nobody named. Messages name scheme and host only, since paths of
-    webhooks are tokens.
+    The body is a line of --json. After network errors, 5xx, 408, 425 and 429 the line is sent again, for 429
+    and 503 after their Retry-After (at most 5 minutes). Other answers than 2xx are refusals, also redirects:
+    results must not go to an address that the user did not name. Messages name only scheme and host, since
+    the paths of webhooks are tokens.
     """
 
     failed = 0
@@ -46,25 +46,26 @@ class Webhook:
     ) -> None:
         """Take a http:// or https:// URL, with USER:PASSWORD@ for Basic authentication; nothing is sent yet.
 
-        `wait`: show() waits for a slow server instead of dropping results. Raises OptionError.
+        With `wait`, show() waits for a slow server instead of dropping results. Raises OptionError for an
+        impossible URL.
         """
         address = parse_address(url, "--webhook", ("http", "https"), "https://example.org/hook")
         keep_secret(address.path)
         keep_secret(address.query)
         self._url = _to_request_url(address)
         self._headers = _to_headers(address)
-        # The certificates are those of the system, or of SSL_CERT_FILE.
+        # With the system's certificates, or those of SSL_CERT_FILE.
         self._open = build_opener(_NoRedirects, HTTPSHandler(context=ssl.create_default_context())).open
         self._report, self._shown, self._wait = report, address.shown, wait
         self._delivery = Delivery(self._shown, self._post, report, pauses=pauses, wait=wait)
 
-    def show(self, result: Result) -> None:
+    def show(self, result: FrameResult) -> None:
         """Queue the lines of one result."""
         for record in to_records(result):
             self._delivery.put(json.dumps(record).encode())
 
     def close(self) -> None:
-        """Send what is left, for at most 5 seconds (60 with `wait`), and say what never arrived."""
+        """Send the remaining results, for at most 5 seconds (60 with `wait`), and report lost results."""
         lost = self.failed = self._delivery.close(closing_seconds(self._wait))
         if lost:
             self._report(f"{self._shown}: results that never arrived: {lost}")
@@ -77,7 +78,7 @@ class Webhook:
         except HTTPError as error:
             with error:
                 _judge(error.code, error.headers)
-        except URLError as error:  # Its reason is the real error, or a text.
+        except URLError as error:  # `reason` is the real error, or a text.
             reason = error.reason
             text = to_reason(reason) if isinstance(reason, OSError) else f"cannot be reached ({reason})"
             raise Retry(text) from None
@@ -88,27 +89,25 @@ class Webhook:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """Makes a redirect the error that it is."""
+    """Raises HTTPError for a redirect."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 def _judge(code: int, headers: Message) -> None:
-    """Raise what an answer other than 2xx means."""
+    """Raise Refused or Retry for an answer other than 2xx."""
     if 300 <= code < 400:
-        raise Refused(
-            f"answers {code}, a redirect, which is not followed: give --webhook the address that it leads to"
-        )
+        raise Refused(f"answers {code}, a redirect, which is not followed: give --webhook the final address")
     if code in (401, 403):
-        raise Refused(f"answers {code}: it wants another user name, password or token")
+        raise Refused(f"answers {code}: it needs another user name, password or token")
     if code < 500 and code not in _RETRIED:
         raise Refused(f"answers {code}")
     raise Retry(f"answers {code}", _retry_after(headers.get("Retry-After")))
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, bounded; None without one that can be read."""
+    """Return the seconds of a Retry-After header, limited; None where it is missing or unreadable."""
     if value is None:
         return None
     if value.strip().isdecimal():
@@ -122,7 +121,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _to_request_url(address: Address) -> str:
-    """Return the URL without user and password, with what may not stand in one escaped."""
+    """Return the URL without user and password, and with escaped characters."""
     host = address.place.encode("idna").decode()
     query = f"?{address.query}" if address.query else ""
     return f"{address.scheme}://{host}{quote((address.path or '/') + query, safe=_URL_CHARACTERS)}"

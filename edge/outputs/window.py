@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..answers.result import Result
+from ..answers.result import FrameResult
 from ..children import ask
 from ..errors import ImageError, OptionError
 from ..sources.opencv import import_opencv
@@ -18,18 +18,18 @@ from .frame_rate import FrameRate
 from .output import StopRunning
 
 _LARGEST = (1280, 960)  # Larger pictures are shrunk: few screens show more, and drawing costs time.
-_SHORTEST = 480  # Smaller ones are enlarged, so that letters can be read.
+_SHORTEST = 480  # Smaller pictures are enlarged, so that letters can be read.
 _EMPTY = (640, 480)
 _QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27 is Esc.
 _NO_KEY = -1
 _PROBE = "import cv2, json; cv2.namedWindow('edge-classify'); cv2.destroyAllWindows(); print(json.dumps({}))"
-_PROBE_SECONDS = 60  # A Pi that is busy takes several seconds to load OpenCV.
+_PROBE_SECONDS = 60  # A busy Raspberry Pi takes several seconds to load OpenCV.
 
 
 class Window:
-    """Shows each result; all methods belong to the main thread.
+    """Shows each result; all methods must be called in the main thread.
 
-    q, Esc and the window's own button end the run: they raise StopRunning.
+    q, Esc and the window's close button end the run: they raise StopRunning.
     """
 
     failed = 0
@@ -38,7 +38,7 @@ class Window:
         """Open the window.
 
         Raises OptionError where no window can be opened, MissingPackageError without OpenCV, and SourceError
-        where that cannot be loaded.
+        where OpenCV cannot be loaded.
         """
         _require_display()
         self._cv2 = import_opencv("--show")
@@ -48,37 +48,37 @@ class Window:
         self._picture: Image.Image | None = None
         self._size = (0, 0)
         self._stopped = False
-        # Without the buttons and bars that Qt would add.
+        # WINDOW_GUI_NORMAL: without the buttons and bars of Qt.
         flags = self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO | self._cv2.WINDOW_GUI_NORMAL
         self._cv2.namedWindow(title, flags)
 
-    def show(self, result: Result) -> None:
-        """Show the picture, or the last one with what went wrong; raises StopRunning as pump does."""
+    def show(self, result: FrameResult) -> None:
+        """Show the picture, or the last picture with the error; raises StopRunning as refresh does."""
         error = result.frame.error
         if result.frame.picture is not None:
             try:
                 self._picture = _fit(result.frame.picture.image(_LARGEST))
-            except ImageError as problem:  # It is gone since it was classified.
+            except ImageError as problem:  # The file has changed since it was classified.
                 error = str(problem)
         if error is not None:
             self._draw(draw_answers(self._picture or Image.new("RGB", _EMPTY), (), error))
         elif self._picture is not None:
             self._draw(draw_answers(self._picture, result.answers, self._note(result)))
-        self.pump()
+        self.refresh()
 
-    def pump(self) -> None:
-        """Let the window react, also while no frame comes; raises StopRunning when the user has ended it."""
+    def refresh(self) -> None:
+        """Handle the window's events, also while no frame comes; raises StopRunning when the user ends it."""
         if self._cv2.waitKey(1) & 0xFF in _QUIT_KEYS or self._is_closed():
             self._stopped = True
             raise StopRunning
 
     def wait_for_key(self) -> None:
-        """Call when files have ended: the last picture stays until a key is pressed or the window closed."""
+        """Keep the last picture of files until a key is pressed or the window is closed."""
         while not (self._stopped or self._is_closed()) and self._cv2.waitKey(50) == _NO_KEY:
             pass
 
     def close(self) -> None:
-        """Close the window, if the user has not."""
+        """Close the window, unless the user has closed it."""
         self._cv2.destroyAllWindows()
 
     def _draw(self, image: Image.Image) -> None:
@@ -87,7 +87,7 @@ class Window:
             self._cv2.resizeWindow(self._title, *image.size)
         self._cv2.imshow(self._title, np.ascontiguousarray(np.asarray(image)[:, :, ::-1]))
 
-    def _note(self, result: Result) -> str:
+    def _note(self, result: FrameResult) -> str:
         if result.frame.grabbed is None:
             return ""
         rate = f"{self._rate.tick():.1f} frames/s"
@@ -96,12 +96,12 @@ class Window:
     def _is_closed(self) -> bool:
         try:
             return bool(self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) < 1)
-        except self._cv2.error:  # What Qt does when the last window is gone.
+        except self._cv2.error:  # Qt raises it after the last window is closed.
             return True
 
 
 def _fit(image: Image.Image) -> Image.Image:
-    """Return the picture in a size that suits a screen."""
+    """Return the picture in a size that fits a screen."""
     factor = min(1.0, _LARGEST[0] / image.width, _LARGEST[1] / image.height)
     if min(image.size) < _SHORTEST:
         factor = min(_SHORTEST / min(image.size), _LARGEST[0] / image.width, _LARGEST[1] / image.height)
@@ -119,7 +119,7 @@ def _require_display() -> None:
 
 
 def _try_window(cv2: Any) -> None:
-    """Raise OptionError unless a child process can open a window: OpenCV aborts where there is no screen."""
+    """Raise OptionError unless a child process can open a window: without a screen OpenCV aborts."""
     try:
         cv2.destroyAllWindows()
     except cv2.error:
@@ -127,11 +127,11 @@ def _try_window(cv2: Any) -> None:
             "--show needs windows, and this OpenCV was built without them. "
             "Run: pip uninstall opencv-python-headless; then: pip install --force-reinstall opencv-python"
         ) from None
-    told = ask(_PROBE, timeout=_PROBE_SECONDS)
-    if told.answer is None:
+    reply = ask(_PROBE, timeout=_PROBE_SECONDS)
+    if reply.answer is None:
         names = [name for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
         where = " on " + ", ".join(f"{name}={os.environ[name]}" for name in names) if names else ""
         raise OptionError(
-            f"--show cannot open a window{where}: trying it {told.reason}. Is the screen there, and may you "
+            f"--show cannot open a window{where}: trying it {reply.reason}. Is the screen there, and may you "
             "use it? Without one, keep the pictures with --save-annotated DIR"
         )

@@ -1,4 +1,4 @@
-"""Where lines go: to stdout, or into a file that is only there when it is whole."""
+"""Writers of lines: to stdout, or to a file that appears when it is complete."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 
 
 class Writer(Protocol):
-    """Takes whole lines of text, each with its end."""
+    """Takes whole lines of text, with their line ends."""
 
     def write(self, lines: str) -> None:
-        """Pass them on at once."""
+        """Write the lines at once."""
         ...
 
     def close(self) -> None:
@@ -23,32 +23,31 @@ class Writer(Protocol):
 
 
 def open_writer(path: Path | None, force: bool) -> Writer:
-    """Return a writer to `path`, or to stdout where it is None; raises as NewFile does."""
+    """Return a writer to `path`, or to stdout for None; raises as NewFile does."""
     return StandardOutput() if path is None else NewFile(path, force)
 
 
 class StandardOutput:
-    """The process's stdout, flushed after every call."""
+    """Writes to stdout, and flushes after every call."""
 
     def write(self, lines: str) -> None:
-        """Print; letters that stdout's encoding lacks become codes."""
+        """Print; characters that stdout's encoding lacks become codes."""
         if sys.stdout is not None:  # It is None where the shell has closed it.
-            # As bytes, so that Windows doesn't make another line end of CSV's.
+            # As bytes, so that Windows doesn't change the line ends of CSV.
             click.echo(lines.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
 
     def close(self) -> None:
-        """Leave stdout open: others print there too."""
+        """Leave stdout open, since others print there too."""
 
 
 class NewFile:
-    """A file in UTF-8 that gets its name when it is closed; until then it lies beside it as .NAME.*.part.
+    """Writes a UTF-8 file that gets its name when it is closed; until then it is .NAME.*.part.
 
-    Every line is on its way to the disk before the next one comes. What had been written before the disk
-    was full is kept.
+    Every line is passed to the system before the next one. When the disk is full, earlier lines are kept.
     """
 
     def __init__(self, path: Path, force: bool) -> None:
-        """Begin the file.
+        """Create the file.
 
         Raises OutputExistsError where `path` exists, unless `force`, and OptionError where it cannot be
         written.

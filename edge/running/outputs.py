@@ -82,7 +82,7 @@ class Outputs:
             if can_redraw():
                 table = LiveTable()
                 self._add(table, watching=True)
-                self.pumps.append(table.pump)
+                self.pumps.append(table.refresh)
                 return
         from ..outputs.text_lines import TextLines
 
@@ -103,7 +103,7 @@ class Outputs:
 
         window = Window()
         self._add(window, watching=True)
-        self.pumps.append(window.pump)
+        self.pumps.append(window.refresh)
         self._window = None if live else window
 
     def linger(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from ..answers.result import Answer, Result
+from ..answers.result import Answer, FrameResult
 from ..answers.rules import AnswerRules, Answers
 from ..classifier import Classifier, Prediction
 from ..outputs.output import Output, StopRunning
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
     rules: AnswerRules
     prepare: Callable[[Iterator[Frame]], Iterator[Frame]]
-    tells: Callable[[Result], bool]
+    tells: Callable[[FrameResult], bool]
     limit: int | None
     workers: int
 
@@ -95,7 +95,7 @@ class Session:
 
         return look_in_parallel(frames, self._classifiers, self._plan.workers, idle)
 
-    def _result(self, seen: Seen) -> Result:
+    def _result(self, seen: Seen) -> FrameResult:
         frame = seen.frame
         age = None if frame.grabbed is None else (seen.finished - frame.grabbed) * 1000
         answers = tuple(
@@ -104,7 +104,7 @@ class Session:
                 self._classifiers, seen.predictions, seen.decode_ms, strict=False
             )
         )
-        return Result(frame, answers, age)
+        return FrameResult(frame, answers, age)
 
     def _answer(self, classifier: Classifier, prediction: Prediction, frame: Frame) -> Prediction:
         return self._answers.answer(

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..answers.pacing import OnChange, paced
-from ..answers.result import Result
+from ..answers.result import FrameResult
 from ..classifier import Classifier
 from ..console import say, stderr_is_terminal
 from ..log import use_format
@@ -87,7 +87,8 @@ class Run:
             source = FileSource(asked.paths, asked.recursive)
         else:
             from ..sources.addresses import keep_secrets
-            from ..sources.opening import CameraOptions, open_source
+            from ..sources.camera import CameraOptions
+            from ..sources.opening import open_source
 
             keep_secrets(asked.camera)
             options = asked.camera_options or CameraOptions()
@@ -150,5 +151,5 @@ def conclude(session: Session, seconds: float) -> None:
         say(f"Skipped, since they could not be read: {tally.failed} of {tally.seen}", "warning")
 
 
-def _always(_: Result) -> bool:
+def _always(_: FrameResult) -> bool:
     return True

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
-from edge_classify.edge.answers.result import Answer, Result
+from edge_classify.edge.answers.result import Answer, FrameResult
 from edge_classify.edge.classifier import Prediction, Score
 from edge_classify.edge.sources.frames import Frame
 
 
-def make_result(number: int = 0, label: str = "red", models: tuple[str, ...] = ("tiny",)) -> Result:
+def make_result(number: int = 0, label: str = "red", models: tuple[str, ...] = ("tiny",)) -> FrameResult:
     """Return what a camera's frame gave."""
     prediction = Prediction((Score(label, 0, 0.75),), False, np.array([0.75, 0.25], np.float32), 1.5)
     answers = tuple(Answer(model, prediction, 2.5) for model in models)
-    return Result(Frame("camera 0", None, None, number), answers, 12.0)
+    return FrameResult(Frame("camera 0", None, None, number), answers, 12.0)
 
 
 class Remarks:

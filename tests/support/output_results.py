@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from edge_classify.edge.answers.result import Answer, Result
+from edge_classify.edge.answers.result import Answer, FrameResult
 from edge_classify.edge.classifier import Prediction, Score
 from edge_classify.edge.sources.frames import Frame, ReadyPicture
 from PIL import Image
@@ -19,15 +19,17 @@ def answer(scores: Scores = CAT, unknown: bool = False, model: str = "small") ->
     return Answer(model, Prediction(top, unknown, values, infer_ms=12.3456), decode_ms=3.2101)
 
 
-def photo(name: str, *answers: Answer, picture: Image.Image | None = None) -> Result:
+def photo(name: str, *answers: Answer, picture: Image.Image | None = None) -> FrameResult:
     shown = ReadyPicture(picture) if picture else NOTHING
-    return Result(Frame(name, shown), answers or (answer(),))
+    return FrameResult(Frame(name, shown), answers or (answer(),))
 
 
-def live(index: int, *answers: Answer, picture: Image.Image | None = None) -> Result:
+def live(index: int, *answers: Answer, picture: Image.Image | None = None) -> FrameResult:
     shown = ReadyPicture(picture) if picture else NOTHING
-    return Result(Frame("camera 0", shown, index=index, grabbed=100.0 + index), answers or (answer(),), 38.04)
+    return FrameResult(
+        Frame("camera 0", shown, index=index, grabbed=100.0 + index), answers or (answer(),), 38.04
+    )
 
 
-def failure(name: str, reason: str, index: int | None = None) -> Result:
-    return Result(Frame(name, None, reason, index))
+def failure(name: str, reason: str, index: int | None = None) -> FrameResult:
+    return FrameResult(Frame(name, None, reason, index))

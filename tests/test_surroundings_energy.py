@@ -238,4 +238,4 @@ def test_power_meter_with_too_few_readings_says_so() -> None:
     found = meter.energy([(Snapshot(0.0), Snapshot(1.0))], 1)
     assert (found.per_inference_mj, found.source) == (None, "meter")
     assert found.reason is not None
-    assert found.reason.startswith("only 0 readings")
+    assert found.reason.startswith("the meter was read only 0 times")

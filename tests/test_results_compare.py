@@ -42,7 +42,7 @@ def test_slower_model_is_a_regression_and_named_with_its_interval() -> None:
     assert compare([result(median_ms=20.0)], [result(median_ms=23.0)]).regressions == ()
 
 
-def test_machine_that_is_slower_today_is_told_by_the_yardstick() -> None:
+def test_machine_that_is_slower_today_is_recognized_by_the_yardstick() -> None:
     before = result(median_ms=20.0)
     times = tuple(tuple(1.5 * block for block in process) for process in before.latency.blocks)
     slowed = replace(before, latency=replace(before.latency, median_ms=30.0, blocks=times))
@@ -158,7 +158,7 @@ def test_subjects_are_paired_by_name_without_folders_threads_runtime_and_delegat
     assert (comparison.only_before, comparison.only_after) == ((before[2],), (after[4],))
 
 
-def test_different_models_of_one_name_are_told_apart_by_their_folders() -> None:
+def test_different_models_of_one_name_are_distinguished_by_their_folders() -> None:
     one, other = result(file="1/m.tflite", median_ms=9.0), result(file="2/m.tflite", median_ms=30.0)
     comparison = compare([one, other], [other, one], 0.05)
     assert [pair.latency.verdict for pair in comparison.pairs] == ["same", "same"]
@@ -226,7 +226,7 @@ def test_scores_on_other_images_are_not_compared_which_is_said() -> None:
     assert pair.remarks == ("scored on other images than before: accuracies are not compared",)
 
 
-def test_warnings_of_one_set_only_are_told() -> None:
+def test_warnings_of_one_set_only_are_reported() -> None:
     hot, swap = _disturbed(81.0, "hot"), _disturbed(12.0, "swap")
     (pair,) = compare([result(conditions=hot)], [result(conditions=swap)], 0.05).pairs
     assert (pair.new_warnings, pair.gone_warnings) == (swap.warnings, hot.warnings)

@@ -105,7 +105,7 @@ def test_each_machine_has_its_own_tables_and_shared_notes_stand_once(
     assert out.index("me@desk: Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz, 8 cores") > out.index("Note: Other")
 
 
-def test_failures_alone_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_alone_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     print_results([failure()])
     assert capsys.readouterr().out.startswith("Not measured: flowers_int16x8")
 

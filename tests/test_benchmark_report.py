@@ -330,6 +330,8 @@ def test_report_in_a_browser_sorts_asks_for_nothing_and_fits_a_phone(tmp_path: P
         for _ in range(2):  # What is not known stays at the end, whichever way.
             page.evaluate(_click("Peak memory, MB"))
             assert page.evaluate(_column("Peak memory, MB"))[-1] == "-"
-        told = page.told("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-        assert told == [] and page.told("Page.javascriptDialogOpening") == []
-        assert [sent["request"]["url"] for sent in page.told("Network.requestWillBeSent")] == [path.as_uri()]
+        told = page.parameters_of("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
+        assert told == [] and page.parameters_of("Page.javascriptDialogOpening") == []
+        assert [sent["request"]["url"] for sent in page.parameters_of("Network.requestWillBeSent")] == [
+            path.as_uri()
+        ]

@@ -52,7 +52,7 @@ def write_pictures(root: Path, pictures: Mapping[str, Sequence[tuple[int, int, i
 
 
 def random_pictures(root: Path, labels: Sequence[str], per_class: int, seed: int = 0) -> Path:
-    """As write_pictures, of colours at random, no two alike."""
+    """Write pictures of random colours, no two alike, in the same layout as `write_pictures`."""
     rng = np.random.default_rng(seed)
     shape = (len(labels), per_class, 3)
     colours = rng.integers(0, 256, shape).tolist()

@@ -1,4 +1,4 @@
-"""A page in headless Chromium, driven through the DevTools protocol over pipes: no port, no other package."""
+"""A page in headless Chromium, driven by the DevTools protocol over pipes, without a port."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPTIONS = (
 
 @dataclass
 class BrowserPage:
-    """An open page; `events` are those that the browser told, (method, parameters)."""
+    """An open page; `events` are the browser's messages so far, (method, parameters)."""
 
     to_browser: int
     from_browser: int
@@ -33,7 +33,7 @@ class BrowserPage:
     _received: bytes = b""
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Return the answer to a command; raises AssertionError where it is an error."""
+        """Return the answer to a command. Raises AssertionError where the answer is an error."""
         self._sent += 1
         message: dict[str, Any] = {"id": self._sent, "method": method, "params": parameters}
         if self.session:
@@ -47,7 +47,7 @@ class BrowserPage:
                 return found
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression; raises AssertionError where it throws."""
+        """Return the value of a JavaScript expression. Raises AssertionError where it throws."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -58,7 +58,7 @@ class BrowserPage:
         while not any(method == "Page.loadEventFired" for method, _ in self.events):
             self._read()
 
-    def told(self, *methods: str) -> list[dict[str, Any]]:
+    def parameters_of(self, *methods: str) -> list[dict[str, Any]]:
         """Return the parameters of the events of these kinds."""
         return [parameters for method, parameters in self.events if method in methods]
 
@@ -68,7 +68,7 @@ class BrowserPage:
             ready, _, _ = select.select([self.from_browser], [], [], max(0.0, end - time.monotonic()))
             more = os.read(self.from_browser, 1 << 20) if ready else b""
             if not more:
-                raise TimeoutError(f"Chromium said nothing in {self.timeout} s, or ended")
+                raise TimeoutError(f"Chromium sent nothing within {self.timeout} s, or has ended")
             self._received += more
         line, _, self._received = self._received.partition(b"\0")
         message: dict[str, Any] = json.loads(line)

@@ -1,4 +1,4 @@
-"""Results of edge-benchmark as a Raspberry Pi would give them, made without measuring anything."""
+"""Results as edge-benchmark gives them on a Raspberry Pi, made up: nothing is measured."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ _YARDSTICK_MS = 9.0
 
 
 def result(**changes: Any) -> Result:
-    """Return a result with the fields of Result, Subject or Latency that `changes` names changed.
+    """Return a result, with the fields of Result, Subject or Latency changed that `changes` names.
 
-    Where `median_ms` is given, the other times and the yardstick's ratio go with it, unless given too. Other
-    sections than memory, conditions and yardstick are None; the functions below make them.
+    The other times and the yardstick's ratio follow `median_ms`, unless they are given too. Sections other
+    than memory, conditions and yardstick are None; the functions below make them.
     """
     median = changes.get("median_ms", 20.0)
     subject = _made(Subject, _subject(changes.get("file", "flowers_int8.tflite")), changes)
     timed = _made(Latency, latency_fields(median), changes)
     rest: dict[str, Any] = {
         "memory": Memory(peak=64.2, loaded=58.1, steady=60.4, slope=0.02),
-        "energy": Energy(None, None, "This board has no meter that tells what it takes."),
+        "energy": Energy(None, None, "This board has no energy meter."),
         "conditions": Conditions(0.03, 0.11, (1500.0, 1500.0), (51.1, 58.4), (), "performance"),
         "host": PI,
         "origin": ORIGIN,
@@ -78,7 +78,7 @@ def result(**changes: Any) -> Result:
 
 
 def failure(**changes: Any) -> Failure:
-    """Return a model that could not be measured, with the fields that `changes` names changed."""
+    """Return the failure of a model, with the fields changed that `changes` names."""
     fields: dict[str, Any] = {
         "file": "flowers_int16x8.tflite",
         "threads": 1,
@@ -128,7 +128,7 @@ def latency_fields(median: float) -> dict[str, Any]:
 
 
 def yardstick(latency: Latency) -> Yardstick:
-    """Return the package's own model, measured in turn with one of that latency: it took 9 ms throughout."""
+    """Return the yardstick of a model with that latency; the yardstick itself took 9 ms each time."""
     ratio = latency.median_ms / _YARDSTICK_MS
     return Yardstick(
         sha256="f" * 64,
@@ -140,19 +140,19 @@ def yardstick(latency: Latency) -> Yardstick:
 
 
 def ratio(median: float, base: str = "flowers_float32.tflite") -> Ratio:
-    """Return a multiple of another model's time that varied by some per cent between turns."""
+    """Return a ratio to another model's time; it varied by some per cent between turns."""
     return Ratio(base, median, (median * 0.99, median * 1.01), median * 0.95, median * 1.06)
 
 
 def around(rate: float, half: float) -> Interval:
-    """Return an interval of so much to both sides, within 0..1."""
+    """Return the interval of `half` to both sides of a rate, cut to 0..1."""
     return (max(0.0, rate - half), min(1.0, rate + half))
 
 
 def accuracy(
     top1: float = 0.9, labels: tuple[str, ...] = ("daisy", "rose", "tulip"), **changes: Any
 ) -> MeasuredAccuracy:
-    """Return what 1,000 images show of a model; each class is worse than the one before it."""
+    """Return a model's accuracy on 1,000 images; each class is worse than the class before it."""
     scores = tuple(
         ClassScore(
             label=label,
@@ -188,7 +188,7 @@ def accuracy(
 
 
 def pairing(base: str = "flowers_float32.tflite", changes: int = 30) -> Pairing:
-    """Return a comparison with another model on 1,000 images, of which so many are answered differently."""
+    """Return a comparison with another model on 1,000 images, of which `changes` are answered differently."""
     changed = tuple(Change(f"tulip/{number:04}.jpg", "tulip", "tulip", "rose") for number in range(changes))
     agreement = 1 - changes / 1000
     return Pairing(
@@ -202,7 +202,7 @@ def spread(median: float) -> Spread:
 
 
 def stages(invoke: float = 20.0, **changes: Any) -> Stages:
-    """Return a photo's way to its answer."""
+    """Return the stages of a photo."""
     decode, resize, post = 6.0, 2.5, 0.05
     whole = decode + resize + invoke + post
     fields: dict[str, Any] = {
@@ -221,12 +221,12 @@ def stages(invoke: float = 20.0, **changes: Any) -> Stages:
 
 
 def cold_start(median: float = 480.0) -> ColdStart:
-    """Return what a whole process took."""
+    """Return the time of whole processes."""
     return ColdStart(median, median * 0.97, median * 1.12, 7, 61.0)
 
 
 def operations(median: float = 20.0, **changes: Any) -> Operations:
-    """Return where the time goes: a convolution has half of it, SOFTMAX a little."""
+    """Return the operators' times: a convolution has half of the time, SOFTMAX a little."""
     shares = (
         ("CONV_2D", 0.5, "XNNPACK"),
         ("DEPTHWISE_CONV_2D", 0.3, "XNNPACK"),
@@ -259,7 +259,7 @@ def operations(median: float = 20.0, **changes: Any) -> Operations:
 
 
 def soak(median: float = 20.0, minutes: float = 10.0, throttles: bool = True) -> Soak:
-    """Return a soak in stretches of 10 s; where it throttles, the clock falls by a third above 80 degrees."""
+    """Return a soak in stretches of 10 s. Where it throttles, the clock falls by a third above 80 °C."""
     points = []
     for number in range(round(minutes * 6)):
         seconds = (number + 1) * 10.0

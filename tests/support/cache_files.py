@@ -1,4 +1,4 @@
-"""What tests put into a cache, and find in it."""
+"""Files in a cache: how tests write them, and list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four commands, run as a user does."""
+"""The four commands, run as a user runs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent
 
 def run_command(name: str, *args: object, env: dict[str, str] | None = None, cwd: Path | None = None
                 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-    """Run one of the four commands as a user does, and return what it printed."""
+    """Run one of the four commands in a process, and return its exit status and output."""
     return subprocess.run(
         [str(BIN / name), *map(str, args)],
         capture_output=True, text=True, cwd=cwd, timeout=600, check=False,

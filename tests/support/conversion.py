@@ -1,4 +1,4 @@
-"""What the tests of edge-convert share."""
+"""edge-convert in this process, and what its tests need of a training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""External delegates: shared libraries that are compiled here, since no accelerator can be counted on."""
+"""External delegates: shared libraries that are compiled here, since a machine may have no accelerator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other people's models and images, small ones, as the tests of edge-convert need them."""
+"""Small models and images as other people make them with Keras and TensorFlow, for edge-convert."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from PIL import Image
 from .conversion import convert
 
 SIZE = 12
-# Not in alphabetical order: folders are.
+# Not in alphabetical order, unlike folders.
 LABELS = ("red", "green", "blue")
 
 
 def network(
     body: Callable[[Any], Any], shape: tuple[int | None, ...] | None = (SIZE, SIZE, 3), **options: Any
 ) -> Any:
-    """Return a Functional model; always the same weights."""
+    """Return a Functional model, always with the same weights."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input(shape, **options)
     return keras.Model(inputs, body(inputs))
@@ -51,7 +51,7 @@ def save(model: Any, path: Path) -> Path:
 
 
 def save_tflite(model: Any, path: Path, quantized: bool = False) -> Path:
-    """Save a .tflite as most people make it."""
+    """Save a .tflite with the settings that most people use."""
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if quantized:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -108,7 +108,7 @@ def write_colours(root: Path, per_class: int, seed: int = 0) -> Path:
 
 def convert_foreign(model: Path, output: Path, *options: object, labels: Path | None = None,
                     scale: str | None = "0..1", variant: str = "float32") -> Result:  # fmt: skip
-    """Run edge-convert on somebody's model; `labels` are written beside it where none are given."""
+    """Run edge-convert on a model; a label file is written beside the model where `labels` is None."""
     labels = labels or write_labels(model.parent / "labels.txt")
     scaling = () if scale is None else ("--normalization", scale)
     return convert(model, "-o", output, "--labels", labels, *scaling, "--variant", variant, *options)
@@ -135,7 +135,7 @@ def write_whole(folder: Path) -> Path:
 
 
 def require_refusal(result: Result, sentence: str, output: Path, status: int = 1) -> None:
-    """Assert that edge-convert refused in one sentence that matches, and left nothing behind."""
+    """Assert that edge-convert refused with one sentence that matches, and left nothing behind."""
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code == status
     message = " ".join(result.stderr.split("Error: ")[-1].split())

@@ -1,4 +1,4 @@
-"""What the tests of network outputs share: results, remarks, and a web server that answers as it is told."""
+"""For network outputs: results, remarks, and a web server whose answers a test chooses."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from edge_classify.edge.sources.frames import Frame
 
 
 def make_result(number: int = 0, label: str = "red", models: tuple[str, ...] = ("tiny",)) -> FrameResult:
-    """Return what a camera's frame gave."""
+    """Return the result of a camera's frame."""
     prediction = Prediction((Score(label, 0, 0.75),), False, np.array([0.75, 0.25], np.float32), 1.5)
     answers = tuple(Answer(model, prediction, 2.5) for model in models)
     return FrameResult(Frame("camera 0", None, None, number), answers, 12.0)
 
 
 class Remarks:
-    """Keeps what is reported."""
+    """Keeps the remarks that are reported."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -39,7 +39,7 @@ class Remarks:
 
 @dataclass
 class Reply:
-    """What the server answers to one request."""
+    """The server's answer to one request."""
 
     code: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Reply:
 
 @dataclass
 class Received:
-    """A request that came."""
+    """A request that the server received."""
 
     path: str
     headers: dict[str, str]
@@ -56,7 +56,7 @@ class Received:
 
 
 class WebServer:
-    """Answers with the replies given, in turn, then with 200; keeps the requests."""
+    """Answers each request with the next reply, and with 200 when there is none left; keeps the requests."""
 
     def __init__(self, replies: list[Reply], port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
@@ -81,7 +81,7 @@ class WebServer:
 
         class Quiet(ThreadingHTTPServer):
             def handle_error(self, *_: object) -> None:
-                """Clients that refuse our certificate break off."""
+                """Print nothing: clients that refuse our certificate are expected."""
 
         self._server = Quiet(("127.0.0.1", port), Handler)
         if tls is not None:
@@ -99,7 +99,7 @@ class WebServer:
 
 @contextmanager
 def web_server(*replies: Reply, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
-    """Run a server for as long as the block."""
+    """Run a server while the block runs."""
     server = WebServer(list(replies), port, tls)
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Results as the runner makes them, with the answers that a test wants to see."""
+"""Results of the runner, with the answers that a test chooses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up evaluations and reports of any number of classes, for the tests of what is measured and shown."""
+"""Made-up evaluations and reports of any number of classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE = 16
 
 
 def make_examples(classes: int, images: int, seed: int) -> Examples:
-    """Plain grey pictures whose shade tells their class, with `rows` in no order."""
+    """Return plain grey pictures whose shade shows their class; `rows` are in random order."""
     rng = np.random.default_rng(seed)
     truth = np.sort(np.concatenate([np.arange(classes), rng.integers(0, classes, images - classes)]))
     shades = (truth + 0.5) * 256 / classes + rng.normal(0, 40 / classes, images)
@@ -31,7 +31,7 @@ def make_examples(classes: int, images: int, seed: int) -> Examples:
 
 
 def shade_reader(classes: int, seed: int, sureness: float = 3.0, skill: float = 1.0) -> Predict:
-    """A classifier by the mean shade; its error depends on `skill`, its confidence on `sureness`."""
+    """Return a classifier by the mean shade: its errors depend on `skill`, its confidence on `sureness`."""
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         place = pixels.mean(axis=(1, 2, 3)) * classes / 256 - 0.5
@@ -58,7 +58,7 @@ def make_evaluation(labels: tuple[str, ...], images: int = 300, seed: int = 0, *
 
 
 def make_split(labels: tuple[str, ...], subsets: tuple[str, ...] = SUBSETS, skipped: int = 0) -> Split:
-    """An image a class and subset, and files that were left out under hostile names."""
+    """Return a split of one image for each class and subset, with skipped files that have hostile names."""
     images = tuple(
         SplitImage(f"{label}/{subset}.png", "0" * 64, label, subset) for label in labels for subset in subsets
     )
@@ -67,7 +67,7 @@ def make_split(labels: tuple[str, ...], subsets: tuple[str, ...] = SUBSETS, skip
 
 
 def epoch_row(phase: int = 1, epoch: int = 1, val_loss: float = 1.0) -> EpochRow:
-    """A row of the history, whose other values don't matter."""
+    """Return a row of the history; its other values do not matter."""
     return EpochRow(
         phase=phase, epoch=epoch, learning_rate=0.001, loss=1.0, accuracy=0.5, val_loss=val_loss,
         val_accuracy=0.5,
@@ -75,7 +75,7 @@ def epoch_row(phase: int = 1, epoch: int = 1, val_loss: float = 1.0) -> EpochRow
 
 
 def make_history(epochs: tuple[int, ...] = (6, 4)) -> list[EpochRow]:
-    """Rows as training writes them, with a loss that falls."""
+    """Return rows as training writes them, with a loss that falls."""
     rows: list[EpochRow] = []
     for phase, count in enumerate(epochs, 1):
         for epoch in range(1, count + 1):
@@ -93,7 +93,7 @@ def _plots(name: str, metrics: Metrics) -> tuple[bytes, bytes]:
 
 
 def make_report(name: str, evaluation: Evaluation, **changes: Any) -> ModelReport:
-    """A model's part of the report, whose mistakes have small pictures."""
+    """Return a model's part of the report; its mistakes have small pictures."""
     curves, confusion = _plots(name, evaluation.metrics)
     picture = b"\xff\xd8\xff picture"
     values: dict[str, Any] = {

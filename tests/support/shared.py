@@ -13,7 +13,7 @@ Stamps = dict[str, list[int]]
 
 
 class SharedFolders:
-    """Folders below `root`, which all processes of one test run know."""
+    """Folders below `root`, which is the same for all processes of one test run."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -21,9 +21,9 @@ class SharedFolders:
         root.mkdir(exist_ok=True)
 
     def folder(self, name: str, make: Callable[[Path], object]) -> Path:
-        """Return the folder of this name, which `make` fills when nobody has asked for it before.
+        """Return the folder of this name; the first process that asks for it calls `make` with its path.
 
-        `make` gets the folder's path, which does not exist yet. A process that asks meanwhile waits.
+        `make` creates the folder. Other processes wait meanwhile.
         """
         with FileLock(self.root / f"{name}.lock"):
             if not self._stamps_file(name).exists():
@@ -47,7 +47,7 @@ class SharedFolders:
 
 
 def _stamps(folder: Path) -> Stamps:
-    """Return size and time of the last change of every file."""
+    """Return the size and the time of the last change of every file."""
     return {
         path.relative_to(folder).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns]
         for path in folder.rglob("*")
@@ -56,5 +56,5 @@ def _stamps(folder: Path) -> Stamps:
 
 
 def common_folder(own: Path) -> Path:
-    """Return what the processes of a test run have in common, of pytest's temporary folder of one of them."""
+    """Return the temporary folder of the whole test run, given pytest's temporary folder of one process."""
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

@@ -1,4 +1,4 @@
-"""What the source files say about themselves: modules, their imports, their classes. Nothing is imported."""
+"""The modules of the source tree, their imports and their classes, read without importing anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NAMESPACE = "edge_classify."
 
 
 class Statement(NamedTuple):
-    """An import as it is written, with the dots resolved; `names` is empty for `import module`."""
+    """An import statement with its dots resolved; `names` is empty for `import module`."""
 
     module: str
     names: tuple[str, ...]
@@ -33,7 +33,7 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True)
 class Module:
-    """A source file; the name is dotted and begins below edge_classify, such as "edge.doctor.run"."""
+    """A source file; `name` is dotted, without edge_classify, such as "edge.doctor.run"."""
 
     name: str
     path: Path
@@ -53,7 +53,7 @@ class Module:
         return [node.name for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)]
 
     def statements(self) -> Iterator[Statement]:
-        """Yield every import, wherever it stands; a relative one that leaves the root is a ValueError."""
+        """Yield every import, wherever it stands. Raises ValueError where one leaves the root."""
         functions = (ast.FunctionDef, ast.AsyncFunctionDef)
         in_functions = {
             id(node)
@@ -82,7 +82,7 @@ class Module:
 
 
 def read_modules(*folders: str) -> dict[str, Module]:
-    """Return the modules below these folders of the root by their names; a package has its folder's name."""
+    """Return the modules below these folders of the root, by name; a package has the name of its folder."""
     found = {}
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -92,9 +92,9 @@ def read_modules(*folders: str) -> dict[str, Module]:
 
 
 def imports_among(modules: Mapping[str, Module]) -> dict[str, list[Import]]:
-    """Return what each module imports of the others, wherever the import stands.
+    """Return which of the other modules each module imports, wherever the import stands.
 
-    What is taken from a package is the package's module of that name, where it has one, else the package.
+    `from package import name` imports the package's module of that name, where there is one.
     """
     found: dict[str, list[Import]] = {}
     for name, module in modules.items():
@@ -108,7 +108,7 @@ def imports_among(modules: Mapping[str, Module]) -> dict[str, list[Import]]:
 
 
 def circles(imports: Mapping[str, Iterable[Import]]) -> list[list[str]]:
-    """Return a shortest circle through each module that is part of one, each circle once."""
+    """Return the shortest circle through each module that is in a circle; each circle once."""
     found: dict[frozenset[str], list[str]] = {}
     for start in imports:
         circle = _way_back(start, imports)
@@ -118,7 +118,7 @@ def circles(imports: Mapping[str, Iterable[Import]]) -> list[list[str]]:
 
 
 def _way_back(start: str, imports: Mapping[str, Iterable[Import]]) -> list[str]:
-    """Return the modules from `start` back to before `start`, or an empty list."""
+    """Return the modules on the shortest way from `start` back to it, or an empty list."""
     ways = [[start]]
     seen = {start}
     for way in ways:

@@ -19,13 +19,13 @@ from .system import require
 
 
 class SshServer:
-    """Lets one key in as the host alias "pi"; `cache` is where its sessions keep what may be thrown away."""
+    """Accepts one key, under the host alias "pi"; `cache` is the cache folder of its sessions."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder, self.cache = folder, folder / "far cache"
         self.cache.mkdir(parents=True)
         self._sshd = require("sshd")
-        if os.geteuid() == 0:  # Where it shuts itself in: it does not start without.
+        if os.geteuid() == 0:  # sshd changes its root to this folder, and does not start without it.
             Path("/run/sshd").mkdir(exist_ok=True)
         for name in ("host_key", "user_key"):
             command = [
@@ -50,7 +50,7 @@ class SshServer:
             f'SetEnv "XDG_CACHE_HOME={self.cache}"',
         ]  # fmt: skip
         defaults = ["PasswordAuthentication no", "KbdInteractiveAuthentication no"]
-        # Of two lines with one option sshd takes the first.
+        # Where an option has two lines sshd takes the first.
         (folder / "sshd_config").write_text("\n".join([*options, *lines, *defaults]) + "\n")
         self.client = folder / "ssh_config"
         self.client.write_text(
@@ -63,15 +63,15 @@ class SshServer:
 
     @property
     def command(self) -> str:
-        """What EDGE_CLASSIFY_SSH is set to."""
+        """The value for EDGE_CLASSIFY_SSH."""
         return f"ssh -F {self.client}"
 
     def trust(self, public_key: str) -> None:
-        """Write what the client knows of the server: a line of its public key."""
+        """Write the public key that the client expects of the server."""
         (self.folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {public_key}")
 
     def cut(self) -> int:
-        """Kill all sessions, as a network that breaks down does; returns how many there were."""
+        """Kill all sessions, as if the network failed, and return their number."""
         if self._process.poll() is not None:
             return 0
         found = psutil.Process(self._process.pid).children(recursive=True)
@@ -87,7 +87,7 @@ class SshServer:
         self._process.wait()
 
     def restart(self) -> None:
-        """Start it again after `stop`, on the same port."""
+        """Start the server again after `stop`, on the same port."""
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -105,8 +105,8 @@ class SshServer:
         raise AssertionError((self.folder / "sshd.log").read_text())
 
 
-# Stands in for edge-benchmark on the far side, where what is tested is how it is started and followed: says
-# what it was given, and does what the options before the files tell.
+# Stands in for edge-benchmark on the other side, for tests of how it is started and followed: it prints
+# what it was given, and obeys the options before the files.
 _STAND_IN = """#!{python}
 import hashlib, json, os, signal, sys, time
 from pathlib import Path
@@ -139,12 +139,12 @@ for number, name in enumerate(files):
 
 @cache
 def one_wheel() -> Wheel:
-    """Return the wheel, made once: packing it takes longer than most tests."""
+    """Return the wheel, made once, since packing it takes longer than most tests."""
     return build_wheel()
 
 
 def keep_stand_in(server: SshServer) -> Path:
-    """Put an environment there that --keep finds, with a stand-in for edge-benchmark; returns its log."""
+    """Create an environment for --keep, with a stand-in for edge-benchmark; return the stand-in's log."""
     folder = server.cache / "edge-classify" / environment_name(one_wheel(), ())
     (folder / "bin").mkdir(parents=True)
     program, log = folder / "bin" / "edge-benchmark", server.folder / "log.txt"

@@ -1,4 +1,4 @@
-"""Streams on loopback whose pictures carry a number, and that misbehave when told to."""
+"""Streams on loopback whose pictures carry a number, and that misbehave when a test wants it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def number_of(frame: Frame) -> int:
 
 def write_video(path: Path, frames: int) -> Path:
     """Write a video at 25 frames a second whose frame n is grey with value 5 * n (mod 250)."""
-    cv2 = import_opencv("a test's video")  # Before FFmpeg learns how much to say.
+    cv2 = import_opencv(
+        "a test's video"
+    )  # It sets how much FFmpeg prints, which works only before FFmpeg's first use.
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (32, 24))
     for number in range(frames):
         writer.write(np.full((24, 32, 3), 5 * number % 250, np.uint8))
@@ -55,7 +57,7 @@ def write_video(path: Path, frames: int) -> Path:
 
 
 class CameraServer:
-    """A camera on HTTP. `mode` says how its pictures are from now on; `sent` is the newest one's number.
+    """A camera on HTTP. `mode` sets what it sends next; `sent` is the newest picture's number.
 
     /stream has parts with a length, /bare without; /picture is a single JPEG, /film a video file; /page is
     HTML; /basic and /digest are streams that ask for the password.
@@ -72,7 +74,7 @@ class CameraServer:
         self._server: http.server.ThreadingHTTPServer | None = None
 
     def start(self) -> None:
-        """Listen, after a stop on the same port as before."""
+        """Listen; after a stop, on the same port as before."""
         self._stopping.clear()
         camera = self
 
@@ -99,7 +101,7 @@ class CameraServer:
         return f"http{'s' if self._tls else ''}://{login}127.0.0.1:{self.port}{path}"
 
     def pictures(self) -> Iterator[bytes]:
-        """Yield pictures as a camera gives them, until it is stopped."""
+        """Yield pictures at a camera's rate, until it is stopped."""
         data = numbered_jpeg(self.sent)
         while not self._stopping.wait(_INTERVAL):
             if self.mode == "stalled":
@@ -183,7 +185,7 @@ def _md5(text: str) -> str:
 
 @contextmanager
 def serving(camera: CameraServer) -> Iterator[CameraServer]:
-    """Have a camera run for a while."""
+    """Run a camera while the block runs."""
     camera.start()
     try:
         yield camera
@@ -253,14 +255,14 @@ GLib.MainLoop().run()
 
 
 class RtspServer:
-    """Debian's GStreamer RTSP server, with a password; its pictures tell when they were made."""
+    """Debian's GStreamer RTSP server, with a password; its pictures show the time at which they were made."""
 
     def __init__(self) -> None:
         self.port = 0
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Listen, after a stop on the same port as before."""
+        """Listen; after a stop, on the same port as before."""
         if self.port == 0:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
@@ -273,7 +275,7 @@ class RtspServer:
         assert self._process.stdout.readline().strip() == str(self.port)
 
     def stop(self) -> None:
-        """End it as a power cut does."""
+        """End the server without a goodbye, as a power cut does."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

@@ -1,4 +1,4 @@
-"""Programs of the system that some tests need: Debian has them all, and CI installs them."""
+"""Programs of the system that some tests need. Debian has them all, and CI installs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
 def require(program: str) -> str:
-    """Return the program's path; where it is missing the test is skipped, or fails in CI."""
+    """Return the program's path. Without the program the test is skipped; in CI it fails."""
     found = shutil.which(program, path=_PATH)
     if found is not None:
         return found

@@ -9,7 +9,7 @@ import subprocess
 def parse_command(text: str) -> list[str]:
     """Split an ExecStart= by the rules of systemd.syntax(7) and systemd.service(5) that our quoting uses.
 
-    Words are separated by spaces; one that begins with a double quote ends with one, and in it a backslash
+    Words are separated by spaces; a word that begins with a double quote ends with one, and in it a backslash
     escapes a backslash or a double quote. %% is %. A : before the program keeps $ as it is.
     """
     words = []
@@ -27,7 +27,7 @@ def parse_command(text: str) -> list[str]:
 
 
 def parse_environment(text: str) -> dict[str, str]:
-    """Read an EnvironmentFile as a POSIX shell does: double quotes mean the same, says systemd.exec(5)."""
+    """Read an EnvironmentFile with a POSIX shell: double quotes mean the same there, by systemd.exec(5)."""
     script = "set -a; . /dev/stdin; unset PWD _ SHLVL OLDPWD; exec env -0"
     result = subprocess.run(
         ["sh", "-c", script], input=text.encode(), env={}, capture_output=True, check=True

@@ -1,4 +1,4 @@
-"""Other people's .tflite classifiers in all the shapes and dtypes that they come in, made without TensorFlow.
+"""Classifiers without a card, in the shapes and dtypes that occur in practice, made without TensorFlow.
 
 All are the same network: the mean colour of 8x8 pixels of -1..1, times 4, is the logit of each class.
 """
@@ -25,9 +25,9 @@ RGB = (1, SIDE, SIDE, 3)
 
 @dataclass(frozen=True)
 class Foreign:
-    """What differs between files; `input_shape` says where the channels are, and how many.
+    """What differs between such files; `input_shape` also sets the place and number of the channels.
 
-    `ending` is SOFTMAX, LOGISTIC or None; `classes` 1 is that of a model with one output for two classes.
+    `ending` is SOFTMAX, LOGISTIC or None; with `classes` 1 the model has one output for two classes.
     Without `scaled` the output's integers have no scale.
     """
 

@@ -16,13 +16,13 @@ from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
 LABELS = ("red", "green", "blue", "grey")
-# Of the first three labels, as RGB.
+# RGB of the first three labels.
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIDE = 8
 _DTYPES = {"float32": 0, "float16": 1, "int32": 2, "int8": 9}
 _NO_BUFFER = 0
 
-# The card.json of a model of 8x8 pixels, as short as it may be.
+# The shortest valid card.json of a model of 8x8 pixels.
 CARD: dict[str, object] = {
     "format": "1.0",
     "name": "m",
@@ -147,7 +147,7 @@ def golden_pixels(seed: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def write_sealed(path: Path, flatbuffer: bytes | None = None, tolerance: float = 0.01) -> Path:
-    """Write a file as edge-convert does, with two golden examples that it gives itself."""
+    """Write a file as edge-convert does, with two golden examples made by the model itself."""
     flatbuffer = flatbuffer or classifier()
     finished = complete_card(flatbuffer, card(), "float32")
     path.write_bytes(seal(flatbuffer, finished))
@@ -159,7 +159,7 @@ def write_sealed(path: Path, flatbuffer: bytes | None = None, tolerance: float =
 
 
 def with_zip(model: Path, path: Path, entries: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """Write the model to `path` with a zip of these entries behind it."""
+    """Write the model to `path`, with a zip of these entries appended."""
     buffer = BytesIO(model.read_bytes())
     with zipfile.ZipFile(buffer, "a", method) as archive:
         for name, data in entries.items():

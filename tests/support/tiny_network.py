@@ -1,4 +1,4 @@
-"""Small data and a small network for tests of how a network is trained."""
+"""A small network and small data, for tests of training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TINY_LAYERS = ("input", "conv", "norm", "relu", "depthwise", "add", "conv_2", "n
 
 
 def examples(counts: tuple[int, ...], seed: int, size: int = SIZE) -> Examples:
-    """Pictures whose class is their strongest colour, in rows of a larger array in another order."""
+    """Return pictures whose class is their strongest colour, as rows of a larger array in another order."""
     rng = np.random.default_rng(seed)
     truth = rng.permutation(np.repeat(np.arange(3), counts))
     rows = rng.permutation(len(truth) * 2)[: len(truth)]
@@ -32,7 +32,7 @@ def examples(counts: tuple[int, ...], seed: int, size: int = SIZE) -> Examples:
 
 
 def tiny_built(pretrained: bool = True, head_units: int = 0, dropout: float = 0.2) -> Built:
-    """A residual network with batch norms in place of a backbone; its random weights are always the same."""
+    """Return a residual network with batch norms in place of a backbone, always with the same weights."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input((SIZE, SIZE, 3), name="input")
@@ -52,7 +52,7 @@ def tiny_built(pretrained: bool = True, head_units: int = 0, dropout: float = 0.
 
 
 def tiny_task(folder: Path, built: Built | None = None, **changes: Any) -> Task:
-    """A task for `built`, a new tiny one by default, on 26 pictures; `folder` keeps what `fit` keeps."""
+    """Return a task for `built`, by default a new tiny network; cache and checkpoint are in `folder`."""
     built = built or tiny_built()
     options = make_options(
         **{

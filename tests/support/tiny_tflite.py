@@ -1,4 +1,4 @@
-"""Small float .tflite classifiers, made in no time: the class is the strongest of three colours."""
+"""Small float .tflite classifiers whose class is the strongest of three colours."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 SIZE = 8
 NONE, RELU, RELU6 = (getattr(schema.ActivationFunctionType, name) for name in ("NONE", "RELU", "RELU6"))
-# How much smaller than the others the channels are that matter, where a layer is planted that 8 bits ruin.
+# The factor by which the channels that matter are smaller than the others, in a layer that 8 bits ruin.
 PLANTED = 2.0**-9
 
 
 def colours(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Noisy pictures, uint8 [count, 8, 8, 3], and their classes, int64 [count]."""
+    """Return noisy pictures, uint8 [count, 8, 8, 3], and their classes, int64 [count]."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 3, count)
     pixels = rng.integers(0, 190, (count, SIZE, SIZE, 3)).astype(np.uint8)
@@ -74,7 +74,7 @@ class Builder:
     def conv(
         self, name: str | bytes, weights: NDArray[Any], bias: NDArray[Any], activation: int = NONE
     ) -> int:
-        """A 1x1 convolution, weights [out, in]."""
+        """Add a 1x1 convolution with weights [out, in]."""
         outputs, inputs = weights.shape
         kernel = self.tensor(b"w", (outputs, 1, 1, inputs), weights.astype(np.float32))
         shift = self.tensor(b"b", (outputs,), bias.astype(np.float32))
@@ -86,7 +86,7 @@ class Builder:
         return self.layer(name, "ADD", [one, other], self._shape(), schema.AddOptionsT())
 
     def head(self, weights: NDArray[Any]) -> bytes:
-        """Mean, dense layer with weights [classes, in], softmax; returns the file."""
+        """Add the mean, a dense layer with weights [classes, in] and softmax; return the file."""
         classes, inputs = weights.shape
         axes = self.tensor("axes", (2,), np.array([1, 2], np.int32))
         self.layer("tiny/pool/Mean", "MEAN", [self.last, axes], (1, inputs), schema.ReducerOptionsT())
@@ -108,10 +108,10 @@ class Builder:
 def tiny_classifier(
     planted: float = 1.0, activation: int = NONE, residual: bool = False, tiny: int = 3
 ) -> bytes:
-    """A classifier of six channels, of which three say the colour.
+    """Return a classifier of six channels, of which three decide on the colour.
 
-    With `planted` PLANTED, these and more, `tiny` in all, are tiny between the layers "project" and "expand",
-    so that 8 bits lose them; a RELU6 there cannot be equalized over. With `residual`, "project" and "again"
+    `planted` scales `tiny` channels, these three first, between the layers "project" and "expand"; with
+    PLANTED 8 bits lose them. Equalization cannot cross a RELU6 there. With `residual`, "project" and "again"
     are added.
     """
     build = Builder()
@@ -133,7 +133,7 @@ def tiny_classifier(
 
 
 def model_with(code: int, version: int = 1, custom: str | None = None) -> bytes:
-    """A model that names one operation, and gives its input as its output without it."""
+    """Return a model that lists one operation without using it; its output is its input."""
     operation = schema.OperatorCodeT(min(code, 127), custom, version, code)
     tensor = schema.TensorT(shape=[1], name="number")
     graph = schema.SubGraphT(tensors=[tensor], inputs=[0], outputs=[0], operators=[])

@@ -9,7 +9,7 @@ from edge_classify.train.options import DEFAULT_AUGMENTATIONS, MODELS, TrainOpti
 from edge_classify.train.search_space import SEARCHED
 
 COUNTS = (30, 30, 10)  # Training images of each class.
-LEFT_OPEN: dict[str, Any] = dict.fromkeys(SEARCHED)  # What a search varies.
+LEFT_OPEN: dict[str, Any] = dict.fromkeys(SEARCHED)  # The options that a search varies.
 
 
 def make_architecture(name: str, classes: int = 3, **changes: Any) -> Architecture:
@@ -18,7 +18,7 @@ def make_architecture(name: str, classes: int = 3, **changes: Any) -> Architectu
 
 
 def make_options(**changes: Any) -> TrainOptions:
-    """Return small options that need no network, with some of them changed."""
+    """Return options of a small run without downloads, with some of them changed."""
     values: dict[str, Any] = {
         "models": MODELS,
         "image_size": dict.fromkeys(MODELS, 32),

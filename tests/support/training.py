@@ -1,6 +1,6 @@
-"""edge-train in processes of its own, which start at once and can be stopped at a chosen line of output.
+"""edge-train in child processes that start at once, and can be stopped at a chosen line of output.
 
-They are forked from a server that has TensorFlow loaded already.
+They are forked from a server that has loaded TensorFlow.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _forked.set_forkserver_preload(["tests.support.training"])
 
 
 def train(*args: object) -> Result:
-    """Run edge-train in this process; whatever the user did, it must end without a traceback."""
+    """Run edge-train in this process. It must end without a traceback, whatever its arguments are."""
     result = CliRunner().invoke(main, [str(arg) for arg in args])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     return result
@@ -45,7 +45,7 @@ def train(*args: object) -> Result:
 
 @dataclass
 class Training:
-    """edge-train in a process of its own."""
+    """edge-train in a child process."""
 
     process: BaseProcess
     log: Path
@@ -59,7 +59,7 @@ class Training:
         return self.process.exitcode, text
 
     def wait_for(self, line: str) -> None:
-        """Wait until a line that holds this was printed."""
+        """Wait until a line that contains this was printed."""
         end = time.monotonic() + _TIMEOUT
         while line not in self.log.read_text(encoding="utf-8"):
             assert self.process.is_alive() and time.monotonic() < end, self.log.read_text(encoding="utf-8")
@@ -74,7 +74,7 @@ class Training:
 def start(log: Path, *args: object, at: str = "", send: int = 0) -> Training:
     """Start edge-train, whose output goes to the file `log`.
 
-    It gets the signal `send` as soon as it has printed a line that holds `at`, before it does anything else.
+    It gets the signal `send` as soon as it has printed a line that contains `at`.
     """
     process = _forked.Process(target=_edge_train, args=([str(arg) for arg in args], log, at, send))
     log.touch()
@@ -83,7 +83,7 @@ def start(log: Path, *args: object, at: str = "", send: int = 0) -> Training:
 
 
 def _edge_train(args: list[str], log: Path, at: str, send: int) -> None:
-    # Whoever runs the tests may ignore Ctrl-C, and what is ignored is inherited.
+    # The process that runs the tests may ignore Ctrl-C, and children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
@@ -94,7 +94,7 @@ def _edge_train(args: list[str], log: Path, at: str, send: int) -> None:
 
 
 class _Signalling(io.TextIOBase):
-    """stderr, which sends this process a signal after a certain line, once."""
+    """stderr that sends this process a signal after a certain line, once."""
 
     def __init__(self, at: str, number: int) -> None:
         self._at, self._number = at, number
@@ -119,7 +119,7 @@ def metrics(run: Path, model: str) -> dict[str, Any]:
 
 
 def assert_same_runs(one: Path, other: Path, models: tuple[str, ...]) -> None:
-    """Compare all that two runs hold, but for the times that they took."""
+    """Compare everything in two runs, apart from the times that they took."""
     assert set(tree(one)) == set(tree(other))
     assert (one / "split.json").read_bytes() == (other / "split.json").read_bytes()
     for model in models:

@@ -1,11 +1,11 @@
-"""Waiting for a condition instead of for a time, since the machine that tests may be busy."""
+"""Waiting for a condition, not for a time, since the machine that runs the tests may be busy."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-PATIENCE = 60.0  # Seconds that a busy machine may take for what is done at once otherwise.
+PATIENCE = 60.0  # Seconds; enough on the busiest machine.
 
 
 def wait_until(condition: Callable[[], object], what: str = "the condition is true") -> None:

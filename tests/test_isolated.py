@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from edge_classify.edge import Classifier
@@ -77,6 +78,11 @@ def alive(pid: int) -> bool:
         return False
 
 
+def children(pid: int | None = None) -> set[int]:
+    """Return the children of a process, by default of this one."""
+    return {child.pid for child in psutil.Process(pid).children()}
+
+
 def test_isolated_model_gives_the_same_answers_as_one_in_this_process(tmp_path: Path) -> None:
     path = write_sealed(tmp_path / "m.tflite")
     isolated = Classifier.from_file(path, execution=UNTRUSTED)
@@ -90,9 +96,10 @@ def test_isolated_model_gives_the_same_answers_as_one_in_this_process(tmp_path: 
 
 
 def test_clones_of_an_isolated_model_run_side_by_side_in_a_child_each(model: Path) -> None:
+    before = children()
     first = Classifier.from_file(model, LABELS, RAW, UNTRUSTED)
     team = [first, first.clone(), first.clone()]
-    assert len({each._interpreter._child.pid for each in team}) == 3
+    assert len(children() - before) == 3
     pixels = [golden_pixels(seed) for seed in range(20)]
     expected = [first.classify_pixels(each).best for each in pixels]
     with ThreadPoolExecutor(3) as pool:
@@ -106,8 +113,9 @@ def test_child_has_no_environment_no_open_files_no_core_dump_and_ignores_the_ter
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
     with (tmp_path / "private").open("w") as private:
         os.set_inheritable(private.fileno(), True)
+        before = children()
         loaded = IsolatedModel(model, Execution())
-        pid = loaded._child.pid
+        (pid,) = children() - before
         process = Path(f"/proc/{pid}")
         if not process.exists():
             pytest.skip("needs /proc")
@@ -131,8 +139,9 @@ def run_once(loaded: IsolatedModel) -> Any:
 
 
 def test_child_ends_with_its_model_and_with_a_parent_that_is_killed(model: Path) -> None:
+    before = children()
     loaded = IsolatedModel(model, Execution())
-    pid = loaded._child.pid
+    (pid,) = children() - before
     assert alive(pid)
     del loaded
     wait_until(lambda: not alive(pid))
@@ -141,12 +150,13 @@ def test_child_ends_with_its_model_and_with_a_parent_that_is_killed(model: Path)
         "from edge_classify.edge.isolation.parent import IsolatedModel\n"
         "from edge_classify.edge.runtime import Execution\n"
         "model = IsolatedModel(Path(sys.argv[1]), Execution())\n"
-        "print(model._child.pid, flush=True)\ntime.sleep(600)"
+        "print('loaded', flush=True)\ntime.sleep(600)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, model], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     with other.stdout:
-        pid = int(other.stdout.readline())
+        assert other.stdout.readline() == "loaded\n"
+        (pid,) = children(other.pid)
         assert alive(pid)
         other.kill()
         other.wait()
@@ -194,12 +204,14 @@ def test_child_that_dies_hangs_or_lies_while_running_is_the_same_error_from_then
     code: str, message: str, model: Path, taken_over: Callable[[str], None]
 ) -> None:
     taken_over(f"ready()\nread()\n{code}")
+    before = children()
     loaded = IsolatedModel(model, Execution(), Limits(invoke_s=1 if "600" in code else 60))
+    (pid,) = children() - before
     with pytest.raises(EdgeClassifyError, match=message):
         run_once(loaded)
     with pytest.raises(ModelFileError, match=message):
         run_once(loaded)
-    assert not alive(loaded._child.pid)
+    assert not alive(pid)
 
 
 def test_child_that_answers_no_numbers_is_refused(model: Path, taken_over: Callable[[str], None]) -> None:

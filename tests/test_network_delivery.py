@@ -24,8 +24,10 @@ class Receiver:
         self.got: list[int] = []
         self.open = threading.Event()
         self.open.set()
+        self.called = threading.Event()
 
     def __call__(self, item: int) -> None:
+        self.called.set()
         self.open.wait()
         if self.troubles:
             raise self.troubles.pop(0)
@@ -46,7 +48,7 @@ def test_full_queue_drops_the_oldest_and_says_so_when_it_begins_and_when_it_is_o
     receiver.open.clear()
     delivery = Delivery("it", receiver, remarks, capacity=10)
     delivery.put(0)
-    wait_until(lambda: not delivery._waiting, "the first item is in the receiver's hands")
+    wait_until(receiver.called.is_set, "the first item is in the receiver's hands")
     for number in range(1, 10_000):
         delivery.put(number)
     assert remarks.texts == ["it does not keep up: the oldest results are dropped"]

@@ -61,21 +61,21 @@ class Broker:
         self._file.write_text(
             f"listener {self.port} 127.0.0.1\n{user}" + "\n".join(settings or ["allow_anonymous true"]) + "\n"
         )
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [self._program, "-c", str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         wait_until(self._listens, "the broker listens")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End it by a signal."""
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(PATIENCE)
-            self._process = None
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(PATIENCE)
+            self.process = None
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -309,16 +309,17 @@ def test_broker_that_stops_answering_holds_up_neither_the_camera_nor_the_end(
     broker = Broker(tmp_path)
     broker.start()
     mqtt = Mqtt(f"mqtt://127.0.0.1:{broker.port}/t", [model], remarks)
-    assert mqtt._connected.wait(PATIENCE)
-    assert broker._process is not None
-    broker._process.send_signal(signal.SIGSTOP)
+    with listening(broker.port) as listener:
+        listener.wait_for("t/status", "online")
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGSTOP)
     try:
         big = make_result(label="x" * 100_000)
         for _ in range(1000):
             mqtt.show(big)
         mqtt.close()
     finally:
-        broker._process.send_signal(signal.SIGCONT)
+        broker.process.send_signal(signal.SIGCONT)
         broker.stop(signal.SIGKILL)
     assert remarks.holding("does not keep up: the oldest results are dropped")
     assert mqtt.failed > 0

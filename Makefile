@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # Processes that share the tests: one for each core. With WORKERS=0 the tests run one after the other.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist worksteal
+SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 

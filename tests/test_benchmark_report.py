@@ -162,7 +162,7 @@ def test_report_of_one_plain_result_leaves_out_what_was_not_measured() -> None:
     for absent in ("Accuracy", "Soak", "operation", "Stages", "Cold start", "Against the base", "Failures"):
         assert absent not in page.text
     assert "Recommended" not in page.text and page.row("Measured")[0].startswith("flowers_int8: 20.0 ms")
-    assert "This board has no meter that tells what it takes." in page.text
+    assert "This board has no power meter." in page.text
 
 
 def test_links_within_a_report_lead_somewhere() -> None:

@@ -33,7 +33,7 @@ def test_document_names_only_options_that_exist(document: str) -> None:
     known = set().union(
         *(_options(command) for command in (*COMMANDS.values(), peers)), {"--help", "--version"}
     )
-    foreign = {"--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix"}
+    foreign = {"--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix", "--dist"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)) <= known | foreign
 
 

@@ -46,7 +46,7 @@ def test_table_of_latency_shows_tails_ratio_and_memory_and_leaves_out_what_is_no
         "flowers_int8 2.85 MB 16.0 ms 38.0 ms 20.0 ms 19.9 to 20.2 20.6 24.2 36.0 0.500 0.475 to 0.530 64 MB",
     ]
     assert "Ratios are to flowers_float32, of turns that followed each other." in out
-    assert "Note: Energy was not measured: This board has no meter" in out
+    assert "Note: Energy was not measured: This board has no power" in out
     assert "energy" not in out and "top-1" not in out
 
 

@@ -67,7 +67,7 @@ def result(**changes: Any) -> Result:
     timed = _made(Latency, latency_fields(median), changes)
     rest: dict[str, Any] = {
         "memory": Memory(peak=64.2, loaded=58.1, steady=60.4, slope=0.02),
-        "energy": Energy(None, None, "This board has no energy meter."),
+        "energy": Energy(None, None, "This board has no power meter."),
         "conditions": Conditions(0.03, 0.11, (1500.0, 1500.0), (51.1, 58.4), (), "performance"),
         "host": PI,
         "origin": ORIGIN,

@@ -23,14 +23,16 @@ class SharedFolders:
     def folder(self, name: str, make: Callable[[Path], object]) -> Path:
         """Return the folder of this name; the first process that asks for it calls `make` with its path.
 
-        `make` creates the folder. Other processes wait meanwhile.
+        `make` creates the folder, which has nothing beside it. Other processes wait meanwhile.
         """
+        place = self.root / name
+        place.mkdir(exist_ok=True)
         with FileLock(self.root / f"{name}.lock"):
             if not self._stamps_file(name).exists():
-                make(self.root / name)
-                self._stamps_file(name).write_text(json.dumps(_stamps(self.root / name)))
+                make(place / name)
+                self._stamps_file(name).write_text(json.dumps(_stamps(place)))
         self._used.append(name)
-        return self.root / name
+        return place / name
 
     def changes(self) -> list[str]:
         """Return the paths that were added, removed or written since their folder was made."""

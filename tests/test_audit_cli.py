@@ -33,7 +33,7 @@ def test_audit_prints_its_findings_to_stdout_and_writes_nothing(faulty: Path, tm
 
 def test_audit_of_readable_images_ends_with_success(few: Path) -> None:
     result = train(few, "--audit-only")
-    assert result.exit_code == 0 and "fewer than 20 images" in result.stdout
+    assert result.exit_code == 0 and "fewer than 20 training images" in result.stdout
 
 
 def test_audit_as_json_is_one_object_that_equals_the_file_it_writes(faulty: Path, tmp_path: Path) -> None:

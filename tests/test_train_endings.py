@@ -130,7 +130,7 @@ def test_folder_that_is_no_run_is_not_replaced_even_with_force(few: Path, tmp_pa
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "holiday.png").write_bytes(b"mine")
     result = train(few, "-o", tmp_path, *CNN, "--force")
-    assert result.exit_code == 1 and "is not an earlier run that --force could replace" in result.output
+    assert result.exit_code == 1 and "is not an earlier run that --force can replace" in result.output
     assert tree(tmp_path) == {"images/holiday.png": b"mine"}
 
 

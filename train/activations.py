@@ -81,9 +81,15 @@ def plan_views(truth: NDArray[np.int64], classes: int, chosen: Hyperparameters, 
 
 
 def cut_activations(
-    built: Built, phase: Phase, train: Examples, validation: Examples, classes: int, chosen: Hyperparameters,
-    seed: int, cache: Cache,
-) -> Cut | None:  # fmt: skip
+    built: Built,
+    phase: Phase,
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    chosen: Hyperparameters,
+    seed: int,
+    cache: Cache,
+) -> Cut | None:
     """Return the activations for a phase; None if it has no frozen part, or if they would be too large.
 
     Raises DatasetError when the disk is full.

@@ -199,9 +199,10 @@ def audit_only(data: str, output: Path | None, options: TrainOptions, force: boo
         if root is not None:
             require_apart(root, output)
         require_place(output)
-    with tempfile.TemporaryDirectory(prefix="edge-train-") as folder, open_cache(
-        options.cache, Path(folder), root
-    ) as cache:  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory(prefix="edge-train-") as folder,
+        open_cache(options.cache, Path(folder), root) as cache,
+    ):
         audited = prepare_audit(data, Path(folder), cache, options, audit_only=True)
         view = view_audit(audited.audit, audited.found.root)
         if output is not None:

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from .augmentation import Mixer, strong_views
 from .dataset import Examples
 
+MOST_VIEWS = 8
+_MOST_MADE = 1_000  # Each takes 40 ms at 96 pixels.
+
 Order = Callable[[int], NDArray[np.int64]]
+"""From the number of an epoch to its images, int64 [images of the epoch]."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,6 @@ def occurrences(order: NDArray[np.int64]) -> NDArray[np.int64]:
     result = np.empty(len(order), np.int64)
     result[by_value] = np.arange(len(order)) - first
     return result
-
-
-MOST_VIEWS = 8
-_MOST_MADE = 1_000  # Each takes 40 ms at 96 pixels.
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,12 @@ def _flat(tensors: Any) -> list[Any]:
     return list(tensors) if isinstance(tensors, (list, tuple)) else [tensors]
 
 
-def run_front(divided: Divided, chunks: Iterator[NDArray[Any]], target: NDArray[np.float32],
-              advance: Callable[[int], None]) -> None:  # fmt: skip
+def run_front(
+    divided: Divided,
+    chunks: Iterator[NDArray[Any]],
+    target: NDArray[np.float32],
+    advance: Callable[[int], None],
+) -> None:
     """Fill `target` [images, *shape] with the activations of `chunks`, uint8 or float32 [n, side, side, 3].
 
     LiteRT, with a single-thread interpreter on each core, is 2.3 times as fast as Keras, with the same

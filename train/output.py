@@ -7,7 +7,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
@@ -16,28 +16,6 @@ from ..benchmarks.scoring.split import FILE_NAME, Split
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
 from .options import MODELS
-
-
-@contextmanager
-def locked(path: Path, message: str) -> Iterator[None]:
-    """Hold the lock file `path`; the system lifts the lock when the process ends, however it ends.
-
-    Raises OptionError: with `message` if another process holds the lock.
-    """
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise OptionError(message) from None
-    except NotImplementedError:
-        raise OptionError(
-            f"{path} cannot be locked on this kind of disk. Name a folder on another disk"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
 
 UNFINISHED = ".unfinished"  # Inside the folder of the run, so that it is on the same disk and moves with it.
 REQUEST = "request.json"
@@ -179,11 +157,28 @@ def trials_of(work: Path, name: str) -> Path:
     return work / f"{name}.{TRIALS}"
 
 
-def _locked(output: Path) -> AbstractContextManager[None]:
-    return locked(
-        output / UNFINISHED / "lock",
-        f"Another edge-train is writing {output}. Wait for it, or name another --output",
-    )
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Hold the lock of the run; the system lifts it when the process ends, however it ends.
+
+    Raises OptionError if another process holds it.
+    """
+    path = output / UNFINISHED / "lock"
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OptionError(
+            f"Another edge-train is writing {output}. Wait for it, or name another --output"
+        ) from None
+    except NotImplementedError:
+        raise OptionError(
+            f"{path} cannot be locked on this kind of disk. Name a folder on another disk"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ _NOT_IN_LABELS = ("Cc", "Cs", "Zl", "Zp")  # Controls, broken UTF-8, separators 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image file and its class; `sha256` is the known hash of its bytes."""
+    """An image file and its class; `sha256` is the expected hash of its bytes, if it is known."""
 
     path: Path
     label: str
@@ -65,6 +65,10 @@ class ClassFolders:
 
 def scan_class_folders(root: Path) -> ClassFolders:
     """List a data folder without opening its images.
+
+        found = scan_class_folders(Path("flowers"))
+        found.labels                           # ("daisy", "rose")
+        found.images(found.evaluation_subset)  # [LabelledImage(PosixPath('flowers/test/daisy/1.jpg'), ...
 
     The list leaves out hidden files, files without the name of an image, pipes, links to folders inside a
     class, and links to a folder that contains them. Links to files are followed; broken and circular links
@@ -115,7 +119,7 @@ def _find_subsets(root: Path) -> dict[str, Path]:
         return {}
     for name, folder in named:
         if folder not in with_classes:
-            raise DatasetError(f"{folder} must hold one sub-folder a class, as {with_classes[0]} does")
+            raise DatasetError(f"{folder} must hold one sub-folder for each class, as {with_classes[0]} does")
         if folder != subsets[name]:
             raise DatasetError(f"{folder} and {subsets[name]} are both for {name}: keep one of them")
     return dict(sorted(subsets.items()))
@@ -159,4 +163,4 @@ def _raise(error: OSError) -> NoReturn:
 def _describe_empty(root: Path) -> str:
     loose = sum(1 for path in root.iterdir() if path.is_file() and is_image_name(path))
     found = f"{loose} images lie in it directly" if loose else "no images were found"
-    return f"{root} must hold one sub-folder a class, with images in it: {found}"
+    return f"{root} must hold one sub-folder for each class, with images in it: {found}"

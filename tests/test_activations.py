@@ -141,7 +141,7 @@ def test_too_little_room_for_all_views_makes_fewer_and_says_so(
     task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # 26 images for training and 13 for validation, 12 features of 4 bytes each.
-    monkeypatch.setattr(activations, "_BUDGET", (2 * 26 + 13) * 12 * 4)
+    monkeypatch.setattr(activations, "BUDGET", (2 * 26 + 13) * 12 * 4)
     cut = _cut(task, views=3)
     assert cut is not None and set(cut.table.views) == {2}
     assert "52 augmented views instead of 78" in capsys.readouterr().err
@@ -150,7 +150,7 @@ def test_too_little_room_for_all_views_makes_fewer_and_says_so(
 def test_too_little_room_for_one_view_gives_none_and_a_sentence(
     task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(activations, "_BUDGET", (26 + 13) * 12 * 4 - 1)
+    monkeypatch.setattr(activations, "BUDGET", (26 + 13) * 12 * 4 - 1)
     assert _cut(task) is None
     said = capsys.readouterr().err
     assert "tiny: the frozen part is run in every epoch" in said and "allowed" in said

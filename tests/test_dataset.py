@@ -51,7 +51,7 @@ def test_validation_share_is_smaller_for_many_images_unless_given(
     given: float | None, test_split: float, share: float, tmp_path: Path, cache: Cache,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("edge_classify.train.dataset._MANY", 18)
+    monkeypatch.setattr("edge_classify.train.dataset.MANY_IMAGES", 18)
     root = write_shapes(tmp_path / "d", 6)
     options = make_options(validation_split=given, test_split=test_split)
     audited = prepare_audit(str(root), tmp_path, cache, options, audit_only=True)
@@ -61,7 +61,7 @@ def test_validation_share_is_smaller_for_many_images_unless_given(
 def test_given_test_folder_does_not_count_for_the_validation_share(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_classify.train.dataset._MANY", 18)
+    monkeypatch.setattr("edge_classify.train.dataset.MANY_IMAGES", 18)
     write_shapes(tmp_path / "d" / "train", 5)
     write_shapes(tmp_path / "d" / "test", 5, seed=50)
     options = make_options(validation_split=None)

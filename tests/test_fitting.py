@@ -111,7 +111,7 @@ def test_fit_without_cached_activations_learns_the_same_but_for_rounding(
     task = tiny_task(tmp_path, tiny_built(dropout=0.0), augment=())
     cached = fit(task)
     task.checkpoint.unlink()
-    monkeypatch.setattr("edge_classify.train.activations._BUDGET", 0)
+    monkeypatch.setattr("edge_classify.train.activations.BUDGET", 0)
     whole = fit(tiny_task(tmp_path, tiny_built(dropout=0.0), augment=()))
     assert "the frozen part is run in every epoch" in capsys.readouterr().err
     for one, other in zip(cached.rows, whole.rows, strict=True):

@@ -174,7 +174,7 @@ def test_auto_compute_is_bfloat16_for_the_cnn_on_processors_that_have_it(
 ) -> None:
     info = tmp_path / "cpuinfo"
     info.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n")
-    monkeypatch.setattr("edge_classify.train.hyperparameters._CPU_INFO", info)
+    monkeypatch.setattr("edge_classify.train.hyperparameters.CPU_INFO", info)
     assert choose_compute("auto", model) == chosen
     assert choose_compute("float32", model) == "float32"
 
@@ -182,5 +182,5 @@ def test_auto_compute_is_bfloat16_for_the_cnn_on_processors_that_have_it(
 def test_auto_compute_of_an_unknown_processor_is_float32(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_classify.train.hyperparameters._CPU_INFO", tmp_path / "missing")
+    monkeypatch.setattr("edge_classify.train.hyperparameters.CPU_INFO", tmp_path / "missing")
     assert choose_compute("auto", "cnn") == "float32"

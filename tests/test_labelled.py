@@ -124,7 +124,7 @@ def test_test_folder_without_classes_beside_train_with_classes_is_refused(
 ) -> None:
     # It would otherwise become a data set with the two classes "train" and "test".
     _touch(tmp_path, "train/a/1.png", "train/b/1.png", content)
-    with pytest.raises(DatasetError, match=r"test must hold one sub-folder a class, as .*train does"):
+    with pytest.raises(DatasetError, match=r"test must hold one sub-folder for each class, as .*train does"):
         scan_class_folders(tmp_path)
 
 
@@ -165,7 +165,7 @@ def test_folder_whose_name_cannot_be_a_label_is_refused(tmp_path: Path, name: st
 def test_folder_without_labelled_images_is_refused_with_what_was_found(
     tmp_path: Path, names: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(DatasetError, match=f"must hold one sub-folder a class.*{message}"):
+    with pytest.raises(DatasetError, match=f"must hold one sub-folder for each class.*{message}"):
         scan_class_folders(_touch(tmp_path, *names))
 
 

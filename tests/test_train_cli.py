@@ -148,9 +148,9 @@ def _loose_test(root: Path) -> None:
         (_one_class, "has only one class (grüne Fläche)"),
         (_one_image, "Class 'blue 3' has 1 readable image to split, and needs at least 3"),
         (_all_broken, "Class 'blue 3' has 0 readable images to split"),
-        (_empty, "must hold one sub-folder a class, with images in it: no images were found"),
+        (_empty, "must hold one sub-folder for each class, with images in it: no images were found"),
         (_line_break, "cannot name a class"),
-        (_loose_test, "must hold one sub-folder a class, as"),
+        (_loose_test, "must hold one sub-folder for each class, as"),
     ],
 )
 def test_unusable_data_ends_in_one_sentence_and_leaves_nothing_behind(

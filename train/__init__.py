@@ -1,1 +1,1 @@
-"""A folder of images becomes two trained Keras models, their cards and a report."""
+"""Trains Keras image classifiers on a folder of images, and writes their cards and a report."""

@@ -27,7 +27,7 @@ from .models import Built
 from .phases import Phase
 
 _FILE = "activations.npy"
-_BUDGET = 4 * 1024**3  # Bytes; every epoch reads all of it, so it should stay in memory.
+BUDGET = 4 * 1024**3  # Bytes; every epoch reads all of it, so it should stay in memory.
 
 
 @dataclass(frozen=True)
@@ -148,12 +148,12 @@ def _affordable(wanted: _Work, key: dict[str, Any], cache: Cache, name: str) -> 
 
     Cached activations need no room: a continued training gets the views with which it began.
     """
-    room = min(_BUDGET, shutil.disk_usage(cache.root).free // 2)
+    room = min(BUDGET, shutil.disk_usage(cache.root).free // 2)
     work: _Work | None = wanted
     smallest = wanted
     while work is not None:
         entry = {**key, "views": work.views.digest()}
-        if work.bytes <= room or (work.bytes <= _BUDGET and cache.entry("features", entry) is not None):
+        if work.bytes <= room or (work.bytes <= BUDGET and cache.entry("features", entry) is not None):
             if work is not wanted:
                 say(
                     f"{name}: {work.views.total:,} augmented views instead of {wanted.views.total:,}: "

@@ -27,7 +27,7 @@ from .pixels import DecodedImages, choose_image_size, decode_images, typical_sid
 from .splitting import DatasetImage, Shares, list_images, make_split
 
 # Images that are not for testing; of more, a tenth is enough for choosing the best epoch.
-_MANY = 5000
+MANY_IMAGES = 5000
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _choose_shares(
         return Shares(validation, test)
     given = [image.subset for image, fact in zip(images, facts, strict=True) if fact.reason is None]
     kept = len(given) - given.count("test") if "test" in given else len(given) * (1 - test)
-    return Shares(0.2 if kept < _MANY else 0.1, test)
+    return Shares(0.2 if kept < MANY_IMAGES else 0.1, test)
 
 
 def _find_root(data: str, staging: Path) -> tuple[Path, str]:

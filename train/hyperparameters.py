@@ -16,7 +16,7 @@ _BATCH_NORM_IMAGES = 2_000  # The statistics of fewer images are worse than thos
 _BATCH_SIZES = ((4_000, 32), (20_000, 64))  # (images below, batch size); more images: the largest.
 _LARGEST_BATCH = 128
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
-_CPU_INFO = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 
 # By optimizer and initial weights.
 _WEIGHT_DECAY = {
@@ -172,7 +172,7 @@ def choose_compute(option: str, model: str) -> str:
 
 def _processor_flags() -> set[str]:
     try:
-        lines = _CPU_INFO.read_text().splitlines()
+        lines = CPU_INFO.read_text().splitlines()
     except OSError:  # Only Linux has this file.
         return set()
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())

@@ -115,7 +115,7 @@ def _judge(name: str, trial: Trial, card: ModelCard | None) -> Finding:
         return _compare_with_card(name, trial, card.accuracy)
     if best != 0:
         return Finding(name, OK, f"{measured}; {other}, which may be chance)")
-    return Finding(name, OK, f"{measured}; no other way of feeding it is better")
+    return Finding(name, OK, f"{measured}; no other input is better")
 
 
 def _compare_with_card(name: str, trial: Trial, accuracy: Accuracy) -> Finding:
@@ -123,7 +123,7 @@ def _compare_with_card(name: str, trial: Trial, accuracy: Accuracy) -> Finding:
     detail = f"right on {trial.rate(0)}; its card says {accuracy.top1:.1%} ({low:.1%} to {high:.1%})"
     p_value = binomial_tail(int(trial.right[0].sum()), trial.truth.size, low)
     if p_value < _LEVEL:
-        return Finding(name, WARNING, f"{detail}: that is no chance (p = {p_value:.1g})", _HARDER)
+        return Finding(name, WARNING, f"{detail}: that is not chance (p = {p_value:.1g})", _HARDER)
     return Finding(name, OK, detail)
 
 

@@ -247,7 +247,7 @@ def test_auto_lists_all_that_it_tried_and_why_each_failed(kernel: Kernel) -> Non
     with pytest.raises(SourceError) as error:
         open_source("auto")
     first, *tried = str(error.value).splitlines()
-    assert first == "--camera auto cannot be opened: nothing that was tried gives pictures."
+    assert first == "--camera auto cannot be opened: no camera that was tried gives pictures."
     assert [line.split(":")[0].strip() for line in tried] == ["picamera", str(kernel.folder / "video4")]
     assert "python3-picamera2" in tried[0] and "sends no pictures" in tried[1]
 

@@ -152,7 +152,7 @@ def test_half_jpegs_are_counted_and_left_out_and_that_is_said_once(camera: Camer
     assert even and all(number % 2 == 0 for number in even)
     name = camera.address("/stream")
     assert watched.remarks == [
-        f"--camera {name} sent a damaged picture: it is left out, as further ones will be"
+        f"--camera {name} sent a damaged picture: it is left out, and so are later ones"
     ]
 
 
@@ -194,7 +194,7 @@ def test_stream_with_a_password_is_opened_and_the_password_shown_nowhere(
         ("/basic", "", "", "it asks for a user name and a password (401 Unauthorized)"),
         ("/digest", USER, "geheim2", "it refuses this user name or password (401 Unauthorized)"),
         ("/basic", USER, "geheim2", "it refuses this user name or password (401 Unauthorized)"),
-        ("/digest", USER, "ge/heim", "the address cannot be understood. In a password, write / as %2F"),
+        ("/digest", USER, "ge/heim", "the address is invalid. In a password, write / as %2F"),
         ("/none?token=geheim", USER, "geheim", "there is no such page (404 Not Found)"),
         ("/page", USER, "geheim", "it sends text/html, a web page: give the address of the stream itself"),
     ],

@@ -51,7 +51,7 @@ def test_noise_gives_parts_or_a_source_error(data: bytes) -> None:
 
 def test_part_that_claims_to_be_endless_is_refused_before_it_is_read() -> None:
     claim = b"--mark\r\nContent-Length: 99999999999\r\n\r\nx"
-    with pytest.raises(SourceError, match=f"99999999999 bytes, and at most {MAX_PART} are taken"):
+    with pytest.raises(SourceError, match=f"99999999999 bytes, and at most {MAX_PART} are allowed"):
         list(read_parts(BytesIO(claim), "mark"))
 
 

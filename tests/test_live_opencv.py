@@ -110,7 +110,7 @@ def test_certificate_that_nobody_signed_is_refused_by_ffmpeg_too(
 ) -> None:
     file, context = own_certificate(tmp_path)
     with serving(CameraServer(write_video(tmp_path / "v.avi", 25), tls=context)) as camera:
-        with pytest.raises(SourceError, match="no pictures come from there"):
+        with pytest.raises(SourceError, match="it sends no pictures"):
             opencv.open_stream(camera.address("/film"), CameraOptions())
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
         opencv.open_stream(camera.address("/film"), CameraOptions()).close()
@@ -182,7 +182,7 @@ def test_camera_that_opens_and_sends_nothing_is_refused_and_given_back(
 ) -> None:
     capture = FakeCapture(frames=0)
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
-    with pytest.raises(SourceError, match="--camera 0 cannot be opened: it opens and gives no picture"):
+    with pytest.raises(SourceError, match="--camera 0 cannot be opened: it opens, but gives no picture"):
         open_source("0")
     assert capture.released
 
@@ -193,5 +193,5 @@ def test_frame_that_cannot_be_converted_counts_as_damaged(monkeypatch: pytest.Mo
     source = open_source("0", CameraOptions(), remarks.append)
     error = next(frame.error for frame in source if frame.error)
     source.close()
-    assert "no more pictures after 8" in error
+    assert "it ended after 8 pictures" in error
     assert source.damaged == 1 and "sent a damaged picture" in remarks[0]

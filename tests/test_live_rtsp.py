@@ -45,7 +45,7 @@ def test_rtsp_camera_shows_the_present_and_is_back_after_a_power_cut(server: Rts
 def test_rtsp_camera_with_a_wrong_password_is_refused_without_showing_it(
     server: RtspServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SourceError, match="no pictures come from there") as error:
+    with pytest.raises(SourceError, match="it sends no pictures") as error:
         open_source(server.address("geheim2"))
     assert "geheim" not in str(error.value)
     assert capfd.readouterr() == ("", "")

@@ -70,9 +70,7 @@ def test_lost_camera_is_tried_again_with_growing_pauses_and_said_once() -> None:
     frames = iter(source)
     errors = [frame.error for frame in islice(frames, 6) if frame.error]
     source.close()
-    assert errors == [
-        "--camera scripted was lost: it gave no more pictures after 3. It is tried again until it is back"
-    ]
+    assert errors == ["--camera scripted was lost: it ended after 3 pictures. Trying again until it is back"]
     assert re.fullmatch(r"--camera scripted is back after [1-9]\d? s", "".join(remarks))
     pauses = np.diff(attempts.times)[1:]  # The first holds the frames that came.
     assert pauses[0] >= 0.2 and pauses[1] >= 0.4 and pauses[2] >= 0.4  # The last pause stays.

@@ -142,7 +142,7 @@ def test_video_that_breaks_off_gives_what_is_there_and_then_an_error(tmp_path: P
     *whole, last = FileSource([path])
     assert 30 < len(whole) < 60
     assert [round(mean_of(frame) / 5) for frame in whole[:-1]] == list(range(len(whole) - 1))
-    assert last.error == f"{path} breaks off after {len(whole)} of about 100 frames"
+    assert last.error == f"{path} is cut off after {len(whole)} of about 100 frames"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_video_that_is_none_is_one_frame_with_an_error(data: bytes, tmp_path: Pa
 def test_video_whose_name_is_not_utf_8_is_refused_by_name(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.avi", 3).rename(tmp_path / os.fsdecode(b"\xff.avi"))
     (frame,) = FileSource([path])
-    assert frame.error is not None and frame.error.endswith("OpenCV takes only names in UTF-8. Rename it")
+    assert frame.error is not None and frame.error.endswith("OpenCV accepts only names in UTF-8. Rename it")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Addresses that people type, and what of them may be shown."""
+"""URLs that users type, their parts, and how they may be shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOT_IN_HOSTS = re.compile(r"[^\w.:%-]")
 
 @dataclass(frozen=True)
 class Address:
-    """A URL in its parts. `user` and `password` are unescaped, `path` and `query` as they were typed."""
+    """The parts of a URL. `user` and `password` are unescaped, `path` and `query` as they were typed."""
 
     scheme: str
     host: str
@@ -28,20 +28,20 @@ class Address:
 
     @property
     def place(self) -> str:
-        """Host and port as they stand in a URL."""
+        """Host and port as in a URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
 
     @property
     def shown(self) -> str:
-        """Scheme, host and port: what messages may name, since a path may hold a token."""
+        """Scheme, host and port: messages show only these, since a path may hold a token."""
         return f"{self.scheme}://{self.place}"
 
 
 def redact(name: str) -> str:
-    """Return a URL without what may be secret: login, query and fragment; anything else as it is.
+    """Return a URL without its login, query and fragment, which may be secret; other text unchanged.
 
-    Everything up to the last @ goes, since people forget to escape a password's slashes.
+    Everything before the last @ is removed, since people forget to escape the slashes of a password.
     """
     scheme, separator, rest = name.partition("://")
     if not separator:
@@ -54,7 +54,7 @@ def redact(name: str) -> str:
 
 
 def keep_secrets(url: str) -> None:
-    """Have the log replace the password and the tokens of this URL wherever they turn up in a message."""
+    """Have the log replace the password and the tokens of this URL in all messages."""
     from urllib.parse import parse_qsl, unquote
 
     rest = url.partition("://")[2]
@@ -70,10 +70,10 @@ def keep_secrets(url: str) -> None:
 
 
 def parse_address(url: str, option: str, schemes: Sequence[str], example: str) -> Address:
-    """Take a URL apart, and keep its secrets out of the log.
+    """Split a URL into its parts, and keep its secrets out of the log.
 
-    Raises OptionError, with `option` and `example` in it, for another scheme, a missing or impossible host or
-    port, and a password whose special characters are not escaped.
+    Raises OptionError, with the texts `option` and `example`, for another scheme, a missing or impossible
+    host or port, and a password whose special characters are not escaped.
     """
     from urllib.parse import unquote, urlsplit
 
@@ -83,24 +83,24 @@ def parse_address(url: str, option: str, schemes: Sequence[str], example: str) -
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         host.encode("idna")
-    except ValueError:  # Its text may hold a part of the password. UnicodeError is one too.
+    except ValueError:  # Also UnicodeError; the text is not shown, since it may hold a part of the password.
         hint = ". In a password, / ? # @ and : are written %2F %3F %23 %40 and %3A" if "@" in url else ""
         raise OptionError(f"{option} has an impossible host or port{hint}. {received}") from None
     if parts.scheme not in schemes:
         known = " or ".join(f"{scheme}://" for scheme in schemes)
         raise OptionError(f"{option} must begin with {known}, such as {example}. {received}")
     if not host or port == 0 or _NOT_IN_HOSTS.search(host):
-        raise OptionError(f"{option} names no host that can be: write it like {example}. {received}")
+        raise OptionError(f"{option} must name a possible host, such as {example}. {received}")
     user = None if parts.username is None else unquote(parts.username)
     password = None if parts.password is None else unquote(parts.password)
     return Address(parts.scheme, host, port, user, password, parts.path, parts.query, parts.fragment)
 
 
 def _login_as_parsed(rest: str) -> str:
-    """Return the password that a strict parser sees, whose user and password end at the first slash."""
+    """Return the password for a strict parser, for which the login ends at the first slash."""
     return re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[0].partition(":")[2]
 
 
 def _received(url: str) -> str:
-    """Redact also what is not a URL: a mistyped one may hold a password all the same."""
+    """Redact also text that is not a URL: a mistyped one may hold a password."""
     return redact(url) if "://" in url else re.sub(r".*@", "***@", url, flags=re.DOTALL)

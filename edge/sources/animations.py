@@ -13,19 +13,19 @@ from ..image import decode
 from ..image_file import HEAD, identify, open_image, require_file
 from .frames import Frame, ReadyPicture
 
-_WEBP_ANIMATED = 0x02  # Of the flags in byte 20 of an extended WebP file: RFC 9649, 2.7.
+_WEBP_ANIMATED = 0x02  # A flag in byte 20 of an extended WebP file: RFC 9649, 2.7.
 
 
 def is_animated(path: Path) -> bool:
     """Return whether a GIF, WebP, PNG or TIFF file holds more than one picture, without decoding any.
 
-    False for what cannot be read: decoding will say why.
+    Returns False for an unreadable file: decoding it will raise the reason.
     """
     try:
         require_file(path)
         with path.open("rb") as file:
             head = file.read(HEAD)
-        if identify(head) == "WEBP":  # Pillow would read all of it to tell.
+        if identify(head) == "WEBP":  # Pillow would read the whole file.
             return head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ANIMATED)
         with open_image(path) as image:
             return bool(getattr(image, "is_animated", False))
@@ -34,11 +34,11 @@ def is_animated(path: Path) -> bool:
 
 
 def animation_frames(path: Path) -> Iterator[Frame]:
-    """Yield every frame in order, as a viewer shows it: laid over those before it.
+    """Yield every frame in order, as a viewer shows it: drawn over the frames before.
 
-    `seconds` is the sum of the durations of the frames before; pages of a TIFF have none. The still picture
-    that an animated PNG may hold for programs that know no animations is left out. A file that breaks off
-    ends in a frame with an error.
+    `seconds` is the sum of the durations of the frames before; None for the pages of a TIFF. The still
+    picture of an animated PNG, for programs without animations, is left out. A truncated file ends with a
+    frame with an error.
     """
     index, seconds = 0, 0.0
     try:
@@ -56,11 +56,11 @@ def animation_frames(path: Path) -> Iterator[Frame]:
                 index += 1
                 seconds += float(image.info.get("duration") or 0) / 1000
             if index < (stated := _stated_frames(image) - first):
-                raise ImageError(f"it breaks off after {index} of {stated} frames")
+                raise ImageError(f"it is cut off after {index} of {stated} frames")
     except ImageError as error:
         yield Frame(str(path), None, str(error), index)
 
 
 def _stated_frames(image: Image.Image) -> int:
-    """Return how many frames the header promises; 0 where it doesn't say."""
+    """Return the number of frames in the header; 0 where the header has none."""
     return int(image.n_frames) if image.format in ("PNG", "WEBP") else 0  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What live sources are made of: an opened camera, its shots, and how people want it."""
+"""The protocol of cameras, their shots and their options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from ..errors import OptionError
 from .frames import Picture
 
-# Without a picture for so long a camera counts as lost, where `frozen_after` doesn't say otherwise.
+# Seconds without a picture after which a camera counts as lost, unless `frozen_after` is given.
 DEFAULT_PATIENCE = 10.0
 _MAX_SIDE = 16_384
 _MAX_FPS = 1000.0
@@ -19,13 +19,16 @@ _TURNS = (0, 90, 180, 270)
 
 @dataclass(frozen=True)
 class CameraOptions:
-    """How a camera is to be opened and watched.
+    """How a camera is opened and watched.
 
-    `size` is (width, height) in pixels and `fps` frames a second, both None for what the camera gives by
-    itself. A local camera is asked for them; of streams and videos, `fps` limits how many frames are looked
-    at, and a size cannot be asked for. `rotate` turns pictures clockwise, in degrees. A camera that has shown
-    the same picture for `frozen_after` seconds, or none, counts as lost; with 0 a picture may stand still.
-    Raises OptionError.
+        open_source("0", CameraOptions(size=(640, 480), fps=30))
+        open_source("rtsp://camera.local/stream", CameraOptions(rotate=180, frozen_after=0))
+
+    `size` is (width, height) in pixels and `fps` frames per second; None leaves them to the camera. They are
+    set on a local camera. For streams and videos `fps` limits the frames that are used, and `size` is not
+    possible. `rotate` turns pictures clockwise, in degrees. A camera without a new picture for `frozen_after`
+    seconds counts as lost; with 0 the picture may stand still. Raises OptionError for values that cannot
+    work.
     """
 
     size: tuple[int, int] | None = None
@@ -47,15 +50,15 @@ class CameraOptions:
 
     @property
     def patience(self) -> float:
-        """Seconds without a picture after which a camera counts as lost; at least two frames' time."""
+        """Seconds without a picture after which a camera counts as lost; at least the time of two frames."""
         return max(self.frozen_after or DEFAULT_PATIENCE, 2 / self.fps if self.fps else 0.0)
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture of a camera, None where it came damaged, and time.monotonic() when it arrived.
+    """One picture of a camera, None where it was damaged, and time.monotonic() when it arrived.
 
-    `skipped` is how many before it the camera left out by itself.
+    `skipped` is the number of pictures before it that the camera left out.
     """
 
     picture: Picture | None
@@ -66,31 +69,29 @@ class Shot:
 class Camera(Protocol):
     """An opened camera, stream or video, used by one thread.
 
-    `name` is its address as it may be shown. One that `ends` is a video file: it is over when it is over, and
-    may stand still.
+    `name` is its address without secrets. `ends` is True for a video file, whose end is no failure and whose
+    picture may stand still.
     """
 
     name: str
     ends: bool
 
     def read(self) -> Shot | None:
-        """Wait for the next picture; None when no more will come. Raises SourceError when it is lost."""
+        """Wait for the next picture; return None at the end. Raises SourceError when the camera is lost."""
         ...
 
     def close(self) -> None:
-        """Give the device or the connection back."""
+        """Release the device or the connection."""
         ...
 
 
-# Opens a camera, or raises SourceError with the bare reason: "nobody answers there".
+# Opens a camera, or raises SourceError with only the reason: "OpenCV cannot decode it".
 OpenCamera = Callable[[], Camera]
 Report = Callable[[str], None]
 Idle = Callable[[], None]
 
 
 def refuse_size(options: CameraOptions) -> None:
-    """Raise OptionError where a size is asked of something that sends what it sends."""
+    """Raise OptionError for a size where the source has a fixed size."""
     if options.size is not None:
-        raise OptionError(
-            "--size goes with cameras of this machine: a stream or a video comes in the size that it has"
-        )
+        raise OptionError("--size goes with cameras of this machine: streams and videos have a fixed size")

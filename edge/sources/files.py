@@ -1,4 +1,4 @@
-"""Pictures in files: images, folders of them, animations, videos, and lists of these on standard input."""
+"""Pictures in files: images, folders, animations, videos, and lists of paths on standard input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VIDEO_SUFFIXES = (
     ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 )  # fmt: skip
 _STILL_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".ppm")
-_PACKET = 188  # Bytes of an MPEG transport stream's packet; each begins with _SYNC.
+_PACKET = 188  # Bytes in a packet of an MPEG transport stream, which begins with _SYNC.
 _SYNC = 0x47
 _VIDEO_STARTS = (
     b"\x1a\x45\xdf\xa3",  # EBML: Matroska, WebM.
@@ -28,16 +28,19 @@ _VIDEO_STARTS = (
 )
 _STILL_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")  # Photos in the container of MP4.
 _CHUNK = 65_536
-_LONGEST_ENTRY = 65_536  # No system has paths as long.
+_LONGEST_ENTRY = 65_536  # Longer than any system's paths.
 
 
 class FileSource:
-    """The pictures of files in the order given; a file that cannot be read is a frame with an error.
+    """The pictures of files in the given order; a file that cannot be read is a frame with an error.
+
+        for frame in FileSource(["photos", "film.mp4"], recursive=True):
+            print(frame.source, frame.error or classifier.classify(frame.picture).best)
 
     A path is an image file, a folder of images, a video, or "-" for a list of such paths on standard input.
-    Animations and videos give every frame. A file is a video if its name ends as a video's, or if it ends in
-    nothing known and the first bytes are a video's. Of a folder, images are taken and videos are not. An
-    image whose name ends as a JPEG's is taken for a still one.
+    Animations and videos give every frame. A file is a video by the suffix of its name or, where the suffix
+    is unknown, by its first bytes. Videos in folders are left out. An image with the suffix of a JPEG is
+    never taken for an animation.
     """
 
     live = False
@@ -45,11 +48,11 @@ class FileSource:
     def __init__(
         self, paths: Sequence[str | Path], recursive: bool = False, listing: Iterable[bytes] | None = None
     ) -> None:
-        """Look at the paths named, and read none.
+        """Check the paths, without reading the pictures.
 
-        `listing` is what "-" stands for, in pieces of any size, and standard input by default. Raises
-        SourceError for a folder that cannot be read or holds no images, and MissingPackageError for a video
-        where OpenCV is not installed.
+        `listing` is the list for "-", in pieces of any size; None means standard input. Raises SourceError
+        for a folder that cannot be read or holds no images, and MissingPackageError for a video without
+        OpenCV.
         """
         self._paths = [str(path) for path in paths]
         self._recursive = recursive
@@ -68,14 +71,14 @@ class FileSource:
 
     @property
     def total(self) -> int | None:
-        """The number of files, an animation counted as one; None with a video or a list among the paths."""
+        """The number of files; None where a path is a video or a list."""
         if not self._countable:
             return None
         paths = map(Path, self._paths)
         return sum(count_images(path, self._recursive) if _is_folder(path) else 1 for path in paths)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames; raises SourceError for a list that is none."""
+        """Yield the frames; raises SourceError for a list that cannot be read."""
         for path in self._paths:
             if path != LISTING:
                 yield from self._frames(Path(path))
@@ -84,7 +87,7 @@ class FileSource:
                 yield from self._frames(Path(entry))
 
     def close(self) -> None:
-        """Do nothing: each file is closed when its last frame was taken."""
+        """Do nothing: each file is closed after its last frame."""
 
     def _frames(self, path: Path) -> Iterator[Frame]:
         if not _is_folder(path):
@@ -103,7 +106,7 @@ class FileSource:
 
 
 def is_video(path: Path) -> bool:
-    """Return whether a file is a video, by its name's ending or else by its first bytes."""
+    """Return whether a file is a video, by the suffix of its name or, if unknown, by its first bytes."""
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES or suffix in SUFFIXES:
         return suffix in VIDEO_SUFFIXES
@@ -121,10 +124,10 @@ def is_video(path: Path) -> bool:
 
 
 def read_listing(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield the paths of a list as it comes in: separated by NULs if it begins with such, else one a line.
+    """Yield the paths of a list as it arrives, separated by NULs if the first one ends so, else by lines.
 
-    Empty lines, and the CR that Windows ends lines with, don't count. Raises SourceError for an entry that is
-    too long for a path.
+    Empty lines, and the CR before a line's end, are dropped. Raises SourceError for an entry that is too long
+    for a path.
     """
     separator = None
     rest = b""
@@ -138,7 +141,7 @@ def read_listing(chunks: Iterable[bytes]) -> Iterator[str]:
         if len(rest) > _LONGEST_ENTRY:
             raise SourceError(
                 f"{LISTING}: the list on standard input holds an entry of more than {_LONGEST_ENTRY} bytes. "
-                "Give one path a line, or paths separated by NULs (find -print0)"
+                "Give one path per line, or paths separated by NULs (find -print0)"
             )
     yield from _decode_entries([rest], separator)
 
@@ -152,13 +155,13 @@ def _decode_entries(entries: list[bytes], separator: bytes | None) -> Iterator[s
 def _standard_input() -> Iterator[bytes]:
     if sys.stdin is None:
         raise SourceError(f"{LISTING} means a list of paths on standard input, which is closed")
-    while chunk := os.read(sys.stdin.fileno(), _CHUNK):  # As much as is there, without waiting for more.
+    while chunk := os.read(sys.stdin.fileno(), _CHUNK):  # The bytes that are there, without waiting.
         yield chunk
 
 
 def _file_frames(path: Path) -> Iterator[Frame]:
     suffix = path.suffix.lower()
-    if suffix not in _STILL_SUFFIXES:  # Most files need no look before they are decoded.
+    if suffix not in _STILL_SUFFIXES:  # Most files: nothing to check before decoding.
         if is_video(path):
             from .videos import video_frames
 

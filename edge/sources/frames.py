@@ -1,4 +1,4 @@
-"""What every source yields: frames whose pictures are decoded only when somebody looks at them."""
+"""Frames, which every source yields; their pictures are decoded only when they are needed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..image import Box, Cover, from_bgr, input_cover, load_for_input, load_imag
 
 
 class Picture(Protocol):
-    """A picture that may not be decoded yet."""
+    """A picture that is decoded when `image` is called."""
 
     def image(self, cover: Cover | None = None) -> Image.Image:
-        """Return it upright, 8-bit RGB.
+        """Return the picture upright, as 8-bit RGB.
 
-        With `cover`, (width, height), it may be smaller than it is stored, but in neither direction
-        smaller than that. Raises ImageError when it cannot be decoded.
+        With `cover`, (width, height) in pixels, it may be reduced, but not below that width or height. Raises
+        ImageError when it cannot be decoded.
         """
         ...
 
@@ -34,7 +34,7 @@ class Frame:
 
     `source` is a path or an address without its secrets. `index` counts the frames of videos, animations and
     cameras from 0, and is None for files with one picture. `grabbed` is time.monotonic() when a live frame
-    was taken. `seconds` is where a video's or animation's frame stands in it. Exactly one of `picture` and
+    was taken. `seconds` is the time of a frame in its video or animation. Exactly one of `picture` and
     `error` is None.
     """
 
@@ -56,26 +56,26 @@ class Frame:
 
 
 class Source(Protocol):
-    """Anything that yields frames; a `live` one yields what is seen now, not every picture in order."""
+    """Anything that yields frames; a `live` source yields the newest frame, others every frame in order."""
 
     live: bool
 
     @property
     def total(self) -> int | None:
-        """Count them now."""
+        """The number of files or frames, counted now; None where it is not known."""
         ...
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames until the source ends. What cannot be read is a frame with an error."""
+        """Yield frames until the source ends. A picture that cannot be read is a frame with an error."""
         ...
 
     def close(self) -> None:
-        """Give devices and connections back; frames yielded before stay usable. May be called twice."""
+        """Release devices and connections; earlier frames stay usable. A second call does nothing."""
         ...
 
 
 class FilePicture(NamedTuple):
-    """A picture in a file, read when it is wanted."""
+    """A picture in a file, read when it is needed."""
 
     path: Path
 
@@ -110,12 +110,12 @@ class ReadyPicture(NamedTuple):
     ready: Image.Image
 
     def image(self, cover: Cover | None = None) -> Image.Image:
-        """Return it as it is, converted to RGB."""
+        """Return it in full size, converted to RGB."""
         return to_rgb(self.ready)
 
 
 class RotatedPicture(NamedTuple):
-    """A picture turned clockwise by 90, 180 or 270 degrees, for a camera that hangs the other way."""
+    """A picture turned clockwise by 90, 180 or 270 degrees, for a camera that is mounted so."""
 
     original: Picture
     degrees: int
@@ -125,7 +125,7 @@ class RotatedPicture(NamedTuple):
         sideways = self.degrees in (90, 270)
         wanted = (cover[1], cover[0]) if cover and sideways else cover
         turns = {
-            90: Image.Transpose.ROTATE_270,  # Pillow turns the other way.
+            90: Image.Transpose.ROTATE_270,  # Pillow turns counterclockwise.
             180: Image.Transpose.ROTATE_180,
             270: Image.Transpose.ROTATE_90,
         }
@@ -139,7 +139,7 @@ def to_pixels(picture: Picture, spec: InputSpec, preprocess: Preprocess) -> NDAr
 
 
 def decode_for_input(picture: Picture, spec: InputSpec) -> tuple[Image.Image, Box | None]:
-    """Return a picture decoded as far as that input needs, and which part of it to_input takes.
+    """Return a picture decoded no larger than this input needs, and the `box` for to_input.
 
     Raises ImageError.
     """
@@ -151,5 +151,5 @@ def decode_for_input(picture: Picture, spec: InputSpec) -> tuple[Image.Image, Bo
 
 
 def picture_error(frame: Frame, error: ImageError) -> Frame:
-    """Return the frame that says that its picture could not be decoded."""
+    """Return the frame with the error instead of its picture, which could not be decoded."""
     return replace(frame, picture=None, error=str(error))

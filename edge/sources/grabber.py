@@ -16,13 +16,13 @@ _SAMPLE = 16  # Every 16th row and column is compared first.
 
 
 class Lost(Exception):
-    """A camera gives no more pictures; the text says why."""
+    """A camera gives no more pictures; the text is the reason."""
 
 
 class Grabber:
-    """One attempt at a camera, in a thread of its own, which may get stuck in native code and be left alone.
+    """Opens and reads a camera once, in its own thread, which may hang in native code.
 
-    All attributes are guarded by `changed`, which is notified of every picture and of the end.
+    `changed` guards all attributes, and is notified of every picture and of the end.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Grabber:
         first_index: int = 0,
         stale: Picture | None = None,
     ) -> None:
-        """Start the thread; indices begin at `first_index`, and pictures like `stale` are held back."""
+        """Start the thread; indices begin at `first_index`, and pictures equal to `stale` are held back."""
         self.camera: Camera | None = None
         self.next_index = first_index
         self.damaged = 0
@@ -59,17 +59,17 @@ class Grabber:
 
     @property
     def has_news(self) -> bool:
-        """Whether there is a picture, or the end, to be fetched."""
+        """Whether a new picture has arrived, or the thread has ended."""
         return self._shot is not None or self._ended
 
     def take(self) -> tuple[int, Shot] | None:
-        """Return the newest shot that nobody has taken yet, and its index."""
+        """Return the newest shot and its index, once; None where there is no new shot."""
         with self._changed:
             shot, self._shot = self._shot, None
             return shot
 
     def check(self) -> None:
-        """Raise Lost when it has ended, got stuck or stands still, and other errors as they are."""
+        """Raise Lost when the camera has ended, hangs or stands still, and other errors as they are."""
         with self._changed:
             now = time.monotonic()
             if isinstance(self._error, SourceError):
@@ -77,7 +77,7 @@ class Grabber:
             if self._error is not None:
                 raise self._error
             if self._ended:
-                raise Lost(f"it gave no more pictures after {self.next_index}")
+                raise Lost(f"it ended after {self.next_index} pictures")
             if self.camera is None:
                 if now - self._arrived > OPEN_LIMIT:
                     raise Lost(f"opening it takes longer than {OPEN_LIMIT:g} s")
@@ -86,7 +86,7 @@ class Grabber:
                 self._check_silence(now)
 
     def stop(self) -> None:
-        """Have the thread end after what it is reading."""
+        """Have the thread end after its present read."""
         self._stopped = True
 
     def join(self, seconds: float) -> None:
@@ -95,7 +95,7 @@ class Grabber:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread still runs, or is stuck."""
+        """Whether the thread still runs, or hangs."""
         return self._thread.is_alive()
 
     def _check_silence(self, now: float) -> None:
@@ -106,7 +106,7 @@ class Grabber:
         if not self._may_stand_still and now - self._altered > patience:
             self.stands_still = True
             raise Lost(
-                f"it has shown the same picture for {patience:g} s (where that may be: --frozen-after 0)"
+                f"it has shown the same picture for {patience:g} s (if it may stand still: --frozen-after 0)"
             )
 
     def _run(self) -> None:
@@ -122,7 +122,7 @@ class Grabber:
                     self._keep(shot)
             finally:
                 camera.close()
-        except Exception as error:  # Handed to the thread that waits.
+        except Exception as error:  # `check` raises it in the thread that waits.
             self._error = error
         finally:
             with self._changed:
@@ -142,14 +142,14 @@ class Grabber:
             if altered:
                 self._altered = shot.grabbed
                 self._fresh = True
-            # One that has stood still for too long is held back; `check` says so.
+            # A picture that has stood still for too long is held back, and `check` raises.
             wanted = self._fresh and shot.grabbed - self._altered <= self._options.patience
             if wanted and self._is_due(shot.grabbed):
                 self._shot = index, shot
                 self._changed.notify_all()
 
     def _is_due(self, now: float) -> bool:
-        """Return whether a frame is wanted yet, at the frame rate that was asked for."""
+        """Return whether the next frame is due at the frame rate of the options."""
         if self._options.fps is None:
             return True
         interval = 1 / self._options.fps
@@ -160,7 +160,7 @@ class Grabber:
 
 
 def _same(first: Picture | None, second: Picture | None) -> bool:
-    """Return whether two pictures are the same, bit for bit, without decoding them."""
+    """Return whether two pictures are equal in every bit, without decoding them."""
     if isinstance(first, EncodedPicture) and isinstance(second, EncodedPicture):
         return first.data == second.data
     if isinstance(first, PixelPicture) and isinstance(second, PixelPicture):

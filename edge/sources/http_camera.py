@@ -1,4 +1,4 @@
-"""Cameras behind HTTP: MJPEG streams, and addresses that give one JPEG at a time. OpenCV is not needed."""
+"""HTTP cameras, without OpenCV: MJPEG streams, and addresses that give one JPEG at a time."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from .frames import EncodedPicture
 from .http_client import HttpClient
 from .multipart import MAX_PART, is_whole_jpeg, read_parts
 
-TIMEOUT = 10.0  # Seconds for connecting, and at least for every wait for bytes.
+TIMEOUT = 10.0  # Seconds for connecting, and the shortest limit for each wait for bytes.
 _SNAPSHOTS_PER_SECOND = 5.0
 
 
 class MjpegCamera:
-    """A multipart/x-mixed-replace stream of JPEGs, which stay encoded: a skipped one costs no decoding."""
+    """A multipart/x-mixed-replace stream of JPEGs, which are decoded only when they are used."""
 
     ends = False
 
     def __init__(self, name: str, client: HttpClient, response: HTTPResponse) -> None:
-        """Read the parts of `response`; raises SourceError where it doesn't say what separates them."""
+        """Read the parts of `response`; raises SourceError where its header names no boundary."""
         boundary = response.headers.get_param("boundary")
         if not isinstance(boundary, str) or not boundary.strip("-"):
-            raise SourceError("it sends a multipart stream and does not say by which boundary it is divided")
+            raise SourceError("it sends a multipart stream whose header names no boundary")
         self.name = name
         self._client = client
         self._response = response
         self._parts: Iterator[bytes] = read_parts(response, boundary)
 
     def read(self) -> Shot | None:
-        """Wait for the next part; one that is no whole JPEG counts as damaged."""
+        """Wait for the next part; a part that is no whole JPEG counts as damaged."""
         try:
             data = next(self._parts, None)
         except (OSError, HTTPException) as error:
@@ -46,12 +46,12 @@ class MjpegCamera:
 
 
 class SnapshotCamera:
-    """An address that gives one picture; it is asked again and again."""
+    """An address that gives one picture per request."""
 
     ends = False
 
     def __init__(self, name: str, client: HttpClient, response: HTTPResponse, fps: float) -> None:
-        """Start with the picture in `response`, and ask `fps` times a second at most."""
+        """Start with the picture in `response`, and send at most `fps` requests per second."""
         self.name = name
         self._client = client
         self._response: HTTPResponse | None = response
@@ -59,7 +59,7 @@ class SnapshotCamera:
         self._due = time.monotonic()
 
     def read(self) -> Shot | None:
-        """Wait until it is time, and ask for the picture of now."""
+        """Wait until the next request is due, and return its picture."""
         now = time.monotonic()
         time.sleep(max(0.0, self._due - now))
         self._due = max(self._due, now) + self._interval
@@ -80,10 +80,10 @@ class SnapshotCamera:
 
 
 def open_http(url: str, options: CameraOptions) -> Camera:
-    """Open an http or https address by what it sends: an MJPEG stream, a picture, or a video for FFmpeg.
+    """Open an http or https address by its content type: an MJPEG stream, a picture, or a video for FFmpeg.
 
-    Raises SourceError with the bare reason, OptionError for a size, and MissingPackageError where it takes
-    OpenCV.
+    Raises SourceError with only the reason, OptionError for a size, and MissingPackageError for a video
+    without OpenCV.
     """
     refuse_size(options)
     client = HttpClient(url, max(TIMEOUT, options.patience))
@@ -98,7 +98,7 @@ def open_http(url: str, options: CameraOptions) -> Camera:
         if kind in ("text/html", "application/xhtml+xml"):
             raise SourceError(f"it sends {kind}, a web page: give the address of the stream itself")
         if "Content-Type" in response.headers and (kind.startswith("text/") or kind == "application/json"):
-            raise SourceError(f"it sends {kind}, and no pictures: give the address of the stream itself")
+            raise SourceError(f"it sends {kind} and no pictures: give the address of the stream itself")
     except SourceError:
         response.close()
         raise

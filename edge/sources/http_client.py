@@ -1,4 +1,4 @@
-"""Asking a camera over HTTP or HTTPS: with its password, verified certificates and time limits."""
+"""HTTP and HTTPS requests to a camera, with its password, verified certificates and time limits."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from urllib.request import (
 
 from ..errors import SourceError
 
-_URL_LETTERS = "%/:=&?~#+!$,;'@()*[]"  # What is left alone: it means something, or is escaped already.
+_URL_LETTERS = "%/:=&?~#+!$,;'@()*[]"  # Characters with a meaning in URLs, and %, which are not escaped.
 _CAUSES: dict[type[Exception], str] = {
-    ssl.SSLError: "it does not speak TLS at this port: is it http:// and not https://?",
-    socket.gaierror: "no such host is known: check the address and the network",
+    ssl.SSLError: "it does not use TLS at this port: is it http:// and not https://?",
+    socket.gaierror: "the host is not known: check the address and the network",
     ConnectionRefusedError: "nobody answers at this address and port (connection refused)",
-    HTTPException: "what it sends is not HTTP, or was cut off",
+    HTTPException: "its answer is not HTTP, or was cut off",
 }
 _STATUS = {
     403: "it refuses access (403 Forbidden): may this user see the stream?",
@@ -40,20 +40,20 @@ _STATUS = {
 
 
 class HttpClient:
-    """Asks one address, as often as needed."""
+    """Sends requests to one address."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        """Take an address, whose user name and password are sent only when its server asks for them.
+        """Prepare for a URL, whose user name and password are sent only when the server asks for them.
 
-        `timeout` limits connecting and every single wait for bytes, in seconds. Raises SourceError for an
-        address that cannot be understood.
+        `timeout` limits connecting and each wait for bytes, in seconds. Raises SourceError for an invalid
+        URL.
         """
         self._timeout = timeout
-        address, passwords = _take_apart(url)
+        address, passwords = _split_login(url)
         self._signs_in = passwords is not None
         self._request = Request(address, headers={"User-Agent": "edge-classify"})
         self._opener = OpenerDirector()
-        # Those of urllib that speak HTTP; a redirection to file: or ftp: ends there.
+        # Only urllib's handlers for HTTP, so that a redirect to file: or ftp: fails.
         for handler in (
             ProxyHandler(),
             HTTPHandler(),
@@ -68,8 +68,8 @@ class HttpClient:
             self._opener.add_handler(HTTPBasicAuthHandler(passwords))
 
     def get(self) -> HTTPResponse:
-        """Ask, and return the answer, whose body is not read yet; raises SourceError with the bare reason."""
-        # A fresh copy: urllib keeps the last answer to a challenge in the request.
+        """Send a request; return the answer, its body unread. Raises SourceError with only the reason."""
+        # A new copy, since urllib keeps the last answer to a challenge in the request.
         request = Request(self._request.full_url, headers=dict(self._request.header_items()))
         try:
             response: HTTPResponse = self._opener.open(request, timeout=self._timeout)
@@ -82,10 +82,10 @@ class HttpClient:
         return response
 
     def explain(self, error: object) -> str:
-        """Say in people's words what went wrong with the connection; repeats nothing of the address."""
+        """Return why the connection failed, in plain words and without the address."""
         if isinstance(error, ssl.SSLCertVerificationError):
             return (
-                f"its certificate is not trusted ({error.verify_message}). Where it is your own, name its "
+                f"its certificate is not trusted ({error.verify_message}). If it is your own, name its "
                 "file in the environment variable SSL_CERT_FILE"
             )
         for kind, text in _CAUSES.items():
@@ -95,7 +95,7 @@ class HttpClient:
             return f"it sent nothing for {self._timeout:g} s"
         if isinstance(error, OSError):
             return f"the connection failed ({error.strerror or type(error).__name__})"
-        return "it wants to be signed in to in a way that is not known here: Basic and Digest (MD5) are"
+        return "it asks for a login method that is not supported: only Basic and Digest (MD5) are"
 
     def _explain_status(self, status: int) -> str:
         if status == 401 and self._signs_in:
@@ -106,12 +106,13 @@ class HttpClient:
 
 
 class _DigestOnce(HTTPDigestAuthHandler):
-    """Tries a password once: urllib would send a wrong one six times, and cameras lock their user out."""
+    """Tries a password once: urllib would try a wrong one six times, and cameras lock such users out."""
 
     def http_error_auth_reqed(self, auth_header: str, host: str, req: Request, headers: HTTPMessage) -> Any:
-        # A server may offer several ways, in headers of the same name, of which urllib sees the first.
+        # A server may offer several methods, in headers of the same name, and urllib reads only the first.
         offered = headers.get_all(auth_header, [])
-        known = [way for way in offered if way.lower().startswith("digest") and "sha-" not in way.lower()]
+        digests = [method for method in offered if method.lower().startswith("digest")]
+        known = [method for method in digests if "sha-" not in method.lower()]
         chosen = HTTPMessage()
         chosen[auth_header] = (known or offered or [""])[0]
         return super().http_error_auth_reqed(auth_header, host, req, chosen)
@@ -124,8 +125,8 @@ class _DigestOnce(HTTPDigestAuthHandler):
         return super().retry_http_digest_auth(req, auth)
 
 
-def _take_apart(url: str) -> tuple[str, HTTPPasswordMgrWithDefaultRealm | None]:
-    """Return the address without user name and password, and these for urllib, None where there are none."""
+def _split_login(url: str) -> tuple[str, HTTPPasswordMgrWithDefaultRealm | None]:
+    """Return a URL without its user name and password, and these for urllib; None where it has none."""
     try:
         parts = urlsplit(quote(url, safe=_URL_LETTERS))
         user, password, host = parts.username, parts.password, parts.hostname
@@ -134,7 +135,7 @@ def _take_apart(url: str) -> tuple[str, HTTPPasswordMgrWithDefaultRealm | None]:
         host = None
     if not host:
         raise SourceError(
-            "the address cannot be understood. In a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
+            "the address is invalid. In a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
         )
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
     if user is None:

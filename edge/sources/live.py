@@ -1,4 +1,4 @@
-"""A camera, a stream or a video in real time: always what is seen now, day and night."""
+"""A camera, a stream or a video in real time: always the newest frame, day and night."""
 
 from __future__ import annotations
 
@@ -11,26 +11,23 @@ from .camera import CameraOptions, Idle, OpenCamera, Report, Shot
 from .frames import Frame, Picture, RotatedPicture
 from .grabber import Grabber, Lost
 
-# Seconds before each attempt to open a lost camera again; the last holds for all further ones.
+# Seconds before each attempt to open a lost camera again; the last also before all further ones.
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-# After so many seconds without trouble the pauses begin anew.
+# Seconds without a loss after which the pauses begin again with the first.
 _STEADY = 60.0
-# How often a waiting consumer gets to do something else, in seconds.
+# Seconds between calls of `idle`.
 _TICK = 0.5
-# Threads that are stuck in a camera's driver; while there are so many, no further one is started.
+# The most threads that may hang in a camera's driver; then no further thread is started.
 _MAX_STUCK = 3
 _CLOSING = 1.0
 
 
 def ignore(_message: str = "") -> None:
-    """Take a report, or an idle moment, and do nothing."""
+    """Do nothing: the default for `report` and `idle`."""
 
 
 class LiveSource:
-    """Yields the newest frame each time it is asked, and opens a lost camera again, for ever.
-
-    `damaged` counts pictures that came incomplete and were left out.
-    """
+    """Yields the newest frame each time, and opens a lost camera again without end."""
 
     live = True
     total = None
@@ -46,9 +43,10 @@ class LiveSource:
     ) -> None:
         """Open the camera and wait until that is done.
 
-        `name` is its address without secrets. `report` is told when a camera is back, and `idle` is called at
-        least once a second while no frame comes; what it raises goes through. `pauses` are the seconds before
-        each new attempt. Raises SourceError when it cannot be opened, and what `open_camera` raises else.
+        `name` is its address without secrets. `report` gets remarks, such as that a camera is back. `idle` is
+        called at least once a second while no frame comes, and may raise to end the wait. `pauses` are the
+        seconds before each new attempt. Raises SourceError when it cannot be opened, and other errors of
+        `open_camera`.
         """
         self.name = name
         self._open = open_camera
@@ -70,7 +68,7 @@ class LiveSource:
                 self._grabber.check()
             else:
                 self.name = self._grabber.camera.name
-        except BaseException as error:  # Ctrl-C too, and what idle() raises.
+        except BaseException as error:  # Also Ctrl-C and errors of idle().
             self._grabber.stop()
             if isinstance(error, Lost):
                 raise SourceError(f"--camera {name} cannot be opened: {error}") from None
@@ -78,13 +76,13 @@ class LiveSource:
 
     @property
     def damaged(self) -> int:
-        """How many pictures came incomplete so far."""
+        """The number of incomplete pictures so far, which were left out."""
         return self._damaged + self._grabber.damaged
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield frames: without end, except for a video file, and until closed.
+        """Yield frames until closed, or until the end of a video file.
 
-        A lost camera is one frame with an error; the next frame comes when it is back.
+        For a lost camera one frame with an error is yielded; the next frame comes when it is back.
         """
         while not self._closed:
             try:
@@ -99,7 +97,7 @@ class LiveSource:
                 yield self._frame(*taken)
 
     def close(self) -> None:
-        """Give the camera back and end the iteration, whatever thread it is in; takes a second at most."""
+        """Release the camera and end the iteration, from any thread; takes a second at most."""
         with self._changed:
             self._closed = True
             self._grabber.stop()
@@ -107,7 +105,7 @@ class LiveSource:
         self._grabber.join(_CLOSING)
 
     def _next_shot(self) -> tuple[int, Shot] | None:
-        """Wait for a shot; None when closed. Raises Lost."""
+        """Wait for a shot; return None when closed. Raises Lost."""
         self._wait(lambda: self._grabber.has_news)
         taken = None if self._closed else self._grabber.take()
         if taken is None and not self._closed:
@@ -115,12 +113,12 @@ class LiveSource:
         if self.damaged and not self._said_damaged:
             self._said_damaged = True
             self._report(
-                f"--camera {self.name} sent a damaged picture: it is left out, as further ones will be"
+                f"--camera {self.name} sent a damaged picture: it is left out, and so are later ones"
             )
         return taken
 
     def _wait(self, ready: Callable[[], bool]) -> None:
-        """Return when `ready()` or closed; raises Lost, and lets the caller do something else meanwhile."""
+        """Return when `ready()` or closed, and call `idle` meanwhile; raises Lost."""
         while True:
             with self._changed:
                 if self._changed.wait_for(lambda: ready() or self._closed, _TICK):
@@ -129,11 +127,11 @@ class LiveSource:
             self._idle()
 
     def _lost(self, reason: str) -> Frame:
-        text = f"--camera {self.name} was lost: {reason}. It is tried again until it is back"
+        text = f"--camera {self.name} was lost: {reason}. Trying again until it is back"
         return Frame(self.name, None, text, grabbed=time.monotonic())
 
     def _recover(self) -> tuple[int, Shot] | None:
-        """Open the camera anew until it gives a picture, and not the one it stood still at."""
+        """Open the camera again until it gives a picture other than the one that stood still."""
         lost = time.monotonic()
         if lost - self._steady_since > _STEADY:
             self._attempts = 0
@@ -155,7 +153,7 @@ class LiveSource:
         return None
 
     def _retire(self) -> None:
-        """Leave the present thread to itself; it closes its camera as soon as it can."""
+        """Stop the present thread without waiting; it closes its camera as soon as it can."""
         self._grabber.stop()
         self._stuck = [grabber for grabber in self._stuck if grabber.is_alive]
         if self._grabber not in self._stuck:
@@ -169,7 +167,7 @@ class LiveSource:
             self._idle()
 
     def _start(self, stale: Picture | None) -> bool:
-        """Start another thread, unless too many are stuck already or it is all over."""
+        """Start another thread; return False where the source is closed or too many threads hang."""
         with self._changed:
             if self._closed or sum(grabber.is_alive for grabber in self._stuck) >= _MAX_STUCK:
                 return False

@@ -1,4 +1,4 @@
-"""The parts of a multipart/x-mixed-replace stream, as cameras really send them."""
+"""The parts of a multipart/x-mixed-replace stream, also as cameras send it against the standard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..errors import SourceError
 
-MAX_PART = 64 * 2**20  # Bytes: far more than a JPEG of 50 megapixels.
+MAX_PART = 64 * 2**20  # Bytes: far more than a JPEG of 50 megapixels has.
 _MAX_LINE = 8192
 _MAX_HEADERS = 100
 _LENGTH = re.compile(rb"content-length\s*:\s*(\d{1,15})\s*$", re.IGNORECASE)
@@ -16,23 +16,23 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"  # A JPEG's markers SOI and EOI: ITU-T T
 
 
 class ByteStream(Protocol):
-    """What is read of a connection."""
+    """A connection to read from."""
 
     def readline(self, limit: int = -1, /) -> bytes:
-        """Read up to and with the next newline, or `limit` bytes."""
+        """Read up to the next newline, with it, or `limit` bytes."""
         ...
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read `size` bytes, or less at the end."""
+        """Read `size` bytes, or fewer at the end."""
         ...
 
 
 def read_parts(stream: ByteStream, boundary: str) -> Iterator[bytes]:
     """Yield the body of each part until the stream ends.
 
-    Takes Content-Length where a part has one, and looks for the next boundary where it hasn't. `boundary` may
-    be written with or without the dashes that belong before it, since cameras do both. Raises SourceError for
-    parts beyond MAX_PART, and what `stream` raises.
+    A part ends by its Content-Length or, without one, at the next boundary. `boundary` may be written with or
+    without the dashes before it, since cameras do both. Raises SourceError for parts above MAX_PART, and the
+    errors of `stream`.
     """
     mark = boundary.strip("-").encode(errors="replace")
     _, found = _read_to_boundary(stream, mark)
@@ -46,12 +46,12 @@ def read_parts(stream: ByteStream, boundary: str) -> Iterator[bytes]:
 
 
 def is_whole_jpeg(data: bytes) -> bool:
-    """Return whether the bytes start and end as a JPEG does; padding after it doesn't count."""
+    """Return whether the bytes start and end like a JPEG, with or without padding behind it."""
     return data.startswith(_START) and (data.endswith(_END) or data.rstrip(b"\0\r\n\t ").endswith(_END))
 
 
 def _read_headers(stream: ByteStream) -> int | None:
-    """Return the part's Content-Length, 0 where it has none that helps, or None at the end of the stream."""
+    """Return the part's Content-Length, 0 where it has none, or None at the end of the stream."""
     length = 0
     for _ in range(_MAX_HEADERS):
         line = stream.readline(_MAX_LINE)
@@ -61,11 +61,11 @@ def _read_headers(stream: ByteStream) -> int | None:
             length = int(given[1])
             if length > MAX_PART:
                 raise SourceError(_too_large(length))
-    raise SourceError("what it sends is no stream of pictures: a part has more than 100 headers")
+    raise SourceError("it sends no stream of pictures: a part has more than 100 headers")
 
 
 def _read_to_boundary(stream: ByteStream, mark: bytes) -> tuple[bytes, bool]:
-    """Return what comes before the next boundary, and whether there was one before the end of the stream."""
+    """Return the bytes before the next boundary, and whether the stream had another boundary."""
     lines: list[bytes] = []
     size = 0
     while line := stream.readline(_MAX_LINE):
@@ -79,4 +79,4 @@ def _read_to_boundary(stream: ByteStream, mark: bytes) -> tuple[bytes, bool]:
 
 
 def _too_large(size: int) -> str:
-    return f"it sends a picture of {size} bytes, and at most {MAX_PART} are taken"
+    return f"it sends a picture of {size} bytes, and at most {MAX_PART} are allowed"

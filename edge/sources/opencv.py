@@ -1,4 +1,4 @@
-"""Cameras, streams and videos that OpenCV reads: V4L2 and USB, RTSP and other addresses, video files."""
+"""Sources that OpenCV reads: local cameras, RTSP and other streams, and video files in real time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from .v4l2 import explain_device
 
 _OPEN_LIMIT_MS = 10_000
 _MAX_NUMBER = 2**31 - 1
-_ASSUMED_FPS = 25.0  # Of a video file that doesn't state its rate.
+_ASSUMED_FPS = 25.0  # For a video file without a frame rate.
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # Where Debian keeps them.
-# USB 2 carries no more than this uncompressed: 640x480 YUYV at 30 frames/s are 18 MB/s.
+# The most that USB 2 carries uncompressed: 640x480 YUYV at 30 frames/s are 18 MB/s.
 _UNCOMPRESSED_PIXELS, _UNCOMPRESSED_FPS = 640 * 480, 30.0
 _ENVIRONMENT = threading.Lock()
 
 
 def import_opencv(purpose: str) -> Any:
-    """Return the module cv2, its own messages silenced, since they may hold a stream's password.
+    """Return the module cv2, without its own messages, which may hold a stream's password.
 
-    Raises MissingPackageError, with `purpose` ("--camera 0"), or SourceError where it cannot be loaded.
+    Raises MissingPackageError, with the text `purpose` ("--camera 0"), or SourceError where it cannot be
+    loaded.
     """
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -43,9 +44,9 @@ def import_opencv(purpose: str) -> Any:
         raise SourceError(
             f"OpenCV is installed and cannot be loaded ({error}). On Debian: apt install libgl1 libglib2.0-0"
         ) from None
-    # Somebody may have imported it before the variable was set.
+    # cv2 may have been imported before the variable was set.
     if os.environ["OPENCV_LOG_LEVEL"] == "SILENT":
-        # Where the function is differs between OpenCV 4.6 and 5; 0 is silent in both.
+        # OpenCV 4.6 and 5 have the function in different places; 0 is silent in both.
         (cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging).setLogLevel(0)
     return cv2
 
@@ -56,7 +57,7 @@ class OpenCVCamera:
     ends = False
 
     def __init__(self, name: str, capture: Any, cv2: Any) -> None:
-        """Read `capture`, which is open; `name` is shown."""
+        """Read from `capture`, which is open; `name` is shown."""
         self.name = name
         self._capture = capture
         self._cv2 = cv2
@@ -77,12 +78,12 @@ class OpenCVCamera:
 
 
 class VideoFile:
-    """A video file played at its own pace: what is too late is left out."""
+    """A video file in real time: frames that are too late are left out."""
 
     ends = True
 
     def __init__(self, name: str, capture: Any, cv2: Any) -> None:
-        """Play `capture`, which is open and whose first frame is grabbed."""
+        """Play `capture`, which is open and has grabbed its first frame."""
         self.name = name
         self._capture = capture
         self._cv2 = cv2
@@ -93,7 +94,7 @@ class VideoFile:
         self._began: float | None = None
 
     def read(self) -> Shot | None:
-        """Wait until the next frame that is not too late is due; it is grabbed when it is due."""
+        """Wait until the next frame that is not too late is due."""
         if self._began is None:
             self._began = time.monotonic()
         first = self._next
@@ -123,8 +124,8 @@ class VideoFile:
 def open_device(device: str, options: CameraOptions, report: Report) -> OpenCVCamera:
     """Open a camera by its number or, on Linux, by its path ("/dev/v4l/by-id/...").
 
-    What the camera gives otherwise than `options` asks goes to `report`. Raises SourceError, saying why it
-    gives no pictures, and MissingPackageError.
+    Another size than that of `options` is reported to `report`. Raises SourceError, with the reason why the
+    camera gives no pictures, and MissingPackageError.
     """
     cv2 = import_opencv(f"--camera {device}")
     linux = sys.platform.startswith("linux")
@@ -132,10 +133,10 @@ def open_device(device: str, options: CameraOptions, report: Report) -> OpenCVCa
     capture = _capture(cv2, which, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
     if not capture.isOpened():
         raise SourceError(explain_device(device))
-    _ask(cv2, capture, options)
+    _configure(cv2, capture, options)
     if not capture.grab():
         capture.release()
-        raise SourceError(f"it opens and gives no picture. {explain_device(device)}")
+        raise SourceError(f"it opens, but gives no picture. {explain_device(device)}")
     if options.size is not None:
         given = tuple(int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if given != options.size:
@@ -145,9 +146,9 @@ def open_device(device: str, options: CameraOptions, report: Report) -> OpenCVCa
 
 
 def open_stream(url: str, options: CameraOptions) -> OpenCVCamera:
-    """Open an address that FFmpeg knows, as rtsp://; certificates of https and rtsps are verified.
+    """Open an address that FFmpeg supports, such as rtsp://; certificates of https and rtsps are verified.
 
-    Raises SourceError and MissingPackageError, and OptionError for a size.
+    Raises SourceError and MissingPackageError, and OptionError where `options` has a size.
     """
     refuse_size(options)
     cv2 = import_opencv(f"--camera {redact(url)}")
@@ -155,7 +156,7 @@ def open_stream(url: str, options: CameraOptions) -> OpenCVCamera:
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _OPEN_LIMIT_MS,
         cv2.CAP_PROP_READ_TIMEOUT_MSEC: int(max(options.patience * 1000, _OPEN_LIMIT_MS)),
     }
-    # With n threads FFmpeg holds n - 1 frames back; not all versions of OpenCV can tell it.
+    # With n threads FFmpeg delays frames by n - 1; not all versions of OpenCV can set the number.
     if hasattr(cv2, "CAP_PROP_N_THREADS"):
         limits[cv2.CAP_PROP_N_THREADS] = 1
     with _verified_certificates(url):
@@ -163,8 +164,8 @@ def open_stream(url: str, options: CameraOptions) -> OpenCVCamera:
     if not capture.isOpened() or not capture.grab():
         capture.release()
         raise SourceError(
-            "no pictures come from there. Check the address, the network, the user name and the password; a "
-            "player such as ffplay says more"
+            "it sends no pictures. Check the address, the network, the user name and the password; a player "
+            "such as ffplay shows more details"
         )
     return OpenCVCamera(redact(url), capture, cv2)
 
@@ -195,8 +196,8 @@ def _capture(cv2: Any, what: str | int, backend: int, settings: dict[int, int] |
         raise SourceError(f"OpenCV failed ({_first_line(error)})") from None
 
 
-def _ask(cv2: Any, capture: Any, options: CameraOptions) -> None:
-    # One buffer halves the rate of many drivers: they have none to fill while we hold it.
+def _configure(cv2: Any, capture: Any, options: CameraOptions) -> None:
+    # With one buffer many drivers give half the rate: they cannot fill it while we read it.
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 2)
     width, height = options.size or (0, 0)
     if width * height > _UNCOMPRESSED_PIXELS or (options.fps or 0) > _UNCOMPRESSED_FPS:
@@ -215,7 +216,7 @@ def _retrieve(capture: Any) -> PixelPicture | None:
 
 @contextmanager
 def _verified_certificates(url: str) -> Iterator[None]:
-    """Have FFmpeg verify certificates, which it doesn't by itself; it is told by an environment variable."""
+    """Have FFmpeg verify certificates, by an environment variable; without it FFmpeg verifies none."""
     if not url.lower().startswith(("https:", "rtsps:")) or _FFMPEG_OPTIONS in os.environ:
         yield
         return
@@ -234,7 +235,7 @@ def _verified_certificates(url: str) -> Iterator[None]:
 def _is_regular(path: str) -> bool:
     try:
         return stat.S_ISREG(Path(path).stat().st_mode)
-    except (OSError, ValueError):  # A name that is too long, or holds a null.
+    except (OSError, ValueError):  # The name is too long, or holds a NUL.
         return False
 
 

@@ -1,4 +1,4 @@
-"""From what --camera takes to a source."""
+"""Opens what --camera names: a camera, a stream, or a video in real time."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ def open_source(
 ) -> LiveSource:
     """Open a camera, a stream, or a video file in real time.
 
+        for frame in open_source("0", report=print):
+            print(classifier.classify(frame.picture) if frame.picture else frame.error)
+
     `name` is a camera's number ("0") or device file ("/dev/v4l/by-id/..."), "picamera" ("picamera:1" for the
-    second), "auto" for the first that gives pictures, a stream's address, or a video file, which is the only
-    one that ends. `report` is told when a lost camera is back, and what a camera does otherwise than asked;
+    second), "auto" for the first camera that gives pictures, a stream's address, or a video file; only a
+    video file ends. `report` gets remarks, such as that a lost camera is back or has not the requested size;
     it may be called from another thread. `idle` is called at least once a second while no frame comes. Raises
-    SourceError, saying why it cannot be opened; OptionError for a size that cannot be asked for;
+    SourceError with the reason why it cannot be opened, OptionError for a size where none can be set, and
     MissingPackageError.
     """
     return LiveSource(redact(name), _opener(name, options, _Once(report)), options, report, idle)
 
 
 class _Once:
-    """Passes a message on when it is new: a camera that is opened again says the same again."""
+    """Passes each message on once: a camera that is opened again repeats its messages."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -48,7 +51,7 @@ class _Once:
 
 
 def _opener(name: str, options: CameraOptions, report: Report) -> OpenCamera:
-    """Return what opens the camera of that name; modules are loaded only when it is called."""
+    """Return a function that opens the camera of this name, and only then loads the modules for it."""
     if name == "auto":
         return partial(_open_first, options, report)
     kind, _, number = name.partition(":")
@@ -62,7 +65,7 @@ def _opener(name: str, options: CameraOptions, report: Report) -> OpenCamera:
 
 
 def _open_first(options: CameraOptions, report: Report) -> Camera:
-    """Try the Raspberry Pi's own camera, then all others by number; the error says what each one said."""
+    """Try the Raspberry Pi's own camera, then all others by number; the error lists the reason of each."""
     from .v4l2 import capture_devices
 
     devices = capture_devices() if sys.platform.startswith("linux") else ["0"]
@@ -76,7 +79,7 @@ def _open_first(options: CameraOptions, report: Report) -> Camera:
             failures.append(f"{name}: {error}")
     if not devices:
         failures.append("/dev/video*: this machine has no USB camera or other V4L2 device")
-    raise SourceError("nothing that was tried gives pictures.\n  " + "\n  ".join(failures))
+    raise SourceError("no camera that was tried gives pictures.\n  " + "\n  ".join(failures))
 
 
 def _open_picamera(number: int, options: CameraOptions, report: Report) -> Camera:
@@ -110,5 +113,5 @@ def _open_video(name: str, options: CameraOptions) -> Camera:
 def _is_device(name: str) -> bool:
     try:
         return stat.S_ISCHR(Path(name).stat().st_mode)
-    except (OSError, ValueError):  # Missing, too long, or with a null in it.
+    except (OSError, ValueError):  # Missing, too long, or with a NUL.
         return False

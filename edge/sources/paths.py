@@ -1,4 +1,4 @@
-"""Which files are meant by the paths that people name."""
+"""The image files in the folders that users name."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _NUMBER = re.compile(r"\d+")
 def find_images(paths: Iterable[Path], recursive: bool) -> list[Path]:
     """Replace folders by the image files in them, in natural order; other paths stay as they are.
 
-    Hidden files are left out, links to folders are not followed. Raises SourceError for a folder
-    that cannot be read or holds no images.
+    Hidden files are left out, and links to folders are not followed. Raises SourceError for a folder that
+    cannot be read or holds no images.
     """
     found: list[Path] = []
     for path in paths:
@@ -33,9 +33,9 @@ def find_images(paths: Iterable[Path], recursive: bool) -> list[Path]:
 
 
 def walk_images(folder: Path, recursive: bool) -> Iterator[Path | SourceError]:
-    """Yield a folder's image files in natural order; in place of a sub-folder that cannot be read, the error.
+    """Yield a folder's image files in natural order, and an error for each sub-folder that cannot be read.
 
-    Holds the names of one folder in memory, and of those that it lies in. As `find_images` otherwise.
+    Only the names of one folder and of its parents are in memory. Files are chosen as by `find_images`.
     """
     below = iter([_folder_name(str(folder))])
     waiting: list[tuple[str, Iterator[str]]] = []
@@ -59,12 +59,12 @@ def walk_images(folder: Path, recursive: bool) -> Iterator[Path | SourceError]:
 
 
 def count_images(folder: Path, recursive: bool) -> int:
-    """Return how many images `walk_images` will find; of folders that cannot be read, none."""
+    """Return how many images `walk_images` will find; a folder that cannot be read has none."""
     return sum(1 for _ in _unsorted(str(folder), recursive))
 
 
 def require_images(folder: Path, recursive: bool) -> None:
-    """Raise SourceError for a folder that cannot be read or holds no images; ends at the first one."""
+    """Raise SourceError for a folder that cannot be read or holds no images."""
     try:
         next(_list(str(folder), recursive), None)
     except OSError as error:
@@ -75,15 +75,15 @@ def require_images(folder: Path, recursive: bool) -> None:
 
 
 def natural_key(path: Path | str) -> str:
-    """Sort key under which 2 comes before 10; numbers come before anything else.
+    """Return a sort key that puts 2 before 10, and numbers before other text.
 
-    A string and not a tuple, since it is kept for every name of a folder.
+    It is a string and not a tuple to save memory, since a folder may hold many names.
     """
     return _NUMBER.sub(_number_key, str(path))
 
 
 def _number_key(match: re.Match[str]) -> str:
-    """Return text that sorts by value, then by how it is written; no name holds a NUL."""
+    """Return text that sorts by value, then by spelling; NUL marks it, since no name contains one."""
     written = match[0]
     digits = (written if written.isascii() else "".join(str(int(c)) for c in written)).lstrip("0")
     return f"\0{chr(len(digits))}{digits}{written}\0"
@@ -104,7 +104,7 @@ def _unsorted(folder: str, recursive: bool) -> Iterator[str]:
 
 
 def _list(folder: str, recursive: bool) -> Iterator[str]:
-    """Yield the names of the images in a folder, and of its folders if `recursive`, marked by a separator."""
+    """Yield the names of a folder's images and, if `recursive`, of its folders, which end in a separator."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -117,7 +117,7 @@ def _list(folder: str, recursive: bool) -> Iterator[str]:
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # A link that leads to itself.
+    except OSError:  # The entry is a link to itself.
         return False
 
 

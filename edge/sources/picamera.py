@@ -10,7 +10,7 @@ from ..errors import SourceError
 from .camera import CameraOptions, Report, Shot
 from .frames import PixelPicture
 
-# Of 4:3, and large: for a small size libcamera may pick a sensor mode that shows only the middle.
+# 4:3 and large: for a small size libcamera may choose a sensor mode that shows only the middle.
 _DEFAULT_SIZE = (1280, 960)
 
 
@@ -20,7 +20,7 @@ class PiCamera:
     ends = False
 
     def __init__(self, name: str, device: Any) -> None:
-        """Read `device`, which is started."""
+        """Read from `device`, which is started."""
         self.name = name
         self._device = device
 
@@ -33,15 +33,15 @@ class PiCamera:
         return Shot(PixelPicture(pixels), time.monotonic())
 
     def close(self) -> None:
-        """Stop the camera and give it back."""
+        """Stop and release the camera."""
         self._device.stop()
         self._device.close()
 
 
 def open_picamera(number: int, options: CameraOptions, report: Report) -> PiCamera:
-    """Open the camera of this number; a size that it gives otherwise goes to `report`.
+    """Open the camera of this number; another size than that of `options` is reported to `report`.
 
-    Raises SourceError with the bare reason.
+    Raises SourceError with only the reason.
     """
     picamera2 = _import_picamera2()
     cameras = _models(picamera2)
@@ -69,12 +69,12 @@ def open_picamera(number: int, options: CameraOptions, report: Report) -> PiCame
 
 
 def find_picameras() -> list[str]:
-    """Return the models of the CSI cameras, by number; raises SourceError where picamera2 cannot load."""
+    """Return the models of the CSI cameras, by number; raises SourceError if picamera2 cannot be loaded."""
     return _models(_import_picamera2())
 
 
 def _start(device: Any, options: CameraOptions) -> tuple[int, int]:
-    """Configure and start the camera; return the size that it settled on."""
+    """Configure and start the camera; return its size."""
     controls = {}
     if options.fps is not None:
         microseconds = round(1_000_000 / options.fps)
@@ -104,14 +104,14 @@ def _import_picamera2() -> Any:
         if error.name == "picamera2":
             raise SourceError(
                 "picamera2 is not installed. Run: sudo apt install python3-picamera2, and make the virtual "
-                "environment anew with: python3 -m venv --system-site-packages"
+                "environment again with: python3 -m venv --system-site-packages"
             ) from None
         raise SourceError(
-            f"picamera2 is installed, and {error.name} is not. Run: sudo apt install python3-picamera2"
+            f"picamera2 is installed, but {error.name} is not. Run: sudo apt install python3-picamera2"
         ) from None
-    except Exception as error:  # Often ValueError: it was built for Debian's numpy, and pip brought another.
+    except Exception as error:  # Often ValueError: it needs Debian's numpy, and pip installed another.
         raise SourceError(
-            f"picamera2 cannot be loaded ({error}). Where that is about numpy, remove pip's, so that "
-            "Debian's is used: pip uninstall numpy"
+            f"picamera2 cannot be loaded ({error}). If numpy is the cause, remove pip's, so that Debian's is "
+            "used: pip uninstall numpy"
         ) from None
     return picamera2

@@ -1,4 +1,4 @@
-"""Video files, every frame in order; a file played in real time is `opencv.py`'s."""
+"""Video files, every frame in order; opencv.py plays them in real time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..image_file import require_decodable, require_file
 from .frames import Frame, PixelPicture
 from .opencv import import_opencv
 
-# How many frames may be missing before a video is said to break off: containers only estimate their number.
+# Frames that may be missing before a video counts as cut off: containers only estimate their number.
 _MISSING, _MISSING_SHARE = 2, 0.05
 
 
 def video_frames(path: Path) -> Iterator[Frame]:
-    """Yield every frame in order; `seconds` is its index by the file's frame rate, None where it states none.
+    """Yield every frame in order; `seconds` is its index divided by the frame rate, None without a rate.
 
-    What cannot be decoded, or breaks off, ends in a frame with an error.
+    A video that cannot be decoded, or is cut off, ends with a frame with an error.
     """
     index = 0
     try:
@@ -37,19 +37,19 @@ def video_frames(path: Path) -> Iterator[Frame]:
         if index == 0:
             raise ImageError(f"{path} holds no frames that OpenCV can decode")
         if stated - index > max(_MISSING, _MISSING_SHARE * stated):
-            raise ImageError(f"{path} breaks off after {index} of about {stated:.0f} frames")
+            raise ImageError(f"{path} is cut off after {index} of about {stated:.0f} frames")
     except EdgeClassifyError as error:
         yield Frame(str(path), None, str(error), index)
 
 
 def _open(cv2: Any, path: Path) -> tuple[Any, float]:
-    """Return the open file, and the number of frames that it states."""
-    # FFmpeg takes an absolute path for nothing but a file; other backends see patterns ("%d") in names.
+    """Return the open file, and the number of frames in its header."""
+    # FFmpeg reads an absolute path only as a file's; other backends read patterns ("%d") in names.
     name = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links.
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise ImageError(f"{path}: OpenCV takes only names in UTF-8. Rename it") from None
+        raise ImageError(f"{path}: OpenCV accepts only names in UTF-8. Rename it") from None
     capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise ImageError(f"{path} cannot be decoded by OpenCV: is it a video, and whole?")

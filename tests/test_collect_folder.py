@@ -203,7 +203,7 @@ def test_folder_that_holds_enough_takes_no_more_until_somebody_makes_room(settin
     assert collector.failed == 0
     assert setting.said == [
         f"--collect: {setting.folder} holds 2 pictures, and --collect-max is 2. No more are kept until there "
-        "is room; tried again every minute"
+        "is room; trying again every minute"
     ]
     setting.pictures()[0].unlink()
     collector.show(unsure(6))

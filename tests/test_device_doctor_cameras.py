@@ -75,7 +75,7 @@ class Picamera2:
 """
     _install_picamera(tmp_path, body, monkeypatch)
     (found,) = check_devices(_machine(tmp_path, CSI))
-    assert found == Finding("CSI camera", OK, "imx708: say --camera picamera")
+    assert found == Finding("CSI camera", OK, "imx708: use --camera picamera")
 
 
 def _video(path: Path, brightness: int) -> Path:

@@ -1,1 +1,1 @@
-"""Keeps the pictures that models are unsure of, for people to label and to train on."""
+"""Keeps the pictures that models are unsure of, to be labelled and trained on."""

@@ -1,4 +1,4 @@
-"""Takes results and keeps the frames that the models are unsure of: `--collect DIR`."""
+"""Keeps the frames that the models are unsure of: `--collect DIR`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .rules import CollectRules, reasons_to_keep
 from .scenes import HASH_COVER, scene_hash
 
 RETRY_SECONDS = 60.0
-_KNOWN_SCENE_SECONDS = 1.0  # A camera that looks at a known scene is looked at again after this.
+_KNOWN_SCENE_SECONDS = 1.0  # A camera that shows a known scene is checked again after this time.
 _JPEG_QUALITY = 95
 _JPEG_START = b"\xff\xd8\xff"
 
 
 class Collector:
-    """An output that keeps pictures in a folder. Trouble with the disk is said once and never ends the run.
+    """An output that keeps pictures in a folder; a problem with the disk is reported once and ends no run.
 
-    When the folder cannot be written or is full by the rules, frames are let go for a minute; then it is
-    looked at again, so that it goes on after a person has made room. `failed` counts the pictures that could
-    not be read or written.
+    When the folder cannot be written or is full by the rules, no frames are kept for a minute. Then the
+    folder is counted again, so that collecting continues after a person has made room. `failed` counts the
+    pictures that could not be read or written.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class Collector:
         seed: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make the folder, with one for each class of `models`, and see what is in it.
+        """Make the folder, with a folder for each class of `models`, and count its pictures.
 
-        `report` takes remarks for people, `seed` is the random sample's, `clock` gives seconds. Raises
-        OptionError when the folder cannot be made.
+        `report` gets remarks for people, `seed` is that of the random sample, and `clock` returns seconds.
+        Raises OptionError when the folder cannot be made.
         """
         self._rules = rules
         self._thresholds = {model.name: model.threshold for model in models}
@@ -56,7 +56,7 @@ class Collector:
         self._kept = 0
         self.failed = 0
         self._in_trouble = False
-        self._look_again = False
+        self._must_count = False
         self._retry_at = -math.inf
         self._folder = CollectFolder(folder, (label for model in models for label in model.labels))
         try:
@@ -69,7 +69,7 @@ class Collector:
             ) from None
 
     def show(self, result: FrameResult) -> None:
-        """Keep the frame if there is a reason to, the rules allow it and its scene is new."""
+        """Keep the frame if there is a reason, the rules allow it and its scene is new."""
         if result.frame.picture is None:
             return
         reasons = reasons_to_keep(result, self._rules, self._thresholds, self._chance)
@@ -90,16 +90,16 @@ class Collector:
             self._give_up(f"{self._folder.root} cannot be written ({error.strerror or error})")
 
     def close(self) -> None:
-        """Say how many pictures were kept."""
+        """Report how many pictures were kept."""
         if self._kept:
             plural = "" if self._kept == 1 else "s"
             self._report(f"Collected {self._kept:,} picture{plural} in {self._folder.root / UNSURE}")
 
     def _consider(self, result: FrameResult, picture: Picture, reasons: list[str]) -> None:
         folder, rules = self._folder, self._rules
-        if self._look_again:
+        if self._must_count:
             folder.prepare()
-            self._look_again = False
+            self._must_count = False
         if folder.pictures >= rules.max_files:
             held = f"{folder.root} holds {folder.pictures:,} pictures"
             self._give_up(f"{held}, and --collect-max is {rules.max_files:,}")
@@ -121,18 +121,18 @@ class Collector:
             self._report(f"--collect: pictures are kept in {folder.root} again")
 
     def _give_up(self, trouble: str) -> None:
-        """Let frames go for a minute; say why, unless nothing was kept since that was said last."""
+        """Keep no frames for a minute; report why, unless that was reported since the last kept frame."""
         self._retry_at = self._clock() + RETRY_SECONDS
-        self._look_again = True
+        self._must_count = True
         if not self._in_trouble:
             self._report(
-                f"--collect: {trouble}. No more are kept until there is room; tried again every minute"
+                f"--collect: {trouble}. No more are kept until there is room; trying again every minute"
             )
         self._in_trouble = True
 
 
 class _Pace:
-    """When the next frame of a source may be kept, on its frames' clock; photos have none, and never wait."""
+    """When the next frame of a source may be kept, by the time of its frames; photos have none."""
 
     def __init__(self) -> None:
         self._source: str | None = None
@@ -140,7 +140,7 @@ class _Pace:
         self._until: float | None = None
 
     def is_due(self, source: str, time: float | None) -> bool:
-        """Return whether this frame may be kept; `wait` then counts from it."""
+        """Return whether this frame may be kept; `wait` counts from it."""
         begins = source != self._source or time is None or self._time is None or time < self._time
         if begins:
             self._until = None
@@ -148,13 +148,13 @@ class _Pace:
         return time is None or self._until is None or time >= self._until
 
     def wait(self, seconds: float) -> None:
-        """Let the next frame be due so long after this one."""
+        """Let the next frame be due this many seconds after the present frame."""
         if self._time is not None:
             self._until = self._time + seconds
 
 
 def _as_jpeg(picture: Picture) -> bytes:
-    """Return the bytes that the picture came in if they are a JPEG's, or make one; raises ImageError."""
+    """Return the picture's own bytes if they are a JPEG, else encode it; raises ImageError."""
     encoded = b""
     if isinstance(picture, EncodedPicture):
         encoded = picture.data
@@ -170,7 +170,7 @@ def _as_jpeg(picture: Picture) -> bytes:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:  # Not the folder's fault, which OSError means here.
+    except OSError as error:  # Callers take OSError for a problem of the folder.
         raise ImageError(f"{path} cannot be read ({error.strerror})") from None
 
 
@@ -181,10 +181,10 @@ def _record(result: FrameResult, reasons: list[str]) -> dict[str, Any]:
         "frame": frame.index,
         "seconds": frame.seconds,
         "reasons": reasons,
-        "models": [_said(answer) for answer in result.answers],
+        "models": [_to_record(answer) for answer in result.answers],
     }
 
 
-def _said(answer: Answer) -> dict[str, Any]:
+def _to_record(answer: Answer) -> dict[str, Any]:
     top = [{"label": s.label, "index": s.index, "score": s.score} for s in answer.prediction.top]
     return {"model": answer.model, "predictions": top, "unknown": answer.prediction.unknown}

@@ -1,8 +1,8 @@
-"""The folder that pictures are collected in, as edge-train takes it once a person has sorted them.
+"""The folder of collected pictures, in the form that edge-train takes after a person has sorted them.
 
 DIR/README.txt            what to do with them
 DIR/unsure/NAME.jpg       a picture; NAME is the time (UTC) and the hash of its scene
-DIR/unsure/NAME.json      why it was kept, and what each model said
+DIR/unsure/NAME.json      why it was kept, and the answer of each model
 DIR/labelled/<class>/     empty, for a person to move pictures to
 """
 
@@ -26,7 +26,7 @@ UNSURE = "unsure"
 LABELLED = "labelled"
 README = "README.txt"
 _NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]{16})(?:-\d+)?")
-_UNTITLED = ("Cc", "Cs", "Zl", "Zp")  # What edge-train takes in no class's name: controls, half characters.
+_UNTITLED = ("Cc", "Cs", "Zl", "Zp")  # What edge-train refuses in the name of a class: controls, surrogates.
 _LONGEST = 255  # Bytes of a file's name on Linux, macOS and Windows.
 _TEXT = """\
 unsure/ holds pictures that a model was not sure of, each with a .json file that says why.
@@ -37,14 +37,14 @@ Leave the .json files in unsure/: a scene is not collected again while its pictu
 
 
 class CollectFolder:
-    """Puts pictures into a folder, and knows what is in it.
+    """Puts pictures into a folder, and counts its contents.
 
-    `pictures` and `bytes` count all that lies in the folder, also what a person has sorted. `scenes` are
-    those that were ever seen there.
+    `pictures` and `bytes` count all files in the folder, also those that a person has sorted. `scenes` holds
+    the scenes of all pictures that were found or added.
     """
 
     def __init__(self, root: Path, labels: Iterable[str]) -> None:
-        """Take the folder's path, and the labels of all models; see `prepare`."""
+        """Take the folder's path and the labels of all models; `prepare` makes the folder."""
         self.root = root
         self._labels = tuple(dict.fromkeys(labels))
         self.pictures = 0
@@ -52,9 +52,9 @@ class CollectFolder:
         self.scenes = Scenes()
 
     def prepare(self) -> None:
-        """Make the folders that are missing, and count what is there; raises OSError.
+        """Make the missing folders, and count the files; raises OSError.
 
-        The folder's own parent must exist: that of a disk that was taken out does not.
+        The parent folder must exist: a missing one may belong to a disk that was removed.
         """
         for folder in (self.root, self.root / UNSURE, self.root / LABELLED):
             folder.mkdir(exist_ok=True)
@@ -64,10 +64,9 @@ class CollectFolder:
         self._count()
 
     def add(self, picture: bytes, scene: int, record: dict[str, Any]) -> None:
-        """Write a JPEG file and its record; raises OSError or OptionError, and then leaves nothing behind.
+        """Write a JPEG file and its record; after OSError or OptionError neither exists.
 
-        The record comes first, so that no picture is ever without one. The record gets the time and the
-        scene.
+        The record, which gets the time and the scene, is written first, so that no picture lacks its record.
         """
         now = datetime.now(timezone.utc)
         stated = {"time": now.isoformat(timespec="seconds"), "scene": f"{scene:016x}"}
@@ -95,7 +94,7 @@ class CollectFolder:
         for path in _files(self.root):
             try:
                 self.bytes += path.lstat().st_size
-            except FileNotFoundError:  # Somebody is sorting.
+            except FileNotFoundError:  # A person is sorting the files.
                 continue
             self.pictures += is_image_name(path)
             if match := _NAME.fullmatch(path.stem):
@@ -121,7 +120,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _can_name_a_class(label: str) -> bool:
-    """Return whether a folder of this name is possible, and to edge-train a class of exactly this label."""
+    """Return whether a folder can have this name, and edge-train would read exactly this label from it."""
     return (
         label == label.strip()
         and not label.startswith(".")
@@ -132,10 +131,10 @@ def _can_name_a_class(label: str) -> bool:
 
 
 def _make(folder: Path) -> bool:
-    """Make a folder and return whether that went well: not every disk takes every name.
+    """Make a folder, and return False where the disk cannot: not every disk allows every name.
 
-    One that exists already has another name on a disk for which "Cat" and "cat" are one. A disk that takes
-    none is noticed when the substitute is made.
+    A folder that exists already has another label on a disk for which "Cat" and "cat" are equal. A disk that
+    cannot be written is noticed when the substitute is made.
     """
     try:
         folder.mkdir()
@@ -145,7 +144,7 @@ def _make(folder: Path) -> bool:
 
 
 def _substitute(label: str) -> str:
-    """Return a name that no other label has: what is harmless of this one, and part of its SHA-256."""
+    """Return a unique name for a label: its plain letters and digits, and a part of its SHA-256."""
     readable = re.sub(r"[^A-Za-z0-9]+", "_", label)[:40].strip("_")
     digest = hashlib.sha256(label.encode(errors="surrogatepass")).hexdigest()[:12]
     return f"{readable or 'class'}-{digest}"

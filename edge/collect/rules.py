@@ -1,4 +1,4 @@
-"""Which frames are worth keeping, and how many of them."""
+"""Which frames are kept, and how many of them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 from ..answers.result import FrameResult
 from ..errors import OptionError
 
-ASSUMED_THRESHOLD = 0.5  # Of a model whose card says nothing about "unknown".
+ASSUMED_THRESHOLD = 0.5  # Of a model whose card has no threshold.
 
 
 @dataclass(frozen=True)
 class CollectRules:
-    """What `--collect-below`, `-tie`, `-random`, `-rate`, `-max` and `-bytes` ask for.
+    """The rules of `--collect-below`, `-tie`, `-random`, `-rate`, `-max` and `-bytes`.
 
-    A frame is kept when any model's highest probability is below `below` (None: the threshold of its card,
-    or 0.5), when its two highest differ by less than `tie`, or by chance, a share `random` of all frames.
-    At most `per_minute` frames of a camera or video are kept in a minute of its own time, and no more than
-    `max_files` pictures and `max_bytes` bytes lie in the folder. Raises OptionError for values that cannot
+    A frame is kept when any model's highest probability is below `below` (None: the threshold of its card, or
+    0.5), when its two highest probabilities differ by less than `tie`, or at random with the probability
+    `random`. At most `per_minute` frames of a camera or video are kept per minute of its own time, and at
+    most `max_files` pictures and `max_bytes` bytes in the folder. Raises OptionError for values that cannot
     work.
     """
 
@@ -38,7 +38,7 @@ class CollectRules:
                 raise OptionError(f"--collect-{name} must be 0 to 1. Received: {share}")
         if not (math.isfinite(self.per_minute) and self.per_minute > 0):
             raise OptionError(
-                f"--collect-rate must be pictures a minute, above 0. Received: {self.per_minute}"
+                f"--collect-rate must be pictures per minute, above 0. Received: {self.per_minute}"
             )
         for name, limit in (("max", self.max_files), ("bytes", self.max_bytes)):
             if limit < 1:
@@ -53,9 +53,9 @@ class CollectRules:
 def reasons_to_keep(
     result: FrameResult, rules: CollectRules, thresholds: dict[str, float | None], chance: random.Random
 ) -> list[str]:
-    """Return why a frame should be kept, in words; nothing when there is no reason.
+    """Return the reasons to keep a frame, in words; an empty list where there is none.
 
-    `thresholds` are the models' cards' by the models' names. One number is drawn from `chance` for every
+    `thresholds` are those of the cards, by the models' names. One number is drawn from `chance` for each
     result.
     """
     reasons = ["random sample"] if chance.random() < (rules.random or 0.0) else []

@@ -1,9 +1,9 @@
-"""Whether a picture shows a scene that was seen before: a hash of what is where, not of its bytes.
+"""Whether a picture shows a known scene, by a hash of its content and not of its bytes.
 
 The difference hash (dHash) of Neal Krawetz, "Kind of Like That", hackerfactor.com, 2013: the picture is
-shrunk to 9 x 8 grey cells, and each of 64 bits says whether a cell is brighter than the one to its left.
-Here it must be brighter by more than one level, or the noise of an evenly lit wall would be a new scene
-every time.
+shrunk to 9 x 8 grey cells, and each of 64 bits says whether a cell is brighter than the one to its left. Here
+it must be brighter by more than one level, since else the noise of an evenly lit wall would always be a new
+scene.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CELLS = (9, 8)
 
 
 def scene_hash(image: Image.Image) -> int:
-    """Return the 64-bit hash of an RGB picture; the bit of the left upper corner is the highest."""
+    """Return the 64-bit hash of an RGB picture; the highest bit is that of the upper left corner."""
     cells = np.asarray(image.convert("L").resize(_CELLS, Image.Resampling.BOX), dtype=np.int16)
     brighter = cells[:, 1:] - cells[:, :-1] > 1
     return int.from_bytes(np.packbits(brighter).tobytes(), "big")
@@ -38,5 +38,5 @@ class Scenes:
         self._hashes.add(scene)
 
     def holds(self, scene: int) -> bool:
-        """Return whether a scene is the same as one of them, but for a few bits."""
+        """Return whether a scene equals a kept scene, except for SAME_SCENE bits."""
         return any((scene ^ known).bit_count() <= SAME_SCENE for known in self._hashes)

@@ -1,4 +1,4 @@
-"""Heat, clock frequency and power supply, where the board tells: findings of what ../board.py reads."""
+"""Findings about temperature, clock and power supply, from the values of ../board.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .finding import OK, WARNING, Finding
 
 
 def check_board(root: Path) -> Iterator[Finding]:
-    """Name, heat, clock and throttling; nothing for what this machine does not tell."""
+    """Report name, temperature, clock and throttling, each where this machine reports it."""
     if model := board_name(root):
         yield Finding("board", OK, model)
     yield from _check_temperature(root)
@@ -29,7 +29,7 @@ def check_board(root: Path) -> Iterator[Finding]:
 
 
 def _check_temperature(root: Path) -> Iterator[Finding]:
-    """The hottest sensor."""
+    """Report the hottest sensor."""
     measured = hottest(temperature_sensors(root))
     if measured is None:
         return
@@ -43,7 +43,7 @@ def _check_temperature(root: Path) -> Iterator[Finding]:
 
 
 def _check_frequency(root: Path) -> Iterator[Finding]:
-    """The first core's clock."""
+    """Report the clock of the first core."""
     domains = clock_domains(root)
     if not domains:
         return
@@ -73,7 +73,7 @@ def _check_throttling(root: Path) -> Iterator[Finding]:
     if not now and not occurred:
         yield Finding("power and throttling", OK, "nothing since it was started")
         return
-    said = [f"now: {', '.join(now)}"] * bool(now) + [f"since it was started: {', '.join(occurred)}"] * bool(
+    parts = [f"now: {', '.join(now)}"] * bool(now) + [f"since it was started: {', '.join(occurred)}"] * bool(
         occurred
     )
     remedy = (
@@ -81,4 +81,4 @@ def _check_throttling(root: Path) -> Iterator[Finding]:
         if UNDER_VOLTAGE in now + occurred
         else "Cool it: a heat sink or a fan"
     )
-    yield Finding("power and throttling", WARNING, f"{'; '.join(said)} (0x{bits:x})", remedy)
+    yield Finding("power and throttling", WARNING, f"{'; '.join(parts)} (0x{bits:x})", remedy)

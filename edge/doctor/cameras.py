@@ -1,4 +1,4 @@
-"""Cameras: which the system sees, whether this user may open them, and whether one really gives a picture."""
+"""Cameras: which ones the system has, whether this user may open them, and whether one gives a picture."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..sources.frames import Frame
 from ..sources.opening import open_source
 from .finding import ERROR, OK, WARNING, Finding
 
-# What the drivers of a Raspberry Pi call nodes that are no cameras: codecs, image processors, embedded data.
+# Names of a Raspberry Pi's devices that are no cameras: codecs, image processors, embedded data.
 _NO_CAMERAS = ("bcm2835-codec", "bcm2835-isp", "rpi-hevc", "rpivid", "pispbe")
-# And those of its CSI connectors, up to Pi 4 and Pi 5. Their raw sensor data need libcamera.
+# Names of its CSI connectors, up to Pi 4 and of Pi 5, whose raw sensor data need libcamera.
 _CSI = ("unicam", "rp1-cfe")
 _LIST_CSI = (
     "import json; from picamera2 import Picamera2; "
@@ -27,7 +27,7 @@ _LIST_CSI = (
 )
 _PICAMERA_SECONDS = 30
 _FRAME_SECONDS = 10.0
-_DARK = 6  # Mean of 0..255: under a lens cap sensors give noise of about this.
+_DARK = 6  # Mean of 0..255; the noise under a lens cap has about this level.
 _PICAMERA_REMEDY = (
     "Run: sudo apt install python3-picamera2, and make the environment with: "
     "python3 -m venv --system-site-packages venv"
@@ -45,7 +45,7 @@ class _Node:
 
 
 def check_devices(root: Path) -> Iterator[Finding]:
-    """Report the nodes under /dev, and picamera2 where a CSI camera needs it."""
+    """Report the devices under /dev, and picamera2 where a CSI camera needs it."""
     nodes = list(_nodes(root))
     for node in nodes:
         if not node.is_csi:
@@ -58,7 +58,7 @@ def check_devices(root: Path) -> Iterator[Finding]:
 
 
 def check_camera(name: str, options: CameraOptions) -> Iterator[Finding]:
-    """Open what --camera names, and take one frame; `name` may hold a password, which is not shown."""
+    """Open the camera of --camera and take one frame; a password in `name` is not shown."""
     title, started = f"camera {redact(name)}", time.monotonic()
 
     def give_up() -> None:
@@ -77,7 +77,7 @@ def check_camera(name: str, options: CameraOptions) -> Iterator[Finding]:
             title,
             ERROR,
             f"it gave no picture within {_FRAME_SECONDS:g} seconds",
-            "Unplug it, or start it anew",
+            "Unplug it, or restart it",
         )
     except EdgeClassifyError as error:
         tried = "; ".join(line.strip() for line in str(error).splitlines())
@@ -93,13 +93,13 @@ def _describe(title: str, frame: Frame | None, seconds: float) -> Finding:
     brightness = image.convert("L").resize((1, 1), reducing_gap=None).getpixel((0, 0))
     if isinstance(brightness, (int, float)) and brightness < _DARK:
         return Finding(
-            title, WARNING, f"{detail}, but all black", "Take the lens cap off, or switch a light on"
+            title, WARNING, f"{detail}, but all black", "Remove the lens cap, or switch a light on"
         )
     return Finding(title, OK, detail)
 
 
 def _nodes(root: Path) -> Iterator[_Node]:
-    """Yield the cameras among /dev/video*: the first node of each device that is no codec or the like."""
+    """Yield the cameras among /dev/video*: the first node of each device that is no codec."""
     for folder in sorted(
         (root / "sys/class/video4linux").glob("video*"), key=lambda p: (len(p.name), p.name)
     ):
@@ -120,14 +120,17 @@ def _check_permission(node: _Node) -> Finding:
     group, joined = _group_of(node.path)
     if joined:
         return Finding(
-            title, ERROR, f"{detail}: not permitted yet", f"Log out and in again: you are in {group} since"
+            title,
+            ERROR,
+            f"{detail}: not permitted yet",
+            f"Log out and in again: you are in the group {group} now",
         )
     remedy = f"Run: sudo usermod -aG {group} $USER, then log out and in again"
     return Finding(title, ERROR, f"{detail}: this user may not open it", remedy)
 
 
 def _group_of(path: Path) -> tuple[str, bool]:
-    """Return the group that owns a device, and whether the user is in it by the system's list."""
+    """Return the group of a device, and whether the user is in it by the system's list."""
     import grp
     import pwd
 
@@ -139,17 +142,17 @@ def _group_of(path: Path) -> tuple[str, bool]:
 
 
 def _check_picamera(node: str) -> Finding:
-    told = ask(_LIST_CSI, timeout=_PICAMERA_SECONDS)
+    reply = ask(_LIST_CSI, timeout=_PICAMERA_SECONDS)
     title = "CSI camera"
-    if told.answer is None:
+    if reply.answer is None:
         return Finding(
             title,
             ERROR,
-            f"the system sees one ({node}), but loading picamera2 {told.reason}",
+            f"the system has one ({node}), but loading picamera2 {reply.reason}",
             _PICAMERA_REMEDY,
         )
-    found = told.answer["cameras"]
+    found = reply.answer["cameras"]
     if not found:
         remedy = "Check its cable and rpicam-hello --list-cameras"
-        return Finding(title, ERROR, f"the system sees one ({node}), but libcamera none", remedy)
-    return Finding(title, OK, f"{', '.join(found)}: say --camera picamera")
+        return Finding(title, ERROR, f"the system has one ({node}), but libcamera finds none", remedy)
+    return Finding(title, OK, f"{', '.join(found)}: use --camera picamera")

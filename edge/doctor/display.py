@@ -10,12 +10,12 @@ from ..children import ask
 from .finding import ERROR, OK, WARNING, Finding
 from .packages import is_installed
 
-# The lines of OpenCV's own description that say how it was built.
+# OpenCV's version and the window toolkit that it was built with.
 _DESCRIBE = (
     "import cv2, json, re; gui = re.search(r'^ +GUI: +(\\S+)', cv2.getBuildInformation(), re.M); "
     "print(json.dumps({'version': cv2.__version__, 'gui': gui[1] if gui else 'NONE'}))"
 )
-# A display that cannot be opened aborts the process: only trying tells.
+# A display that cannot be opened aborts the process, and there is no way to ask before.
 _WINDOW = "import cv2, json; cv2.namedWindow('doctor'); cv2.destroyAllWindows(); print(json.dumps({}))"
 _SECONDS = 20
 _INSTALL = 'Run: pip install "edge-classify[camera]" (on a 32-bit Pi: sudo apt install python3-opencv)'
@@ -30,12 +30,12 @@ _DISTRIBUTIONS = (
 def check_display() -> Iterator[Finding]:
     """Report the display, OpenCV, and whether the two give a window."""
     display = _find_display()
-    yield Finding("display", OK, display or "none: everything works but --show")
-    told = ask(_DESCRIBE, timeout=_SECONDS)
-    if told.answer is None:
-        yield _explain_missing(told.reason)
+    yield Finding("display", OK, display or "none: everything works except --show")
+    reply = ask(_DESCRIBE, timeout=_SECONDS)
+    if reply.answer is None:
+        yield _explain_missing(reply.reason)
         return
-    version, gui = told.answer["version"], told.answer["gui"]
+    version, gui = reply.answer["version"], reply.answer["gui"]
     several = [name for name in _DISTRIBUTIONS if is_installed(name)]
     if len(several) > 1:
         remedy = f"Run: pip uninstall {' '.join(several)}; then: pip install opencv-python"
@@ -62,7 +62,7 @@ def _find_display() -> str | None:
 
 def _explain_headless(version: str, display: str | None) -> Finding:
     detail = f"{version}, built without windows: no --show"
-    if display is None:  # Then it is the right one.
+    if display is None:  # Without a display this build is the right one.
         return Finding("OpenCV", OK, detail)
     remedy = "Run: pip uninstall opencv-python-headless; then: pip install opencv-python"
     return Finding("OpenCV", WARNING, detail, remedy)

@@ -11,9 +11,9 @@ OK, WARNING, ERROR = "ok", "warning", "error"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: `status` is "ok", "warning" or "error"; `remedy` says what to do, None for "ok".
+    """The result of one check: `status` is "ok", "warning" or "error", `remedy` what to do, None for "ok".
 
-    `detail` may hold names that others chose, such as labels and files: print it with `console.printable`.
+    `detail` may contain foreign text, such as labels and file names: print it with `console.printable`.
     """
 
     name: str
@@ -30,7 +30,7 @@ Check = Callable[[], Iterator[Finding]]
 
 
 def guarded(name: str, check: Check) -> Iterator[Finding]:
-    """Yield what `check` finds; whatever it raises becomes an error of this name, since a doctor goes on."""
+    """Yield the findings of `check`; an exception becomes an error of this name, so that others go on."""
     try:
         yield from check()
     except Exception as error:
@@ -38,5 +38,5 @@ def guarded(name: str, check: Check) -> Iterator[Finding]:
             name,
             ERROR,
             f"this check itself failed ({type(error).__name__}: {error})",
-            "Report it with this line, and what is special about this machine",
+            "Report this line, and describe what is special about this machine",
         )

@@ -15,40 +15,40 @@ from pathlib import Path
 from ..procfs import read_text
 from .finding import ERROR, OK, WARNING, Finding
 
-# This program is younger; a Raspberry Pi without a battery for its clock starts long before.
+# This program is newer; a Raspberry Pi without a clock battery starts with an old date.
 _FIRST_YEAR = 2025
-# Python with the runtime, a 224x224 MobileNetV2 and a photo of 12 megapixels.
+# Bytes for Python with the runtime, a 224x224 MobileNetV2 and a photo of 12 megapixels.
 _NEEDED_MEMORY = 250e6
 _NEEDED_DISK = 200e6
 _MACHINES_64 = ("aarch64", "arm64", "x86_64", "amd64")
 
 
 def check_python() -> Iterator[Finding]:
-    """Version, and whether this Python is as wide as the kernel says that the machine is."""
+    """Report the version, and whether Python has as many bits as the kernel."""
     bits = 8 * struct.calcsize("P")
     yield Finding("Python", OK, f"{platform.python_version()}, {bits} bit, {sys.executable}")
     yield check_userland(bits, platform.machine())
 
 
 def check_userland(bits: int, machine: str) -> Finding:
-    """Compare a Python of `bits` with what the kernel calls the machine, such as "aarch64".
+    """Compare the bits of Python with the kernel's name of the machine, such as "aarch64".
 
-    Raspberry Pi OS of 32 bits starts a kernel of 64 bits on a Pi 4 and newer; where a requirement names the
-    machine, pip then asks for 64-bit packages.
+    The 32-bit Raspberry Pi OS starts a 64-bit kernel on a Pi 4 and newer; for requirements that name the
+    machine, pip then wants 64-bit packages.
     """
     if bits == 32 and machine.lower() in _MACHINES_64:
         return Finding(
             "architecture",
             WARNING,
             f"the kernel is {machine}, but Python has 32 bits: slower, and without ai-edge-litert",
-            "Install the 64-bit Raspberry Pi OS; or stay, with tflite-runtime and Debian's python3-numpy and "
-            "python3-pil (README, On a Raspberry Pi)",
+            "Install the 64-bit Raspberry Pi OS; or keep this one, with tflite-runtime and Debian's "
+            "python3-numpy and python3-pil (README, On a Raspberry Pi)",
         )
     return Finding("architecture", OK, f"{machine}, {bits} bit")
 
 
 def check_system(root: Path, now: datetime) -> Iterator[Finding]:
-    """Name of the system, its clock, free memory and disk."""
+    """Report the name of the system, its clock, free memory and disk space."""
     release = read_text(root / "etc/os-release") or ""
     match = re.search(r'^PRETTY_NAME="?([^"\n]*)', release, re.MULTILINE)
     name = match[1] if match else platform.system()
@@ -68,14 +68,14 @@ def _check_clock(now: datetime) -> Finding:
         return Finding(
             "clock",
             WARNING,
-            f"it is set to {now:%Y-%m-%d}, which is past: certificates will be refused",
+            f"it is set to {now:%Y-%m-%d}, which is in the past: certificates will be refused",
             "Connect to the network and run: sudo timedatectl set-ntp true",
         )
     return Finding("clock", OK, f"{now:%Y-%m-%d %H:%M} UTC")
 
 
 def _check_memory(root: Path) -> Iterator[Finding]:
-    """Yield what is available by /proc/meminfo, in kB there; nothing on systems without it."""
+    """Report the available memory by /proc/meminfo; nothing on systems without it."""
     sizes = dict(re.findall(r"^(\w+):\s+(\d+) kB", read_text(root / "proc/meminfo") or "", re.MULTILINE))
     if "MemAvailable" not in sizes or "MemTotal" not in sizes:
         return
@@ -97,15 +97,11 @@ def _check_disk(folder: Path) -> Finding:
         usage = shutil.disk_usage(folder)
     except OSError as error:
         return Finding(
-            "disk", ERROR, f"{folder} cannot be looked at ({error.strerror})", "Start in another folder"
+            "disk", ERROR, f"{folder} cannot be examined ({error.strerror})", "Start in another folder"
         )
     detail = f"{usage.free / 1e9:,.1f} GB are free in {folder}"
     if not os.access(folder, os.W_OK):
-        return Finding(
-            "disk", WARNING, f"{detail}, but it cannot be written", "Start in a folder of your own"
-        )
+        return Finding("disk", WARNING, f"{detail}, but it cannot be written", "Start in your own folder")
     if usage.free < _NEEDED_DISK:
-        return Finding(
-            "disk", WARNING, detail, "Delete something: what is saved or collected there will fail"
-        )
+        return Finding("disk", WARNING, detail, "Delete files: saving and collecting there will fail")
     return Finding("disk", OK, detail)

@@ -1,4 +1,4 @@
-"""Python packages that the runner uses: which are here, how old, and which cannot be loaded."""
+"""Python packages of the runner: which are installed, in which version, and which cannot be loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..children import ask
 from ..runtime import RUNTIMES
 from .finding import ERROR, OK, WARNING, Finding
 
-_SECONDS = 20  # To import a runtime on a slow SD card.
+_SECONDS = 20  # To import a runtime from a slow SD card.
 _IMPORT = (
     "import importlib, json, sys; import importlib.metadata as metadata; "
     "importlib.import_module(sys.argv[1]); print(json.dumps({'version': metadata.version(sys.argv[2])}))"
@@ -18,7 +18,7 @@ _INSTALL = "Run: pip install ai-edge-litert (on a 32-bit system: tflite-runtime)
 
 
 def check_image_packages() -> Iterator[Finding]:
-    """Report numpy and Pillow, and with which library Pillow decodes JPEG."""
+    """Report numpy and Pillow, and Pillow's library for JPEG."""
     import numpy as np
     import PIL
     from PIL import features
@@ -35,23 +35,23 @@ def check_image_packages() -> Iterator[Finding]:
 
 
 def check_runtimes(wanted: str | None = None) -> Iterator[Finding]:
-    """Load each installed runtime in a process of its own; the first that works is used if none is `wanted`.
+    """Load each installed runtime in a child process; the first that works is used if none is `wanted`.
 
-    TensorFlow brings a runtime too, and is not loaded, since that takes seconds.
+    TensorFlow contains a runtime too, but is not loaded, since that takes seconds.
     """
     used = wanted
     for distribution, module in RUNTIMES.items():
         if distribution == _SLOW or not is_installed(distribution):
             continue
-        told = ask(_IMPORT, module, distribution, timeout=_SECONDS)
-        if told.answer is None:
+        reply = ask(_IMPORT, module, distribution, timeout=_SECONDS)
+        if reply.answer is None:
             yield Finding(
-                f"runtime {distribution}", ERROR, f"it {told.reason}", _remedy(distribution, told.reason)
+                f"runtime {distribution}", ERROR, f"it {reply.reason}", _remedy(distribution, reply.reason)
             )
             continue
         used = used or distribution
         role = "used" if used == distribution else f"not used, since {used} is"
-        yield Finding(f"runtime {distribution}", OK, f"{told.answer['version']}, {role}")
+        yield Finding(f"runtime {distribution}", OK, f"{reply.answer['version']}, {role}")
     if is_installed(_SLOW):
         if used in (None, _SLOW):
             yield Finding(f"runtime {_SLOW}", WARNING, "used, but slow to load", _INSTALL)

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are told."""
+"""All checks, in the order in which they are reported."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def run_doctor(
     root: Path = _ROOT,
     clock: Callable[[], datetime] = current_time,
 ) -> Iterator[Finding]:
-    """Look at this machine and at `models`, and yield each finding as it is made; raises nothing.
+    """Check this machine and `models`, and yield each finding as it is made; raises nothing.
 
-    `camera` is what --camera names, and really opened. `labelled` is a folder with a folder of images for
-    each label. `labels` and `normalization` are for models without a card. `root` is where /proc, /sys, /etc
-    and /dev are looked for. It takes a few seconds; nothing is written.
+    `camera` is the value of --camera, and is opened. `labelled` is a folder with one folder of images per
+    label. `labels` and `normalization` are for models without a card. `root` is the folder that contains
+    proc, sys, etc and dev. It takes a few seconds, and writes nothing.
     """
     checks: list[tuple[str, Check]] = [
         ("Python", check_python),

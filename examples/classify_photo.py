@@ -1,4 +1,4 @@
-"""Name what is in a photo.
+"""Print the best classes for a photo.
 
 python examples/classify_photo.py models/mobilenet_v2_int8.tflite photo.jpg
 """

@@ -13,8 +13,8 @@ answers = Answers(AnswerRules(smooth=10, hold=0.5))
 for frame in FileSource([film]):
     if frame.picture is None:
         sys.exit(frame.error)
-    seen = classifier.classify(frame.picture)
+    prediction = classifier.classify(frame.picture)
     steady = answers.answer(
-        classifier.name, classifier.labels, seen, classifier.threshold, frame.source, frame.time
+        classifier.name, classifier.labels, prediction, classifier.threshold, frame.source, frame.time
     )
     print(f"{frame.seconds:.2f} s: {steady.best.label} {steady.best.score:.0%}")

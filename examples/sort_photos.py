@@ -1,4 +1,4 @@
-"""Copy a folder's photos into one folder a class, those that the model is unsure of into "unknown".
+"""Copy a folder's photos into one folder per class, unsure ones into "unknown".
 
 python examples/sort_photos.py models/mobilenet_v2_int8.tflite photos sorted
 """

@@ -1,4 +1,4 @@
-"""Say when a camera sees something else than before: a number, "auto", a stream's address or a video file.
+"""Print each change of what a camera shows: a number, "auto", a stream's address or a video file.
 
 python examples/watch_camera.py models/mobilenet_v2_int8.tflite 0
 """

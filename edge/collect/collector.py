@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..answers.result import Answer, FrameResult
 from ..classifier import Classifier
@@ -174,7 +173,7 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"{path} cannot be read ({error.strerror})") from None
 
 
-def _record(result: FrameResult, reasons: list[str]) -> dict[str, Any]:
+def _record(result: FrameResult, reasons: list[str]) -> dict[str, object]:
     frame = result.frame
     return {
         "source": redact(frame.source),
@@ -185,6 +184,6 @@ def _record(result: FrameResult, reasons: list[str]) -> dict[str, Any]:
     }
 
 
-def _to_record(answer: Answer) -> dict[str, Any]:
+def _to_record(answer: Answer) -> dict[str, object]:
     top = [{"label": s.label, "index": s.index, "score": s.score} for s in answer.prediction.top]
     return {"model": answer.model, "predictions": top, "unknown": answer.prediction.unknown}

@@ -13,10 +13,9 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from ..files import write_atomically
 from ..image import is_image_name
@@ -63,7 +62,7 @@ class CollectFolder:
         self._make_class_folders(self.root / LABELLED)
         self._count()
 
-    def add(self, picture: bytes, scene: int, record: dict[str, Any]) -> None:
+    def add(self, picture: bytes, scene: int, record: Mapping[str, object]) -> None:
         """Write a JPEG file and its record; after OSError or OptionError neither exists.
 
         The record, which gets the time and the scene, is written first, so that no picture lacks its record.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 
@@ -21,7 +20,7 @@ class Finding:
     detail: str
     remedy: str | None = None
 
-    def to_record(self) -> dict[str, Any]:
+    def to_record(self) -> dict[str, str | None]:
         """Return the object that --json prints, with the same four keys."""
         return asdict(self)
 

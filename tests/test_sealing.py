@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 from edge_classify.edge.card import ModelCard
+from edge_classify.edge.classifier import Classifier
+from edge_classify.edge.default_model import DEFAULT_MODEL
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.modelfile import ModelFile, Normalization
-from edge_classify.edge.runtime import load_interpreter
 from edge_classify.edge.tflite.builder import TableBuilder
 from edge_classify.edge.tflite.metadata import add_metadata, append_files, build_metadata, check_metadata
 from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
-from .support.tiny_model import LABELS, TinyModel, card, classifier, golden_pixels
+from .support.tflite_contents import tensors
+from .support.tiny_model import LABELS, card, classifier, golden_pixels
 
 
 @pytest.fixture
@@ -84,16 +85,45 @@ def test_sealed_file_says_raw_pixels_and_names_its_labels(finished: ModelCard, t
     assert (file.normalization, file.labels) == (Normalization((0.0,), (1.0,)), LABELS)
 
 
-def test_weights_behind_the_flatbuffer_are_taken_in_instead_of_lost() -> None:
-    model = TinyModel()
-    given, result = model.tensor("given", (1, 4)), model.tensor("result", (1, 4))
-    weights = model.tensor("weights", (4,), range(4))
-    model.operator("ADD", [given, weights], [result], schema.AddOptionsT())
-    values = model.buffers[1].data.tobytes()
-    model.buffers[1].data, model.buffers[1].offset, model.buffers[1].size = None, 1024, len(values)
-    packed = model.pack([given], [result])
-    assert len(packed) < 1024
-    interpreter = load_interpreter(add_metadata(packed.ljust(1024, b"\0") + values, b"any"), 1)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ones((1, 4), np.float32))
-    interpreter.invoke()
-    assert interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).tolist() == [[1, 2, 3, 4]]
+def test_finished_file_sealed_again_gives_the_same_bytes(finished: ModelCard, tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    golden = [Golden(golden_pixels(1), np.array([0.1, 0.2, 0.3, 0.4], np.float32), 0.01)]
+    path.write_bytes(seal(classifier(), finished, golden))
+    file = ModelFile.read(path)
+    assert file.card is not None
+    assert seal(path.read_bytes()[: file.zip_offset], file.card, golden) == path.read_bytes()
+
+
+def test_finished_file_takes_other_names_and_labels_and_does_not_grow(
+    finished: ModelCard, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(seal(classifier(), finished))
+    sizes, names = [], ("a much longer name than tiny", "tiny", "another", "a much longer name than tiny")
+    for number, name in enumerate(names):
+        old = ModelFile.read(path)
+        assert old.card is not None
+        labels = tuple(f"{label} {number}" for label in LABELS)
+        path.write_bytes(
+            seal(path.read_bytes()[: old.zip_offset], replace(old.card, name=name, labels=labels))
+        )
+        new = ModelFile.read(path)
+        assert (new.labels, new.normalization) == (labels, Normalization((0.0,), (1.0,)))
+        sizes.append(new.zip_offset)
+        assert Classifier.from_file(path).classify_pixels(golden_pixels(1)).best.label in labels
+    assert sizes[0] == sizes[3] and sizes[1] < sizes[0]
+
+
+def test_file_of_an_earlier_release_is_sealed_again_in_its_own_size() -> None:
+    file = ModelFile.read(DEFAULT_MODEL)
+    assert file.card is not None
+    old = DEFAULT_MODEL.read_bytes()[: file.zip_offset]
+    again = seal(old, file.card)
+    with zipfile.ZipFile(io.BytesIO(again)) as archive:
+        assert min(info.header_offset for info in archive.infolist()) == file.zip_offset
+    assert tensors(again) == tensors(old)
+
+
+def test_files_are_not_appended_behind_others(finished: ModelCard) -> None:
+    with pytest.raises(ConversionError, match="has appended files already"):
+        seal(seal(classifier(), finished), finished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,26 @@ from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
 from edge_classify.convert.sources.float_model import TracedModel
 from edge_classify.convert.tflite.flatgraph import pack, unpack
+from edge_classify.convert.tflite.quantizer import requantize
 from edge_classify.edge.card import InputSpec, ModelCard
+from edge_classify.edge.default_model import DEFAULT_MODEL
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.labelled import LabelledImage
+from edge_classify.edge.modelfile import ModelFile
 from edge_classify.edge.runtime import load_interpreter
-from edge_classify.edge.tflite.last_layer import output_step, takes_temperature, with_temperature
+from edge_classify.edge.tflite.last_layer import (
+    find_last_layer,
+    output_step,
+    takes_temperature,
+    with_temperature,
+)
+from edge_classify.edge.tflite.model import EditableModel
 from numpy.typing import NDArray
 
 from .support.pictures import SHAPES
+from .support.tflite_contents import contents
 from .support.tiny_model import classifier
+from .support.tiny_tflite import tiny_classifier
 
 SIDE, TEMPERATURE = 16, 2.5
 CARD = ModelCard("net", SHAPES, InputSpec(SIDE, SIDE, "float32"))
@@ -103,6 +115,40 @@ def test_temperature_of_a_quantized_file_changes_scales_and_no_stored_number(
     for one, other in zip(before.buffers, after.buffers, strict=True):
         assert np.array_equal(np.asarray(one.data), np.asarray(other.data))
     assert len(with_temperature(plain, TEMPERATURE)) < len(plain) * 1.5
+
+
+def int8_file() -> bytes:
+    return DEFAULT_MODEL.read_bytes()[: ModelFile.read(DEFAULT_MODEL).zip_offset]
+
+
+def float16_file() -> bytes:
+    return requantize(tiny_classifier(), "float16")
+
+
+@pytest.mark.parametrize(("make", "weights"), [(int8_file, 9), (tiny_classifier, 0), (float16_file, 1)])
+def test_temperature_changes_the_last_layer_and_nothing_else(make: Callable[[], bytes], weights: int) -> None:
+    plain = make()
+    layer = find_last_layer(EditableModel(plain))
+    assert layer is not None
+    before, after = contents(plain), contents(with_temperature(plain, TEMPERATURE))
+    old, new = (model["subgraphs"][0].pop("tensors") for model in (before, after))
+    assert after == before
+    changed = {tensor.index for tensor in (*layer.parameters, *layer.logits)}
+    for index, (one, other) in enumerate(zip(old, new, strict=True)):
+        if index in changed:
+            _divide(one)
+        assert other == one
+    assert new[layer.parameters[0].index]["type"] == weights
+
+
+def _divide(tensor: dict[str, Any]) -> None:
+    """Divide a tensor's scales, or the values that are stored for it, in the arithmetic of its type."""
+    if tensor["type"] in (0, 1):
+        values: NDArray[Any] = np.frombuffer(tensor["buffer"], (np.float32, np.float16)[tensor["type"]])
+        tensor["buffer"] = (values / values.dtype.type(TEMPERATURE)).tobytes()
+    else:
+        scales = np.array(tensor["quantization"]["scale"], np.float32) / np.float32(TEMPERATURE)
+        tensor["quantization"]["scale"] = scales.tolist()
 
 
 def test_temperature_of_one_gives_the_same_bytes_and_twice_gives_the_product() -> None:

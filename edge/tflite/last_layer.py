@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ConversionError
 from ..flatbuffer import INT8
@@ -69,15 +70,17 @@ def takes_temperature(flatbuffer: bytes) -> bool:
 def output_step(flatbuffer: bytes) -> float:
     """Return the distance between neighbouring probabilities that a model can give; 0 for float ones.
 
-    A float output may have been 8-bit just before.
+    A float output may have been 8-bit just before. Raises ConversionError for an output that is neither.
     """
-    graph = (model := EditableModel(flatbuffer)).graph
-    output = graph.outputs[0]
-    maker = _makers(model).get(output)
+    model = EditableModel(flatbuffer)
+    outputs = model.graph.outputs
+    maker = _makers(model).get(outputs[0]) if outputs else None
     if maker is not None and maker.name == "DEQUANTIZE":
-        output = maker.inputs[0]
-    tensor = graph.tensors[output]
-    return 0.0 if tensor.dtype in _FLOATS else float(model.scales(tensor)[0])
+        outputs = maker.inputs
+    if not outputs:
+        raise ConversionError("The model is damaged: it has no output")
+    tensor = model.graph.tensors[outputs[0]]
+    return 0.0 if tensor.dtype in _FLOATS else float(_scales(model, tensor)[0])
 
 
 def with_temperature(flatbuffer: bytes, temperature: float) -> bytes:
@@ -117,8 +120,8 @@ def _walk_back(makers: dict[int, Operator], tensor: int) -> list[int]:
 
 def _is_linear(model: EditableModel, layer: Operator) -> bool:
     """Return whether a layer is a dense one or a convolution without an activation."""
-    field, options = _FUSED_ACTIVATION.get(layer.name), model.options(layer)
-    return field is not None and options is not None and options.scalar(field, INT8) == 0
+    field = _FUSED_ACTIVATION.get(layer.name)
+    return field is not None and model.option(layer, field, INT8) == 0
 
 
 def _stored(model: EditableModel, makers: dict[int, Operator], number: int) -> Tensor | None:
@@ -129,17 +132,22 @@ def _stored(model: EditableModel, makers: dict[int, Operator], number: int) -> T
             return None
         number = maker.inputs[0]
     tensor = model.graph.tensors[number]
-    return tensor if tensor.constant_bytes else None
+    return tensor if model.is_constant(tensor) else None
 
 
 def _divide(model: EditableModel, tensor: Tensor, temperature: float) -> None:
     """Divide the values that a tensor stands for: by its scales if it has some, else as they are stored."""
     if tensor.dtype in _FLOATS:
-        if tensor.constant_bytes:
+        if model.is_constant(tensor):
             values = model.constant(tensor)
-            model.set_constant(tensor, (values / temperature).astype(values.dtype))
+            with np.errstate(invalid="ignore"):  # NaN stays NaN.
+                model.set_constant(tensor, (values / temperature).astype(values.dtype))
         return
+    model.set_scales(tensor, _scales(model, tensor) / np.float32(temperature))
+
+
+def _scales(model: EditableModel, tensor: Tensor) -> NDArray[np.float32]:
     scales = model.scales(tensor)
     if not len(scales):
         raise ConversionError(f"The model is damaged: tensor {tensor.name!r} ({tensor.dtype}) has no scale")
-    model.set_scales(tensor, (scales / np.float32(temperature)).astype(np.float32))
+    return scales

@@ -101,8 +101,13 @@ def add_metadata(flatbuffer: bytes, metadata: bytes) -> bytes:
 
 
 def append_files(flatbuffer: bytes, files: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return the model with a zip of `files` behind it; the zip's offsets count from the file's start."""
+    """Return the model with a zip of `files` behind it; the zip's offsets count from the file's start.
+
+    Raises ConversionError for a model that has a zip already.
+    """
     buffer = io.BytesIO(flatbuffer)
+    if zipfile.is_zipfile(buffer):
+        raise ConversionError("The model has appended files already. Cut them off first")
     with zipfile.ZipFile(buffer, "a") as archive:
         for name, data in files:
             info = zipfile.ZipInfo(name, _ZIP_TIME)

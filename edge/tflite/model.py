@@ -9,6 +9,8 @@ the old bytes, into which it points.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +79,8 @@ class EditableModel:
         """
         self._bytes = bytearray(flatbuffer)
         self._check_size(0)
-        try:
+        with _damage_reported():
             self._read()
-        except MALFORMED as error:
-            raise ConversionError(f"The model is no TFLite flatbuffer, or is damaged ({error})") from error
         self._in_front = False  # Whether tables must be written in front.
 
     def _read(self) -> None:
@@ -93,7 +93,9 @@ class EditableModel:
         self.graph = graphs[0]
         self._root = root = FlatTable.root(self._bytes)
         if root.fields > _MODEL_FIELDS:
-            raise ConversionError(f"The model's format is newer than this program: {root.fields} fields")
+            raise ConversionError(
+                f"The model's format is newer than this program: {root.fields} fields, {_MODEL_FIELDS} known"
+            )
         graph = root.tables(_SUBGRAPHS)[0]
         self._operators = graph.tables(_OPERATORS)
         self._tensors = graph.tables(_TENSORS)
@@ -118,6 +120,10 @@ class EditableModel:
         if external + size > len(self._bytes):
             raise IndexError(external + size)
         return _Constant(table, external, size, external=True)
+
+    def is_constant(self, tensor: Tensor) -> bool:
+        """Return whether values are stored for a tensor."""
+        return self._constants[self._buffer_of[tensor.index]].size > 0
 
     def constant(self, tensor: Tensor) -> NDArray[Any]:
         """Return a copy of the values that are stored for a tensor, flat, in its type; empty for none.
@@ -166,18 +172,24 @@ class EditableModel:
         if len(scales) != count or not count:
             raise ValueError(f"{tensor.name} has {count} scales, not {len(scales)}")
         if [other for other, _ in self._scales].count(start) > 1:
-            self._separate_quantization(tensor)
+            with _damage_reported():
+                self._separate_quantization(tensor)
         start, count = self._scales[tensor.index]
         self._bytes[start : start + 4 * count] = np.asarray(scales, "<f4").tobytes()
 
-    def options(self, operator: Operator) -> FlatTable | None:
-        """Return the table of an operator's builtin options; None where it has none."""
-        return self._operators[operator.index].table(_OPTIONS)
+    def option(self, operator: Operator, field: int, flags: Any) -> int | None:
+        """Return the number in a field of an operator's builtin options; None where it has no options.
+
+        `flags` is its type in flatbuffers.number_types. Raises ConversionError where the options are damaged.
+        """
+        with _damage_reported():
+            options = self._operators[operator.index].table(_OPTIONS)
+            return options.scalar(field, flags) if options else None
 
     def set_metadata(self, name: str, data: bytes) -> None:
-        """Store `data` as the metadata of that name, in place of what had the name.
+        """Store `data` as the metadata of that name, in place of all that had the name.
 
-        Doing it again does not make the file longer than new data of that size needs.
+        Data that is replaced again leaves no bytes behind.
         """
         entries = [entry for entry in self._entries if entry.name == name]
         if len(entries) == 1:
@@ -196,6 +208,10 @@ class EditableModel:
         """
         if not self._in_front:
             return bytes(self._bytes)
+        with _damage_reported():
+            return self._with_tables_in_front()
+
+    def _with_tables_in_front(self) -> bytes:
         room = 4 * (len(self._constants) + len(self._entries)) + 4096
         self._check_size(room)
         builder = TableBuilder(len(self._bytes) + room)
@@ -286,6 +302,7 @@ class EditableModel:
         fields: dict[int, Field] = {
             field: builder.add_numbers(old.numbers(field, dtype), dtype)
             for field, dtype in ((_MIN, "<f4"), (_MAX, "<f4"), (_SCALE, "<f4"), (_ZERO_POINT, "<i8"))
+            if old.field_position(field) is not None
         }
         fields[_QUANTIZED_DIMENSION] = ("int32", old.scalar(_QUANTIZED_DIMENSION, INT32))
         builder.Finish(builder.add_table(fields))
@@ -316,7 +333,18 @@ class EditableModel:
     def _check_size(self, more: int) -> None:
         size = len(self._bytes) + more
         if size > MAX_BYTES:
-            raise ConversionError(f"The model would have {size:,} bytes; a flatbuffer can have {MAX_BYTES:,}")
+            raise ConversionError(
+                f"The model is too large to be changed: {size:,} bytes, and {MAX_BYTES:,} are possible"
+            )
+
+
+@contextmanager
+def _damage_reported() -> Iterator[None]:
+    """Turn the errors of FlatTable for malformed tables into ConversionError."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise ConversionError(f"The model is no TFLite flatbuffer, or is damaged ({error})") from error
 
 
 def _aligned(position: int) -> int:

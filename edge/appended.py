@@ -1,7 +1,7 @@
 """The zip that may follow the flatbuffer in a .tflite: TFLite's "associated files".
 
-It is untrusted input. Its directory is bounded before it is read, entries are unpacked in memory up to
-the size that the directory states, and nothing is ever extracted to disk.
+It is untrusted input. The size of its directory is checked before the directory is read, entries are unpacked
+in memory up to the size that the directory states, and nothing is ever extracted to disk.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ZIP_ERRORS = (
 
 
 class AppendedFile(NamedTuple):
-    """One entry as the directory states it; sizes in bytes, `offset` where its header starts."""
+    """One entry as the directory states it: sizes in bytes; its header starts at byte `offset`."""
 
     name: str
     size: int
@@ -54,9 +54,9 @@ class AppendedFile(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """The entries in their order; `start` is where the first begins, and `end` where the directory does.
+    """The entries in their order; the first one begins at byte `start`, and the directory at byte `end`.
 
-    Without a zip there are no entries, and both are the file's size.
+    Without a zip there are no entries, and both numbers are the file's size.
     """
 
     path: Path
@@ -66,15 +66,15 @@ class Directory(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The entries' names, which may be anything until `check` has passed."""
+        """The entries' names; until `check` has passed they may be any text."""
         return tuple(file.name for file in self.files)
 
     def check(self) -> None:
-        """Raise ModelFileError unless every entry is one that an honest writer makes.
+        """Raise ModelFileError unless an honest writer could have made every entry.
 
-        That is: a name that occurs once, is printable and stays inside the folder that it would be
-        extracted to; stored or deflated, not encrypted; behind the model, and not over another entry; all
-        of them together small.
+        Its name occurs once, is printable and does not lead out of the folder that it is extracted to. The
+        entry is stored or deflated, and not encrypted. It lies behind the model and overlaps no other entry.
+        All entries together are small.
         """
         for file in self.files:
             if fault := _fault(file):
@@ -104,7 +104,7 @@ class Directory(NamedTuple):
 
 
 def read_directory(path: Path) -> Directory:
-    """Return what the appended zip's directory states, unchecked; raises ModelFileError if it is damaged."""
+    """Return the directory of the appended zip, unchecked; raises ModelFileError if it is damaged."""
     size = path.stat().st_size
     with _damage_named(path):
         if not zipfile.is_zipfile(path):
@@ -132,7 +132,7 @@ def read_directory(path: Path) -> Directory:
 def read_entry(path: Path, name: str, limit: int = MAX_ENTRY_BYTES) -> bytes:
     """Return the appended file `name` of the .tflite at `path`.
 
-    Raises ModelFileError when there is none, it is larger than `limit` bytes, or the zip is refused.
+    Raises ModelFileError when there is no such file, it is larger than `limit` bytes, or the zip is refused.
     """
     directory = read_directory(path)
     directory.check()
@@ -146,7 +146,7 @@ def read_entry(path: Path, name: str, limit: int = MAX_ENTRY_BYTES) -> bytes:
 
 
 def check_entries(path: Path) -> Directory:
-    """Unpack every entry and compare its CRC, keeping none; raises ModelFileError where one differs."""
+    """Unpack every entry and compare its CRC, keeping nothing; raises ModelFileError where a CRC differs."""
     directory = read_directory(path)
     directory.check()
     if directory.files:
@@ -158,14 +158,14 @@ def check_entries(path: Path) -> Directory:
 
 
 def _chunks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
-    """Unpack in pieces: read() without a size unpacks all that the data holds, whatever was stated."""
+    """Unpack in pieces: read() without a size unpacks all data, whatever size was stated."""
     with archive.open(name) as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
 def _fault(file: AppendedFile) -> str | None:
-    """Return what is wrong with an entry by itself, as the end of a sentence."""
+    """Return the fault of a single entry as the end of a sentence; None for an entry without one."""
     parts = file.name.replace("\\", "/").split("/")
     if not file.name or not file.name.isprintable():
         return "has control characters in its name"
@@ -179,7 +179,7 @@ def _fault(file: AppendedFile) -> str | None:
 
 
 class _SmallDirectory(io.FileIO):
-    """A file of which zipfile, which reads a whole directory at once, gets no more than is allowed."""
+    """A file that refuses to read more bytes than are allowed: zipfile reads a whole directory at once."""
 
     limit: int | None = _MAX_DIRECTORY_BYTES
 

@@ -1,4 +1,4 @@
-"""Reads single fields of a flatbuffer by number, with bounds for files that nobody vouches for.
+"""Reads single fields of a flatbuffer by number, with bounds for hostile files.
 
 tflite-runtime has no schema module, so only the `flatbuffers` package is needed. Field numbers are those of
 the public schemas, in order of declaration:

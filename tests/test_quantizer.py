@@ -128,7 +128,7 @@ def test_bias_of_a_channel_with_almost_no_weights_keeps_its_value(monkeypatch: p
     model = build.head(head)
     ranges = observe(model, IMAGES)
     np.testing.assert_allclose(answer(quantize(model, ranges), IMAGES), answer(model, IMAGES), atol=0.02)
-    monkeypatch.setattr("edge_classify.convert.tflite.quantizer.mend_biases", lambda *models: None)
+    monkeypatch.setattr("edge_classify.convert.tflite.quantizer.repair_biases", lambda *models: None)
     assert np.abs(answer(quantize(model, ranges), IMAGES) - answer(model, IMAGES)).max() > 0.3
 
 

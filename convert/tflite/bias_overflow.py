@@ -1,4 +1,4 @@
-"""Mends biases that did not fit into 32 bits.
+"""Repairs biases that did not fit into 32 bits.
 
 A channel whose weights are nearly zero gets a tiny scale, and its bias, stored in units of the input's scale
 times the weights', leaves the range of int32: litert-quantizer then writes another number. TensorFlow's
@@ -21,8 +21,8 @@ _CHANNEL_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3}
 _LARGEST = 2**30  # Half of int32, which leaves the other half to the sum that the bias is added to.
 
 
-def mend_biases(float_model: Any, quantized: Any) -> None:
-    """Rewrite the overflowing channels of a quantized schema.ModelT, from the one that it was made of."""
+def repair_biases(float_model: Any, quantized: Any) -> None:
+    """Rewrite the overflowing channels of a quantized schema.ModelT, from the float model it was made of."""
     made = {int(operator.outputs[0]): operator for operator in float_model.subgraphs[0].operators}
     for operator in quantized.subgraphs[0].operators:
         axis = _CHANNEL_AXIS.get(operation_of(quantized, operator))
@@ -32,7 +32,7 @@ def mend_biases(float_model: Any, quantized: Any) -> None:
         tensors = quantized.subgraphs[0].tensors
         given, weights, bias = (tensors[i] for i in operator.inputs[:3])
         if (weights.type, bias.type) == (schema.TensorType.INT8, schema.TensorType.INT32):
-            _mend(
+            _repair(
                 quantized,
                 (given.quantization.scale[0], weights, bias),
                 _values(float_model, source.inputs[1]),
@@ -41,7 +41,7 @@ def mend_biases(float_model: Any, quantized: Any) -> None:
             )
 
 
-def _mend(
+def _repair(
     model: Any,
     parts: tuple[float, Any, Any],
     float_weights: NDArray[np.float32],
@@ -73,6 +73,6 @@ def _values(model: Any, tensor: int) -> NDArray[np.float32]:
 
 
 def _store(model: Any, tensor: Any, values: NDArray[Any]) -> None:
-    """Give the tensor a buffer of its own, since another one may share what it has."""
+    """Store the values in a new buffer: another tensor may share the old one."""
     model.buffers.append(schema.BufferT(data=np.ascontiguousarray(values).reshape(-1).view(np.uint8)))
     tensor.buffer = len(model.buffers) - 1

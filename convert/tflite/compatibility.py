@@ -1,7 +1,7 @@
 """What an older TFLite runtime can run, and how files for it are made.
 
-32-bit Raspberry Pis have no newer runtime than tflite-runtime 2.14.0. A TFLite file names the version of
-each operation that it needs, and a runtime refuses a file that needs a newer one than it knows.
+32-bit Raspberry Pis have no newer runtime than tflite-runtime 2.14.0. A TFLite file states the version of
+each operation that it needs, and a runtime refuses a file that needs a newer version than it knows.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from ...edge.errors import OptionError
 from ...edge.tflite.schema import OPERATIONS, name_of
 
-# What TensorFlow's converter (2.21) states for FULLY_CONNECTED with weights quantized a channel under float
-# activations.
+# The version that TensorFlow's converter (2.21) states for FULLY_CONNECTED whose weights have a scale for
+# each channel, under float activations.
 _DENSE_WITH_CHANNELS_UNDER_FLOAT = 12
 
-# The operations by their highest version: what tflite-runtime 2.14.0 itself accepts, asked for each operation
-# and version (tests/clients asks it again). TensorFlow 2.14 registers them in lite/core/kernels/register.cc.
+# The operations by the highest version that tflite-runtime 2.14.0 accepts, found by trying each operation and
+# version (tests/clients tries again). TensorFlow 2.14 registers them in lite/core/kernels/register.cc.
 _TFLITE_RUNTIME_2_14 = {
     10: """
         FULLY_CONNECTED
@@ -67,7 +67,7 @@ _TFLITE_RUNTIME_2_14 = {
 
 @dataclass(frozen=True)
 class OlderRuntime:
-    """A runtime that files are made for: the highest version of each builtin operation that it knows."""
+    """An older runtime that files are made for, and the highest version that it knows of each operation."""
 
     name: str
     operations: dict[str, int]
@@ -85,7 +85,7 @@ OLDER_RUNTIMES = {
 
 
 def find_older_runtime(name: str) -> OlderRuntime:
-    """Return the target of that exact name; raises OptionError that lists the valid ones."""
+    """Return the runtime of that exact name; raises OptionError, which lists the valid names."""
     if name not in OLDER_RUNTIMES:
         raise OptionError(
             f"--compatible names a runtime that is not known. Received: {name!r}. "
@@ -95,10 +95,10 @@ def find_older_runtime(name: str) -> OlderRuntime:
 
 
 def converter_settings(target: OlderRuntime | None, *, dynamic: bool) -> dict[str, Any]:
-    """Return the attributes of TFLiteConverter that make a file for `target`, by name; none for None.
+    """Return the attributes of TFLiteConverter, by name, that make a file for `target`; empty for None.
 
-    `dynamic` says that the file has 8-bit weights and float activations. Only such files need anything:
-    one scale for all weights of a dense layer. Float, 16-bit and fully quantized files stay as they are.
+    `dynamic` means that the file has 8-bit weights and float activations. Only such files need a setting: one
+    scale for all weights of a dense layer. Float, 16-bit and fully quantized files stay as they are.
     """
     if target is None or not dynamic or _knows_dense_with_channels(target):
         return {}
@@ -108,9 +108,10 @@ def converter_settings(target: OlderRuntime | None, *, dynamic: bool) -> dict[st
 def unsupported(flatbuffer: bytes, target: OlderRuntime) -> list[str]:
     """Return what `target` cannot run in a TFLite model, such as "FULLY_CONNECTED version 12 (it knows 10)".
 
-    Dense layers with 8-bit weights a channel under float activations are named whatever version the file
-    states: litert-quantizer states 1 for every operation, and a runtime that doesn't know them then gives
-    wrong answers without an error. Its fully quantized layers, also among float ones, run rightly.
+    Dense layers with a scale for each channel of 8-bit weights, under float activations, are listed whatever
+    version the file states: litert-quantizer states 1 for every operation, and a runtime that does not know
+    such layers then gives wrong answers without an error. Fully quantized layers run correctly, also among
+    float layers.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -137,7 +138,7 @@ def _lacking(operation: str, version: int, target: OlderRuntime) -> str | None:
 
 
 def _operation(code: Any) -> str:
-    """Return the operation's name in schema.fbs; that of a custom operation is its own."""
+    """Return the operation's name in schema.fbs; for a custom operation the name in the file."""
     from ai_edge_litert import schema_py_generated as schema
 
     # The old field holds what fits into a byte.
@@ -148,7 +149,7 @@ def _operation(code: Any) -> str:
 
 
 def _dense_layers_with_channels(model: Any) -> Iterator[bool]:
-    """Yield for each dense layer whether it has 8-bit weights a channel under float activations."""
+    """Yield for each dense layer whether it has float input, and 8-bit weights with a scale a channel."""
     from ai_edge_litert import schema_py_generated as schema
 
     for graph in (model.Subgraphs(index) for index in range(model.SubgraphsLength())):

@@ -1,8 +1,8 @@
 """A .tflite as objects that can be changed, and as layers that people recognise.
 
-Reading and writing go through the classes that are generated from
-tensorflow/compiler/mlir/lite/schema/schema.fbs. They unpack whatever a file claims: only for models that
-this program made, or that `inspection` has read.
+Reading and writing use the classes that are generated from
+tensorflow/compiler/mlir/lite/schema/schema.fbs. They unpack as much as a file claims to hold: use them only
+for models that this program made, or that `read_graph` has read, which has bounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ...edge.errors import ConversionError
 from ...edge.tflite.schema import ALIGNMENT, OPERATIONS, name_of
 
-# What TensorFlow calls the operation that gives a layer its name, among those that it has fused with it.
+# Among the operations that TensorFlow has fused into one, the name of the one that gives a layer its name.
 _MAIN = re.compile(r"(convolution|depthwise|Conv2D|MatMul|BiasAdd|separable_conv2d)[^/]*$")
 _INNER = {"batchnorm", "batch_normalization"}
 _ANONYMOUS = re.compile(r"(Stateful)?(Partitioned)?Call(_\d+)?(:\d+)?|Identity(_\d+)?|output_\d+|")
@@ -27,10 +27,10 @@ _ANONYMOUS = re.compile(r"(Stateful)?(Partitioned)?Call(_\d+)?(:\d+)?|Identity(_
 
 @dataclass(frozen=True)
 class Layer:
-    """One operation of a model: `index` counts them in the order in which they run.
+    """One operation of a model: `index` counts operations in the order in which they run.
 
-    `tensor` is its first output's name, made unique; `name` is short, as the Keras layer was called where
-    that can be told. `inputs` and `output` are indices of tensors that are computed (no weights).
+    `tensor` is the name of its first output, made unique; `name` is short: the name of the Keras layer where
+    it is known. `inputs` and `output` are indices of tensors that are computed (no weights).
     """
 
     index: int
@@ -42,9 +42,9 @@ class Layer:
 
 
 def unpack(flatbuffer: bytes) -> Any:
-    """Return a model as a schema.ModelT that holds all weights, those behind the flatbuffer too.
+    """Return a model as a schema.ModelT that holds all weights, also those behind the flatbuffer.
 
-    Raises ConversionError when it is no TFLite model or has more than one graph.
+    Raises ConversionError for bytes that are no TFLite model, and for a model that has not exactly one graph.
     """
     try:
         model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
@@ -106,7 +106,7 @@ class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
 
 
 def operation_of(model: Any, operator: Any) -> str:
-    """Return an operator's name, such as CONV_2D; of a custom one its own name."""
+    """Return an operator's name, such as CONV_2D; for a custom operator the name in the file."""
     code = model.operatorCodes[operator.opcodeIndex]
     number = max(code.builtinCode, code.deprecatedBuiltinCode)  # The old field holds what fits into a byte.
     name = name_of(OPERATIONS, number, "operation")
@@ -114,7 +114,7 @@ def operation_of(model: Any, operator: Any) -> str:
 
 
 def text(raw: bytes | str | None) -> str:
-    """Return a name of the schema's; bytes that are no UTF-8 are shown by their codes."""
+    """Return a name in a model as text; bytes that are not UTF-8 are shown by their codes."""
     return raw.decode(errors="backslashreplace") if isinstance(raw, bytes) else raw or ""
 
 
@@ -139,7 +139,7 @@ def read_layers(model: Any) -> list[Layer]:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Return the names, with #2, #3 and so on behind those that occurred before."""
+    """Return the names; names that occurred before get #2, #3 and so on at their end."""
     taken: set[str] = set()
     result = []
     for name in names:
@@ -153,9 +153,9 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def short_name(tensor: str, suffix: str = "") -> str:
-    """Return the layer's name in a tensor's, which is a list of all operations that were fused into it.
+    """Return the name of a layer from the name of its tensor, which lists all operations fused into it.
 
-    `suffix` is dropped from its end. Returns "" where the name says nothing.
+    `suffix` is dropped from its end. Returns "" for a name that no one gave, such as "Identity".
     """
     parts = tensor.split(";")
     chosen = next((part for part in parts if _MAIN.search(part)), parts[0])

@@ -1,4 +1,4 @@
-"""Adds what a float .tflite lacks of the contract: scaling of pixels in front, softmax behind."""
+"""Adds the parts of the contract that a float .tflite lacks: scaling of pixels in front, softmax behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...edge.modelfile import Normalization
 
-# What the user is told of outputs that were not softmax's.
+# What the user reads about outputs that softmax did not give.
 LOGITS = "its outputs are logits: softmax was added"
 OTHER_MEANS = "it gives probabilities by other means than softmax, which was added behind their log"
 _FLOAT32 = schema.TensorType.FLOAT32

@@ -1,4 +1,4 @@
-"""Gives a quantized model 8-bit input and output, as cameras and phones want them."""
+"""Gives a quantized model 8-bit input and output, which cameras and phones need."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _UINT8, _FLOAT32 = schema.TensorType.UINT8, schema.TensorType.FLOAT32
 def make_uint8_io(model: Any) -> None:
     """Change a schema.ModelT of float32 input and output in place.
 
-    The input becomes uint8 with scale 1 and zero point 0, the output uint8 with scale 1/256 and zero point 0:
-    what the TensorFlow converter gives a classifier with softmax.
+    The input becomes uint8 with scale 1 and zero point 0, the output uint8 with scale 1/256 and zero point 0,
+    as the TensorFlow converter writes them for a classifier with softmax.
     """
     _make_input(model)
     _make_output(model)
@@ -26,7 +26,7 @@ def _make_input(model: Any) -> None:
     index = int(graph.inputs[0])
     consumers = [operator for operator in graph.operators if index in map(int, operator.inputs)]
     if any(operation_of(model, operator) != "QUANTIZE" for operator in consumers):
-        # A layer that stays float reads the pixels: they are made float for it, and for it alone.
+        # A layer that stays float reads the pixels: they are converted to float for this layer alone.
         pixels = _add_tensor(model, index, b"_pixels")
         graph.operators.insert(0, _operator(model, "DEQUANTIZE", pixels, index))
         for operator in consumers:

@@ -24,20 +24,20 @@ _VERSION_2_FOR_INT8 = {
     "SQRT", "SQUARED_DIFFERENCE", "STRIDED_SLICE", "SUB", "SUM", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
     "UNPACK",
 }  # fmt: skip
-# For 8-bit weights under float activations, with one scale and with a scale a channel.
+# For 8-bit weights under float activations: with one scale, and with a scale for each channel.
 _HYBRID = {"CONV_2D": (2, 5), "DEPTHWISE_CONV_2D": (4, 6), "FULLY_CONNECTED": (3, 12)}
 _INT8_WEIGHTED = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}
 
 
 def set_versions(model: Any) -> None:
-    """Raise the version of each operator code of a schema.ModelT to what its uses need."""
+    """Raise the version of each operator code of a schema.ModelT to the highest that its operators need."""
     for operator in model.subgraphs[0].operators:
         code = model.operatorCodes[operator.opcodeIndex]
         code.version = max(code.version, needed_version(model, operator))
 
 
 def needed_version(model: Any, operator: Any) -> int:
-    """Return the lowest version of its operation that has the types of this operator."""
+    """Return the lowest version of an operator's operation that supports the types of its tensors."""
     tensors = model.subgraphs[0].tensors
     types = [tensors[i].type for i in operator.inputs if i >= 0]
     output = tensors[operator.outputs[0]].type
@@ -77,7 +77,7 @@ def _scales(tensor: Any) -> list[float]:
 
 
 def _rescale(inputs: list[list[float]], output: list[float]) -> float:
-    """Return by what MUL multiplies the product of two stored values; 0 where a scale is missing."""
+    """Return the factor by which MUL multiplies the product of two stored values; 0 without all scales."""
     if len(inputs) < 2 or not (inputs[0] and inputs[1] and output):
         return 0.0
     return inputs[0][0] * inputs[1][0] / output[0]

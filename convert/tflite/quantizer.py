@@ -1,8 +1,8 @@
-"""Quantizes a float .tflite of anyone's, layer by layer where asked, without TensorFlow.
+"""Quantizes any float .tflite, layer by layer where asked, without TensorFlow.
 
-litert-quantizer does the arithmetic. Around it: ranges of our own, names that it cannot stumble over, types
-of input and output that phones take, the versions of operations that old runtimes look at, and weights
-inside the flatbuffer.
+litert-quantizer does the arithmetic. This module adds our own ranges, tensor names that it can handle, types
+of input and output that phones take, the versions of operations that old runtimes check, and weights inside
+the flatbuffer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ...edge.errors import ConversionError, MissingPackageError
 from ...edge.quiet import silenced
 from ..doctor.ranges import Clip, Ranges
-from .bias_overflow import mend_biases
+from .bias_overflow import repair_biases
 from .flatgraph import Layer, is_constant, operation_of, pack, read_layers, text, unpack
 from .model_io import make_uint8_io
 from .op_versions import set_versions
@@ -29,10 +29,10 @@ _NAME = re.compile(r"t(\d+)(\D.*)?", re.DOTALL)
 
 
 def requantize(float_model: bytes, kind: Kind, ranges: Ranges | None = None) -> bytes:
-    """Return a float .tflite as one of our variants; "int8" and "int8-float-io" need `ranges`.
+    """Return a float .tflite as one of the variants; "int8" and "int8-float-io" need `ranges`.
 
     "float16" stores 16-bit weights; "dynamic" stores 8-bit weights, and the runtime quantizes activations.
-    Raises ConversionError as `quantize` does, and ValueError for ranges that are missing.
+    Raises ConversionError as `quantize` does, and ValueError for missing ranges.
     """
     if kind in ("float16", "dynamic"):
         renamed = _Renamed(float_model)
@@ -55,7 +55,7 @@ def quantize(
 
     `keep_float` names the layers that stay as they are, by `Layer.tensor`. With io "uint8" pixels go in at
     scale 1 and probabilities come out at scale 1/256. The same input gives the same bytes. Raises
-    ConversionError for a layer that has no 8-bit form, ValueError for one that the model lacks.
+    ConversionError for a layer that has no 8-bit form, ValueError for a layer that the model lacks.
     """
     quantizer = LayerQuantizer(float_model, ranges, clip)
     unknown = set(keep_float) - {layer.tensor for layer in quantizer.layers}
@@ -79,7 +79,7 @@ class LayerQuantizer:
     """
 
     def __init__(self, float_model: bytes, ranges: Ranges, clip: Clip = "none") -> None:
-        """Read the model; raises ConversionError when it is none, or has layers that `ranges` lacks."""
+        """Read the model; raises ConversionError for other bytes, and for layers that `ranges` lacks."""
         self._renamed = _Renamed(float_model)
         self.layers = self._renamed.layers
         self._bounds = {tensor: observed.bounds(clip) for tensor, observed in ranges.tensors.items()}
@@ -107,7 +107,7 @@ class LayerQuantizer:
         return bool(self._renamed.types[layer.output] == schema.TensorType.FLOAT32)
 
     def _qsvs(self) -> dict[str, dict[str, Any]]:
-        """Return the bounds in litert-quantizer's form: anew each time, since it changes what it is given."""
+        """Return the bounds in litert-quantizer's form: a new copy each time, since it changes its input."""
         result = {}
         for tensor, (low, high) in self._bounds.items():
             shape = (1,) * self._renamed.ranks[tensor]
@@ -119,7 +119,7 @@ class LayerQuantizer:
 
 
 class _Renamed:
-    """A float model whose tensors are called t0, t1, ...: real names may occur twice, or be no text."""
+    """A float model whose tensors are called t0, t1, ...: real names may occur twice, or be invalid UTF-8."""
 
     def __init__(self, float_model: bytes) -> None:
         model = unpack(float_model)
@@ -147,15 +147,15 @@ class _Renamed:
         quantizer = _import_quantizer().Quantizer(self._flatbuffer)
         configure(quantizer)
         try:
-            # One of its progress bars cannot be switched off; what numpy warns of, mend_biases mends; the
-            # interpreter that it looks at the model with warns that it is for debugging.
+            # One of its progress bars cannot be switched off; repair_biases repairs what numpy warns of; the
+            # interpreter with which it reads the model warns that it is for debugging.
             with silenced(), np.errstate(invalid="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 result = quantizer.quantize(bounds, enable_progress_report=False, enable_progress_bar=False)
-        except Exception as error:  # It raises what its parts raise, several kinds of its own among them.
+        except Exception as error:  # It raises many kinds of exceptions.
             raise ConversionError(f"The model cannot be quantized: {self._explain(error)}") from error
         model = unpack(bytes(result.quantized_model))
-        mend_biases(self._model, model)
+        repair_biases(self._model, model)
         for tensor in model.subgraphs[0].tensors:
             match = _NAME.fullmatch(text(tensor.name))
             if match is not None:
@@ -164,7 +164,7 @@ class _Renamed:
         return model
 
     def _explain(self, error: Exception) -> str:
-        """Return the reason, with the layers' names in place of t0, t1, ..."""
+        """Return the reason, with the names of layers instead of t0, t1, ..."""
         by_tensor = {layer.output: layer for layer in self.layers}
 
         def known(match: re.Match[str]) -> str:
@@ -175,7 +175,7 @@ class _Renamed:
 
 
 def _left_in_float(model: Any, layers: list[Layer]) -> list[Layer]:
-    """Return the layers that compute in float although all were to be quantized."""
+    """Return the layers that compute in float although all should have been quantized."""
     tensors = model.subgraphs[0].tensors
     outputs = {
         int(operator.outputs[0])
@@ -200,10 +200,10 @@ def _import_quantizer() -> Any:
 def _static(quantizer: Any, layers: list[Layer]) -> None:
     from litert_quantizer.qtyping import TFLOperationName as Operation
 
-    if layers:  # One rule for all. A layer's scope is the names of its outputs, each with a semicolon behind.
+    if layers:  # One rule for all. The scope of a layer is the names of its outputs, each followed by ";".
         names = "|".join(f"t{layer.output}" for layer in layers)
         quantizer.add_static_config(f"^(?:{names});", Operation.ALL_SUPPORTED, 8, 8)
-    # Last, since the later rule wins, and the model's output has its last layer's name.
+    # These come last: the later rule wins, and the output of the model has the name of its last layer.
     for operation in (Operation.INPUT, Operation.OUTPUT):
         quantizer.update_quantization_recipe(".*", operation, algorithm_key="no_quantize")
 

@@ -30,7 +30,7 @@ class TableBuilder(flatbuffers.Builder):  # type: ignore[misc]
     """
 
     def add_table(self, fields: Mapping[int, Field]) -> int:
-        """Write a table and return its offset; numbers that are 0 are left out, as everyone reads them so."""
+        """Write a table and return its offset; numbers that are 0 are left out, since 0 is their default."""
         scalars: dict[str, Callable[[int, int, int], None]] = {
             "int8": self.PrependInt8Slot,
             "uint8": self.PrependUint8Slot,
@@ -66,9 +66,9 @@ class TableBuilder(flatbuffers.Builder):  # type: ignore[misc]
         return int(self.EndVector())
 
     def add_flatbuffer(self, raw: bytes | bytearray) -> int:
-        """Write a whole flatbuffer as it is, from a multiple of 16 on, and return the offset of its start.
+        """Write a whole flatbuffer unchanged, from a multiple of 16 on, and return the offset of its start.
 
-        What it has at byte p, the tables that are written later reach at this offset minus p.
+        Tables that are written later can point to its byte p: the offset of that byte is this offset minus p.
         """
         self.Prep(ALIGNMENT, len(raw))
         self._prepend(raw)

@@ -1,7 +1,7 @@
 """Reads the graph of any .tflite: tensors, operators and signatures.
 
-It goes through the bounded reader of edge/flatbuffer.py, since generated classes would unpack whatever a
-hostile file claims. Fields are numbered as in tensorflow/compiler/mlir/lite/schema/schema.fbs.
+It uses the bounded reader of edge/flatbuffer.py, since generated classes would unpack as much as a hostile
+file claims to hold. Fields are numbered as in tensorflow/compiler/mlir/lite/schema/schema.fbs.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from ..flatbuffer import BOOL, INT8, INT32, UINT8, UINT32, UINT64, FlatTable
 from .schema import OPERATIONS, TENSOR_TYPES, name_of
 
-_LENIENT = "backslashreplace"  # A name that is not UTF-8 is shown, since it harms no one here.
+_LENIENT = "backslashreplace"  # Names that are not UTF-8 are shown: here they do no harm.
 _BLOCKWISE = 2  # Of the union QuantizationDetails.
-_UNPACKING = ("DEQUANTIZE", "DENSIFY")  # From a constant, they make the weights that the next one uses.
+_UNPACKING = ("DEQUANTIZE", "DENSIFY")  # They make the weights of the next operator from a constant.
 _BITS = {"bool": 8, "complex64": 64, "complex128": 128}
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """How stored values stand for real ones: `real = (stored - zero_point) * scale`.
+    """The meaning of stored values: `real = (stored - zero_point) * scale`.
 
     `kind` is "per tensor", "per channel" (a scale for each index along `axis`) or "blockwise". `scale` and
-    `zero_point` are the first channel's; `scales` is how many there are.
+    `zero_point` are those of the first channel; `scales` is the number of scales.
     """
 
     kind: str
@@ -35,10 +35,10 @@ class Quantization:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a subgraph; `open_shape` has -1 for the sides that are set when it is loaded.
+    """One tensor of a subgraph; `open_shape` has -1 for the sides that are set when the model is loaded.
 
-    `bits` is of one stored value, None where the type has no fixed size. `constant_bytes` is the size of the
-    data in the file, 0 for what is computed; `buffer` tells which tensors share it.
+    `bits` is the size of one stored value, None where the type has no fixed size. `constant_bytes` is the
+    size of the data in the file, 0 for a tensor that is computed. Tensors of one `buffer` share their data.
     """
 
     index: int
@@ -54,9 +54,9 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of a subgraph; inputs and outputs are indices of tensors, without those left out.
+    """One operator of a subgraph; inputs and outputs are indices of tensors, without absent optional inputs.
 
-    `transposed` is for BATCH_MATMUL: whether the first factor's last two sides are swapped.
+    `transposed` is for BATCH_MATMUL: whether the last two sides of the first factor are swapped.
     """
 
     subgraph: int
@@ -71,7 +71,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Subgraph:
-    """A graph; the first one is what runs, others are the bodies of loops, conditions or signatures."""
+    """A graph: the first one of a model runs, others are the bodies of loops, conditions or signatures."""
 
     name: str | None
     inputs: tuple[int, ...]
@@ -80,7 +80,7 @@ class Subgraph:
     operators: tuple[Operator, ...] = field(repr=False)
 
     def weights_of(self) -> dict[int, Tensor]:
-        """Return, for each tensor that is constant or unpacked from a constant, the one that is stored."""
+        """Return the stored tensor for each tensor that is constant or is unpacked from a constant."""
         stored = {tensor.index: tensor for tensor in self.tensors if tensor.constant_bytes}
         for operator in self.operators:
             if operator.name in _UNPACKING and operator.inputs[:1] and operator.inputs[0] in stored:
@@ -100,7 +100,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Graph:
-    """A whole model. `external_end` is where the last of the weights that lie behind the flatbuffer ends."""
+    """A whole model. `external_end` is where weights behind the flatbuffer end, 0 where there are none."""
 
     schema_version: int
     description: str | None
@@ -119,7 +119,7 @@ class _Code:
 def read_graph(model: FlatTable) -> Graph:
     """Read the graph from the root table of a model.
 
-    Raises one of edge.flatbuffer.MALFORMED when the tables are damaged.
+    Raises one of edge.flatbuffer.MALFORMED when the tables are damaged or there is no subgraph.
     """
     codes = [_code(table) for table in model.tables(1)]
     buffers = model.tables(4)
@@ -169,7 +169,7 @@ def _tensor(index: int, table: FlatTable, sizes: list[int]) -> Tensor:
 
 
 def _bits(dtype: str) -> int | None:
-    """Return the bits of one value, which the names of all numbers end in."""
+    """Return the bits of one value: the names of all types of numbers end with them."""
     digits = dtype[len(dtype.rstrip("0123456789")) :]
     return _BITS.get(dtype, int(digits) if digits and not dtype.startswith("type") else None)
 

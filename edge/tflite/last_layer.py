@@ -1,7 +1,7 @@
-"""The layer of a .tflite that gives the logits: finds it, and builds a temperature into it.
+"""Finds the layer of a .tflite that gives the logits, and builds a temperature into it.
 
-Of a quantized layer only the scales are divided, and every stored number stays: the logits mean less, and
-are the same integers. So a temperature costs no conversion and no calibration.
+In a quantized layer only the scales are divided, and every stored integer stays. So a temperature needs no
+conversion and no calibration.
 """
 
 from __future__ import annotations

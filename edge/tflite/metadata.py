@@ -1,4 +1,4 @@
-"""Writes TFLite metadata and associated files, so that one .tflite is all that anyone needs.
+"""Writes TFLite metadata and associated files, so that one .tflite has all that its readers need.
 
 MediaPipe Tasks, Task Library and LiteRT readers find labels and normalization in it. Tables and fields are
 those of tensorflow_lite_support/metadata/metadata_schema.fbs (fields are numbered in order of declaration, a
@@ -28,7 +28,7 @@ from .model import EditableModel
 
 # Numbers of enums and unions in metadata_schema.fbs.
 _TENSOR_AXIS_LABELS, _IMAGE_PROPERTIES, _FEATURE_PROPERTIES, _RGB, _NORMALIZATION = 2, 2, 1, 1, 1
-_MIN_PARSER_VERSION = "1.0.0"  # The first that reads all fields used here.
+_MIN_PARSER_VERSION = "1.0.0"  # The first version that reads all fields used here.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # The same input gives the same bytes.
 # Pixels go in as they are: float input is 0..255 too, since scaling is inside the graph.
 RAW_PIXELS = Normalization((0.0,), (1.0,))
@@ -119,10 +119,10 @@ def append_files(flatbuffer: bytes, files: Sequence[tuple[str, bytes]]) -> bytes
 
 
 def check_metadata(file: bytes, card: ModelCard) -> None:
-    """Read a finished file back, and raise ConversionError unless other readers get from it what `card` says.
+    """Read a finished file back, and raise ConversionError unless other readers find in it what `card` says.
 
-    MediaPipe finds a wrong number of labels only when it classifies, and a wrong mean or std never. Pixels go
-    in as they are, so mean must be 0 and std 1. Readers of labels.txt drop spaces around labels.
+    MediaPipe notices a wrong number of labels only when it classifies, and a wrong mean or std never. Pixels
+    go in as they are, so mean must be 0 and std 1. Readers of labels.txt drop spaces around labels.
     """
     try:
         model = FlatTable.root(file)

@@ -32,10 +32,11 @@ class Golden:
 def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCard:
     """Return the card with the tensors' dtypes and quantization, as the interpreter reports them.
 
-    It has this program's format, whatever format it was read from.
+    The card has the format of this program, whatever format it was read from.
 
-    Raises ConversionError when they break the contract: an 8-bit input must have scale exactly 1 and
-    zero point 0, and where a float input becomes 8-bit inside, a pixel must stay the same number too.
+    Raises ConversionError for tensors that break the contract: input and output have the dtype `io_dtype`, an
+    8-bit input has scale 1 and zero point 0 exactly, and where a float input becomes 8-bit inside the model,
+    a pixel stays the same number too.
     """
     interpreter = load_interpreter(flatbuffer, 1)
     given = TensorSpec.from_details(interpreter.get_input_details()[0])
@@ -58,7 +59,7 @@ def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCar
 
 
 def _check_pixel_scale(flatbuffer: bytes) -> None:
-    """Raise ConversionError where float pixels are quantized to other than 8-bit numbers one apart."""
+    """Raise ConversionError where float pixels are quantized to 8-bit numbers that are not one apart."""
     graph = EditableModel(flatbuffer).graph
     for operator in graph.operators:
         if operator.name != "QUANTIZE" or operator.inputs[:1] != graph.inputs[:1]:
@@ -77,7 +78,7 @@ def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> b
 
     `flatbuffer` is a model, or a finished file up to its `ModelFile.zip_offset`, whose metadata is replaced.
     The same arguments give the same bytes. Raises ConversionError, as check_metadata does, when other readers
-    would not get from it what `card` says.
+    would not find in it what `card` says.
 
     Example::
 

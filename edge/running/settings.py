@@ -15,7 +15,6 @@ from ..runtime import Execution
 if TYPE_CHECKING:  # Loaded only where they are used: a photo is classified without them.
     from ..answers.region import Region
     from ..collect.rules import CollectRules
-    from ..sources.opening import CameraOptions
 
 
 class SourceSettings(NamedTuple):
@@ -114,7 +113,6 @@ def model_settings(options: dict[str, Any]) -> ModelSettings:
 
 def camera_options(options: dict[str, Any]) -> CameraOptions:
     """Return what the options say about the camera."""
-    from ..sources.opening import CameraOptions
 
     return CameraOptions(options["size"], options["fps"], int(options["rotate"]), options["frozen_after"])
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +20,11 @@ from ..benchmarks.scoring.predict import (
 from ..benchmarks.scoring.split import SkippedImage
 from ..benchmarks.scoring.statistics import expected_calibration_error, measure
 from ..edge.card import Accuracy, ModelCard
-from ..edge.classifier import load_classifiers
+from ..edge.classifier import Classifier
 from ..edge.cores import cores
 from ..edge.errors import DatasetError
 from ..edge.labelled import LabelledImage
+from ..edge.modelfile import ModelFile
 from ..edge.progress import progress
 from ..edge.statistics.paired import mcnemar
 from ..edge.tflite.sealing import Golden
@@ -151,11 +150,8 @@ class Scorer:
 
 def predict_files(files: Sequence[bytes], images: Sequence[LabelledImage], title: str) -> Predictions:
     """Run sealed model `files` on `images` with the interpreter that devices use; `title` is the bar's."""
-    with tempfile.TemporaryDirectory(prefix="edge-convert-") as scratch:
-        paths = [Path(scratch, f"{number}.tflite") for number in range(len(files))]
-        for path, data in zip(paths, files, strict=True):
-            path.write_bytes(data)
-        return predict_images(lambda: load_classifiers(paths), images, title)
+    read = [ModelFile.read(data) for data in files]
+    return predict_images(lambda: [Classifier(file) for file in read], images, title)
 
 
 def _right(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from .errors import ModelFileError
+from .errors import ModelFileError, model_name
 
 MAX_ENTRIES = 256
 MAX_ENTRY_BYTES = 16 * 1024 * 1024  # More than a golden example of a large input takes.
@@ -56,10 +56,12 @@ class AppendedFile(NamedTuple):
 class Directory(NamedTuple):
     """The entries in their order; the first one begins at byte `start`, and the directory at byte `end`.
 
-    Without a zip there are no entries, and both numbers are the file's size.
+    Without a zip there are no entries, and both numbers are the file's size. `model` is the .tflite, a file or its
+    bytes, and `name` what messages call it.
     """
 
-    path: Path
+    model: Path | bytes
+    name: str
     files: tuple[AppendedFile, ...]
     start: int
     end: int
@@ -78,41 +80,61 @@ class Directory(NamedTuple):
         """
         for file in self.files:
             if fault := _fault(file):
-                raise ModelFileError(f"{self.path}: its appended file {file.name[:80]!r} {fault}")
+                raise ModelFileError(f"{self.name}: its appended file {file.name[:80]!r} {fault}")
         if len(set(self.names)) < len(self.files):
             twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise ModelFileError(f"{self.path}: two of its appended files are called {twice!r}")
+            raise ModelFileError(f"{self.name}: two of its appended files are called {twice!r}")
         total = sum(file.size for file in self.files)
         if total > MAX_TOTAL_BYTES:
             largest = max(self.files, key=lambda file: file.size)
             raise ModelFileError(
-                f"{self.path}: its appended files unpack to {total:,} bytes ({largest.name!r} alone to "
+                f"{self.name}: its appended files unpack to {total:,} bytes ({largest.name!r} alone to "
                 f"{largest.size:,}); {MAX_TOTAL_BYTES:,} are allowed"
             )
         if self.files and self.start < _MODEL_START:
             raise ModelFileError(
-                f"{self.path}: its appended files start at byte {self.start}, inside the model"
+                f"{self.name}: its appended files start at byte {self.start}, inside the model"
             )
         self._check_overlap()
+
+    def read(self, name: str, limit: int = MAX_ENTRY_BYTES) -> bytes:
+        """Return the appended file `name`; only for directories that `check` has passed.
+
+        Raises ModelFileError when there is none, it is larger than `limit` bytes, or its data is damaged.
+        """
+        if name not in self.names:
+            raise ModelFileError(f"{self.name} holds no file {name}")
+        size = self.files[self.names.index(name)].size
+        if size > limit:
+            raise ModelFileError(
+                f"{self.name}: its appended file {name} has {size:,} bytes; {limit:,} are allowed"
+            )
+        with _archive(self.model, self.name) as archive:
+            return b"".join(_chunks(archive, name))
 
     def _check_overlap(self) -> None:
         ordered = sorted(self.files, key=lambda file: file.offset)
         limits = [*(file.offset for file in ordered[1:]), self.end]
         for file, limit in zip(ordered, limits, strict=False):
             if file.offset + _LOCAL_HEADER_BYTES + len(file.name) + file.packed_size > limit:
-                raise ModelFileError(f"{self.path}: its appended file {file.name!r} overlaps what follows it")
+                raise ModelFileError(f"{self.name}: its appended file {file.name!r} overlaps what follows it")
 
 
-def read_directory(path: Path) -> Directory:
-    """Return the directory of the appended zip, unchecked; raises ModelFileError if it is damaged."""
-    size = path.stat().st_size
-    with _damage_named(path):
-        if not zipfile.is_zipfile(path):
-            return Directory(path, (), size, size)
-    with _archive(path) as archive:
+def read_directory(model: Path | bytes, name: str | None = None) -> Directory:
+    """Return the directory of the zip appended to a .tflite file or its bytes, unchecked.
+
+    `name` is what messages call it, by default the path or "the model". Raises ModelFileError if the zip is
+    damaged.
+    """
+    name = name or model_name(model)
+    size = len(model) if isinstance(model, bytes) else model.stat().st_size
+    with _damage_named(name):
+        if not zipfile.is_zipfile(io.BytesIO(model) if isinstance(model, bytes) else model):
+            return Directory(model, name, (), size, size)
+    with _archive(model, name) as archive:
         infos = archive.infolist()
         if len(infos) > MAX_ENTRIES:
-            raise ModelFileError(f"{path} has {len(infos)} appended files; {MAX_ENTRIES} are allowed")
+            raise ModelFileError(f"{name} has {len(infos)} appended files; {MAX_ENTRIES} are allowed")
         files = tuple(
             AppendedFile(
                 info.orig_filename,  # `filename` ends at the first NUL.
@@ -126,31 +148,25 @@ def read_directory(path: Path) -> Directory:
         )
         end = archive.start_dir
         start = min((file.offset for file in files), default=end)
-        return Directory(path, files, max(0, start), end)
+        return Directory(model, name, files, max(0, start), end)
 
 
-def read_entry(path: Path, name: str, limit: int = MAX_ENTRY_BYTES) -> bytes:
-    """Return the appended file `name` of the .tflite at `path`.
+def read_entry(model: Path | bytes, name: str, limit: int = MAX_ENTRY_BYTES) -> bytes:
+    """Return the appended file `name` of a .tflite file or its bytes.
 
     Raises ModelFileError when there is no such file, it is larger than `limit` bytes, or the zip is refused.
     """
-    directory = read_directory(path)
+    directory = read_directory(model)
     directory.check()
-    if name not in directory.names:
-        raise ModelFileError(f"{path} holds no file {name}")
-    size = directory.files[directory.names.index(name)].size
-    if size > limit:
-        raise ModelFileError(f"{path}: its appended file {name} has {size:,} bytes; {limit:,} are allowed")
-    with _archive(path) as archive:
-        return b"".join(_chunks(archive, name))
+    return directory.read(name, limit)
 
 
-def check_entries(path: Path) -> Directory:
+def check_entries(model: Path | bytes) -> Directory:
     """Unpack every entry and compare its CRC, keeping nothing; raises ModelFileError where a CRC differs."""
-    directory = read_directory(path)
+    directory = read_directory(model)
     directory.check()
     if directory.files:
-        with _archive(path) as archive:
+        with _archive(model, directory.name) as archive:
             for name in directory.names:
                 for _ in _chunks(archive, name):
                     pass
@@ -178,7 +194,7 @@ def _fault(file: AppendedFile) -> str | None:
     return None
 
 
-class _SmallDirectory(io.FileIO):
+class _SmallDirectory(io.BufferedReader):
     """A file that refuses to read more bytes than are allowed: zipfile reads a whole directory at once."""
 
     limit: int | None = _MAX_DIRECTORY_BYTES
@@ -186,20 +202,22 @@ class _SmallDirectory(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         if self.limit is not None and size is not None and size > self.limit:
             raise zipfile.BadZipFile(f"a directory of {size:,} bytes, and {self.limit:,} are allowed")
-        return super().read(size) or b""
+        return super().read(size)
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    with _damage_named(path), _SmallDirectory(path) as file, zipfile.ZipFile(file) as archive:
-        file.limit = None
-        yield archive
+def _archive(model: Path | bytes, name: str) -> Iterator[zipfile.ZipFile]:
+    with _damage_named(name):
+        raw = io.BytesIO(model) if isinstance(model, bytes) else io.FileIO(model)
+        with _SmallDirectory(raw) as file, zipfile.ZipFile(file) as archive:
+            file.limit = None
+            yield archive
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _damage_named(name: str) -> Iterator[None]:
     try:
         yield
     except _ZIP_ERRORS as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelFileError(f"{path}: its appended files are damaged ({reason})") from None
+        raise ModelFileError(f"{name}: its appended files are damaged ({reason})") from None

@@ -17,9 +17,10 @@ from .card import InputSpec, Preprocess
 from .errors import CardError, ImageError, ModelFileError, error_text
 from .foreign import choose_labels, choose_normalization
 from .modelfile import ModelFile, Normalization
+from .output_meaning import to_probabilities
 from .runtime import REFUSALS, Execution, Loaded, open_interpreter
 from .sources.frames import FilePicture, Picture, ReadyPicture, to_pixels
-from .tensors import read_tensors, to_probabilities, to_tensor
+from .tensors import dequantize, read_tensors, to_tensor
 
 UNKNOWN = "unknown"
 DEFAULT_EXECUTION = Execution()
@@ -70,21 +71,26 @@ class Classifier:
         labels: tuple[str, ...] | None = None,
         normalization: Normalization | None = None,
         execution: Execution = DEFAULT_EXECUTION,
+        loaded: Loaded | None = None,
     ) -> None:
-        """Load `file` into the interpreter; see `from_file`."""
+        """Load `file` into an interpreter; see `from_file`.
+
+        `loaded` is an interpreter that has loaded it already, as `execution` cannot say; clones have none of
+        it.
+        """
         self.file = file
         self.execution = execution
         self._given = labels, normalization
-        self.name = file.path.stem
+        self.name = Path(file.name).stem
         if file.card is not None and (labels is not None or normalization is not None):
             raise ModelFileError(
-                f"{file.path} carries its own labels and preprocessing: --labels and --normalization are for "
+                f"{file.name} carries its own labels and preprocessing: --labels and --normalization are for "
                 "models that carry none"
             )
-        loaded = _open(file.path, execution)
+        loaded = loaded or _open(file, execution)
         self.remarks = loaded.remarks
         self._interpreter = loaded.interpreter
-        self.input, self.output = read_tensors(file.path, loaded.interpreter)
+        self.input, self.output = read_tensors(file.name, loaded.interpreter)
         self.labels = choose_labels(file, labels, self.classes)
         self.spec, self.preprocess = self._contract()
         self.normalization = choose_normalization(file, self.input, normalization)
@@ -92,18 +98,19 @@ class Classifier:
     @classmethod
     def from_file(
         cls,
-        path: str | Path,
+        model: str | Path | bytes,
         labels: tuple[str, ...] | None = None,
         normalization: Normalization | None = None,
         execution: Execution = DEFAULT_EXECUTION,
     ) -> Classifier:
-        """Load a .tflite file.
+        """Load a .tflite: a file, or its bytes.
 
         A file made by edge-convert needs nothing else. For others, `labels` and `normalization` say
         what the file does not. Raises ModelFileError (CardError, LabelError) when the file is
         damaged, is no image classifier, or something that it does not say is missing.
         """
-        return cls(ModelFile.read(Path(path)), labels, normalization, execution)
+        source = model if isinstance(model, bytes) else Path(model)
+        return cls(ModelFile.read(source), labels, normalization, execution)
 
     def clone(self) -> Classifier:
         """Return another one of the same file and settings, with its own interpreter, for another thread."""
@@ -165,9 +172,23 @@ class Classifier:
             raise self._refused(error) from None
 
     def answer(self, top: int, started: float) -> Prediction:
-        """Read what the last `invoke` gave; `infer_ms` counts from `started`, of time.perf_counter().
+        """Return the prediction of the last `invoke`; `infer_ms` counts from `started`, of
+        time.perf_counter().
 
         Raises as classify_pixels.
+        """
+        probabilities = to_probabilities(self.read_output(), self.file.outputs)
+        elapsed = (time.perf_counter() - started) * 1000
+        if not np.isfinite(probabilities).all():
+            raise ModelFileError(f"{self.file.name} gives values that are no numbers (NaN or infinite)")
+        scores = top_scores(probabilities, self.labels, top)
+        unknown = self.threshold is not None and scores[0].score < self.threshold
+        return Prediction(scores, unknown, probabilities, elapsed)
+
+    def read_output(self) -> NDArray[np.float32]:
+        """Return the output of the last `invoke` as real values, float32 [outputs], whatever they mean.
+
+        Raises ModelFileError when it has another size than the model states.
         """
         try:
             stored = self._interpreter.get_tensor(self.output.index).reshape(-1)
@@ -175,20 +196,12 @@ class Classifier:
             raise self._refused(error) from None
         if stored.size != math.prod(self.output.shape):
             raise ModelFileError(
-                f"{self.file.path} gives {stored.size} values, and promised {list(self.output.shape)}"
+                f"{self.file.name} gives {stored.size} values, and promised {list(self.output.shape)}"
             )
-        probabilities = to_probabilities(
-            stored, self.output.scale, self.output.zero_point, self.file.gives_probabilities
-        )
-        elapsed = (time.perf_counter() - started) * 1000
-        if not np.isfinite(probabilities).all():
-            raise ModelFileError(f"{self.file.path} gives values that are no numbers (NaN or infinite)")
-        scores = top_scores(probabilities, self.labels, top)
-        unknown = self.threshold is not None and scores[0].score < self.threshold
-        return Prediction(scores, unknown, probabilities, elapsed)
+        return dequantize(stored, self.output)
 
     def _refused(self, error: BaseException) -> ModelFileError:
-        return ModelFileError(f"{self.file.path} cannot be run ({error_text(error)})")
+        return ModelFileError(f"{self.file.name} cannot be run ({error_text(error)})")
 
     def _contract(self) -> tuple[InputSpec, Preprocess]:
         card = self.file.card
@@ -199,30 +212,30 @@ class Classifier:
         promised = (1, card.input.height, card.input.width, 3)
         if promised != self.input.shape or card.input.dtype != self.input.dtype:
             raise CardError(
-                f"{self.file.path}: the card promises input {promised} {card.input.dtype}, and the model "
+                f"{self.file.name}: the card promises input {promised} {card.input.dtype}, and the model "
                 f"takes {self.input.shape} {self.input.dtype}. Convert it again"
             )
         if card.output.dtype != self.output.dtype:
             raise CardError(
-                f"{self.file.path}: the card promises {card.output.dtype} output, and the model gives "
+                f"{self.file.name}: the card promises {card.output.dtype} output, and the model gives "
                 f"{self.output.dtype}. Convert it again"
             )
         return card.input, card.preprocess
 
 
 def load_classifiers(
-    paths: Sequence[Path],
+    models: Sequence[Path | bytes],
     labels: tuple[str, ...] | None = None,
     normalization: Normalization | None = None,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> list[Classifier]:
-    """Load several files; `labels` and `normalization` go to those that have no card.
+    """Load several files, or their bytes; `labels` and `normalization` go to those that have no card.
 
     Where two files have the same name, all are called by their whole paths.
 
     Raises as Classifier.from_file does, also when they are given and every file has a card.
     """
-    files = [ModelFile.read(path) for path in paths]
+    files = [ModelFile.read(model) for model in models]
     all_carded = all(file.card is not None for file in files)
     classifiers = [
         Classifier(file, labels, normalization, execution)
@@ -232,16 +245,18 @@ def load_classifiers(
     ]
     if len({classifier.name for classifier in classifiers}) < len(classifiers):
         for classifier in classifiers:
-            classifier.name = str(classifier.file.path)
+            classifier.name = classifier.file.name
     return classifiers
 
 
-def _open(path: Path, execution: Execution) -> Loaded:
+def _open(file: ModelFile, execution: Execution) -> Loaded:
     if not execution.untrusted:
-        return open_interpreter(path, execution)
+        return open_interpreter(file.model, execution, file.name)
     from .isolation.parent import open_isolated
 
-    return open_isolated(path, execution)
+    if isinstance(file.model, bytes):
+        raise ValueError("an untrusted model must be a file: the process that runs it reads it itself")
+    return open_isolated(file.model, execution)
 
 
 def _as_picture(image: Image.Image | NDArray[np.uint8] | str | Path | Picture) -> Picture:

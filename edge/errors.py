@@ -20,6 +20,10 @@ The text of each is one or two sentences: what is wrong, with which file or opti
 and what to do about it. The commands print it and exit with status 1.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class EdgeClassifyError(Exception):
     """Base of all errors that the input or the machine causes, and not this program."""
@@ -88,3 +92,8 @@ class DelegateError(EdgeClassifyError):
 def error_text(error: BaseException) -> str:
     """Return an error's text without line breaks, or the name of its type where it has no text."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def model_name(model: Path | bytes) -> str:
+    """Return what messages call a model that nobody named: its path, or "the model" for bytes."""
+    return "the model" if isinstance(model, bytes) else str(model)

@@ -13,7 +13,7 @@ def choose_labels(file: ModelFile, given: tuple[str, ...] | None, classes: int) 
     labels = given or file.labels
     if labels is None:
         return tuple(f"class {i}" for i in range(classes))
-    check_label_count(labels, classes, f"--labels for {file.path}" if given else str(file.path))
+    check_label_count(labels, classes, f"--labels for {file.name}" if given else file.name)
     return labels
 
 
@@ -32,13 +32,13 @@ def choose_normalization(
     if chosen is None and tensor.dtype in ("float32", "int16"):
         kind = "float" if tensor.dtype == "float32" else "16-bit"
         raise ModelFileError(
-            f"{file.path} takes {kind} input and does not say how pixels are scaled. Give --normalization "
+            f"{file.name} takes {kind} input and does not say how pixels are scaled. Give --normalization "
             "0..255, 0..1, -1..1 or MEAN,STD, as the model was trained"
         )
     grey = tensor.layout is not None and tensor.layout.channels == 1
     if chosen is not None and grey and max(len(chosen.mean), len(chosen.std)) > 1:
         raise ModelFileError(
-            f"{file.path} takes grey pictures, with one mean and one standard deviation. "
+            f"{file.name} takes grey pictures, with one mean and one standard deviation. "
             f"Received: {len(chosen.mean)} and {len(chosen.std)}; give --normalization MEAN,STD"
         )
     return chosen

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from .appended import Directory, read_directory, read_entry
+from .appended import Directory, read_directory
 from .card import ModelCard
-from .errors import CardError, ModelFileError
-from .flatbuffer import INT8, INT32, MALFORMED, UINT8, UINT32, FlatTable
+from .errors import CardError, ModelFileError, model_name
+from .flatbuffer import INT8, MALFORMED, UINT8, UINT32, FlatTable
 from .labels import parse_labels
+from .output_meaning import OutputMeaning, meaning_of_tflite
 
 CARD_NAME = "card.json"
 LABELS_NAME = "labels.txt"
@@ -25,8 +26,6 @@ METADATA_BUFFER = "TFLITE_METADATA"
 IDENTIFIER = b"TFL3"
 MAX_TEXT_BYTES = 4 * 1024 * 1024  # Of card and labels: parsed JSON takes up to 30 times as much memory.
 
-# Codes of BuiltinOperator in TFLite's schema.fbs.
-_DEQUANTIZE, _LOGISTIC, _RESHAPE, _SOFTMAX, _QUANTIZE = 6, 14, 22, 25, 114
 # Codes of AssociatedFileType and ProcessUnitOptions in metadata_schema.fbs.
 _TENSOR_AXIS_LABELS, _NORMALIZATION_OPTIONS = 2, 1
 
@@ -41,43 +40,52 @@ class Normalization(NamedTuple):
 class ModelFile(NamedTuple):
     """What a .tflite says about itself, without the interpreter.
 
-    `labels` come from the card or else from the TFLite metadata, `normalization` from the TFLite
-    metadata. `gives_probabilities` is whether there is a card, or the graph ends in softmax or sigmoid,
-    read from its last operation; where it is False the outputs are logits. `zip_offset` is the length of the
-    flatbuffer: where the appended zip starts, or the file's size.
+    `model` is the file, or its bytes, and `name` what messages call it. `labels` come from the card or else
+    from the TFLite metadata, `normalization` from the TFLite metadata. `outputs` is what the outputs mean.
+    `zip_offset` is the length of the flatbuffer: where the appended zip starts, or the file's size.
     """
 
-    path: Path
+    model: Path | bytes
+    name: str
     card: ModelCard | None
     labels: tuple[str, ...] | None
     normalization: Normalization | None
-    gives_probabilities: bool
+    outputs: OutputMeaning
     zip_offset: int
 
     @classmethod
-    def read(cls, path: Path) -> ModelFile:
-        """Read and check a .tflite file.
+    def read(cls, model: Path | bytes, name: str | None = None) -> ModelFile:
+        """Read and check a .tflite: a file, or its bytes.
 
-        Raises ModelFileError when it is no TFLite model, does not match its checksum, or has a hostile
-        zip; CardError when its card is broken, and LabelError when its labels are.
+            ModelFile.read(Path("cnn_int8.tflite"))
+            ModelFile.read(flatbuffer, "cnn_int8")
+
+        `name` is by default the path, or "the model". Raises ModelFileError when it is no TFLite model, does
+        not match its checksum, or has a hostile zip; CardError when its card is broken, and LabelError when
+        its labels are.
         """
-        with mapped(path) as data:
-            directory = read_directory(path)
+        name = name or model_name(model)
+        with mapped(model, name) as data:
+            directory = read_directory(model, name)
             directory.check()
             card = read_card(directory)
             if card is not None:
-                _check_sha256(path, data, directory.start, card)
-            with tables_of(path):
-                model = FlatTable.root(data)
-                metadata = find_metadata(model)
+                _check_sha256(name, data, directory.start, card)
+            with tables_of(name):
+                root = FlatTable.root(data)
+                metadata = find_metadata(root)
                 labels_name = find_labels_name(metadata) if metadata else None
                 normalization = find_normalization(metadata) if metadata else None
-                gives_probabilities = card is not None or _gives_probabilities(model)
+                outputs = meaning_of_tflite(root, has_card=card is not None)
         labels = card.labels if card else None
-        if labels is None and labels_name in directory.names:
-            raw = read_entry(path, labels_name, MAX_TEXT_BYTES)
-            labels = parse_labels(raw, f"{path}: {labels_name}")
-        return cls(path, card, labels, normalization, gives_probabilities, directory.start)
+        if labels is None and labels_name is not None and labels_name in directory.names:
+            labels = parse_labels(directory.read(labels_name, MAX_TEXT_BYTES), f"{name}: {labels_name}")
+        return cls(model, name, card, labels, normalization, outputs, directory.start)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the outputs are probabilities, of classes that exclude each other or not: no logits."""
+        return self.outputs is not OutputMeaning.LOGITS
 
 
 def read_card(directory: Directory) -> ModelCard | None:
@@ -88,10 +96,10 @@ def read_card(directory: Directory) -> ModelCard | None:
     if CARD_NAME not in directory.names:
         return None
     try:
-        card = ModelCard.from_json(read_entry(directory.path, CARD_NAME, MAX_TEXT_BYTES))
+        card = ModelCard.from_json(directory.read(CARD_NAME, MAX_TEXT_BYTES))
         _check_golden(card, directory)
     except CardError as error:
-        raise CardError(f"{directory.path}: {error}") from None
+        raise CardError(f"{directory.name}: {error}") from None
     return card
 
 
@@ -116,36 +124,47 @@ def _check_golden(card: ModelCard, directory: Directory) -> None:
 
 
 @contextmanager
-def mapped(path: Path) -> Iterator[mmap.mmap]:
-    """Map a file that starts like a .tflite into memory; raises ModelFileError for any other."""
+def mapped(model: Path | bytes, name: str | None = None) -> Iterator[mmap.mmap | bytes]:
+    """Map a file that starts like a .tflite into memory, or check bytes that are there already.
+
+    Raises ModelFileError, which calls the model `name`, for anything else.
+    """
+    name = name or model_name(model)
+    if isinstance(model, bytes):
+        _check_start(name, model[:8])
+        yield model
+        return
     try:
-        if not path.is_file():
-            raise ModelFileError(f"{path}: no such file" if not path.exists() else f"{path} is not a file")
-        with path.open("rb") as file:
-            if len(head := file.read(8)) < 8 or head[4:] != IDENTIFIER:
-                raise ModelFileError(
-                    f"{path} is not a TFLite model: it starts with {head!r}, and a model has "
-                    f"{IDENTIFIER!r} at byte 4"
-                )
+        if not model.is_file():
+            raise ModelFileError(f"{name}: no such file" if not model.exists() else f"{name} is not a file")
+        with model.open("rb") as file:
+            _check_start(name, file.read(8))
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 yield data
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read ({error.strerror})") from None
+        raise ModelFileError(f"{name} cannot be read ({error.strerror})") from None
+
+
+def _check_start(name: str, head: bytes) -> None:
+    if len(head) < 8 or head[4:] != IDENTIFIER:
+        raise ModelFileError(
+            f"{name} is not a TFLite model: it starts with {head!r}, and a model has {IDENTIFIER!r} at byte 4"
+        )
 
 
 @contextmanager
-def tables_of(path: Path) -> Iterator[None]:
+def tables_of(name: str | Path) -> Iterator[None]:
     """Turn what a malformed flatbuffer makes FlatTable raise into ModelFileError."""
     try:
         yield
     except MALFORMED as error:
         raise ModelFileError(
-            f"{path} is damaged: its tables cannot be read ({type(error).__name__}). "
+            f"{name} is damaged: its tables cannot be read ({type(error).__name__}). "
             "Copy or download it again"
         ) from None
 
 
-def _check_sha256(path: Path, data: mmap.mmap, end: int, card: ModelCard) -> None:
+def _check_sha256(name: str, data: mmap.mmap | bytes, end: int, card: ModelCard) -> None:
     if card.sha256 is None:
         return
     import hashlib  # Loads OpenSSL, which models without a card need not wait for.
@@ -154,7 +173,7 @@ def _check_sha256(path: Path, data: mmap.mmap, end: int, card: ModelCard) -> Non
         actual = hashlib.sha256(model).hexdigest()
     if actual != card.sha256:
         raise ModelFileError(
-            f"{path} is damaged: its checksum is {actual[:12]}..., and its card says {card.sha256[:12]}... "
+            f"{name} is damaged: its checksum is {actual[:12]}..., and its card says {card.sha256[:12]}... "
             "Copy or convert it again"
         )
 
@@ -194,22 +213,3 @@ def find_normalization(metadata: FlatTable) -> Normalization | None:
             usable = len(mean) in (1, 3) and len(std) in (1, 3) and min(std) > 0
             return Normalization(mean, std) if usable and all(map(math.isfinite, mean + std)) else None
     return None
-
-
-def _gives_probabilities(model: FlatTable) -> bool:
-    """Follow the first output back through operations that keep its meaning, to what computed it."""
-    codes = [
-        max(code.scalar(0, INT8), code.scalar(3, INT32))  # The old field holds what fits into a byte.
-        for code in model.tables(1)
-    ]
-    graph = model.tables(2)[0]
-    makers = {int(t): op for op in graph.tables(3) for t in op.numbers(2, "<i4")}
-    tensor = int(graph.numbers(2, "<i4")[0])
-    for _ in range(len(makers)):
-        if tensor not in makers:
-            return False
-        code = codes[makers[tensor].scalar(0, UINT32)]
-        if code not in (_DEQUANTIZE, _QUANTIZE, _RESHAPE):
-            return code in (_SOFTMAX, _LOGISTIC)
-        tensor = int(makers[tensor].numbers(1, "<i4")[0])
-    return False

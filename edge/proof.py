@@ -78,7 +78,7 @@ def _checks(path: Path) -> Iterator[Check]:
     try:
         file = ModelFile.read(path)
     except ModelFileError as error:
-        yield Check("checksum", FAILED, _without_path(error, path))
+        yield Check("checksum", FAILED, _without_name(error, str(path)))
         yield Check("the rest", UNCHECKED, "the file is damaged")
         return
     card = file.card
@@ -96,11 +96,11 @@ def _checks(path: Path) -> Iterator[Check]:
         classifier = Classifier(file)
         _compare_quantization(classifier, card)
     except (CardError, LabelError) as error:
-        yield Check("card", FAILED, _without_path(error, path))
+        yield Check("card", FAILED, _without_name(error, str(path)))
         yield Check("golden examples", UNCHECKED, "the card and the model contradict each other")
         return
     except ModelFileError as error:
-        yield Check("loading", FAILED, _without_path(error, path))
+        yield Check("loading", FAILED, _without_name(error, str(path)))
         yield Check("golden examples", UNCHECKED, "the model cannot be loaded")
         return
     yield Check("card", OK, f"its input, output and {len(card.labels)} labels are the model's")
@@ -114,7 +114,7 @@ def _appended(path: Path) -> Check:
     try:
         directory = check_entries(path)
     except ModelFileError as error:
-        return Check("appended files", FAILED, _without_path(error, path))
+        return Check("appended files", FAILED, _without_name(error, str(path)))
     if not directory.files:
         return Check("appended files", UNCHECKED, "there are none")
     return Check("appended files", OK, f"all {len(directory.files)} have the CRC that their directory says")
@@ -131,12 +131,12 @@ def _compare_quantization(classifier: Classifier, card: ModelCard) -> None:
 
 
 def _golden(classifier: Classifier, example: GoldenExample) -> Check:
-    path, name = classifier.file.path, f"golden example {example.image}"
+    file, name = classifier.file, f"golden example {example.image}"
     try:
-        pixels = _read_golden(read_entry(path, example.image), classifier)
+        pixels = _read_golden(read_entry(file.model, example.image), classifier)
         actual = classifier.classify_pixels(pixels).probabilities
     except (ModelFileError, ImageError) as error:
-        return Check(name, FAILED, _without_path(error, path), tolerance=example.tolerance)
+        return Check(name, FAILED, _without_name(error, file.name), tolerance=example.tolerance)
     expected = np.asarray(example.expected, np.float64)
     difference = float(np.abs(actual - expected).max())
     same = int(actual.argmax()) == int(expected.argmax())
@@ -168,5 +168,5 @@ def _read_golden(raw: bytes, classifier: Classifier) -> NDArray[np.uint8]:
         raise ImageError(f"it is no PNG that can be read ({error})") from None
 
 
-def _without_path(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+def _without_name(error: Exception, name: str) -> str:
+    return str(error).removeprefix(f"{name}: ").removeprefix(f"{name} ")

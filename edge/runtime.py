@@ -15,6 +15,7 @@ from .errors import (
     OptionError,
     RuntimeLoadError,
     error_text,
+    model_name,
 )
 from .quiet import silenced
 
@@ -123,25 +124,27 @@ def find_runtime(name: str | None = None) -> Runtime:
     raise MissingPackageError("a TFLite runtime", "Running a model", "ai-edge-litert")
 
 
-def open_interpreter(path: Path, execution: Execution) -> Loaded:
-    """Load a .tflite file in this process and allocate its tensors as `execution` says.
+def open_interpreter(model: Path | bytes, execution: Execution, name: str | None = None) -> Loaded:
+    """Load a .tflite file or its bytes in this process, and allocate its tensors as `execution` says.
 
-    Raises ModelFileError when the runtime refuses the model, DelegateError when the delegate cannot be used,
-    MissingPackageError or RuntimeLoadError when there is no runtime, and ValueError for an untrusted model:
-    isolation.parent.open_isolated opens those.
+    Errors call the model `name`, by default its path or "the model". Raises ModelFileError when the runtime
+    refuses the model, DelegateError when the delegate cannot be used, MissingPackageError or RuntimeLoadError
+    when there is no runtime, and ValueError for an untrusted model: isolation.parent.open_isolated opens
+    those.
     """
     if execution.untrusted:
         raise ValueError("open_interpreter runs models in this process: use open_isolated for untrusted ones")
+    name = name or model_name(model)
     runtime = find_runtime(execution.runtime)
     if execution.delegate is None:
-        return Loaded(_allocated(runtime, path, execution.threads), runtime.broken)
+        return Loaded(_allocated(runtime, model, execution.threads, name), runtime.broken)
     try:
-        return Loaded(_delegated(runtime, path, execution), runtime.broken)
+        return Loaded(_delegated(runtime, model, execution, name), runtime.broken)
     except DelegateError as error:
         if not execution.delegate_fallback:
             raise DelegateError(f"{error}. To run it on the CPU instead, give --delegate-fallback") from None
         remark = f"{error}. It runs on the CPU instead"
-    return Loaded(_allocated(runtime, path, execution.threads), (*runtime.broken, remark))
+    return Loaded(_allocated(runtime, model, execution.threads, name), (*runtime.broken, remark))
 
 
 def load_interpreter(model: Path | bytes, threads: int, keep_all: bool = False) -> Any:
@@ -156,16 +159,15 @@ def load_interpreter(model: Path | bytes, threads: int, keep_all: bool = False) 
         options["experimental_preserve_all_tensors"] = True
         resolvers = runtime.module.OpResolverType
         options["experimental_op_resolver_type"] = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    return _allocated(runtime, model, threads, **options)
+    return _allocated(runtime, model, threads, model_name(model), **options)
 
 
-def _allocated(runtime: Runtime, model: Path | bytes, threads: int, **options: Any) -> Any:
+def _allocated(runtime: Runtime, model: Path | bytes, threads: int, name: str, **options: Any) -> Any:
     try:
         with silenced():  # The runtime announces its delegate on stderr.
             interpreter = runtime.create(model, threads, **options)
             interpreter.allocate_tensors()
     except REFUSALS as error:
-        name = "the model" if isinstance(model, bytes) else str(model)
         reason = error_text(error)
         hint = ""
         if _EDGE_TPU_OPERATION in reason:
@@ -176,7 +178,7 @@ def _allocated(runtime: Runtime, model: Path | bytes, threads: int, **options: A
     return interpreter
 
 
-def _delegated(runtime: Runtime, path: Path, execution: Execution) -> Any:
+def _delegated(runtime: Runtime, model: Path | bytes, execution: Execution, name: str) -> Any:
     """Return an interpreter with the delegate applied; raises DelegateError or ModelFileError."""
     from .delegates import load_delegate, remedy
 
@@ -185,22 +187,22 @@ def _delegated(runtime: Runtime, path: Path, execution: Execution) -> Any:
     try:
         with silenced():
             # The interpreter keeps the delegate alive until it is freed itself: the other order crashes.
-            interpreter = runtime.create(path, execution.threads, experimental_delegates=[delegate])
+            interpreter = runtime.create(model, execution.threads, experimental_delegates=[delegate])
             taken = _count_delegate_nodes(interpreter)
             interpreter.allocate_tensors()
     except REFUSALS as error:
         reason = error_text(error)
         try:
-            _allocated(runtime, path, execution.threads)
+            _allocated(runtime, model, execution.threads, name)
         except ModelFileError as refusal:
             if reason in str(refusal):  # The model fails with and without the delegate.
                 raise
         raise DelegateError(
-            f"the delegate {library} cannot be applied to {path} ({reason}){remedy(library, applied=True)}"
+            f"the delegate {library} cannot be applied to {name} ({reason}){remedy(library, applied=True)}"
         ) from None
     if taken == 0:
         raise DelegateError(
-            f"the delegate {library} takes no operation of {path}{remedy(library, applied=True)}"
+            f"the delegate {library} takes no operation of {name}{remedy(library, applied=True)}"
         )
     return interpreter
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,65 +108,50 @@ def _stored_values(
     return np.asarray(np.clip(stored, limits.min, limits.max), spec.dtype)
 
 
-def to_probabilities(
-    stored: NDArray[Any], scale: float, zero_point: int, gives_probabilities: bool
-) -> NDArray[np.float32]:
-    """Dequantize outputs [classes], and apply softmax where the graph ends in logits.
-
-    A single value is the probability of the second of two classes, as Keras has it for two folders, or its
-    logit; sigmoid then takes softmax's place.
-    """
+def dequantize(stored: NDArray[Any], spec: TensorSpec) -> NDArray[np.float32]:
+    """Return the real values of an output, float32, in the shape of `stored`."""
     real = stored.astype(np.float32)
-    if scale > 0:
-        real = (real - zero_point) * np.float32(scale)
-    if real.size == 1:
-        if gives_probabilities:
-            return np.array([1 - real[0], real[0]], np.float32)
-        real = np.array([0, real[0]], np.float32)  # Softmax of a logit and 0 is its sigmoid.
-    elif gives_probabilities:
-        return real
-    exponentials = np.exp(real - real.max())
-    return np.asarray(exponentials / exponentials.sum(), np.float32)
+    return (real - spec.zero_point) * np.float32(spec.scale) if spec.scale > 0 else real
 
 
-def check_shapes(path: Path, given: TensorSpec, result: TensorSpec) -> None:
+def check_shapes(name: str, given: TensorSpec, result: TensorSpec) -> None:
     """Raise ModelFileError unless one picture goes in and one vector of classes comes out."""
     if given.layout is None:
         raise ModelFileError(
-            f"{path} is not an image classifier: its input is {list(given.shape)}, and this program "
+            f"{name} is not an image classifier: its input is {list(given.shape)}, and this program "
             "feeds [1, height, width, 3] or [1, 3, height, width], with 1 for 3 where pictures are grey"
         )
     if given.resizable:
         raise ModelFileError(
-            f"{path} has no fixed input size, and nothing says which it was trained for. Convert it again "
+            f"{name} has no fixed input size, and nothing says which it was trained for. Convert it again "
             "with a fixed height and width"
         )
     if not result.shape or min(result.shape) < 1 or math.prod(result.shape) != max(result.shape):
         raise ModelFileError(
-            f"{path} is not an image classifier: its output is {list(result.shape)}, and a classifier's "
+            f"{name} is not an image classifier: its output is {list(result.shape)}, and a classifier's "
             "is [1, classes]"
         )
-    for name, tensor in (("input", given), ("output", result)):
+    for side, tensor in (("input", given), ("output", result)):
         if tensor.dtype not in _DTYPES:
-            raise ModelFileError(f"{path}: its {name} is {tensor.dtype}; supported are {', '.join(_DTYPES)}")
+            raise ModelFileError(f"{name}: its {side} is {tensor.dtype}; supported are {', '.join(_DTYPES)}")
     if result.dtype != "float32" and not result.scale > 0:
         raise ModelFileError(
-            f"{path}: its output is {result.dtype} without a scale, and nothing says what the numbers mean. "
+            f"{name}: its output is {result.dtype} without a scale, and nothing says what the numbers mean. "
             "Convert it again"
         )
 
 
-def read_tensors(path: Path, interpreter: Any) -> tuple[TensorSpec, TensorSpec]:
+def read_tensors(name: str, interpreter: Any) -> tuple[TensorSpec, TensorSpec]:
     """Return the only input and the only output; raises ModelFileError for what is no image classifier."""
     try:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except REFUSALS as error:  # A tensor's name that is not UTF-8.
-        raise ModelFileError(f"{path} is damaged: its tensors cannot be read ({error_text(error)})") from None
+        raise ModelFileError(f"{name} is damaged: its tensors cannot be read ({error_text(error)})") from None
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelFileError(
-            f"{path} is not an image classifier: it has {len(inputs)} inputs and {len(outputs)} outputs, and "
+            f"{name} is not an image classifier: it has {len(inputs)} inputs and {len(outputs)} outputs, and "
             "a classifier has one of each. Models that find several objects in a picture cannot be run"
         )
     given, result = TensorSpec.from_details(inputs[0]), TensorSpec.from_details(outputs[0])
-    check_shapes(path, given, result)
+    check_shapes(name, given, result)
     return given, result

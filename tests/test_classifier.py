@@ -13,10 +13,12 @@ import flatbuffers
 import numpy as np
 import pytest
 from edge_classify.edge import Classifier, EdgeClassifyError
-from edge_classify.edge.classifier import top_scores
+from edge_classify.edge.classifier import load_classifiers, top_scores
 from edge_classify.edge.errors import CardError, LabelError, ModelFileError
 from edge_classify.edge.modelfile import ModelFile, Normalization
-from edge_classify.edge.tensors import TensorSpec, to_probabilities, to_tensor
+from edge_classify.edge.output_meaning import OutputMeaning, to_probabilities
+from edge_classify.edge.runtime import Execution
+from edge_classify.edge.tensors import TensorSpec, dequantize, to_tensor
 from edge_classify.edge.tflite.metadata import add_metadata
 from hypothesis import given
 from hypothesis import strategies as st
@@ -276,12 +278,13 @@ def test_stored_outputs_are_dequantized_as_the_tensor_says(
     stored: NDArray[np.uint8], scale: float, zero_point: int
 ) -> None:
     expected = (stored.astype(np.float64) - zero_point) * scale
-    np.testing.assert_allclose(to_probabilities(stored, scale, zero_point, True), expected, rtol=1e-5)
+    spec = TensorSpec(0, (1, 4), "uint8", scale, zero_point)
+    np.testing.assert_allclose(dequantize(stored, spec), expected, rtol=1e-5)
 
 
 @given(arrays(np.float32, 4, elements=st.floats(-1e6, 1e6, width=32)))
 def test_logits_of_any_size_become_probabilities_in_the_same_order(logits: NDArray[np.float32]) -> None:
-    probabilities = to_probabilities(logits, 0.0, 0, False)
+    probabilities = to_probabilities(logits, OutputMeaning.LOGITS)
     assert probabilities.sum() == pytest.approx(1, abs=1e-5)
     assert (np.diff(probabilities[np.argsort(logits)]) >= 0).all()
 
@@ -289,3 +292,29 @@ def test_logits_of_any_size_become_probabilities_in_the_same_order(logits: NDArr
 def test_model_file_can_be_read_before_it_is_loaded(foreign_models: dict[str, Path]) -> None:
     classifier = Classifier(ModelFile.read(foreign_models["uint8"]), LABELS)
     assert (classifier.name, classifier.classes, classifier.threshold) == ("uint8", 3, None)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_model_in_memory_answers_as_its_file(variant: str, converted: Path) -> None:
+    path = converted / f"cnn_{variant}.tflite"
+    in_memory = Classifier(ModelFile.read(path.read_bytes(), "shapes"))
+    assert (in_memory.name, in_memory.file.name) == ("shapes", "shapes")
+    for colour in COLOURS:
+        own, theirs = (c.classify(picture(colour)) for c in (in_memory, Classifier.from_file(path)))
+        assert own.top == theirs.top
+        assert (own.probabilities == theirs.probabilities).all()
+    twin = in_memory.clone().classify(picture("red"))
+    assert (twin.probabilities == in_memory.classify(picture("red")).probabilities).all()
+
+
+def test_models_in_memory_without_a_name_are_called_the_model(foreign_models: dict[str, Path]) -> None:
+    data = foreign_models["uint8"].read_bytes()
+    both = load_classifiers([data, foreign_models["uint8"]], LABELS)
+    assert [classifier.name for classifier in both] == ["the model", "uint8"]
+    with pytest.raises(ModelFileError, match=r"^the model is not a TFLite model"):
+        Classifier.from_file(b"nothing")
+
+
+def test_untrusted_model_in_memory_is_refused(foreign_models: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match="must be a file"):
+        Classifier.from_file(foreign_models["uint8"].read_bytes(), execution=Execution(untrusted=True))

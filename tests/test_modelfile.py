@@ -11,11 +11,14 @@ import pytest
 from edge_classify.edge.appended import MAX_ENTRIES, read_entry
 from edge_classify.edge.errors import CardError, ModelFileError
 from edge_classify.edge.modelfile import MAX_TEXT_BYTES, ModelFile
+from edge_classify.edge.output_meaning import OutputMeaning
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .support.pictures import SHAPES
 from .support.tiny_model import CARD, with_zip
+
+PROBABILITIES, LOGITS = OutputMeaning.PROBABILITIES, OutputMeaning.LOGITS
 
 
 def overlapping(operators: int) -> bytes:
@@ -46,13 +49,15 @@ def overlapping(operators: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "gives_probabilities"), [("float32", True), ("uint8", True), ("int8", True), ("logits", False)]
+    ("name", "outputs"),
+    [("float32", PROBABILITIES), ("uint8", PROBABILITIES), ("int8", PROBABILITIES), ("logits", LOGITS)],
 )
 def test_foreign_model_without_a_card_tells_only_whether_it_ends_in_softmax(
-    name: str, gives_probabilities: bool, foreign_models: dict[str, Path]
+    name: str, outputs: OutputMeaning, foreign_models: dict[str, Path]
 ) -> None:
     path = foreign_models[name]
-    assert ModelFile.read(path) == ModelFile(path, None, None, None, gives_probabilities, path.stat().st_size)
+    size = path.stat().st_size
+    assert ModelFile.read(path) == ModelFile(path, str(path), None, None, None, outputs, size)
 
 
 def test_sealed_file_holds_card_labels_and_golden_examples(converted: Path) -> None:
@@ -171,3 +176,32 @@ def test_card_that_is_broken_is_refused_with_the_files_name(
     path = with_zip(foreign_models["uint8"], tmp_path / "m.tflite", {"card.json": b"{"})
     with pytest.raises(CardError, match=r"m\.tflite: card\.json is not valid JSON"):
         ModelFile.read(path)
+
+
+def test_file_and_its_bytes_say_the_same(converted: Path) -> None:
+    path = converted / "cnn_int8.tflite"
+    on_disk, in_memory = ModelFile.read(path), ModelFile.read(path.read_bytes(), str(path))
+    assert in_memory._replace(model=path) == on_disk
+    assert isinstance(in_memory.model, bytes)
+    assert on_disk.card is not None
+    example = on_disk.card.golden[0].image
+    assert read_entry(in_memory.model, example) == read_entry(path, example)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 10**6), number=st.integers(0, 255))
+def test_damaged_bytes_are_refused_as_the_damaged_file_is(
+    place: int, number: int, converted: Path, tmp_path: Path
+) -> None:
+    data = bytearray((converted / "cnn_int8.tflite").read_bytes())
+    data[place % len(data)] = number
+    path = tmp_path / "m.tflite"
+    path.write_bytes(data)
+
+    def outcome(model: Path | bytes) -> object:
+        try:
+            return ModelFile.read(model, "m")[1:]
+        except ModelFileError as error:
+            return type(error), str(error)
+
+    assert outcome(bytes(data)) == outcome(path)

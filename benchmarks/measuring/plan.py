@@ -20,6 +20,7 @@ class CheckedModel:
     `sha256` and `size_bytes` are those of the whole file, the appended zip included.
     """
 
+    path: Path
     file: ModelFile
     sha256: str
     size_bytes: int
@@ -32,12 +33,7 @@ class CheckedModel:
         with path.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-            return cls(file, digest.hexdigest(), stream.tell())
-
-    @property
-    def path(self) -> Path:
-        """The path as it was given."""
-        return self.file.path
+            return cls(path, file, digest.hexdigest(), stream.tell())
 
     @property
     def variant(self) -> str | None:

@@ -89,14 +89,14 @@ class _Worker:
     def _time_runs(self, runs: int, uncounted: int) -> dict[str, Any]:
         for _ in range(uncounted):
             self._interpreter.invoke()
-        return _block(_time_runs(self._interpreter.invoke, runs), uncounted)
+        return _block(time_runs(self._interpreter.invoke, runs), uncounted)
 
     def _time_for(self, seconds: float) -> dict[str, Any]:
         """Time the runs that begin within so many seconds, one at least."""
         deadline = time.perf_counter() + seconds
         latencies: list[float] = []
         while not latencies or time.perf_counter() < deadline:
-            latencies += _time_runs(self._interpreter.invoke, 1)
+            latencies += time_runs(self._interpreter.invoke, 1)
         return _block(latencies, 0)
 
 
@@ -104,7 +104,8 @@ def _block(latencies: list[float], uncounted: int) -> dict[str, Any]:
     return asdict(Block(tuple(latencies), uncounted, resident_mb(), peak_rss_mb()))
 
 
-def _time_runs(invoke: Callable[[], object], runs: int) -> list[float]:
+def time_runs(invoke: Callable[[], object], runs: int) -> list[float]:
+    """Return the milliseconds of so many calls."""
     clock = time.perf_counter
     latencies = [0.0] * runs
     for number in range(runs):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,10 +18,13 @@ from ...edge.cores import cores
 from ...edge.errors import ImageError, ModelFileError
 from ...edge.image import load_input
 from ...edge.labelled import LabelledImage
+from ...edge.modelfile import ModelFile, Normalization
 from ...edge.progress import progress
 from .split import SkippedImage, read_labelled
 
 Load = Callable[[], list[Classifier]]
+# Feeds pixels as they are, 0..255, to a model without a card whose scaling is inside the graph.
+RAW_PIXELS = Normalization((0.0,), (1.0,))
 T = TypeVar("T")
 
 
@@ -155,6 +159,29 @@ def _look_at_all(
     finally:
         pool.shutdown(cancel_futures=True)
     return _Seen(list(zip(*rows, strict=True)), done, skipped)
+
+
+def run_on_pixels(
+    model: Path | bytes, pixels: NDArray[np.uint8], normalization: Normalization = RAW_PIXELS
+) -> NDArray[np.float32]:
+    """Return a model's output values, whatever they mean, for RGB pixels, uint8 [images, height, width, 3].
+
+    They are float32 [images, outputs]. The model has no card, and one input and output. All cores work, each
+    with an interpreter of its own. Raises ModelFileError as Classifier does.
+    """
+    file = ModelFile.read(model)
+    parts = [part for part in np.array_split(np.arange(len(pixels)), cores()) if part.size]
+
+    def run(part: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        classifier = Classifier(file, normalization=normalization)
+        rows = []
+        for index in part:
+            classifier.invoke(classifier.prepare(pixels[index]))
+            rows.append(classifier.read_output())
+        return rows
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return np.stack([row for rows in pool.map(run, parts) for row in rows])
 
 
 def top1_agreement(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:

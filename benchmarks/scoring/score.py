@@ -68,7 +68,7 @@ def open_models(
         try:
             models.append(Classifier(file, *given, execution))
         except EdgeClassifyError as error:
-            models.append(NotScored(str(file.path), str(error)))
+            models.append(NotScored(file.name, str(error)))
     return models
 
 
@@ -76,7 +76,7 @@ def check_classes(model: Classifier | NotScored, images: Sequence[LabelledImage]
     """Return the model if it knows the images' classes, else why it cannot be scored."""
     if isinstance(model, NotScored):
         return model
-    file, known = str(model.file.path), Counter(model.labels)
+    file, known = model.file.name, Counter(model.labels)
     wanted = sorted({image.label for image in images}, key=natural_key)
     if unknown := [label for label in wanted if label not in known]:
         return NotScored(
@@ -144,7 +144,7 @@ def translate(model: Classifier, answers: Answers, scored: ScoredImages) -> Mode
     meaning = np.array([index[label] for label in model.labels], np.int64)
     guess = meaning[answers.guess]
     file = model.file
-    return ModelAnswers(str(file.path), file.card, model.classes, guess, answers.rank, answers.confidence)
+    return ModelAnswers(file.name, file.card, model.classes, guess, answers.rank, answers.confidence)
 
 
 def _name(path: Path, root: Path) -> str:
@@ -300,7 +300,7 @@ def _answers(
 ) -> ModelAnswers | NotScored:
     answers = next(given)
     if isinstance(answers, ModelFileError):
-        return NotScored(str(model.file.path), str(answers))
+        return NotScored(model.file.name, str(answers))
     return translate(model, answers, scored)
 
 

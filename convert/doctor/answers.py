@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...edge.cores import cores
+from ...benchmarks.measuring.worker import time_runs
+from ...benchmarks.scoring.predict import RAW_PIXELS, run_on_pixels
+from ...edge.classifier import Classifier
 from ...edge.errors import ConversionError
-from ...edge.runtime import load_interpreter
+from ...edge.output_meaning import OutputMeaning, meaning_of_quantized_values, softmax
 
 # Probabilities below it count as equal: what an 8-bit output, of multiples of 1/256, gives as 0. Without
 # that, the softmax of a thousand classes would always look like the worst layer.
@@ -45,46 +45,15 @@ def store_pixels(images: Iterable[NDArray[np.uint8]], limit: int | None = None) 
 def answer(flatbuffer: bytes, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return what a model gives for uint8 [images, height, width, 3]: probabilities, [images, classes].
 
-    Logits are turned into probabilities. All cores work, each with an interpreter of its own. Raises
-    ModelFileError when the runtime refuses the file.
+    Logits are turned into probabilities. Raises ModelFileError when the runtime refuses the file.
     """
-    parts = [part for part in np.array_split(np.arange(len(pixels)), cores()) if part.size]
-    with ThreadPoolExecutor(len(parts)) as pool:
-        rows = pool.map(lambda part: _answer_part(flatbuffer, pixels, part), parts)
-        return as_probabilities(np.concatenate(list(rows)))
-
-
-def _answer_part(
-    flatbuffer: bytes, pixels: NDArray[np.uint8], part: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    interpreter = load_interpreter(flatbuffer, 1)
-    given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    rows = []
-    for index in part:
-        interpreter.set_tensor(given["index"], _as_input(pixels[index], given))
-        interpreter.invoke()
-        stored = interpreter.get_tensor(result["index"])[0].astype(np.float64)
-        scale, zero_point = result["quantization"]
-        rows.append((stored - zero_point) * scale if scale else stored)
-    return np.stack(rows)
-
-
-def _as_input(pixels: NDArray[np.uint8], given: dict[str, Any]) -> NDArray[Any]:
-    scale, zero_point = given["quantization"]
-    if not scale or (scale == 1 and zero_point == 0):
-        return np.asarray(pixels[None], given["dtype"])
-    info = np.iinfo(given["dtype"])
-    stored = np.clip(np.rint(pixels[None] / scale) + zero_point, info.min, info.max)
-    return np.asarray(stored, given["dtype"])
+    return as_probabilities(run_on_pixels(flatbuffer, pixels).astype(np.float64))
 
 
 def as_probabilities(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rows [images, classes] unchanged if they are probabilities, and through softmax if logits."""
-    # 8-bit probabilities are multiples of 1/256, so that many small ones add up to something else than 1.
-    if rows.min() >= 0 and rows.max() <= 1.01 and np.abs(np.median(rows.sum(1)) - 1) < 0.25:
-        return rows
-    powers = np.exp(rows - rows.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
+    logits = meaning_of_quantized_values(rows) is OutputMeaning.LOGITS
+    return softmax(rows) if logits else rows
 
 
 def divergence(reference: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -119,24 +88,10 @@ def latency_ratios(flatbuffers: Sequence[bytes], pixels: NDArray[np.uint8]) -> l
     The models take turns in one run, so that a change of the machine's speed hits all; the ratio is the
     median over 60 turns, of the fastest of three calls each.
     """
-    calls = [_call(flatbuffer, pixels[0]) for flatbuffer in flatbuffers]
-    turns = np.array([[_fastest(call) for call in calls] for _ in range(_ROUNDS)])
-    return [float(ratio) for ratio in np.median(turns / turns[:, :1], axis=0)]
-
-
-def _call(flatbuffer: bytes, pixels: NDArray[np.uint8]) -> Callable[[], None]:
-    interpreter = load_interpreter(flatbuffer, 1)
-    given = interpreter.get_input_details()[0]
-    interpreter.set_tensor(given["index"], _as_input(pixels, given))
-    interpreter.invoke()
-    invoke: Callable[[], None] = interpreter.invoke
-    return invoke
-
-
-def _fastest(call: Callable[[], None]) -> float:
-    seconds = []
-    for _ in range(_PER_ROUND):
-        started = time.perf_counter()
+    models = [Classifier.from_file(flatbuffer, normalization=RAW_PIXELS) for flatbuffer in flatbuffers]
+    tensors = [model.prepare(pixels[0]) for model in models]
+    calls = [partial(model.invoke, tensor) for model, tensor in zip(models, tensors, strict=True)]
+    for call in calls:
         call()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    turns = np.array([[min(time_runs(call, _PER_ROUND)) for call in calls] for _ in range(_ROUNDS)])
+    return [float(ratio) for ratio in np.median(turns / turns[:, :1], axis=0)]

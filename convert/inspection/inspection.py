@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...benchmarks.operations.xnnpack import Delegation, find_delegation
-from ...edge.appended import AppendedFile, Directory, read_directory, read_entry
+from ...edge.appended import AppendedFile, Directory, read_directory
 from ...edge.card import ModelCard
 from ...edge.errors import ModelFileError
 from ...edge.flatbuffer import FlatTable
@@ -152,12 +152,12 @@ def inspect(path: Path) -> Inspection:
 
 def _directory(path: Path, size: int, faults: list[str]) -> Directory:
     """Return the appended zip's entries; what is wrong with them goes to `faults`."""
-    directory = Directory(path, (), size, size)
+    directory = Directory(path, str(path), (), size, size)
     try:
         directory = read_directory(path)
         directory.check()
     except ModelFileError as error:
-        faults.append(_without_path(error, path))
+        faults.append(_without_name(error, str(path)))
     return directory
 
 
@@ -165,7 +165,7 @@ def _read_card(directory: Directory, faults: list[str]) -> ModelCard | None:
     try:
         return read_card(directory)
     except ModelFileError as error:
-        faults.append(_without_path(error, directory.path))
+        faults.append(_without_name(error, directory.name))
         return None
 
 
@@ -173,14 +173,14 @@ def _read_labels(directory: Directory, name: str, faults: list[str]) -> tuple[st
     if name not in directory.names:
         return None
     try:
-        return parse_labels(read_entry(directory.path, name, MAX_TEXT_BYTES), name)
+        return parse_labels(directory.read(name, MAX_TEXT_BYTES), name)
     except ModelFileError as error:
-        faults.append(_without_path(error, directory.path))
+        faults.append(_without_name(error, directory.name))
         return None
 
 
-def _without_path(error: ModelFileError, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")
+def _without_name(error: ModelFileError, name: str) -> str:
+    return str(error).removeprefix(f"{name}: ")
 
 
 def _why_no_classifier(path: Path, facts: Facts) -> str | None:
@@ -188,10 +188,12 @@ def _why_no_classifier(path: Path, facts: Facts) -> str | None:
         counts = f"{len(facts.inputs)} inputs and {len(facts.outputs)} outputs"
         return f"it has {counts}, and a classifier has one of each"
     try:
-        check_shapes(path, _spec(facts.inputs[0]), _spec(facts.outputs[0]))
+        check_shapes(str(path), _spec(facts.inputs[0]), _spec(facts.outputs[0]))
     except ModelFileError as error:
         return (
-            _without_path(error, path).removeprefix(f"{path} ").removeprefix("is not an image classifier: ")
+            _without_name(error, str(path))
+            .removeprefix(f"{path} ")
+            .removeprefix("is not an image classifier: ")
         )
     return None
 

@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from ...edge.errors import ConversionError
 from ...edge.modelfile import Normalization
+from ...edge.output_meaning import OutputMeaning, meaning_of_network_values, sum_to_one
 from ...edge.quiet import silenced
 from ..tflite.graph_ends import LOGITS, OTHER_MEANS
 from .converter import one_line
 
 Call = Callable[[Any], Any]
 _PROBES = 8
-_SUM_TOLERANCE = 0.01
 _TINY = 1e-7  # The smallest probability that is told from 0; 1 minus it is a float32 other than 1.
 _SAME_VALUES = ("Identity", "Reshape", "Squeeze", "StopGradient")
 # Weights of red, green and blue in brightness: ITU-R BT.601, as Pillow's convert("L") has them.
@@ -31,7 +31,7 @@ _LUMA = (0.299, 0.587, 0.114)
 class Network:
     """What was loaded: `call` maps its own kind of input [n, height, width, channels] to its outputs.
 
-    `activation` is what computes them: "softmax", "sigmoid", "linear", or None where that is not known.
+    `outputs` is what they mean, None where the network does not state it.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Network:
     width: int
     channels: int
     dtype: str
-    activation: str | None
+    outputs: OutputMeaning | None
 
 
 @dataclass(frozen=True)
@@ -68,23 +68,23 @@ def wrap(network: Network, normalization: Normalization) -> Wrapped:
         return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
 
     probes = _probe(network, raw)
-    kind = network.activation or _guess_activation(probes)
+    outputs = network.outputs or meaning_of_network_values(probes)
     if probes.shape[1] == 1:
-        return _wrap_binary(network, raw, kind, probes, notes)
-    if kind == "sigmoid":
+        return _wrap_binary(network, raw, outputs, notes)
+    if outputs is OutputMeaning.SIGMOIDS:
         raise ConversionError(
             f"{network.name} gives {probes.shape[1]} outputs between 0 and 1 that don't sum to 1, such as "
             "the sigmoids of a model that finds several labels at once. edge-classify needs one that "
             "chooses one, with softmax"
         )
-    if kind == "linear":
+    if outputs is OutputMeaning.LOGITS:
         return Wrapped(lambda image: tf.nn.softmax(raw(image)), probes.shape[1], (*notes, LOGITS))
-    if np.abs(probes.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
+    if not sum_to_one(probes):
         raise ConversionError(
             f"{network.name} ends in softmax, and its {probes.shape[1]} outputs don't sum to 1: it is no "
             "classifier of whole images"
         )
-    if network.activation == "softmax" or _last_operation(network, raw) == "Softmax":
+    if network.outputs is OutputMeaning.PROBABILITIES or _last_operation(network, raw) == "Softmax":
         return Wrapped(raw, probes.shape[1], tuple(notes))
     return Wrapped(lambda image: tf.nn.softmax(_log(raw(image))), probes.shape[1], (*notes, OTHER_MEANS))
 
@@ -116,9 +116,9 @@ def _preparation(network: Network, normalization: Normalization) -> tuple[Call, 
     return prepare, notes
 
 
-def _wrap_binary(network: Network, raw: Call, kind: str, probes: Any, notes: list[str]) -> Wrapped:
+def _wrap_binary(network: Network, raw: Call, outputs: OutputMeaning, notes: list[str]) -> Wrapped:
     """Make two classes of one output, which is the second's probability."""
-    if kind == "softmax" and network.activation:
+    if outputs is OutputMeaning.PROBABILITIES:
         raise ConversionError(
             f"{network.name} has one output with softmax, which is always 1: it can tell nothing"
         )
@@ -126,7 +126,7 @@ def _wrap_binary(network: Network, raw: Call, kind: str, probes: Any, notes: lis
 
     def both(image: Any) -> Any:
         output = raw(image)
-        logit = output if kind == "linear" else _log(output) - _log(1 - output)
+        logit = output if outputs is OutputMeaning.LOGITS else _log(output) - _log(1 - output)
         # softmax([0, x]) is [1 - sigmoid(x), sigmoid(x)]; as a layer, it takes a temperature.
         return tf.nn.softmax(tf.matmul(logit, tf.constant([[0.0, 1.0]])))
 
@@ -170,11 +170,3 @@ def _probe(network: Network, raw: Call) -> Any:
             "the file is damaged"
         )
     return outputs
-
-
-def _guess_activation(outputs: Any) -> str:
-    if (outputs < 0).any() or (outputs > 1).any():
-        return "linear"
-    if outputs.shape[1] > 1 and np.abs(outputs.sum(axis=1) - 1).max() <= _SUM_TOLERANCE:
-        return "softmax"
-    return "sigmoid"

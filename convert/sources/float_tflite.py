@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,25 +9,24 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from ...benchmarks.scoring.predict import RAW_PIXELS, run_on_pixels
 from ...edge.card import ModelCard
 from ...edge.console import say
-from ...edge.cores import cores
 from ...edge.errors import ConversionError, ModelFileError, OptionError
 from ...edge.flatbuffer import FlatTable
 from ...edge.modelfile import ModelFile, Normalization, mapped, tables_of
-from ...edge.runtime import load_interpreter
+from ...edge.output_meaning import OutputMeaning, meaning_of_tflite_values, sum_to_one
 from ...edge.tflite.graph import read_graph
 from ..calibration import CalibrationSet
-from ..doctor.ranges import observe
+from ..doctor.ranges import Ranges, observe
 from ..recipes import Recipe
-from ..tflite.flatgraph import operation_of, pack, unpack
+from ..tflite.flatgraph import pack, unpack
 from ..tflite.graph_ends import LOGITS, OTHER_MEANS, add_log, add_scaling, add_softmax
 from ..tflite.quantizer import Kind, requantize
 from .foreign_job import foreign_card
 from .jobs import Source
 
 _PROBES = 4
-_SUM_TOLERANCE = 0.01
 _FLOAT32 = schema.TensorType.FLOAT32
 _STORED = {
     schema.TensorType.FLOAT16: "float16",
@@ -47,24 +44,11 @@ class FloatTflite:
     def __init__(self, flatbuffer: bytes) -> None:
         """Take a float32 model of one image, 0..255, that gives probabilities."""
         self._flatbuffer = flatbuffer
-        self._own = threading.local()
-        self._ranges: Any = None
+        self._ranges: Ranges | None = None
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See FloatModel."""
-        return self.run(pixels)
-
-    def run(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Return what the model gives for images of any dtype, as they are: float32 [n, classes].
-
-        Raises ConversionError when it cannot be run.
-        """
-        try:
-            with ThreadPoolExecutor(cores()) as pool:
-                return np.stack(list(pool.map(self._run, images)))
-        except (ModelFileError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConversionError(f"The model cannot be run: {reason}") from error
+        return _run(self._flatbuffer, pixels, RAW_PIXELS)
 
     def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         """See FloatModel."""
@@ -79,14 +63,15 @@ class FloatTflite:
             self._ranges = observe(self._flatbuffer, calibration.read())
         return requantize(self._flatbuffer, cast("Kind", recipe.name), self._ranges)
 
-    def _run(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        if not hasattr(self._own, "interpreter"):
-            self._own.interpreter = load_interpreter(self._flatbuffer, 1)
-        interpreter = self._own.interpreter
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
-        interpreter.invoke()
-        output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-        return np.asarray(output, np.float32).reshape(-1)
+
+def _run(flatbuffer: bytes, pixels: NDArray[np.uint8], normalization: Normalization) -> NDArray[np.float32]:
+    """Return the outputs for uint8 [n, height, width, 3]; raises ConversionError where the model cannot be
+    run."""
+    try:
+        return run_on_pixels(flatbuffer, pixels, normalization)
+    except (ModelFileError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConversionError(f"The model cannot be run: {reason}") from error
 
 
 def read_float_tflite(source: Source) -> tuple[FloatTflite, ModelCard]:
@@ -127,13 +112,13 @@ def read_float_tflite(source: Source) -> tuple[FloatTflite, ModelCard]:
 
 def _require_probabilities(name: str, model: FloatTflite, height: int, width: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (_PROBES, height, width, 3), np.uint8)
-    sums = model.run(pixels).sum(axis=1)
-    if not np.isfinite(sums).all():
+    outputs = model.probabilities(pixels)
+    if not np.isfinite(outputs).all():
         raise ConversionError(
             f"{name} gives values that are no numbers (NaN or infinite): its training went wrong, or the "
             "file is damaged"
         )
-    if np.abs(sums - 1).max() > _SUM_TOLERANCE:
+    if not sum_to_one(outputs):
         raise ConversionError(
             f"{name} ends in softmax, and the outputs don't sum to 1: it is no classifier of whole images"
         )
@@ -146,16 +131,13 @@ def _keep_contract(name: str, model: Any, file: ModelFile, given: Normalization 
             f"{name} takes float input and does not say how pixels are scaled. Give --normalization 0..255, "
             "0..1, -1..1 or MEAN,STD, as the model was trained"
         )
-    maker = _maker(model, int(model.subgraphs[0].outputs[0]))
-    while maker is not None and operation_of(model, maker) == "RESHAPE":
-        maker = _maker(model, int(maker.inputs[0]))
-    if maker is not None and operation_of(model, maker) == "LOGISTIC":
+    if file.outputs is OutputMeaning.SIGMOIDS:
         raise ConversionError(
             f"{name} gives each output a probability of its own (sigmoid): it finds several labels at once. "
             "edge-classify needs a model that chooses one, with softmax"
         )
-    if not file.gives_probabilities:
-        if _sums_to_one(model, normalization):
+    if file.outputs is OutputMeaning.LOGITS:
+        if meaning_of_tflite_values(_probe(model, normalization)) is OutputMeaning.PROBABILITIES:
             say(f"{name}: {OTHER_MEANS}")
             add_log(model)
         else:
@@ -164,16 +146,11 @@ def _keep_contract(name: str, model: Any, file: ModelFile, given: Normalization 
     add_scaling(model, normalization)
 
 
-def _sums_to_one(model: Any, normalization: Normalization) -> bool:
-    """Return whether outputs that no softmax gives are probabilities all the same."""
+def _probe(model: Any, normalization: Normalization) -> NDArray[np.float32]:
+    """Return what an unpacked model gives for a few noisy pictures, float32 [pictures, outputs]."""
     shape = [int(side) for side in model.subgraphs[0].tensors[int(model.subgraphs[0].inputs[0])].shape]
-    pixels = np.random.default_rng(0).integers(0, 256, (_PROBES, *shape[1:]))
-    outputs = FloatTflite(pack(model)).run((pixels - normalization.mean) / normalization.std)
-    return bool((outputs >= 0).all() and np.abs(outputs.sum(axis=1) - 1).max() < _SUM_TOLERANCE)
-
-
-def _maker(model: Any, tensor: int) -> Any | None:
-    return next((o for o in model.subgraphs[0].operators if tensor in map(int, o.outputs)), None)
+    pixels = np.random.default_rng(0).integers(0, 256, (_PROBES, *shape[1:]), np.uint8)
+    return _run(pack(model), pixels, normalization)
 
 
 def _drop_metadata(model: Any) -> None:

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from ...edge.console import say
 from ...edge.errors import ConversionError
+from ...edge.output_meaning import OutputMeaning
 from ...edge.quiet import silenced
 from .contract import Network
-from .keras_model import give_logits, last_activation, load_keras, silence_training_layers
+from .keras_model import drop_last_activation, load_keras, silence_training_layers, stated_outputs
 
 _SIGNATURE = "serving_default"
 
@@ -29,16 +30,17 @@ def read_keras(path: Path, image_size: int | None) -> Network:
         say(f"{name}: left out what only acts in training: {', '.join(dropped)}")
     height, width, channels = _image_shape(name, tuple(model.inputs[0].shape), image_size)
     _require_vector(name, tuple(model.outputs[0].shape))
-    activation = last_activation(model)
-    if activation == "sigmoid" and model.outputs[0].shape[-1] == 1:
-        activation = give_logits(model)
+    outputs = stated_outputs(model)
+    if outputs is OutputMeaning.SIGMOIDS and model.outputs[0].shape[-1] == 1:
+        drop_last_activation(model)
+        outputs = OutputMeaning.LOGITS
     given = model.inputs[0]
     structure = model._inputs_struct if hasattr(model, "_inputs_struct") else given  # It may be a dict.
 
     def call(image: Any) -> Any:
         return _first(model(tf.nest.pack_sequence_as(structure, [image]), training=False))
 
-    return Network(name, call, height, width, channels, str(given.dtype), activation)
+    return Network(name, call, height, width, channels, str(given.dtype), outputs)
 
 
 def read_saved_model(path: Path, image_size: int | None, trust: bool) -> Network:

@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from ...edge.card import ModelCard
 from ...edge.errors import CardError, ConversionError
+from ...edge.output_meaning import ACTIVATIONS, OutputMeaning
 from ...edge.quiet import silenced
 from .keras_file import check_keras_file
 
@@ -83,10 +84,9 @@ def silence_training_layers(model: Any) -> list[str]:
     return augmenting
 
 
-def give_logits(model: Any) -> str:
-    """Take the activation away from the layer that computes the outputs; return "linear", as it is then."""
+def drop_last_activation(model: Any) -> None:
+    """Take the activation away from the layer that computes the outputs, which are then logits."""
     _last_layer(model).activation = keras.activations.linear
-    return "linear"
 
 
 def _last_layer(model: Any) -> Any:
@@ -94,13 +94,12 @@ def _last_layer(model: Any) -> Any:
     return _last_layer(made_by) if isinstance(made_by, keras.Model) else made_by
 
 
-def last_activation(model: Any) -> str | None:
-    """Return what computes the outputs: "softmax", "sigmoid", "linear", or None where it's not known."""
+def stated_outputs(model: Any) -> OutputMeaning | None:
+    """Return what the last layer states that the outputs mean; None where it states nothing known."""
     made_by = _last_layer(model)
     if isinstance(made_by, keras.layers.Softmax):
-        return "softmax"
-    name = getattr(getattr(made_by, "activation", None), "__name__", None)
-    return name if name in ("softmax", "sigmoid", "linear") else None
+        return OutputMeaning.PROBABILITIES
+    return ACTIVATIONS.get(getattr(getattr(made_by, "activation", None), "__name__", ""))
 
 
 def all_layers(model: Any) -> Iterator[Any]:

@@ -37,7 +37,7 @@ def check_labelled(
     If `scaling_known` is False, nothing says how the model wants pixels scaled, and the check finds it out.
     `classifier` is changed.
     """
-    name = f"model {classifier.file.path.name}: on {folder.name}"
+    name = f"model {Path(classifier.file.name).name}: on {folder.name}"
     try:
         images = sample_images(folder)
         trial = try_ways(classifier, ways_to_feed(classifier, scaling_known), images, seconds)

@@ -22,7 +22,7 @@ def load_models(settings: ModelSettings) -> list[Classifier]:
         say(describe_default(classifiers[0].labels))
     for classifier in classifiers:
         if classifier.labels[0] == "class 0" and names is None and classifier.file.labels is None:
-            say(f"{classifier.file.path} names no classes: numbers are shown. Name them with --labels FILE")
+            say(f"{classifier.file.name} names no classes: numbers are shown. Name them with --labels FILE")
         for remark in classifier.remarks:
             say(remark, "warning")
     return classifiers

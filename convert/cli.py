@@ -17,8 +17,8 @@ from .recipes import find_recipe
 from .tflite.compatibility import find_older_runtime
 
 if TYPE_CHECKING:
-    from .sources.jobs import Source
-    from .workshop import Outcome, Settings
+    from .job_tools import ConversionOutcome, ConversionSettings
+    from .sources.job import ModelSource
 
 _INSPECT_TAKES = ("path", "inspect", "as_json")
 _DOCTOR_LEAVES = ("variants", "budget")
@@ -83,22 +83,22 @@ def _refuse(ctx: click.Context, names: Sequence[str], reason: str) -> None:
             raise click.UsageError(f"{reason}: leave out {parameter.opts[0]}.")
 
 
-def _source(path: Path, options: dict[str, Any]) -> Source:
-    from .sources.jobs import Source
+def _source(path: Path, options: dict[str, Any]) -> ModelSource:
+    from .sources.job import ModelSource
 
     label_file: Path | None = options.pop("labels")
     normalization: Normalization | None = options.pop("normalization")
     labels = read_label_file(label_file) if label_file else None
     names = ("data", "calibration", "image_size", "resize", "trust")
-    return Source(
+    return ModelSource(
         path, labels=labels, normalization=normalization, **{name: options.pop(name) for name in names}
     )
 
 
-def _settings(options: dict[str, Any]) -> Settings:
-    from .workshop import Settings
+def _settings(options: dict[str, Any]) -> ConversionSettings:
+    from .job_tools import ConversionSettings
 
-    return Settings(
+    return ConversionSettings(
         recipes=tuple(find_recipe(name) for name in dict.fromkeys(options["variants"])),
         output=options["output"] or Path(),
         calibration_images=options["calibration_images"],
@@ -108,8 +108,8 @@ def _settings(options: dict[str, Any]) -> Settings:
     )
 
 
-def _convert(source: Source, settings: Settings, budget: Budget | None, as_json: bool) -> None:
-    from .doctor.view import print_treatment
+def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget | None, as_json: bool) -> None:
+    from .repair.view import print_report
     from .run import convert
     from .sources.jobs import find_jobs
     from .tables import choose, print_tables
@@ -120,8 +120,8 @@ def _convert(source: Source, settings: Settings, budget: Budget | None, as_json:
         for item in outcome.files:
             print_json({**item.to_json(), "recommended": item.file == advice.name})
     else:
-        for treatment in outcome.treatments:
-            print_treatment(treatment)
+        for report in outcome.repairs:
+            print_report(report)
         print_tables(outcome.files, settings.output, advice)
     failed = _say_what_failed(outcome)
     if budget is not None and advice.name is None:
@@ -131,7 +131,7 @@ def _convert(source: Source, settings: Settings, budget: Budget | None, as_json:
         raise click.exceptions.Exit(1)
 
 
-def _say_what_failed(outcome: Outcome) -> bool:
+def _say_what_failed(outcome: ConversionOutcome) -> bool:
     if outcome.skipped:
         say(f"Skipped, since they could not be read: {len(outcome.skipped)}; the rest was used")
     for sentence in outcome.unrepaired:
@@ -139,19 +139,19 @@ def _say_what_failed(outcome: Outcome) -> bool:
     return bool(outcome.skipped or outcome.unrepaired)
 
 
-def _examine(source: Source, settings: Settings, as_json: bool) -> None:
-    from .doctor.view import print_treatment
-    from .guard import examine
-    from .run import plot_name
+def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -> None:
+    from .int8_loss import examine_int8
+    from .output import plot_file_name
+    from .repair.view import print_report
     from .sources.jobs import find_jobs
 
     jobs = find_jobs(source, settings.target)
-    treatments = examine(jobs, settings)
-    for job, treatment in zip(jobs, treatments, strict=True):
+    reports = examine_int8(jobs, settings)
+    for job, report in zip(jobs, reports, strict=True):
         if as_json:
-            print_json(treatment.to_json())
+            print_json(report.to_json())
         else:
-            print_treatment(treatment)
-            say(f"Plot: {settings.output / plot_name(job)}")
-    if not all(treatment.chosen for treatment in treatments):
+            print_report(report)
+            say(f"Plot: {settings.output / plot_file_name(job.name)}")
+    if not all(report.chosen for report in reports):
         raise click.exceptions.Exit(1)

@@ -45,6 +45,8 @@ RECIPES = {
         Recipe("mixed", weights="int8", activations="int8", io="float32", tolerance=0.05),
     )
 }
+FLOAT32, INT8, MIXED = RECIPES["float32"], RECIPES["int8"], RECIPES["mixed"]
+INT8_FLOAT_IO = RECIPES["int8-float-io"]
 DEFAULT_VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 

@@ -1,4 +1,4 @@
-"""What edge-convert prints for people: what each file lost, and which one to ship."""
+"""The tables of edge-convert: how much each file lost, and which one to ship."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from ..benchmarks.budget import Budget
 from ..benchmarks.host import describe_host
 from ..benchmarks.recommend import Candidate, Recommendation, recommend
 from ..benchmarks.scoring.loss import Loss
+from ..edge.card import Accuracy
 from ..edge.console import print_table, printable
 from ..edge.statistics.paired import describe_difference
-from .converted import Converted
+from .output import Converted
 
 _LOST = (
     "file",
@@ -31,12 +32,12 @@ _SHIP = ("file", "MB", "top-1", "points\nlost", "median", "p99", "peak\nmemory",
 
 def choose(files: Sequence[Converted], budget: Budget, max_drop: float) -> Recommendation:
     """Recommend one of the files that could be timed."""
-    contenders = [
+    candidates = [
         Candidate(
             item.file,
             item.size_bytes,
             item.accuracy.top1 if item.accuracy else None,
-            None if item.lost is None else Loss(item.lost),
+            item.loss,
             item.latency.median_ms,
             item.latency.p99_ms,
             item.latency.peak_rss_mb,
@@ -44,20 +45,20 @@ def choose(files: Sequence[Converted], budget: Budget, max_drop: float) -> Recom
         for item in files
         if item.latency is not None
     ]
-    if not contenders:
+    if not candidates:
         return Recommendation(None, "no file could be timed", {})
-    return recommend(contenders, budget, max_drop)
+    return recommend(candidates, budget, max_drop)
 
 
 def print_tables(files: Sequence[Converted], output: Path, advice: Recommendation) -> None:
     """Print both tables and the recommendation to stdout."""
-    scored = [item for item in files if item.accuracy is not None]
+    scored = [(item, item.accuracy) for item in files if item.accuracy is not None]
     if scored:
-        images = scored[0].accuracy.images if scored[0].accuracy else 0
+        images = scored[0][1].images
         title = (
             f"Written to {output}; each compared with the model that it was made from, on {images:,} images"
         )
-        print_table(title, _LOST, [_lost_row(item) for item in scored])
+        print_table(title, _LOST, [_lost_row(*pair) for pair in scored])
     host = describe_host()
     title = f"Which one to ship? Measured on {host.name}, 1 thread"
     print_table(title, _SHIP, [_ship_row(item, advice) for item in files])
@@ -65,17 +66,16 @@ def print_tables(files: Sequence[Converted], output: Path, advice: Recommendatio
     click.echo(printable(f"{chosen}: {advice.reason}."))
 
 
-def _lost_row(item: Converted) -> tuple[str, ...]:
-    accuracy, threshold = item.accuracy, item.output.threshold
-    assert accuracy is not None
+def _lost_row(item: Converted, accuracy: Accuracy) -> tuple[str, ...]:
+    threshold = item.output.threshold
     low, high = accuracy.top1_ci95
     p_value = 1.0 if accuracy.p_value is None else accuracy.p_value
     return (
         item.file,
         f"{accuracy.top1:.2%}",
         f"{low * 100:.1f} to {high:.1%}",
-        _points(item.lost),
-        _verdict(item.lost or 0.0, p_value),
+        _points(item.loss),
+        _verdict(item.loss, p_value),
         f"{accuracy.float_agreement:.2%}",
         f"{accuracy.mean_difference:.4f}, {accuracy.largest_difference:.3f}",
         f"{accuracy.ece:.2%}",
@@ -91,7 +91,7 @@ def _ship_row(item: Converted, advice: Recommendation) -> tuple[str, ...]:
         item.file,
         f"{item.size_bytes / 1e6:.2f}",
         f"{item.accuracy.top1:.2%}" if item.accuracy else "-",
-        _points(item.lost) if item.accuracy or item.lost is None else f"about {_points(item.lost)}",
+        _points(item.loss) if item.accuracy or item.loss is None else f"about {_points(item.loss)}",
         f"{latency.median_ms:.2f} ms" if latency else "-",
         f"{latency.p99_ms:.2f} ms" if latency else "-",
         "-" if memory is None else f"{memory:.0f} MB",
@@ -99,11 +99,9 @@ def _ship_row(item: Converted, advice: Recommendation) -> tuple[str, ...]:
     )
 
 
-def _verdict(lost: float, p_value: float) -> str:
-    if lost <= 0:
-        return "-"
-    return describe_difference(p_value)
+def _verdict(loss: Loss | None, p_value: float) -> str:
+    return "-" if loss is None or loss.fraction <= 0 else describe_difference(p_value)
 
 
-def _points(lost: float | None) -> str:
-    return "-" if lost is None else f"{lost * 100:.2f}"
+def _points(loss: Loss | None) -> str:
+    return "-" if loss is None else f"{loss.points:.2f}"

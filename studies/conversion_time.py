@@ -21,17 +21,18 @@ import sys, time
 from pathlib import Path
 from edge_classify.convert.quiet import import_tensorflow
 import_tensorflow("Converting", "convert")
-from edge_classify.convert.sources.jobs import Source, find_jobs
+from edge_classify.convert.sources.job import ModelSource
+from edge_classify.convert.sources.jobs import find_jobs
 from edge_classify.convert.recipes import RECIPES
-from edge_classify.convert.workshop import Outcome, Settings, open_workshop
+from edge_classify.convert.job_tools import ConversionOutcome, ConversionSettings, open_job_tools
 
 path, data, *variants = sys.argv[1:]
 recipes = tuple(RECIPES[name] for name in variants)
 started = time.monotonic()
-(job,) = find_jobs(Source(Path(path), data=Path(data) if data else None), None)
-workshop = open_workshop(job, Settings(recipes, Path()), Outcome())
+(job,) = find_jobs(ModelSource(Path(path), data=Path(data) if data else None), None)
+tools = open_job_tools(job, ConversionSettings(recipes, Path()), ConversionOutcome())
 for recipe in recipes:
-    workshop.maker.make(recipe, job.card.output.temperature)
+    tools.maker.make(recipe, job.card.output.temperature)
 print(time.monotonic() - started)
 """
 

@@ -14,7 +14,7 @@ from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.benchmarks.scoring.predict import read_pixels
 from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
-from edge_classify.convert.sources.converter import to_tflite, trace
+from edge_classify.convert.sources.traced_model import to_tflite, trace
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.errors import OptionError, WeightsError
 from edge_classify.edge.runtime import load_interpreter

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_classify.convert.doctor.answers import answer
-from edge_classify.convert.doctor.equalizer import equalize
-from edge_classify.convert.doctor.ranges import observe
+from edge_classify.convert.repair.answers import answer
+from edge_classify.convert.repair.equalizer import equalize
 from edge_classify.convert.tflite.flatgraph import read_layers, unpack
 from edge_classify.convert.tflite.quantizer import quantize
+from edge_classify.convert.tflite.ranges import observe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

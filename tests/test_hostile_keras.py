@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import keras
 import pytest
-from edge_classify.convert.sources import keras_file, keras_model
+from edge_classify.convert.sources import keras_model
 from keras import layers
 from packaging.specifiers import SpecifierSet
 
@@ -83,7 +83,7 @@ def test_h5_file_that_keeps_its_reader_busy_for_ever_is_given_up(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Zeros over the names of attributes: HDF5 1.14 reads them without end."""
-    monkeypatch.setattr(keras_file, "_HDF5_SECONDS", 3)
+    monkeypatch.setattr(keras_model, "_HDF5_SECONDS", 3)
     raw = (whole / "m.h5").read_bytes()
     path = tmp_path / "m.h5"
     path.write_bytes(raw[:3000] + bytes(2000) + raw[5000:])

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.doctor.answers import answer
-from edge_classify.convert.doctor.ranges import observe
+from edge_classify.convert.repair.answers import answer
 from edge_classify.convert.tflite.flatgraph import operation_of, read_layers, short_name, unique_names, unpack
 from edge_classify.convert.tflite.quantizer import Kind, quantize, requantize
+from edge_classify.convert.tflite.ranges import observe
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.runtime import load_interpreter
 from edge_classify.edge.tflite.metadata import add_metadata

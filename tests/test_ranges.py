@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_classify.convert.doctor.ranges import Clip, TensorRange, _Collector, observe
 from edge_classify.convert.tflite.flatgraph import read_layers, unpack
+from edge_classify.convert.tflite.ranges import Clip, TensorRange, _Collector, observe
 from edge_classify.edge.errors import ConversionError
 from hypothesis import given
 from hypothesis import strategies as st

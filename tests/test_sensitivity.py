@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_classify.convert.doctor.answers import answer, as_probabilities, divergence, drop, store_pixels
-from edge_classify.convert.doctor.ranges import observe
-from edge_classify.convert.doctor.sensitivity import rank_layers
+from edge_classify.convert.repair.answers import answer, as_probabilities, divergence, drop, store_pixels
+from edge_classify.convert.repair.sensitivity import rank_layers
 from edge_classify.convert.tflite.flatgraph import read_layers, unpack
+from edge_classify.convert.tflite.ranges import observe
 from edge_classify.edge.errors import ConversionError
 from hypothesis import given
 from hypothesis import strategies as st

@@ -12,7 +12,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from edge_classify.convert.calibration import CalibrationSet, load_calibration
 from edge_classify.convert.recipes import RECIPES
-from edge_classify.convert.sources.float_model import TracedModel
+from edge_classify.convert.sources.traced_model import TracedModel
 from edge_classify.convert.tflite.flatgraph import pack, unpack
 from edge_classify.convert.tflite.quantizer import requantize
 from edge_classify.edge.card import InputSpec, ModelCard

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..convert.recipes import RECIPES
-from ..convert.sources.converter import to_tflite
+from ..convert.sources.traced_model import to_tflite
 from ..edge.cores import cores
 from ..edge.quiet import silenced
 from ..edge.runtime import load_interpreter

@@ -13,8 +13,10 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from ..benchmarks.scoring.split import FILE_NAME, Split
+from ..convert.sources.job import KERAS_NAME
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
+from ..edge.modelfile import CARD_NAME
 from .options import MODELS
 
 UNFINISHED = ".unfinished"  # Inside the folder of the run, so that it is on the same disk and moves with it.
@@ -23,7 +25,7 @@ REPORT = "report.html"
 TRIALS = "tuning.csv"
 AUDIT = "audit.json"
 IMAGES = "images"  # Of the built-in data sets.
-MODEL, CARD, METRICS, HISTORY = "model.keras", "card.json", "metrics.json", "history.csv"
+MODEL, CARD, METRICS, HISTORY = KERAS_NAME, CARD_NAME, "metrics.json", "history.csv"
 CURVES, CONFUSION = "curves.png", "confusion.png"
 MODEL_FILES = (MODEL, CARD, METRICS, HISTORY, TRIALS, CURVES, CONFUSION)
 

@@ -23,25 +23,28 @@ from ...edge.progress import progress
 from .split import SkippedImage, read_labelled
 
 Load = Callable[[], list[Classifier]]
-# Feeds pixels as they are, 0..255, to a model without a card whose scaling is inside the graph.
+# Gives pixels 0..255 as they are to a model without a card: its scaling is inside the graph.
 RAW_PIXELS = Normalization((0.0,), (1.0,))
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """`probabilities[model]` is float32 [images, classes]; `images` those that could be read, in order."""
+    """`probabilities[model]` is float32 [images, classes].
+
+    `images` are those that could be read, in order; the others are `skipped`.
+    """
 
     probabilities: list[NDArray[np.float32]]
     images: list[LabelledImage]
     skipped: list[SkippedImage]
 
 
-class Answers(NamedTuple):
-    """What one model answers to images, each [images].
+class TopAnswers(NamedTuple):
+    """One model's answers to images, each field [images].
 
-    `guess` is the class, int64. `rank`, int64, is how many classes come before the true one, 0 where the
-    answer is right; of equal ones the lower index comes first. `confidence` is the answer's probability,
+    `guess` is the class, int64. `rank`, int64, is the number of classes before the true class, 0 where the
+    answer is right; of equal classes the lower index comes first. `confidence` is the answer's probability,
     float64.
     """
 
@@ -51,10 +54,13 @@ class Answers(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answered:
-    """`answers` by model, or why it could not be run; `images` those that could be read, in order."""
+class AnswersByModel:
+    """`answers[model]` holds the model's answers, or the error of a model that could not be run.
 
-    answers: list[Answers | ModelFileError]
+    `images` are those that could be read, in order; the others are `skipped`.
+    """
+
+    answers: list[TopAnswers | ModelFileError]
     images: list[LabelledImage]
     skipped: list[SkippedImage]
 
@@ -71,24 +77,24 @@ def read_pixels(image: LabelledImage, spec: InputSpec, preprocess: Preprocess) -
 def predict_images(load: Load, images: Sequence[LabelledImage], description: str) -> Predictions:
     """Classify all images with all models; images that cannot be read are skipped and listed.
 
-    `load` is called once in every worker thread, since each needs classifiers of its own. Raises
-    ModelFileError as Classifier does.
+    `load` is called once in every worker thread, since each needs its own classifiers. `description` stands
+    before the progress bar. Raises ModelFileError as Classifier does.
     """
 
-    def look(classifier: Classifier, pixels: NDArray[np.uint8], _: str) -> NDArray[np.float32]:
+    def run(classifier: Classifier, pixels: NDArray[np.uint8], _: str) -> NDArray[np.float32]:
         return classifier.classify_pixels(pixels, 1).probabilities
 
-    seen = _look_at_all(load, images, description, look)
-    return Predictions([np.stack(column) for column in seen.columns], seen.images, seen.skipped)
+    found = _run_on_all(load, images, description, run)
+    return Predictions([np.stack(column) for column in found.columns], found.images, found.skipped)
 
 
-def answer_images(load: Load, images: Sequence[LabelledImage], description: str) -> Answered:
-    """As `predict_images`, keeping three numbers of an image instead of all probabilities.
+def answer_images(load: Load, images: Sequence[LabelledImage], description: str) -> AnswersByModel:
+    """Classify as `predict_images` does, keeping three numbers of an image instead of all probabilities.
 
-    Every model must know every image's label. One that fails on an image has no answers; the others do.
+    Every model must know every image's label. A model that fails on an image has no answers; the others do.
     """
 
-    def look(
+    def run(
         classifier: Classifier, pixels: NDArray[np.uint8], label: str
     ) -> tuple[int, int, float] | ModelFileError:
         try:
@@ -99,42 +105,45 @@ def answer_images(load: Load, images: Sequence[LabelledImage], description: str)
         before = np.count_nonzero(p > p[true]) + np.count_nonzero(p[:true] == p[true])
         return guess, int(before), float(p[guess])
 
-    seen = _look_at_all(load, images, description, look)
-    answers: list[Answers | ModelFileError] = []
-    for column in seen.columns:
-        rows = [row for row in column if not isinstance(row, ModelFileError)]
-        failed = next((row for row in column if isinstance(row, ModelFileError)), None)
-        guess, rank, confidence = zip(*rows, strict=True) if rows else ((), (), ())
-        kept = Answers(np.array(guess, np.int64), np.array(rank, np.int64), np.array(confidence, np.float64))
-        answers.append(failed or kept)
-    return Answered(answers, seen.images, seen.skipped)
+    found = _run_on_all(load, images, description, run)
+    return AnswersByModel([_to_answers(column) for column in found.columns], found.images, found.skipped)
+
+
+def _to_answers(column: Sequence[tuple[int, int, float] | ModelFileError]) -> TopAnswers | ModelFileError:
+    rows = []
+    for row in column:
+        if isinstance(row, ModelFileError):
+            return row
+        rows.append(row)
+    guess, rank, confidence = zip(*rows, strict=True) if rows else ((), (), ())
+    return TopAnswers(np.array(guess, np.int64), np.array(rank, np.int64), np.array(confidence, np.float64))
 
 
 @dataclass(frozen=True)
-class _Seen(Generic[T]):
-    """`columns[model]` has what was found of each of the `images`."""
+class _Found(Generic[T]):
+    """`columns[model]` has one result for each of the `images`."""
 
     columns: list[tuple[T, ...]]
     images: list[LabelledImage]
     skipped: list[SkippedImage]
 
 
-def _look_at_all(
+def _run_on_all(
     load: Load,
     images: Sequence[LabelledImage],
     description: str,
-    look: Callable[[Classifier, NDArray[np.uint8], str], T],
-) -> _Seen[T]:
-    """Return what `look` finds with every model, given the pixels of an image and its label."""
+    run: Callable[[Classifier, NDArray[np.uint8], str], T],
+) -> _Found[T]:
+    """Return the results of `run`, which gets a model, the pixels of an image, and its label."""
     own = threading.local()
 
-    def look_at(image: LabelledImage) -> list[T] | SkippedImage:
+    def run_models(image: LabelledImage) -> list[T] | SkippedImage:
         if not hasattr(own, "classifiers"):
             own.classifiers = load()
         inputs: dict[tuple[InputSpec, Preprocess], NDArray[np.uint8]] = {}
         rows = []
         for classifier in own.classifiers:
-            # The dtype is the tensor's, and pixels are uint8 for all.
+            # The tensor's dtype may differ, but pixels are uint8 for all models.
             spec = InputSpec(classifier.spec.height, classifier.spec.width, "uint8")
             key = (spec, classifier.preprocess)
             if key not in inputs:
@@ -142,14 +151,14 @@ def _look_at_all(
                     inputs[key] = read_pixels(image, *key)
                 except ImageError as error:
                     return SkippedImage(str(image.path), str(error))
-            rows.append(look(classifier, inputs[key], image.label))
+            rows.append(run(classifier, inputs[key], image.label))
         return rows
 
     done, skipped, rows = [], [], []
     pool = ThreadPoolExecutor(cores())
     try:
         with progress(description, len(images), "images") as advance:
-            for image, outcome in zip(images, pool.map(look_at, images), strict=True):
+            for image, outcome in zip(images, pool.map(run_models, images), strict=True):
                 advance()
                 if isinstance(outcome, SkippedImage):
                     skipped.append(outcome)
@@ -158,7 +167,7 @@ def _look_at_all(
                     rows.append(outcome)
     finally:
         pool.shutdown(cancel_futures=True)
-    return _Seen(list(zip(*rows, strict=True)), done, skipped)
+    return _Found(list(zip(*rows, strict=True)), done, skipped)
 
 
 def run_on_pixels(
@@ -166,8 +175,8 @@ def run_on_pixels(
 ) -> NDArray[np.float32]:
     """Return a model's output values, whatever they mean, for RGB pixels, uint8 [images, height, width, 3].
 
-    They are float32 [images, outputs]. The model has no card, and one input and output. All cores work, each
-    with an interpreter of its own. Raises ModelFileError as Classifier does.
+    They are float32 [images, outputs]. The model must have no card. Each core runs its own interpreter.
+    Raises ModelFileError as Classifier does.
     """
     file = ModelFile.read(model)
     parts = [part for part in np.array_split(np.arange(len(pixels)), cores()) if part.size]

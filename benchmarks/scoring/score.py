@@ -22,7 +22,7 @@ from ...edge.statistics.paired import mcnemar
 from ...edge.statistics.proportions import f1_interval, wilson_interval
 from ..results.result import Change, ClassScore, MeasuredAccuracy, Pairing
 from .labelled import LabelledData
-from .predict import Answered, Answers, answer_images
+from .predict import AnswersByModel, TopAnswers, answer_images
 from .split import SkippedImage
 from .statistics import (
     Counts,
@@ -113,7 +113,7 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class ModelAnswers:
-    """A model of so many outputs, and its Answers; `guess` are indices into the scored images' labels."""
+    """A model of so many outputs, and its TopAnswers; `guess` are indices into the scored images' labels."""
 
     file: str
     card: ModelCard | None
@@ -123,7 +123,9 @@ class ModelAnswers:
     confidence: NDArray[np.float64]
 
 
-def describe_images(data: LabelledData, answered: Answered, models: Sequence[Classifier]) -> ScoredImages:
+def describe_images(
+    data: LabelledData, answered: AnswersByModel, models: Sequence[Classifier]
+) -> ScoredImages:
     """Name the images and number the labels: first those that have images, then what models may answer."""
     present = sorted({image.label for image in answered.images}, key=natural_key)
     labels = list(dict.fromkeys([*present, *(label for model in models for label in model.labels)]))
@@ -138,7 +140,7 @@ def describe_images(data: LabelledData, answered: Answered, models: Sequence[Cla
     )
 
 
-def translate(model: Classifier, answers: Answers, scored: ScoredImages) -> ModelAnswers:
+def translate(model: Classifier, answers: TopAnswers, scored: ScoredImages) -> ModelAnswers:
     """Return a model's answers in the scored images' numbering."""
     index = {label: number for number, label in enumerate(scored.labels)}
     meaning = np.array([index[label] for label in model.labels], np.int64)
@@ -204,9 +206,9 @@ _TOP = 5
 
 
 def to_accuracy(
-    model: ModelAnswers, scored: ScoredImages, pairing: Pairing | None, seen: TrainingOverlap | None
+    model: ModelAnswers, scored: ScoredImages, pairing: Pairing | None, overlap: TrainingOverlap | None
 ) -> MeasuredAccuracy:
-    """Measure a model's answers; `pairing` and `seen` go into the record as they are."""
+    """Measure a model's answers; `pairing` and `overlap` go into the record as they are."""
     images, right = len(scored.truth), model.rank == 0
     correct, within = int(right.sum()), int((model.rank < _TOP).sum())
     guess = np.where(model.guess < scored.present, model.guess, -1)
@@ -227,10 +229,10 @@ def to_accuracy(
         ece_ci95=calibration_interval(model.confidence, right),
         classes=_class_scores(counts, scored.labels[: scored.present]),
         pairing=pairing,
-        training_images=seen.training if seen else None,
-        training_examples=seen.examples if seen else (),
-        validation_images=seen.validation if seen else None,
-        own_split=seen.own if seen else None,
+        training_images=overlap.training if overlap else None,
+        training_examples=overlap.examples if overlap else (),
+        validation_images=overlap.validation if overlap else None,
+        own_split=overlap.own if overlap else None,
     )
 
 
@@ -287,16 +289,16 @@ def score(
     given = iter(answered.answers)
     ran = [_answers(model, given, scored) if isinstance(model, Classifier) else model for model in checked]
     pairings = _pair_all(ran, scored, base)
-    seen = _find_all_seen(ran, splits, scored, answered.images)
+    overlaps = _find_overlaps(ran, splits, scored, answered.images)
     outcomes = [
         to_accuracy(model, scored, pairing, found) if isinstance(model, ModelAnswers) else model
-        for model, pairing, found in zip(ran, pairings, seen, strict=True)
+        for model, pairing, found in zip(ran, pairings, overlaps, strict=True)
     ]
     return Scores(tuple(outcomes), tuple(answered.skipped))
 
 
 def _answers(
-    model: Classifier, given: Iterator[Answers | ModelFileError], scored: ScoredImages
+    model: Classifier, given: Iterator[TopAnswers | ModelFileError], scored: ScoredImages
 ) -> ModelAnswers | NotScored:
     answers = next(given)
     if isinstance(answers, ModelFileError):
@@ -322,7 +324,7 @@ def _pair_all(
     return pairings
 
 
-def _find_all_seen(
+def _find_overlaps(
     models: Sequence[ModelAnswers | NotScored],
     splits: Sequence[KnownSplit],
     scored: ScoredImages,

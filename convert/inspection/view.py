@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from ...edge.card import ModelCard
 from ...edge.console import print_json, print_table, printable
-from ...edge.tflite.graph import Tensor
+from ...edge.tflite.graph import Quantization, Tensor
 from .inspection import Inspection, inspect
+from .metadata import TensorMetadata
 from .operators import InspectedOperator
 from .record import to_record
-from .summary import describe_quantization, headline, summary
 
 # What people are shown of a file that holds more than they would read; --json has everything.
 _NAME_WIDTH = 32
@@ -124,3 +126,153 @@ def _one_line(text: str, width: int) -> str:
     """Return the beginning of a text that a file may have made of anything, safe for a terminal."""
     text = text if len(text) <= width else f"{text[: width - 3]}..."
     return printable(text).replace("\n", "\\x0a")
+
+
+_LABELS_SHOWN = 8
+
+
+def headline(found: Inspection) -> str:
+    """Return in a few words what the file is."""
+    if found.not_a_classifier:
+        return f"a model that edge-classify does not take: {found.not_a_classifier}"
+    classes = found.outputs[0].shape[-1]
+    kind = f"the {found.card.conversion.variant} variant of " if found.card and found.card.conversion else ""
+    name = found.card.name if found.card else "an image classifier"
+    return f"{kind}{name}, {classes:,} classes"
+
+
+def summary(found: Inspection) -> Iterator[tuple[str, str]]:
+    """Yield (what, text) lines; what the file does not have is said."""
+    yield "file", f"{found.size_bytes:,} bytes, sha256 {found.sha256}"
+    yield "checksum", found.checksum or "none: the file has nothing to compare with"
+    description = found.graph.description
+    graphs = len(found.graph.subgraphs)
+    yield (
+        "model",
+        f"schema version {found.graph.schema_version}, {graphs} subgraph{'s' * (graphs > 1)}, "
+        f"{len(found.main.operators):,} operators, {len(found.main.tensors):,} tensors, "
+        + (f"described as {description!r}" if description else "no description"),
+    )
+    yield "signatures", ", ".join(signature.key for signature in found.signatures) or "none"
+    for side, tensors in (("input", found.inputs), ("output", found.outputs)):
+        for tensor in tensors:
+            yield side, _describe_tensor(tensor)
+    yield "arithmetic", _arithmetic(found)
+    yield "XNNPACK", _xnnpack(found)
+    custom = Counter(item.operator.name for item in found.operators if item.operator.custom)
+    if custom:
+        yield "custom", f"operations that are none of TFLite's own: {_counts(custom)}"
+    yield from _metadata(found)
+    yield "labels", _labels(found.labels)
+    yield from _card(found.card)
+    files = ", ".join(f"{file.name!r} {file.size:,} bytes" for file in found.appended)
+    yield "appended", files or "no files"
+
+
+def _describe_tensor(tensor: Tensor) -> str:
+    quantization = tensor.quantization
+    stored = f", {describe_quantization(quantization)}" if quantization else ", not quantized"
+    if quantization and quantization.scale is not None:
+        stored += f", scale {quantization.scale:g}, zero point {quantization.zero_point}"
+    return f"{tensor.name!r}, {tensor.dtype} {list(tensor.open_shape or tensor.shape)}{stored}"
+
+
+def _arithmetic(found: Inspection) -> str:
+    text = f"{found.macs:,} multiply-accumulates for one run"
+    if found.uncounted:
+        text += f", without those of {', '.join(found.uncounted)}, which are not known"
+    if any(tensor.open_shape for tensor in found.inputs):
+        text += ", with each open side of the input as 1"
+    return text
+
+
+def _xnnpack(found: Inspection) -> str:
+    delegation = found.delegation
+    if delegation.taken is None:
+        return f"unknown what it takes: {delegation.reason}"
+    operators = found.main.operators
+    taken = set(delegation.taken)
+    left = Counter(operator.name for operator in operators if operator.index not in taken)
+    text = f"takes {len(taken)} of {len(operators)} operators on this machine"
+    if delegation.groups:
+        text += f", in {delegation.groups} group{'s' * (delegation.groups > 1)}"
+    return f"{text} ({delegation.runtime})" + (f"; not {_counts(left)}" if left else "")
+
+
+def _metadata(found: Inspection) -> Iterator[tuple[str, str]]:
+    metadata = found.metadata
+    if metadata is None:
+        yield "metadata", "none"
+        return
+    named = {"description": metadata.description, "version": metadata.version, "author": metadata.author,
+             "license": metadata.license, "needs parser": metadata.min_parser_version}  # fmt: skip
+    said = [f"{key} {value!r}" for key, value in named.items() if value]
+    yield "metadata", ", ".join([repr(metadata.name) if metadata.name else "no name", *said])
+    for side, tensors in (("  input", metadata.inputs), ("  output", metadata.outputs)):
+        for tensor in tensors:
+            yield side, _describe_metadata(tensor)
+
+
+def _describe_metadata(tensor: TensorMetadata) -> str:
+    parts = [repr(tensor.name) if tensor.name else "no name"]
+    if tensor.description:
+        parts.append(repr(tensor.description))
+    if tensor.content:
+        parts.append(tensor.content)
+    for unit in tensor.process_units:
+        parts.append(
+            f"{unit.kind} mean {_floats(unit.mean)} std {_floats(unit.std)}" if unit.mean else unit.kind
+        )
+    if tensor.minimum or tensor.maximum:
+        parts.append(f"values {_floats(tensor.minimum)} to {_floats(tensor.maximum)}")
+    parts += [f"{file.type} in {file.name!r}" for file in tensor.files]
+    return ", ".join(parts)
+
+
+def _labels(labels: tuple[str, ...] | None) -> str:
+    if labels is None:
+        return "none"
+    shown = ", ".join(labels[:_LABELS_SHOWN])
+    return f"{len(labels):,}: {shown}{', ...' if len(labels) > _LABELS_SHOWN else ''}"
+
+
+def _card(card: ModelCard | None) -> Iterator[tuple[str, str]]:
+    if card is None:
+        yield "card", "none"
+        return
+    threshold = (
+        "no threshold" if card.output.threshold is None else f"unknown below {card.output.threshold:.1%}"
+    )
+    yield (
+        "card",
+        f"format {card.format}, {card.preprocess.resize} to {card.input.height}x{card.input.width}, "
+        f"temperature {card.output.temperature:g}, {threshold}",
+    )
+    if (accuracy := card.accuracy) is not None:
+        low, high = accuracy.top1_ci95
+        yield (
+            "accuracy",
+            f"top-1 {accuracy.top1:.2%} (95 % interval {low:.1%} to {high:.1%}) on {accuracy.images:,} "
+            f"images of {accuracy.dataset}",
+        )
+    examples = [
+        f"{example.image} ({card.labels[example.expected.index(max(example.expected))]}, "
+        f"tolerance {example.tolerance:g})"
+        for example in card.golden
+    ]
+    yield "golden", ", ".join(examples) or "no examples"
+
+
+def describe_quantization(quantization: Quantization) -> str:
+    """Return its kind, and how many channels have a scale of their own."""
+    channels = f" ({quantization.scales})" if quantization.kind == "per channel" else ""
+    return f"{quantization.kind}{channels}"
+
+
+def _floats(values: tuple[float, ...]) -> str:
+    """Return the values, or the one that all of them are."""
+    return f"{values[0]:g}" if len(set(values)) == 1 else "/".join(f"{value:g}" for value in values) or "?"
+
+
+def _counts(names: Counter[str]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in names.most_common())

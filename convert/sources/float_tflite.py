@@ -18,13 +18,12 @@ from ...edge.modelfile import ModelFile, Normalization, mapped, tables_of
 from ...edge.output_meaning import OutputMeaning, meaning_of_tflite_values, sum_to_one
 from ...edge.tflite.graph import read_graph
 from ..calibration import CalibrationSet
-from ..doctor.ranges import Ranges, observe
 from ..recipes import Recipe
 from ..tflite.flatgraph import pack, unpack
 from ..tflite.graph_ends import LOGITS, OTHER_MEANS, add_log, add_scaling, add_softmax
 from ..tflite.quantizer import Kind, requantize
-from .foreign_job import foreign_card
-from .jobs import Source
+from ..tflite.ranges import Ranges, observe
+from .job import ModelSource
 
 _PROBES = 4
 _FLOAT32 = schema.TensorType.FLOAT32
@@ -74,7 +73,7 @@ def _run(flatbuffer: bytes, pixels: NDArray[np.uint8], normalization: Normalizat
         raise ConversionError(f"The model cannot be run: {reason}") from error
 
 
-def read_float_tflite(source: Source) -> tuple[FloatTflite, ModelCard]:
+def read_float_tflite(source: ModelSource) -> tuple[FloatTflite, ModelCard]:
     """Read a float .tflite and make it keep the contract; raises ConversionError when that cannot be."""
     if source.image_size is not None:
         raise OptionError(
@@ -99,7 +98,7 @@ def read_float_tflite(source: Source) -> tuple[FloatTflite, ModelCard]:
     classes = _classes(name, model)
     if file.card is None:
         labelled = replace(source, labels=source.labels or file.labels)
-        card = foreign_card(labelled, classes, height, width)
+        card = labelled.card(classes, height, width)
         _keep_contract(name, model, file, source.normalization)
     else:
         output = replace(file.card.output, temperature=1.0, threshold=None)  # It is in the graph already.

@@ -17,11 +17,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...edge.errors import ConversionError, MissingPackageError
 from ...edge.quiet import silenced
-from ..doctor.ranges import Clip, Ranges
 from .bias_overflow import repair_biases
 from .flatgraph import Layer, is_constant, operation_of, pack, read_layers, text, unpack
 from .model_io import make_uint8_io
 from .op_versions import set_versions
+from .ranges import Clip, Ranges
 
 Kind = Literal["float16", "dynamic", "int8", "int8-float-io"]
 _BOUNDARIES = ("QUANTIZE", "DEQUANTIZE")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...edge.errors import ConversionError, ModelFileError
 from ...edge.runtime import load_interpreter
-from ..tflite.flatgraph import Layer, read_layers, unpack
+from .flatgraph import Layer, read_layers, unpack
 
 Clip = Literal["none", "percentile", "mse"]
 LEVELS = 255  # Steps between the lowest and the highest value of 8 bits.

@@ -1,4 +1,4 @@
-"""A model file in the making."""
+"""One variant of a model: made by a recipe, completed by a card, and given a temperature."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..edge.tflite.last_layer import TAKES_NONE, output_step, takes_temperature,
 from ..edge.tflite.sealing import complete_card, seal
 from .calibration import CalibrationSet
 from .recipes import Recipe
-from .sources.float_model import FloatModel
+from .sources.job import FloatModel
 from .tflite.compatibility import OlderRuntime, unsupported
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Variant:
     """A flatbuffer that was made and not yet scored; its card has no accuracy yet.
 
-    `plain` is the same at temperature 1, and `seconds` how long it took to make that. `step` is the distance
-    between neighbouring probabilities that it can give; 0 for float.
+    `plain` is the same model at temperature 1, and `seconds` the time that making it took. `step` is the
+    distance between neighbouring probabilities that it can give; 0 for float.
     """
 
     recipe: Recipe
@@ -36,7 +36,7 @@ class Candidate:
 
     @property
     def sealed(self) -> bytes:
-        """The file as the interpreter's classifier takes it."""
+        """The file with its card, which Classifier can run."""
         return seal(self.flatbuffer, self.card)
 
     @property
@@ -44,15 +44,15 @@ class Candidate:
         """Whether another temperature than 1 can be built in."""
         return takes_temperature(self.plain)
 
-    def at(self, temperature: float) -> Candidate:
-        """Return the same with `temperature` built in; raises ConversionError where that cannot be."""
+    def at(self, temperature: float) -> Variant:
+        """Return the variant with `temperature` built in; raises ConversionError where it takes none."""
         output = replace(self.card.output, temperature=temperature)
         changed = with_temperature(self.plain, temperature)
         return replace(self, flatbuffer=changed, card=replace(self.card, output=output))
 
 
-class CandidateMaker:
-    """Makes the candidates of one model."""
+class VariantMaker:
+    """Makes the variants of one model."""
 
     def __init__(
         self,
@@ -61,12 +61,12 @@ class CandidateMaker:
         calibration: CalibrationSet | None,
         target: OlderRuntime | None = None,
     ) -> None:
-        """Take what all candidates share; `calibration` is needed for the recipes that say so."""
+        """Take what all variants share; recipes that are `calibrated` need `calibration`."""
         self.card = card
         self._model, self._calibration, self._target = model, calibration, target
 
-    def make(self, recipe: Recipe, temperature: float) -> Candidate:
-        """Convert by `recipe` with `temperature` built in, where that can be.
+    def make(self, recipe: Recipe, temperature: float) -> Variant:
+        """Convert by `recipe`, with `temperature` built in where the model takes one.
 
         Raises ConversionError when the model cannot be converted.
         """
@@ -82,12 +82,11 @@ class CandidateMaker:
         seconds: float,
         details: Mapping[str, Any] | None = None,
         calibration: CalibrationSet | None = None,
-    ) -> Candidate:
-        """Complete the card of a flatbuffer at temperature 1; `details` join the recipe in it.
+    ) -> Variant:
+        """Return the variant of a flatbuffer at temperature 1; its card holds the recipe and `details`.
 
-        `calibration` is what it was calibrated with, if not with the maker's.
-
-        Raises ConversionError when it breaks the contract, or the older runtime can't run it.
+        `calibration` is the set that it was calibrated with, by default the maker's. Raises ConversionError
+        when the flatbuffer breaks the contract, or the older runtime cannot run it.
         """
         if self._target is not None and (lacking := unsupported(flatbuffer, self._target)):
             raise ConversionError(
@@ -99,11 +98,11 @@ class CandidateMaker:
         card = replace(
             card, output=replace(card.output, temperature=1.0), conversion=info, accuracy=None, golden=()
         )
-        candidate = Candidate(recipe, flatbuffer, flatbuffer, card, seconds, output_step(flatbuffer))
-        if temperature == 1 or candidate.takes_temperature:
-            return candidate.at(temperature)
+        variant = Variant(recipe, flatbuffer, flatbuffer, card, seconds, output_step(flatbuffer))
+        if temperature == 1 or variant.takes_temperature:
+            return variant.at(temperature)
         say(f"{card.name}: {recipe.name} is without the temperature {temperature:.2f}: {TAKES_NONE}")
-        return candidate
+        return variant
 
     def _provenance(
         self, recipe: Recipe, details: Mapping[str, Any], calibration: CalibrationSet | None

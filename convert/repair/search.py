@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from ...edge.errors import ConversionError
 from ...edge.progress import progress
 from ..tflite.quantizer import LayerQuantizer
+from ..tflite.ranges import Clip, Ranges, observe
 from .answers import answer, drop, latency_ratios, store_pixels
 from .equalizer import equalize
-from .ranges import Clip, Ranges, observe
+from .report import Attempt, RepairReport, RepairRequest
 from .sensitivity import LayerError, rank_layers, worst_side
-from .treatment import Attempt, Patient, Treatment
 
 _RANKING_IMAGES = 32  # Of the calibration images: enough to tell layers apart, since errors differ by powers.
 _VALIDATION_IMAGES = 2000
@@ -41,29 +41,29 @@ class _Base:
     clip: Clip
 
 
-def find_repair(patient: Patient) -> Treatment:
+def find_repair(request: RepairRequest) -> RepairReport:
     """Diagnose the model, try repairs until one stays within `max_drop`, and choose the cheapest that does.
 
-    Everything is judged on the patient's validation images, the first 2,000 of them. Raises ConversionError
+    Everything is judged on the request's validation images, the first 2,000 of them. Raises ConversionError
     when there are no images, or when the model cannot be quantized at all.
     """
-    calibration = store_pixels(patient.calibration())
-    judge = _Judge(patient)
-    as_it_is = judge.judge("int8", "as it is", patient.int8)
-    ranges = observe(patient.float_model, calibration)
-    diagnosis = rank_layers(patient.float_model, ranges, calibration[:_RANKING_IMAGES])
+    calibration = store_pixels(request.calibration())
+    judge = _Judge(request)
+    as_it_is = judge.judge("int8", "as it is", request.int8)
+    ranges = observe(request.float_model, calibration)
+    diagnosis = rank_layers(request.float_model, ranges, calibration[:_RANKING_IMAGES])
     attempts = [as_it_is]
     if not as_it_is.passes:
-        attempts += _try_repairs(judge, patient, ranges, diagnosis, calibration)
+        attempts += _try_repairs(judge, request, ranges, diagnosis, calibration)
     attempts = _with_latencies(attempts, judge.pixels)
-    return Treatment(
-        name=patient.name,
-        max_drop=patient.max_drop,
+    return RepairReport(
+        name=request.name,
+        max_drop=request.max_drop,
         images=len(judge.pixels),
         labelled=judge.truth is not None,
         float_top1=judge.float_top1,
         diagnosis=tuple(diagnosis),
-        worst_channels=_worst_channels(patient, ranges, diagnosis),
+        worst_channels=_worst_channels(request, ranges, diagnosis),
         attempts=tuple(attempts),
         chosen=_cheapest(attempts),
     )
@@ -72,16 +72,16 @@ def find_repair(patient: Patient) -> Treatment:
 class _Judge:
     """Compares files with the float model on the validation images."""
 
-    def __init__(self, patient: Patient) -> None:
-        self.pixels = store_pixels(patient.validation(), _VALIDATION_IMAGES)
-        self.truth = None if patient.truth is None else patient.truth[: len(self.pixels)]
+    def __init__(self, request: RepairRequest) -> None:
+        self.pixels = store_pixels(request.validation(), _VALIDATION_IMAGES)
+        self.truth = None if request.truth is None else request.truth[: len(self.pixels)]
         if self.truth is not None and len(self.truth) != len(self.pixels):
             raise ConversionError(
                 f"There are {len(self.pixels)} validation images, and {len(self.truth)} classes for them"
             )
-        self.max_drop = patient.max_drop
-        self.io = patient.io
-        self._reference = answer(patient.float_model, self.pixels)
+        self.max_drop = request.max_drop
+        self.io = request.io
+        self._reference = answer(request.float_model, self.pixels)
         hits = None if self.truth is None else self._reference.argmax(1) == self.truth
         self.float_top1 = None if hits is None else float(hits.mean())
 
@@ -94,17 +94,17 @@ class _Judge:
 
 def _try_repairs(
     judge: _Judge,
-    patient: Patient,
+    request: RepairRequest,
     ranges: Ranges,
     diagnosis: Sequence[LayerError],
     calibration: NDArray[np.uint8],
 ) -> list[Attempt]:
     bases = []
-    for base in _calibrations(judge, patient.float_model, ranges, "calibration", ""):
+    for base in _calibrations(judge, request.float_model, ranges, "calibration", ""):
         bases.append(base)
         if base.attempt.passes:
             return [tried.attempt for tried in bases]
-    equalized = equalize(patient.float_model, ranges)
+    equalized = equalize(request.float_model, ranges)
     if equalized is not None:
         new_ranges = observe(equalized, calibration)
         for base in _calibrations(judge, equalized, new_ranges, "equalization", "channels equalized, "):
@@ -112,7 +112,7 @@ def _try_repairs(
             if base.attempt.passes:
                 return [tried.attempt for tried in bases]
     best = min(bases, key=lambda base: base.attempt.drop)
-    if best.float_model is not patient.float_model:
+    if best.float_model is not request.float_model:
         diagnosis = rank_layers(best.float_model, best.ranges, calibration[:_RANKING_IMAGES])
     return [tried.attempt for tried in bases] + _Selection(judge, best, diagnosis).search()
 
@@ -217,9 +217,11 @@ def _cheapest(attempts: Sequence[Attempt]) -> Attempt | None:
     return best
 
 
-def _worst_channels(patient: Patient, ranges: Ranges, diagnosis: Sequence[LayerError]) -> tuple[float, ...]:
+def _worst_channels(
+    request: RepairRequest, ranges: Ranges, diagnosis: Sequence[LayerError]
+) -> tuple[float, ...]:
     if not diagnosis:
         return ()
-    quantizer = LayerQuantizer(patient.float_model, ranges)
+    quantizer = LayerQuantizer(request.float_model, ranges)
     layer = quantizer.layers[diagnosis[0].index]
     return tuple(float(reach) for reach in worst_side(layer, ranges)[1].channel_ranges)

@@ -18,7 +18,7 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from ..tflite.flatgraph import is_constant, operation_of, pack, unpack
-from .ranges import Ranges
+from ..tflite.ranges import Ranges
 
 _NONE, _RELU = schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU
 # Axis of the output channels and of the input channels in the weights.

@@ -15,7 +15,7 @@ Images = Callable[[], Iterator[NDArray[np.uint8]]]
 
 
 @dataclass(frozen=True)
-class Patient:
+class RepairRequest:
     """A model whose 8-bit form may have collapsed.
 
     `float_model` is its float32 .tflite and `int8` the 8-bit one, as they are. `calibration` and `validation`
@@ -66,7 +66,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Treatment:
+class RepairReport:
     """The outcome: which layers suffer, worst first, what was tried in which order, and which file to keep.
 
     `chosen` is None when nothing stays within `max_drop`. `images` were validated on, `labelled` or not;

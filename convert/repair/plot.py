@@ -12,8 +12,8 @@ from PIL import Image
 
 from ...edge.console import printable
 from ...edge.errors import MissingPackageError
+from .report import RepairReport
 from .sensitivity import LayerError
-from .treatment import Treatment
 
 _HARMLESS, _GUILTY, _KEPT, _MEDIAN = "#8c959f", "#cf222e", "#0550ae", "#1a7f37"
 _FLOOR = 1e-5  # Nats; less is drawn as this, since a logarithmic axis has no zero.
@@ -23,13 +23,13 @@ _HEADROOM = 3e4  # Room above the highest bar for a name of that length.
 _DPI = 130
 
 
-def plot_errors(treatment: Treatment) -> bytes:
+def plot_errors(report: RepairReport) -> bytes:
     """Return a PNG of the error that each layer causes, in network order, and of the worst one's channels.
 
     Harmful layers are named; those that the chosen repair keeps in float are marked. Raises
     MissingPackageError without matplotlib, ValueError when no layer was diagnosed.
     """
-    if not treatment.diagnosis:
+    if not report.diagnosis:
         raise ValueError("no layer was diagnosed")
     try:
         from matplotlib.figure import Figure
@@ -39,33 +39,31 @@ def plot_errors(treatment: Treatment) -> bytes:
         ) from None
     figure = Figure(figsize=(10, 8), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
-    _draw_layers(top, treatment)
-    _draw_channels(bottom, treatment)
-    figure.suptitle(
-        _short(f"{treatment.name}: what 8 bits do to each layer", 80), fontsize=12, parse_math=False
-    )
+    _draw_layers(top, report)
+    _draw_channels(bottom, report)
+    figure.suptitle(_short(f"{report.name}: what 8 bits do to each layer", 80), fontsize=12, parse_math=False)
     return _png(figure)
 
 
-def _draw_layers(axes: Any, treatment: Treatment) -> None:
-    layers = sorted(treatment.diagnosis, key=lambda error: error.index)
+def _draw_layers(axes: Any, report: RepairReport) -> None:
+    layers = sorted(report.diagnosis, key=lambda error: error.index)
     heights = np.maximum([error.divergence for error in layers], _FLOOR)
     colours = [_GUILTY if error.harmful else _HARMLESS for error in layers]
     axes.bar(range(len(layers)), heights, color=colours, width=0.8)
     axes.set_yscale("log")
     axes.set_ylim(_FLOOR, max(float(heights.max()), 1.0) * _HEADROOM)
-    named = {error.index for error in treatment.harmful[:_MAX_NAMED]}
+    named = {error.index for error in report.harmful[:_MAX_NAMED]}
     for place, (error, height) in enumerate(zip(layers, heights, strict=True)):
         if error.index in named:
             _name(axes, place, height, error)
-    _mark_kept(axes, treatment, layers)
+    _mark_kept(axes, report, layers)
     axes.set_xlim(-1, len(layers))
     axes.set_ylabel("change of the answers, nats\n(Kullback-Leibler, layer alone in 8 bits)")
     axes.set_xlabel("layers in the order in which they run")
     axes.set_yticks([10.0**power for power in range(-5, 2)])
     axes.minorticks_off()
     axes.grid(axis="y", alpha=0.25)
-    _legend(axes, treatment)
+    _legend(axes, report)
 
 
 def _name(axes: Any, place: int, height: float, error: LayerError) -> None:
@@ -83,28 +81,28 @@ def _name(axes: Any, place: int, height: float, error: LayerError) -> None:
     )
 
 
-def _mark_kept(axes: Any, treatment: Treatment, layers: Sequence[LayerError]) -> None:
-    kept = set(treatment.chosen.kept_indices) if treatment.chosen else set()
+def _mark_kept(axes: Any, report: RepairReport, layers: Sequence[LayerError]) -> None:
+    kept = set(report.chosen.kept_indices) if report.chosen else set()
     places = [place for place, error in enumerate(layers) if error.index in kept]
     axes.plot(places, [_FLOOR * 1.6] * len(places), "^", color=_KEPT, ms=5, ls="none")
 
 
-def _legend(axes: Any, treatment: Treatment) -> None:
+def _legend(axes: Any, report: RepairReport) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Any] = [Patch(color=_HARMLESS, label="8 bits suffice")]
-    if treatment.harmful:
+    if report.harmful:
         handles.insert(0, Patch(color=_GUILTY, label="8 bits do harm"))
-    if treatment.chosen and treatment.chosen.kept_indices:
+    if report.chosen and report.chosen.kept_indices:
         label = "stays float in the repaired file"
         handles.append(Line2D([], [], color=_KEPT, marker="^", ls="none", label=label))
     axes.legend(handles=handles, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
 
 
-def _draw_channels(axes: Any, treatment: Treatment) -> None:
-    worst = treatment.diagnosis[0]
-    ranges = np.array(treatment.worst_channels)
+def _draw_channels(axes: Any, report: RepairReport) -> None:
+    worst = report.diagnosis[0]
+    ranges = np.array(report.worst_channels)
     used = ranges[ranges > 0]
     if used.size:
         median = float(np.median(used))

@@ -1,4 +1,4 @@
-"""What the files of one model are made with, and what came of all of them."""
+"""Everything that the variants of one model are made with, and the outcome of a whole conversion."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from ..edge.console import say
 from ..edge.errors import ConversionError
 from ..edge.labelled import LabelledImage
 from .calibration import CalibrationSet, load_calibration
-from .candidate import Candidate, CandidateMaker
 from .confidence import refit_confidence
-from .converted import Converted
-from .doctor.treatment import Treatment
+from .output import Converted
 from .recipes import Recipe
+from .repair.report import RepairReport
 from .scoring import Scored, Scorer
-from .sources.jobs import Job
+from .sources.job import Job
 from .tflite.compatibility import OlderRuntime
+from .variant import Variant, VariantMaker
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What to make and where. `max_drop` is the most top-1 (a fraction) that int8 may lose unrepaired."""
+class ConversionSettings:
+    """What to make, and where. `max_drop` is the top-1 accuracy, a fraction, that int8 may lose unrepaired.
+
+    ConversionSettings((find_recipe("float16"), find_recipe("int8")), Path("models"))
+    """
 
     recipes: tuple[Recipe, ...]
     output: Path
@@ -34,13 +37,16 @@ class Settings:
 
 
 @dataclass
-class Outcome:
-    """What a run made so far, in order; `unrepaired` says of which models int8 could not be repaired."""
+class ConversionOutcome:
+    """The files made so far, in order, the images that could not be read, and the repairs.
+
+    `unrepaired` holds a sentence for each model whose int8 variant could not be repaired.
+    """
 
     files: list[Converted] = field(default_factory=list)
     skipped: dict[str, SkippedImage] = field(default_factory=dict)
     unrepaired: list[str] = field(default_factory=list)
-    treatments: list[Treatment] = field(default_factory=list)
+    repairs: list[RepairReport] = field(default_factory=list)
 
     def skip(self, images: Sequence[SkippedImage]) -> None:
         """Remember images that could not be read, each once."""
@@ -48,18 +54,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What one model's files are made with; `validation` is what confidence is fitted on."""
+class JobTools:
+    """What one model's variants are made and scored with; confidence is fitted on `validation`."""
 
     job: Job
-    maker: CandidateMaker
+    maker: VariantMaker
     scorer: Scorer
     calibration: CalibrationSet | None
     validation: list[LabelledImage]
 
-    def fit_and_score(self, candidates: Sequence[Candidate], outcome: Outcome) -> list[Scored]:
-        """Fit temperature and threshold of candidates, and score them."""
-        fitted, unread = refit_confidence(candidates, self.validation, self.job.name)
+    def fit_and_score(self, variants: Sequence[Variant], outcome: ConversionOutcome) -> list[Scored]:
+        """Fit temperature and threshold of the variants, and score them."""
+        fitted, unread = refit_confidence(variants, self.validation, self.job.name)
         if self.job.images.evaluation:
             say(f"{self.job.name}: scoring on {len(self.job.images.evaluation):,} images")
         scored = self.scorer.score(fitted)
@@ -67,8 +73,12 @@ class Workshop:
         return scored
 
 
-def open_workshop(job: Job, settings: Settings, outcome: Outcome) -> Workshop:
-    """Load a model and choose its images; raises ConversionError when it needs some and has none."""
+def open_job_tools(job: Job, settings: ConversionSettings, outcome: ConversionOutcome) -> JobTools:
+    """Load a model and choose its images.
+
+    Raises CardError, and ConversionError when the model cannot be loaded or needs calibration images and has
+    none.
+    """
     model = job.load()
     calibration = None
     if any(recipe.calibrated for recipe in settings.recipes):
@@ -78,17 +88,17 @@ def open_workshop(job: Job, settings: Settings, outcome: Outcome) -> Workshop:
         outcome.skip(calibration.skipped)
     used = {image.path for image in calibration.images} if calibration else set()
     validation = [image for image in job.images.validation if image.path not in used]
-    maker = CandidateMaker(model, job.card, calibration, settings.target)
+    maker = VariantMaker(model, job.card, calibration, settings.target)
     if not job.images.evaluation:
         say(f"{job.name}: nothing is scored, for want of labelled images: give some with --data FOLDER")
         if calibration is not None:
             say(f"{job.name}: losses are estimated on images of --calibration")
     scorer = Scorer(model, job.images.evaluation, job.card, job.images.dataset)
-    return Workshop(job, maker, scorer, calibration, validation)
+    return JobTools(job, maker, scorer, calibration, validation)
 
 
 def choose_calibration(job: Job, count: int) -> CalibrationSet:
-    """Choose images to calibrate with, none of which is scored on; a larger set begins with a smaller one.
+    """Choose images to calibrate with that nothing is scored on; a larger set begins with the smaller ones.
 
     Raises ConversionError when there are none.
     """

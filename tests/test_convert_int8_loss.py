@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.benchmarks.scoring.split import Split, SplitImage
-from edge_classify.convert import guard
-from edge_classify.convert.doctor.repair import find_repair
-from edge_classify.convert.sources.float_model import TracedModel
+from edge_classify.convert import int8_loss
+from edge_classify.convert.repair.search import find_repair
+from edge_classify.convert.sources.traced_model import TracedModel
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
 from PIL import Image
@@ -174,7 +174,7 @@ def test_loss_below_the_limit_is_let_pass(collapsing: Path, tmp_path: Path) -> N
 def test_loss_that_validation_images_do_not_show_is_said_and_the_exit_status_is_1(
     collapsing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "find_repair", lambda patient: _without_need(find_repair(patient)))
+    monkeypatch.setattr(int8_loss, "find_repair", lambda request: _without_need(find_repair(request)))
     result = convert(collapsing / "bad", "--variant", "int8", "--output", tmp_path)
     assert result.exit_code == 1
     assert "and 0.50 on 120 validation images, which call for no repair" in result.stderr
@@ -182,23 +182,23 @@ def test_loss_that_validation_images_do_not_show_is_said_and_the_exit_status_is_
     assert list(files(tmp_path)) == ["int8"]
 
 
-def _without_need(treatment: Any) -> Any:
-    healthy = replace(treatment.int8, drop=0.005, passes=True)
-    return replace(treatment, attempts=(healthy,), chosen=healthy)
+def _without_need(report: Any) -> Any:
+    healthy = replace(report.int8, drop=0.005, passes=True)
+    return replace(report, attempts=(healthy,), chosen=healthy)
 
 
 def test_collapse_without_a_repair_is_said_and_the_exit_status_is_1(
     collapsing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "find_repair", lambda patient: _without_repairs(find_repair(patient)))
+    monkeypatch.setattr(int8_loss, "find_repair", lambda request: _without_repairs(find_repair(request)))
     result = convert(collapsing / "bad", "--variant", "int8", "--output", tmp_path)
     assert result.exit_code == 1
     assert "bad: no repair of int8 stays within 1 point" in result.stderr
     assert list(files(tmp_path)) == ["int8"]
 
 
-def _without_repairs(treatment: Any) -> Any:
-    return replace(treatment, attempts=treatment.attempts[:1], chosen=None)
+def _without_repairs(report: Any) -> Any:
+    return replace(report, attempts=report.attempts[:1], chosen=None)
 
 
 def test_doctor_alone_diagnoses_draws_and_makes_no_model_file(
@@ -206,9 +206,9 @@ def test_doctor_alone_diagnoses_draws_and_makes_no_model_file(
 ) -> None:
     result = convert("--doctor", collapsing / "bad", "--output", tmp_path / "new", "--json")
     assert result.exit_code == 0, result.stderr
-    (treatment,) = json_lines(result.stdout)
-    assert treatment["diagnosis"][0]["name"] in ("mixed", "undone")
-    assert treatment["chosen"] is not None and treatment["labelled"]
+    (report,) = json_lines(result.stdout)
+    assert report["diagnosis"][0]["name"] in ("mixed", "undone")
+    assert report["chosen"] is not None and report["labelled"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["bad_doctor.png"]
     again = convert("--doctor", collapsing / "bad", "--output", tmp_path / "new")
     assert again.exit_code == 1 and "--force" in again.stderr

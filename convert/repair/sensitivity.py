@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ...edge.progress import progress
 from ..tflite.flatgraph import Layer
 from ..tflite.quantizer import LayerQuantizer
+from ..tflite.ranges import LEVELS, Ranges, TensorRange
 from .answers import answer, divergence
-from .ranges import LEVELS, Ranges, TensorRange
 
 _UNEVEN = 10.0  # Largest over median channel; batch-normalised networks have 2 to 6.
 _HARMLESS = 0.01  # Nats. Below, next to no top-1 changes.

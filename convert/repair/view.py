@@ -8,78 +8,78 @@ import click
 
 from ...benchmarks.results.numbers import points
 from ...edge.console import print_table, printable
-from .treatment import Attempt, Treatment
+from .report import Attempt, RepairReport
 
 _SHOWN = 10
 _WIDTH = 100
 
 
-def print_treatment(treatment: Treatment) -> None:
+def print_report(report: RepairReport) -> None:
     """Print to stdout which layers suffer and why, what was tried, what it cost, and which file to ship."""
-    _print_paragraph(_state(treatment))
-    if treatment.harmful or not treatment.int8.passes:
-        _print_layers(treatment)
-    if len(treatment.attempts) > 1:
-        _print_attempts(treatment)
-    _print_paragraph(_advice(treatment))
+    _print_paragraph(_state(report))
+    if report.harmful or not report.int8.passes:
+        _print_layers(report)
+    if len(report.attempts) > 1:
+        _print_attempts(report)
+    _print_paragraph(_advice(report))
 
 
-def _state(treatment: Treatment) -> str:
-    judged = f"on {treatment.images} validation images"
-    if treatment.labelled and treatment.float_top1 is not None:
-        top1 = treatment.float_top1
+def _state(report: RepairReport) -> str:
+    judged = f"on {report.images} validation images"
+    if report.labelled and report.float_top1 is not None:
+        top1 = report.float_top1
         return (
-            f"{treatment.name}: {judged}, the float model has {top1:.1%} right, and the 8-bit file "
-            f"{top1 - treatment.int8.drop:.1%}. {points(treatment.max_drop)} may be lost."
+            f"{report.name}: {judged}, the float model has {top1:.1%} right, and the 8-bit file "
+            f"{top1 - report.int8.drop:.1%}. {points(report.max_drop)} may be lost."
         )
     return (
-        f"{treatment.name}: {judged} of unknown classes, the 8-bit file gives answers which the float model "
-        f"thinks {treatment.int8.drop * 100:.2f} points less probable than its own. "
-        f"{points(treatment.max_drop)} may be lost."
+        f"{report.name}: {judged} of unknown classes, the 8-bit file gives answers which the float model "
+        f"thinks {report.int8.drop * 100:.2f} points less probable than its own. "
+        f"{points(report.max_drop)} may be lost."
     )
 
 
-def _print_layers(treatment: Treatment) -> None:
+def _print_layers(report: RepairReport) -> None:
     rows = [
         (error.name, error.operation, f"{error.divergence:.3f}", f"{error.changed:.0%}")
-        for error in treatment.harmful[:_SHOWN]
+        for error in report.harmful[:_SHOWN]
     ]
     if not rows:
         _print_paragraph("No layer alone changes the answers much: the loss adds up over many.")
         return
     title = "Layers that suffer, each quantized alone, worst first"
     print_table(title, ("layer", "operation", "divergence, nats", "top-1 changed"), rows)
-    if len(treatment.harmful) > _SHOWN:
-        click.echo(f"  and {len(treatment.harmful) - _SHOWN} more")
-    for error in treatment.harmful[:_SHOWN]:
+    if len(report.harmful) > _SHOWN:
+        click.echo(f"  and {len(report.harmful) - _SHOWN} more")
+    for error in report.harmful[:_SHOWN]:
         _print_paragraph(f"{error.name}: {error.seen}.", "  ")
 
 
-def _print_attempts(treatment: Treatment) -> None:
+def _print_attempts(report: RepairReport) -> None:
     rows = [
         (
             attempt.what,
             f"{attempt.drop * 100:.2f}",
             "-" if attempt.latency_ratio is None else f"{attempt.latency_ratio:.2f}",
             f"{len(attempt.flatbuffer) / 1e6:.2f}",
-            _verdict(attempt, treatment),
+            _verdict(attempt, report),
         )
-        for attempt in treatment.attempts
+        for attempt in report.attempts
     ]
     columns = ("what was tried", "points lost", "latency, int8 = 1", "MB", "")
     print_table("Repairs, in the order in which they were tried", columns, rows)
 
 
-def _verdict(attempt: Attempt, treatment: Treatment) -> str:
-    if attempt is treatment.chosen:
+def _verdict(attempt: Attempt, report: RepairReport) -> str:
+    if attempt is report.chosen:
         return "chosen"
     return "passes" if attempt.passes else ""
 
 
-def _advice(treatment: Treatment) -> str:
-    chosen, limit = treatment.chosen, points(treatment.max_drop)
+def _advice(report: RepairReport) -> str:
+    chosen, limit = report.chosen, points(report.max_drop)
     if chosen is None:
-        best = min(treatment.attempts, key=lambda attempt: attempt.drop)
+        best = min(report.attempts, key=lambda attempt: attempt.drop)
         return (
             f"Nothing brings the loss down to {limit}; the least is {best.drop * 100:.2f} ({best.what}). "
             "Ship the float16 file, half as large as float32 and as good. Or train again with "

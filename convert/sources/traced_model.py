@@ -1,4 +1,4 @@
-"""A traced function in, a TFLite flatbuffer out. Imported only after TensorFlow was loaded."""
+"""A model that TensorFlow runs and converts. Imported only after TensorFlow was loaded."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from ...edge.errors import ConversionError
 from ...edge.quiet import silenced
 from ..calibration import CalibrationSet
-from ..recipes import Recipe
+from ..recipes import INT8_FLOAT_IO, Recipe
 from ..tflite.compatibility import OlderRuntime, converter_settings
+from ..tflite.flatgraph import repack
 
 _INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
 
@@ -21,6 +23,43 @@ _INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS
 _RANDOM = re.compile(
     r"(Stateless|Stateful)?(Random(?!Shuffle$)|TruncatedNormal|ParameterizedTruncated|Multinomial)"
 )
+
+
+class TracedModel:
+    """A model that TensorFlow runs and converts: one trace and one calibration do for all variants."""
+
+    package = "tensorflow"
+
+    def __init__(
+        self,
+        call: Callable[[Any], Any],
+        height: int,
+        width: int,
+        framework: str = "Keras",
+        target: OlderRuntime | None = None,
+    ) -> None:
+        """Take `call`, which maps float32 [n, height, width, 3] of 0..255 to probabilities [n, classes]."""
+        self.framework = framework
+        self._call, self._size, self._target = call, (height, width), target
+        self._function: Any = None
+        self._int8: tuple[CalibrationSet | None, bytes] | None = None
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities; see FloatModel."""
+        return np.asarray(self._call(pixels.astype(np.float32)), np.float32)
+
+    def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
+        """Return a variant's flatbuffer; see FloatModel."""
+        if recipe.activations != "int8":
+            return repack(self._convert(recipe, calibration))
+        if self._int8 is None or self._int8[0] is not calibration:
+            self._int8 = calibration, self._convert(INT8_FLOAT_IO, calibration)
+        return repack(to_uint8_io(self._int8[1]) if recipe.io == "uint8" else self._int8[1])
+
+    def _convert(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
+        if self._function is None:
+            self._function = trace(self._call, *self._size)
+        return to_tflite(self._function, recipe, calibration, self._target)
 
 
 def trace(call: Callable[[Any], Any], height: int, width: int) -> Any:

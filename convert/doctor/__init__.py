@@ -1,1 +1,0 @@
-"""Why int8 collapses, and what repairs it."""

@@ -1,0 +1,140 @@
+"""The folder that edge-convert writes: the names of its files, the record of each, and conversion.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..benchmarks.scoring.loss import Loss
+from ..edge.card import Accuracy, OutputSpec
+from ..edge.errors import OutputExistsError
+from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from .recipes import Recipe
+
+_SUMMARY_NAME = "conversion.json"
+
+
+def model_file_name(model: str, recipe: Recipe) -> str:
+    """Return the name of a model's variant."""
+    return f"{model}_{recipe.name}.tflite"
+
+
+def plot_file_name(model: str) -> str:
+    """Return the name of the plot of the errors that 8 bits cause in each layer."""
+    return f"{model}_doctor.png"
+
+
+@dataclass(frozen=True)
+class TimedInference:
+    """Milliseconds of single inferences with one thread, and MB of memory, on this machine."""
+
+    median_ms: float
+    p99_ms: float
+    peak_rss_mb: float | None
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One file that was made; rates are fractions of 1.
+
+    `accuracy` and `float32_agreement`, the share of images that the float32 variant answers alike, are None
+    where there were no labelled images; `estimated_loss` is then the loss on other images. `reference_top1`
+    is the accuracy of the model that the file was made from.
+    """
+
+    file: str
+    model: str
+    variant: str
+    size_bytes: int
+    convert_seconds: float
+    output: OutputSpec
+    accuracy: Accuracy | None
+    reference_top1: float | None
+    float32_agreement: float | None
+    float32_difference: float | None
+    estimated_loss: float | None
+    latency: TimedInference | None
+
+    @property
+    def loss(self) -> Loss | None:
+        """The top-1 accuracy lost to the model that the file was made from; None where it is not known."""
+        return loss_of(self.accuracy, self.estimated_loss)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one flat object, as conversion.json and --json have it."""
+        accuracy = asdict(self.accuracy) if self.accuracy else dict.fromkeys(_ACCURACY)
+        accuracy.pop("dataset", None)
+        latency = asdict(self.latency) if self.latency else dict.fromkeys(_LATENCY)
+        output = {
+            name: getattr(self.output, name) for name in ("temperature", "threshold", "threshold_precision")
+        }
+        names = ("file", "model", "variant", "size_bytes", "convert_seconds")
+        return {
+            **{name: getattr(self, name) for name in names},
+            **accuracy,
+            "keras_top1": self.reference_top1,
+            "float32_agreement": self.float32_agreement,
+            "float32_difference": self.float32_difference,
+            "estimated_loss": self.estimated_loss,
+            **output,
+            **latency,
+        }
+
+
+_ACCURACY = [name for name in Accuracy.__dataclass_fields__ if name != "dataset"]
+_LATENCY = list(TimedInference.__dataclass_fields__)
+
+
+def loss_of(accuracy: Accuracy | None, estimated: float | None) -> Loss | None:
+    """Return the measured loss of top-1 accuracy, or else the estimated one; None without either."""
+    if accuracy is not None:
+        return Loss(0.0 - (accuracy.keras_difference or 0.0))
+    return None if estimated is None else Loss(estimated)
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and its parents; at the end remove those of them that are new and still empty."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for path in new:
+            if any(path.iterdir()):
+                break
+            path.rmdir()
+
+
+def check_writable(output: Path, names: Sequence[str], force: bool) -> None:
+    """Raise OutputExistsError or OptionError unless files of these names can be written into a folder."""
+    for name in names:
+        refuse_to_overwrite(output / name, force)
+        require_writable(output / name)
+
+
+def read_summary(output: Path) -> dict[str, Any]:
+    """Return the record of an earlier conversion into the same folder, of the files that are still there.
+
+    Raises OutputExistsError when another program's file has the summary's name.
+    """
+    path = output / _SUMMARY_NAME
+    if not path.exists():
+        return {"source": "", "files": [], "doctor": {}}
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        files = [item for item in summary["files"] if (output / item["file"]).is_file()]
+        return {"source": "", "files": files, "doctor": dict(summary.get("doctor", {}))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise OutputExistsError(
+            f"{path} was not written by edge-convert, and is not replaced. Name another --output"
+        ) from None
+
+
+def write_summary(output: Path, summary: dict[str, Any]) -> None:
+    """Write conversion.json."""
+    write_atomically(output / _SUMMARY_NAME, json.dumps(summary, indent=1) + "\n")

@@ -1,1 +1,1 @@
-"""A trained Keras model and its card become .tflite variants, each scored for what it lost."""
+"""Converts Keras models, and other people's models, to .tflite variants, and measures how much each lost."""

@@ -1,4 +1,4 @@
-"""The representative dataset: images that show the converter the range of every activation."""
+"""The calibration images: they show the quantizer the range of every activation."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _FEW = 50
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """Which images calibrate, and what the card records of them; `read` gives their pixels.
+    """The images that calibrate, and the card's record of them; `read` yields their pixels.
 
-    `skipped` are the images that could not be read and were replaced by the next ones, `warnings`
-    sentences on what may make the ranges wrong.
+    `skipped` are the images that could not be read; the next ones replaced them. `warnings` are sentences on
+    what may make the ranges wrong.
     """
 
     images: list[LabelledImage]
@@ -38,18 +38,17 @@ class CalibrationSet:
     warnings: tuple[str, ...] = ()
 
     def read(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield each image as uint8 [height, width, 3]: one at a time, so that any number fits into memory.
+        """Yield the images as uint8 [height, width, 3], one at a time, so that any number fits into memory.
 
-        The first has one pixel of 0 and one of 255, so that the input's quantization comes out at
-        exactly scale 1 and zero point 0: pixels then go in as they are. Raises ImageError when a file
-        has changed since it was chosen.
+        The first image gets one pixel of 0 and one of 255, so that the input has exactly scale 1 and zero
+        point 0: pixels then go in as they are. Raises ImageError when a file has changed since it was chosen.
         """
         for number, image in enumerate(self.images):
             yield _with_extremes(read_pixels(image, self.input, self.preprocess), number)
 
 
 def order_by_turns(images: Sequence[LabelledImage], labels: Sequence[str], seed: int) -> list[LabelledImage]:
-    """Return the images shuffled, the classes in turn, so that any first part has about as many of each."""
+    """Return the images shuffled, the classes in turn: any first part has about as many of each class."""
     rng = np.random.default_rng(seed)
     classes: dict[str, list[LabelledImage]] = {label: [] for label in labels}
     for image in images:
@@ -80,7 +79,7 @@ def load_calibration(
 ) -> CalibrationSet:
     """Choose the first `count` images that can be read and differ from each other, and hash their pixels.
 
-    `source` says where they come from. Raises ConversionError when none can be read.
+    `source` names their origin. Raises ConversionError when none can be read.
     """
     used: list[LabelledImage] = []
     skipped: list[SkippedImage] = []
@@ -129,8 +128,8 @@ def _warnings(info: Calibration, wanted: int, constant: int, card: ModelCard) ->
         yield f"{info.copies} calibration images are copies of others, and were left out"
     if constant:
         yield (
-            f"{constant} of {info.images} calibration images are of one colour, and show nothing of what the "
-            "model sees"
+            f"{constant} of {info.images} calibration images have one colour only, and show no "
+            "activations of real pictures"
         )
     missing = [label for label in card.labels if not info.per_class.get(label)]
     if not missing or len(missing) == len(card.labels):  # All: the folder's names are no classes.

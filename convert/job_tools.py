@@ -55,7 +55,7 @@ class ConversionOutcome:
 
 @dataclass(frozen=True)
 class JobTools:
-    """What one model's variants are made and scored with; confidence is fitted on `validation`."""
+    """The tools that make and score one model's variants; confidence is fitted on `validation`."""
 
     job: Job
     maker: VariantMaker

@@ -1,4 +1,4 @@
-"""Importing TensorFlow without the lines that it prints."""
+"""Imports TensorFlow without the lines that it prints."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..edge.quiet import silenced
 def import_tensorflow(purpose: str, extra: str) -> tuple[Any, Any]:
     """Load tensorflow and keras silently, and return the two modules.
 
-    The modules of this project that import keras at their top are imported after this. Raises
-    MissingPackageError, naming the `extra` to install, when TensorFlow is not there.
+    Modules of this project that import keras at their top must be imported after this call. Raises
+    MissingPackageError, which names the `extra` to install, when TensorFlow is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -1,4 +1,4 @@
-"""The variants that a model is converted to, and what each means to the converter."""
+"""The variants of a model, and how each is quantized."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..edge.errors import OptionError
 class Recipe:
     """How one variant is made.
 
-    `weights` and `activations` are stored types; `io` is the dtype of input and output. `tolerance` is
-    how far a probability of a golden example may lie from the recorded one on another processor.
+    `weights` and `activations` are stored types; `io` is the dtype of input and output. `tolerance` is the
+    largest allowed difference of a golden example's probability on another processor.
     """
 
     name: str
@@ -24,11 +24,11 @@ class Recipe:
 
     @property
     def calibrated(self) -> bool:
-        """Whether a representative dataset is needed."""
+        """Whether calibration images are needed."""
         return self.activations != "float32"
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the card records."""
+        """Return the card's record of the recipe."""
         return {key: value for key, value in asdict(self).items() if key not in ("name", "tolerance")}
 
 
@@ -41,7 +41,7 @@ RECIPES = {
         Recipe("int8", weights="int8", activations="int8", io="uint8", tolerance=0.05),
         Recipe("int8-float-io", weights="int8", activations="int8", io="float32", tolerance=0.05),
         Recipe("int16x8", weights="int8", activations="int16", io="float32", tolerance=0.02),
-        # int8 but for the layers that the doctor found to need float32.
+        # int8, except for the layers that need float32.
         Recipe("mixed", weights="int8", activations="int8", io="float32", tolerance=0.05),
     )
 }
@@ -51,7 +51,7 @@ DEFAULT_VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe of that exact name; raises OptionError that lists the valid ones."""
+    """Return the recipe of exactly this name; raises OptionError, which lists the valid names."""
     if name not in RECIPES:
         raise OptionError(f"Unknown variant {name!r}. Valid: {', '.join(RECIPES)}")
     return RECIPES[name]

@@ -100,7 +100,7 @@ def _warn_of_conversion(job: Job, float32: Scored) -> None:
 
 
 def _with_latencies(made: Sequence[Converted], output: Path, name: str) -> list[Converted]:
-    """Measure the files, each in a process of its own, in turn."""
+    """Measure the files in turn, each in a separate process."""
     model_runs = tuple(ModelRun(CheckedModel.read(output / item.file), Execution()) for item in made)
     plan = Plan(model_runs, runs=_TIMED_RUNS, processes=1, yardstick=False)
     with progress(f"timing {name}", steps(plan), "files") as advance:

@@ -28,7 +28,7 @@ _MODEL_START = 8  # The flatbuffer's root offset and identifier.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DRIVE = re.compile("[A-Za-z]:")
 _CHUNK = 64 * 1024
-# What zipfile raises for damaged archives.
+# Exceptions of zipfile for damaged archives.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -56,8 +56,8 @@ class AppendedFile(NamedTuple):
 class Directory(NamedTuple):
     """The entries in their order; the first one begins at byte `start`, and the directory at byte `end`.
 
-    Without a zip there are no entries, and both numbers are the file's size. `model` is the .tflite, a file or its
-    bytes, and `name` what messages call it.
+    Without a zip there are no entries, and both are the file's size. `model` is the .tflite, a file or its
+    bytes, and `name` its name in messages.
     """
 
     model: Path | bytes
@@ -121,9 +121,9 @@ class Directory(NamedTuple):
 
 
 def read_directory(model: Path | bytes, name: str | None = None) -> Directory:
-    """Return the directory of the zip appended to a .tflite file or its bytes, unchecked.
+    """Return the directory of the zip in a .tflite file or its bytes, unchecked.
 
-    `name` is what messages call it, by default the path or "the model". Raises ModelFileError if the zip is
+    `name` is the name in messages, by default the path or "the model". Raises ModelFileError if the zip is
     damaged.
     """
     name = name or model_name(model)
@@ -181,7 +181,7 @@ def _chunks(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
 
 
 def _fault(file: AppendedFile) -> str | None:
-    """Return the fault of a single entry as the end of a sentence; None for an entry without one."""
+    """Return the fault of a single entry, as the end of a sentence; None without a fault."""
     parts = file.name.replace("\\", "/").split("/")
     if not file.name or not file.name.isprintable():
         return "has control characters in its name"

@@ -61,8 +61,8 @@ def top_scores(probabilities: NDArray[np.float32], labels: tuple[str, ...], coun
 class Classifier:
     """A loaded model and the contract it came with. Not thread-safe: use one per thread.
 
-    `name` is the file's name without its suffix, and stands in results. `remarks` are sentences about how the
-    model is run that its user should read: a runtime that is broken, a delegate that is not used.
+    `name` is the file's name without its suffix, and appears in results. `remarks` are sentences for the user
+    about the way the model is run: a broken runtime, an unused delegate.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class Classifier:
     ) -> None:
         """Load `file` into an interpreter; see `from_file`.
 
-        `loaded` is an interpreter that has loaded it already, as `execution` cannot say; clones have none of
-        it.
+        `loaded` is an interpreter that has loaded the file already, in a way that `execution` cannot express;
+        clones open their own.
         """
         self.file = file
         self.execution = execution
@@ -105,19 +105,19 @@ class Classifier:
     ) -> Classifier:
         """Load a .tflite: a file, or its bytes.
 
-        A file made by edge-convert needs nothing else. For others, `labels` and `normalization` say
-        what the file does not. Raises ModelFileError (CardError, LabelError) when the file is
-        damaged, is no image classifier, or something that it does not say is missing.
+        A file made by edge-convert needs nothing else. For others, `labels` and `normalization` add
+        what the file does not state. Raises ModelFileError (CardError, LabelError) when the file is
+        damaged, is no image classifier, or needs one of them.
         """
         source = model if isinstance(model, bytes) else Path(model)
         return cls(ModelFile.read(source), labels, normalization, execution)
 
     def clone(self) -> Classifier:
-        """Return another one of the same file and settings, with its own interpreter, for another thread."""
+        """Return a classifier of the same file and settings with its own interpreter, for another thread."""
         return self.with_threads(self.execution.threads)
 
     def with_threads(self, threads: int) -> Classifier:
-        """Return another one whose interpreter has so many threads."""
+        """Return a classifier of the same file whose interpreter has `threads` threads."""
         twin = type(self)(self.file, *self._given, replace(self.execution, threads=threads))
         twin.name = self.name
         return twin
@@ -147,7 +147,7 @@ class Classifier:
         return self.classify_pixels(self.to_pixels(_as_picture(image)), top)
 
     def to_pixels(self, picture: Picture) -> NDArray[np.uint8]:
-        """Decode and resize a picture to what classify_pixels takes; raises ImageError."""
+        """Return a picture decoded and resized, as classify_pixels takes it; raises ImageError."""
         return to_pixels(picture, self.spec, self.preprocess)
 
     def classify_pixels(self, pixels: NDArray[np.uint8], top: int = 3) -> Prediction:
@@ -160,11 +160,11 @@ class Classifier:
         return self.answer(top, started)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return such pixels as the values of the model's input: the first step of classify_pixels."""
+        """Return pixels as the values of the model's input: the first step of classify_pixels."""
         return to_tensor(pixels, self.input, self.normalization)
 
     def invoke(self, tensor: NDArray[Any]) -> None:
-        """Run the model on what `prepare` gave; raises ModelFileError when it fails."""
+        """Run the model on the values from `prepare`; raises ModelFileError when it fails."""
         try:
             self._interpreter.set_tensor(self.input.index, tensor)
             self._interpreter.invoke()
@@ -172,10 +172,9 @@ class Classifier:
             raise self._refused(error) from None
 
     def answer(self, top: int, started: float) -> Prediction:
-        """Return the prediction of the last `invoke`; `infer_ms` counts from `started`, of
-        time.perf_counter().
+        """Return the prediction of the last `invoke`; raises as classify_pixels.
 
-        Raises as classify_pixels.
+        `infer_ms` counts from `started`, of time.perf_counter().
         """
         probabilities = to_probabilities(self.read_output(), self.file.outputs)
         elapsed = (time.perf_counter() - started) * 1000
@@ -229,11 +228,12 @@ def load_classifiers(
     normalization: Normalization | None = None,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> list[Classifier]:
-    """Load several files, or their bytes; `labels` and `normalization` go to those that have no card.
+    """Load several files, or their bytes; `labels` and `normalization` go to those without a card.
 
-    Where two files have the same name, all are called by their whole paths.
+    Where two files have the same name, the names of all are their full paths.
 
-    Raises as Classifier.from_file does, also when they are given and every file has a card.
+    Raises as Classifier.from_file does, also when labels or normalization are given and every file has a
+    card.
     """
     files = [ModelFile.read(model) for model in models]
     all_carded = all(file.card is not None for file in files)

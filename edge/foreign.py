@@ -1,4 +1,4 @@
-"""What a model without a card leaves open, and where it comes from: the user, or TFLite metadata."""
+"""Labels and normalization of a model without a card: from the user, or from TFLite metadata."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .tensors import TensorSpec
 
 
 def choose_labels(file: ModelFile, given: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
-    """Return the labels of the outputs, "class N" where nobody names them; raises LabelError."""
+    """Return the labels of the outputs, "class N" where there are none; raises LabelError."""
     labels = given or file.labels
     if labels is None:
         return tuple(f"class {i}" for i in range(classes))
@@ -20,11 +20,12 @@ def choose_labels(file: ModelFile, given: tuple[str, ...] | None, classes: int) 
 def choose_normalization(
     file: ModelFile, tensor: TensorSpec, given: Normalization | None
 ) -> Normalization | None:
-    """Return what to apply to pixels, or None to feed them as they are.
+    """Return the normalization of pixels, or None to feed them as they are.
 
     A card means that scaling is inside the graph. A uint8 input takes raw pixels whatever the
-    metadata says, as MediaPipe and Task Library do. A float input that says nothing is not guessed, nor is
-    a 16-bit one, of which the pixels' range is a small part: that is a ModelFileError.
+    metadata says, as MediaPipe and Task Library do. The normalization of a float
+    input is never guessed, nor that of a 16-bit input, whose range is much wider than that of pixels: without
+    one, raises ModelFileError.
     """
     if file.card is not None or (given is None and tensor.dtype == "uint8"):
         return None

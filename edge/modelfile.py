@@ -1,4 +1,4 @@
-"""Reads what travels inside a .tflite: the card, labels, TFLite metadata, golden examples, checksum.
+"""Reads the contents of a .tflite: the card, labels, TFLite metadata, golden examples, checksum.
 
 A .tflite is a flatbuffer, after which a zip may be appended (see appended.py). Both are untrusted input:
 sizes and counts are bounded. Writing all this is the business of `edge_classify.convert`.
@@ -38,11 +38,11 @@ class Normalization(NamedTuple):
 
 
 class ModelFile(NamedTuple):
-    """What a .tflite says about itself, without the interpreter.
+    """The facts that a .tflite states about itself, read without the interpreter.
 
-    `model` is the file, or its bytes, and `name` what messages call it. `labels` come from the card or else
-    from the TFLite metadata, `normalization` from the TFLite metadata. `outputs` is what the outputs mean.
-    `zip_offset` is the length of the flatbuffer: where the appended zip starts, or the file's size.
+    `model` is the file, or its bytes, and `name` its name in messages. `labels` come from the card or else
+    from the TFLite metadata, `normalization` from the TFLite metadata. `outputs` is the meaning of the
+    outputs. `zip_offset` is the length of the flatbuffer: where the appended zip starts, or the file's size.
     """
 
     model: Path | bytes
@@ -91,7 +91,7 @@ class ModelFile(NamedTuple):
 def read_card(directory: Directory) -> ModelCard | None:
     """Return the card of a file whose appended zip was checked; None where it has none.
 
-    Raises CardError when it is broken, or names golden examples that cannot be.
+    Raises CardError when it is broken, or names impossible golden examples.
     """
     if CARD_NAME not in directory.names:
         return None
@@ -154,7 +154,7 @@ def _check_start(name: str, head: bytes) -> None:
 
 @contextmanager
 def tables_of(name: str | Path) -> Iterator[None]:
-    """Turn what a malformed flatbuffer makes FlatTable raise into ModelFileError."""
+    """Raise ModelFileError in place of the exceptions of FlatTable for a malformed flatbuffer."""
     try:
         yield
     except MALFORMED as error:
@@ -167,7 +167,7 @@ def tables_of(name: str | Path) -> Iterator[None]:
 def _check_sha256(name: str, data: mmap.mmap | bytes, end: int, card: ModelCard) -> None:
     if card.sha256 is None:
         return
-    import hashlib  # Loads OpenSSL, which models without a card need not wait for.
+    import hashlib  # Loads OpenSSL, for which models without a card need not wait.
 
     with memoryview(data) as view, view[:end] as model:
         actual = hashlib.sha256(model).hexdigest()
@@ -204,7 +204,7 @@ def find_labels_name(metadata: FlatTable) -> str | None:
 
 
 def find_normalization(metadata: FlatTable) -> Normalization | None:
-    """Return what the metadata says about the input; None where it says nothing that can be applied."""
+    """Return the normalization of the input in the metadata; None where it has none that can be applied."""
     tensor = _tensor_metadata(metadata, 2)
     for unit in tensor.tables(4) if tensor else []:
         options = unit.table(1)

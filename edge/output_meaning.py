@@ -1,8 +1,9 @@
-"""What a classifier's output values mean: the runner, the conversion and its search for repairs ask here.
+"""The meaning of a classifier's output values: probabilities, logits or sigmoids.
 
-The evidence differs: a card, the last operations of a .tflite, the activation of a Keras layer, or values
-that a model gave for a few pictures. Values are judged by three rules, one for each command that has only
-them. They disagree, which is deliberate only in what it costs to change: each rule says where it differs.
+The runner, the conversion and its search for repairs ask here. The evidence differs: a card, the last
+operations of a .tflite, the activation of a Keras layer, or values that a model gave for a few pictures.
+Values are judged by three rules, one for each task that has only values. The rules disagree on some values,
+and each says where.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _COARSE_SUM_TOLERANCE = 0.25
 
 
 class OutputMeaning(Enum):
-    """What the outputs are.
+    """The meaning of a model's outputs.
 
     PROBABILITIES are one for each class, and sum to 1. LOGITS become probabilities by softmax; a single logit
     by sigmoid. SIGMOIDS are one probability for each output by itself: of several labels at once, or, where
@@ -97,11 +98,10 @@ def meaning_of_tflite_values(outputs: NDArray[np.floating[Any]]) -> OutputMeanin
 
 
 def meaning_of_quantized_values(outputs: NDArray[np.floating[Any]]) -> OutputMeaning:
-    """Return the meaning of values, [pictures, outputs], that an 8-bit variant may have given for real
-    pictures.
+    """Return the meaning of a variant's values, [pictures, outputs], for real pictures.
 
-    For comparing variants of one model. The tolerance is wider than that of the other rules, and values of 0
-    to 1 that do not sum to 1 are LOGITS.
+    For comparing the variants of one model, some of 8 bits. The tolerance is wider than that of the other
+    rules, and values of 0 to 1 that do not sum to 1 are LOGITS.
     """
     near = outputs.min() >= 0 and outputs.max() <= 1.01
     return (

@@ -1,7 +1,7 @@
-"""Proves on the device that a model file is whole, and that the runtime here gives the right answers.
+"""Checks on the device that a model file is whole, and that the runtime here gives the right answers.
 
-The proof is what the file carries: the card's checksum, the appended files' CRCs, and golden examples, which
-are pictures at the input's size with the probabilities that the file gave for them when it was made.
+The file carries the evidence: the card's checksum, the appended files' CRCs, and golden examples, which are
+pictures at the input's size with the probabilities that the file gave for them when it was made.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ OK, FAILED, UNCHECKED = "ok", "failed", "not checked"
 class Check:
     """One check and its outcome: `status` is "ok", "failed" or "not checked".
 
-    For a golden example that was run, `difference` is the largest one of a probability, 0..1, `tolerance`
-    what the card allows, and `same_top1` whether the most probable class is the recorded one.
+    For a golden example that was run, `difference` is the largest difference of a probability, 0..1,
+    `tolerance` the difference that the card allows, and `same_top1` whether the most probable class is the
+    recorded one.
     """
 
     name: str
@@ -56,7 +57,7 @@ class SelfCheck:
         return all(check.status == OK for check in self.checks)
 
     def to_record(self) -> dict[str, Any]:
-        """Return the object that --json prints: file, passed, runtime, and checks with Check's fields."""
+        """Return the object that --json prints: file, passed, runtime, checks (the fields of Check)."""
         checks = [asdict(check) for check in self.checks]
         return {"file": str(self.path), "passed": self.passed, "runtime": self.runtime, "checks": checks}
 
@@ -64,8 +65,8 @@ class SelfCheck:
 def self_check(path: str | Path) -> SelfCheck:
     """Check a .tflite file that edge-convert made, on this machine.
 
-    A check that needs what another one found broken is "not checked". Raises ModelFileError when there is no
-    such file, and MissingPackageError when there is no runtime.
+    A check is "not checked" where an earlier check failed that it needs. Raises ModelFileError when there is
+    no such file, and MissingPackageError when there is no runtime.
     """
     path = Path(path)
     if not path.is_file():
@@ -78,7 +79,7 @@ def _checks(path: Path) -> Iterator[Check]:
     try:
         file = ModelFile.read(path)
     except ModelFileError as error:
-        yield Check("checksum", FAILED, _without_name(error, str(path)))
+        yield Check("checksum", FAILED, without_name(error, str(path)))
         yield Check("the rest", UNCHECKED, "the file is damaged")
         return
     card = file.card
@@ -96,11 +97,11 @@ def _checks(path: Path) -> Iterator[Check]:
         classifier = Classifier(file)
         _compare_quantization(classifier, card)
     except (CardError, LabelError) as error:
-        yield Check("card", FAILED, _without_name(error, str(path)))
+        yield Check("card", FAILED, without_name(error, str(path)))
         yield Check("golden examples", UNCHECKED, "the card and the model contradict each other")
         return
     except ModelFileError as error:
-        yield Check("loading", FAILED, _without_name(error, str(path)))
+        yield Check("loading", FAILED, without_name(error, str(path)))
         yield Check("golden examples", UNCHECKED, "the model cannot be loaded")
         return
     yield Check("card", OK, f"its input, output and {len(card.labels)} labels are the model's")
@@ -114,7 +115,7 @@ def _appended(path: Path) -> Check:
     try:
         directory = check_entries(path)
     except ModelFileError as error:
-        return Check("appended files", FAILED, _without_name(error, str(path)))
+        return Check("appended files", FAILED, without_name(error, str(path)))
     if not directory.files:
         return Check("appended files", UNCHECKED, "there are none")
     return Check("appended files", OK, f"all {len(directory.files)} have the CRC that their directory says")
@@ -136,7 +137,7 @@ def _golden(classifier: Classifier, example: GoldenExample) -> Check:
         pixels = _read_golden(read_entry(file.model, example.image), classifier)
         actual = classifier.classify_pixels(pixels).probabilities
     except (ModelFileError, ImageError) as error:
-        return Check(name, FAILED, _without_name(error, file.name), tolerance=example.tolerance)
+        return Check(name, FAILED, without_name(error, file.name), tolerance=example.tolerance)
     expected = np.asarray(example.expected, np.float64)
     difference = float(np.abs(actual - expected).max())
     same = int(actual.argmax()) == int(expected.argmax())
@@ -168,5 +169,6 @@ def _read_golden(raw: bytes, classifier: Classifier) -> NDArray[np.uint8]:
         raise ImageError(f"it is no PNG that can be read ({error})") from None
 
 
-def _without_name(error: Exception, name: str) -> str:
+def without_name(error: Exception, name: str) -> str:
+    """Return an error's text without the name of the file at its beginning."""
     return str(error).removeprefix(f"{name}: ").removeprefix(f"{name} ")

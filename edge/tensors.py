@@ -1,4 +1,4 @@
-"""The model's input and output as the interpreter describes them, and the arithmetic at both ends."""
+"""The model's input and output tensors, and the arithmetic from pixels and to real values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DTYPES = ("uint8", "int8", "int16", "float32")
 
 
 class Layout(NamedTuple):
-    """How a picture lies in an input: 3 channels are RGB, 1 is grey."""
+    """The layout of a picture in an input: 3 channels are RGB, 1 is grey."""
 
     height: int
     width: int
@@ -51,10 +51,10 @@ class TensorSpec:
 
     @property
     def layout(self) -> Layout | None:
-        """How a picture lies in this input; None where none does.
+        """The layout of a picture in this input; None where no picture fits.
 
         That is [1, height, width, 3 or 1], [1, 3 or 1, height, width] as PyTorch has it, or, grey,
-        [1, height, width]. What could be both of the first two is the first.
+        [1, height, width]. A shape that fits the first two is the first.
         """
         if not self.shape or self.shape[0] != 1 or min(self.shape) < 1:
             return None
@@ -68,7 +68,7 @@ class TensorSpec:
 
     @property
     def classes(self) -> int:
-        """How many classes this output tells apart; a single value is the second of two."""
+        """The number of classes; a single output value is that of the second of two classes."""
         return max(2, math.prod(self.shape))
 
 
@@ -142,7 +142,7 @@ def check_shapes(name: str, given: TensorSpec, result: TensorSpec) -> None:
 
 
 def read_tensors(name: str, interpreter: Any) -> tuple[TensorSpec, TensorSpec]:
-    """Return the only input and the only output; raises ModelFileError for what is no image classifier."""
+    """Return the only input and the only output; raises ModelFileError unless it is a classifier."""
     try:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except REFUSALS as error:  # A tensor's name that is not UTF-8.

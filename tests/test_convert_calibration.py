@@ -102,7 +102,7 @@ def test_calibration_images_of_one_colour_are_warned_of(tmp_path: Path) -> None:
     write_pictures(tmp_path / "cat", [1, 2])
     Image.new("RGB", (9, 9), (7, 7, 7)).save(tmp_path / "cat" / "blank.png")
     warnings = load_calibration(folder_images(tmp_path / "cat"), 100, CARD).warnings
-    assert any("1 of 3 calibration images are of one colour" in warning for warning in warnings)
+    assert any("1 of 3 calibration images have one colour only" in warning for warning in warnings)
 
 
 def test_good_calibration_is_not_warned_of(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Models on labelled images: how right each is, with intervals, and which answers differ between them."""
+"""Models on labelled images: the accuracy of each, with intervals, and the answers that differ."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def open_models(
 
 
 def check_classes(model: Classifier | NotScored, images: Sequence[LabelledImage]) -> Classifier | NotScored:
-    """Return the model if it knows the images' classes, else why it cannot be scored."""
+    """Return the model if it knows the images' classes, else a NotScored."""
     if isinstance(model, NotScored):
         return model
     file, known = model.file.name, Counter(model.labels)
@@ -100,7 +100,7 @@ class ScoredImages:
     """The images that were classified, of the data set `data`; `skipped` others could not be read.
 
     `names` are their paths from the data set's folder, `truth` their classes as indices into `labels`, int64
-    [images]. The first `present` labels have images; the others are only known to models.
+    [images]. The first `present` labels have images; only models know the others.
     """
 
     data: str
@@ -113,7 +113,7 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class ModelAnswers:
-    """A model of so many outputs, and its TopAnswers; `guess` are indices into the scored images' labels."""
+    """A model and its TopAnswers; `guess` holds indices into the labels of the scored images."""
 
     file: str
     card: ModelCard | None
@@ -126,7 +126,7 @@ class ModelAnswers:
 def describe_images(
     data: LabelledData, answered: AnswersByModel, models: Sequence[Classifier]
 ) -> ScoredImages:
-    """Name the images and number the labels: first those that have images, then what models may answer."""
+    """Name the images and number the labels: first those with images, then the others that models know."""
     present = sorted({image.label for image in answered.images}, key=natural_key)
     labels = list(dict.fromkeys([*present, *(label for model in models for label in model.labels)]))
     index = {label: number for number, label in enumerate(labels)}
@@ -150,16 +150,16 @@ def translate(model: Classifier, answers: TopAnswers, scored: ScoredImages) -> M
 
 
 def _name(path: Path, root: Path) -> str:
-    """Return a path from the data's folder as text: on Linux a name may be any bytes."""
+    """Return a path from the data's folder as text: on Linux a name may hold any bytes."""
     inside = path.relative_to(root) if path.is_relative_to(root) else path
     return os.fsencode(inside.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def choose_bases(cards: Sequence[ModelCard | None], base: int | None = None) -> list[int | None]:
-    """Return for each model the index of the one to compare it with; None for that one itself.
+    """Return for each model the index of the model to compare it with, its base; None for a base.
 
-    That is `base`, where it is given. Otherwise a variant is compared with the float32 variant of the same
-    model, if that is among them, and all others with the first model, or that one's float32 variant.
+    The base is `base` where it is given. Otherwise a variant is compared with the float32 variant of the same
+    model, if that is among them, and all others with the first model, or the float32 variant of the first.
     """
     if base is not None:
         return [None if index == base else base for index in range(len(cards))]
@@ -173,7 +173,7 @@ def choose_bases(cards: Sequence[ModelCard | None], base: int | None = None) -> 
 
 
 def pair(base: str, scored: ScoredImages, theirs: NDArray[np.int64], ours: NDArray[np.int64]) -> Pairing:
-    """Compare what the model `base` and another one answer, each [images], indices into `scored.labels`."""
+    """Compare the answers of the model `base` and of another, indices into `scored.labels`, [images]."""
     labels, same = scored.labels, theirs == ours
     agreed = int(same.sum())
     test = mcnemar(theirs == scored.truth, ours == scored.truth)
@@ -192,7 +192,7 @@ def pair(base: str, scored: ScoredImages, theirs: NDArray[np.int64], ours: NDArr
 
 
 def _find_float(cards: Sequence[ModelCard | None], index: int) -> int:
-    """Return the index of the float32 variant of a model, or the model's own where there is none."""
+    """Return the index of the float32 variant of a model, or its own index where there is none."""
     card = cards[index]
     for place, other in enumerate(cards):
         if card and other and other.conversion and other.conversion.variant == "float32":
@@ -273,9 +273,9 @@ def score(
     """Measure the accuracy of all models on the same images, on every core.
 
     Models may list their labels in different orders, and know classes of which there are no images: macro
-    F1 is over the classes that have some, and an answer that is none of them is a wrong one. Each model is
-    paired with model number `base`, or with the one that `choose_bases` names of those that could be scored.
-    `splits` are those of `find_splits`. A model that cannot be run, or does not know a class of the images,
+    F1 is over the classes with images, and any other answer is wrong. Each model is
+    paired with model number `base`, or with the base that `choose_bases` names among the scored models.
+    `splits` come from `find_splits`. A model that cannot be run, or does not know a class of the images,
     is a NotScored, and stops no other. Raises DatasetError when none of the images can be read.
     """
     checked = [check_classes(model, data.images) for model in models]
@@ -309,7 +309,7 @@ def _answers(
 def _pair_all(
     models: Sequence[ModelAnswers | NotScored], scored: ScoredImages, base: int | None
 ) -> list[Pairing | None]:
-    """Return each model's comparison; None for a base, and where the base could not be scored."""
+    """Return each model's comparison; None for a base, and where the base was not scored."""
     pairings: list[Pairing | None] = [None] * len(models)
     ran = {place: model for place, model in enumerate(models) if isinstance(model, ModelAnswers)}
     if base is not None and base not in ran:
@@ -330,7 +330,7 @@ def _find_overlaps(
     scored: ScoredImages,
     images: Sequence[LabelledImage],
 ) -> list[TrainingOverlap | None]:
-    """Look for each model's training images; None where no split is known."""
+    """Return the overlap with each model's training images; None where its split is not known."""
     chosen = [choose_split(m.card, splits) if isinstance(m, ModelAnswers) else None for m in models]
     if not any(chosen):  # Hashing takes as long as reading.
         return [None] * len(models)

@@ -1,1 +1,1 @@
-"""What is in anyone's .tflite."""
+"""Shows the contents of any .tflite."""

@@ -1,6 +1,6 @@
-"""What is inside a .tflite, anyone's: for edge-convert --inspect, without TensorFlow.
+"""The contents of any .tflite, for edge-convert --inspect, without TensorFlow.
 
-What the file doesn't say is None or empty here, never guessed. What contradicts itself is in `problems`.
+A fact that the file does not state is None or empty, never guessed. Contradictions are in `problems`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from .problems import Facts, find_problems
 class Inspection:
     """Everything about one file; sizes in bytes.
 
-    `model_bytes` is what lies before the appended zip. `not_a_classifier` says why the runner would refuse
-    the shapes, None where it would not. `checksum` is "holds", "does not hold", or None where the file has
-    none. `problems` are sentences.
+    `model_bytes` is the size of the part before the appended zip. `not_a_classifier` says why the runner
+    would refuse the shapes, None where it would not. `checksum` is "holds", "does not hold", or None where
+    the file has none. `problems` are sentences.
     """
 
     path: Path
@@ -76,7 +76,7 @@ class Inspection:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the main graph, as far as they are told; see `uncounted`."""
+        """Multiply-accumulates of the main graph, without those of `uncounted` operations."""
         return sum(item.macs or 0 for item in self.operators if item.operator.subgraph == 0)
 
     @property
@@ -87,7 +87,7 @@ class Inspection:
 
     @property
     def operations(self) -> tuple[Operation, ...]:
-        """Operators by kind and version, those with the most weights first."""
+        """Operators by kind and version, the kind with the most weights first."""
         return group_by_kind(self.operators)
 
     @property
@@ -97,7 +97,7 @@ class Inspection:
 
 
 def inspect(path: Path) -> Inspection:
-    """Read a .tflite, and ask the runtime of this machine what XNNPACK takes of it.
+    """Read a .tflite, and ask the runtime of this machine which operators XNNPACK takes.
 
     Raises ModelFileError when it is no TFLite model or its tables are damaged, and MissingPackageError. A
     hostile zip, a broken card and contradictions are `problems` of the result.
@@ -151,7 +151,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def _directory(path: Path, size: int, faults: list[str]) -> Directory:
-    """Return the appended zip's entries; what is wrong with them goes to `faults`."""
+    """Return the directory of the appended zip; its faults are added to `faults`."""
     directory = Directory(path, str(path), (), size, size)
     try:
         directory = read_directory(path)

@@ -1,4 +1,4 @@
-"""All that anyone's TFLite metadata says, as it says it.
+"""Everything in the TFLite metadata of any file, as it stands there.
 
 Fields are numbered as in tensorflow_lite_support/metadata/metadata_schema.fbs, in order of declaration; a
 union takes two numbers.
@@ -37,7 +37,7 @@ _NORMALIZATION = 1
 
 @dataclass(frozen=True)
 class NamedFile:
-    """An appended file that the metadata names, and what it says that it is."""
+    """An appended file that the metadata names, with the type and locale that it states."""
 
     name: str
     type: str
@@ -46,7 +46,7 @@ class NamedFile:
 
 @dataclass(frozen=True)
 class ProcessUnit:
-    """A step before or after the model. `mean` and `std` are empty where it is no normalization."""
+    """A step before or after the model. `mean` and `std` are empty for steps other than normalization."""
 
     kind: str
     mean: tuple[float, ...] = ()
@@ -55,7 +55,7 @@ class ProcessUnit:
 
 @dataclass(frozen=True)
 class TensorMetadata:
-    """What is said of one input or output; `minimum` and `maximum` are of its values."""
+    """The description of one input or output; `minimum` and `maximum` are of its values."""
 
     name: str | None
     description: str | None
@@ -68,7 +68,7 @@ class TensorMetadata:
 
 @dataclass(frozen=True)
 class Metadata:
-    """The table ModelMetadata; what is not there is None or empty."""
+    """The table ModelMetadata; absent fields are None or empty."""
 
     name: str | None
     description: str | None
@@ -82,7 +82,7 @@ class Metadata:
 
     @property
     def all_files(self) -> tuple[NamedFile, ...]:
-        """Every file that is named anywhere."""
+        """All files that the metadata names anywhere."""
         return (*self.files, *(file for tensor in (*self.inputs, *self.outputs) for file in tensor.files))
 
 

@@ -1,4 +1,4 @@
-"""Each operator of a .tflite with what it stores and costs, and sums by kind and by type."""
+"""Each operator of a .tflite with its weights and costs, and sums by kind and by type."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ...edge.tflite.graph import Graph, Operator, Tensor
 
 @dataclass(frozen=True)
 class InspectedOperator:
-    """An operator, with what follows from its tensors.
+    """An operator, with the facts that follow from its tensors.
 
-    `output` and `weights` are the first output, and the first stored constant of two sides or more that it
-    uses. `weight_bytes` counts a constant that several use with the first of them. `macs` are
-    multiply-accumulates, None where they can't be told, and `xnnpack` is whether XNNPACK takes it, None where
-    that is not known.
+    `output` is the first output, `weights` the first constant of two sides or more that it uses.
+    `weight_bytes` counts a constant that several operators use with the first of them. `macs` are
+    multiply-accumulates, and `xnnpack` is whether XNNPACK takes the operator; both are None where they are
+    not known.
     """
 
     operator: Operator
@@ -45,7 +45,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class StoredValues:
-    """The constants of one type: how many tensors, and bytes."""
+    """The constants of one type: the number of tensors, and bytes."""
 
     dtype: str
     tensors: int
@@ -53,7 +53,7 @@ class StoredValues:
 
 
 def look_at_operators(graph: Graph, delegation: Delegation) -> tuple[InspectedOperator, ...]:
-    """Return all subgraphs' operators; XNNPACK is known for the first subgraph only."""
+    """Return the operators of all subgraphs; XNNPACK is known for the first subgraph only."""
     counted: set[int] = set()
     taken = None if delegation.taken is None else set(delegation.taken)
     found = []
@@ -104,7 +104,7 @@ def group_by_kind(operators: Sequence[InspectedOperator]) -> tuple[Operation, ..
 
 
 def group_by_type(graph: Graph) -> tuple[StoredValues, ...]:
-    """Return the constants' sums by type, the largest first; one that several tensors share counts once."""
+    """Return the sums of constants by type, the largest first; a constant that tensors share counts once."""
     tensors = {t.buffer: t for g in graph.subgraphs for t in g.tensors if t.constant_bytes}
     counts = Counter(tensor.dtype for tensor in tensors.values())
     sizes: Counter[str] = Counter()

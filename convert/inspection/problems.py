@@ -1,4 +1,4 @@
-"""Where a .tflite contradicts itself: card, metadata, labels and checksum against the tensors and bytes."""
+"""The contradictions inside a .tflite: card, metadata, labels and checksum against tensors and bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .metadata import Metadata
 
 @dataclass(frozen=True)
 class Facts:
-    """What is compared: `labels` are the metadata's, `model_sha256` is of the bytes before the zip."""
+    """The facts to compare: `labels` are the metadata's, `model_sha256` is of the bytes before the zip."""
 
     size: int
     directory: Directory
@@ -27,7 +27,7 @@ class Facts:
 
     @property
     def checksum(self) -> str | None:
-        """Whether the card's checksum holds; None where there is none."""
+        """Whether the card's checksum holds; None without a checksum."""
         if self.card is None or self.card.sha256 is None:
             return None
         return "holds" if self.card.sha256 == self.model_sha256 else "does not hold"

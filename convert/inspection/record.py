@@ -12,7 +12,7 @@ from .operators import InspectedOperator
 
 
 def to_record(found: Inspection) -> dict[str, Any]:
-    """Return the object that --json prints; sizes in bytes, null for what is not said or not known.
+    """Return the object that --json prints; sizes in bytes, null for facts that are not stated or not known.
 
     file, size_bytes, sha256 (of the whole file), model_bytes (before the appended zip), checksum ("holds",
     "does not hold", null), problems (sentences), not_a_classifier (why, or null), schema_version,
@@ -31,7 +31,7 @@ def to_record(found: Inspection) -> dict[str, Any]:
     {name, type, locale}
     labels, card (as in card.json), appended: {name, size, packed_size, offset, compression, encrypted}
 
-    A number that JSON has not, NaN or an infinity, is null.
+    NaN and infinities, which JSON lacks, are null.
     """
     record: dict[str, Any] = {
         "file": str(found.path),

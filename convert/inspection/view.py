@@ -16,17 +16,18 @@ from .metadata import TensorMetadata
 from .operators import InspectedOperator
 from .record import to_record
 
-# What people are shown of a file that holds more than they would read; --json has everything.
+# Limits of the text for people; --json prints everything.
 _NAME_WIDTH = 32
 _CELL_WIDTH = 48
 _LINE_WIDTH = 500
 _MAX_ROWS = 1000
+_LABELS_SHOWN = 8
 
 
 def run_inspection(path: Path, as_json: bool) -> None:
-    """Print what is inside a .tflite, for people or, with `as_json`, as one JSON object (see to_record).
+    """Print the contents of a .tflite, for people or, with `as_json`, as one JSON object (see to_record).
 
-    Raises ModelFileError when it cannot be read, and click's Exit with status 1, after printing, when it
+    Raises ModelFileError when it cannot be read, and, after printing, click's Exit with status 1 when it
     contradicts itself.
     """
     found = inspect(path)
@@ -118,21 +119,18 @@ def _millions(macs: int | None) -> str:
 
 
 def _shortened(name: str) -> str:
-    """Return the end of a long name, where converters put what tells layers apart."""
+    """Return the end of a long name, where converters put the part that differs between layers."""
     return name if len(name) <= _NAME_WIDTH else f"...{name[3 - _NAME_WIDTH :]}"
 
 
 def _one_line(text: str, width: int) -> str:
-    """Return the beginning of a text that a file may have made of anything, safe for a terminal."""
+    """Return the beginning of a text from a file, safe for a terminal."""
     text = text if len(text) <= width else f"{text[: width - 3]}..."
     return printable(text).replace("\n", "\\x0a")
 
 
-_LABELS_SHOWN = 8
-
-
 def headline(found: Inspection) -> str:
-    """Return in a few words what the file is."""
+    """Describe the file in a few words."""
     if found.not_a_classifier:
         return f"a model that edge-classify does not take: {found.not_a_classifier}"
     classes = found.outputs[0].shape[-1]
@@ -142,7 +140,7 @@ def headline(found: Inspection) -> str:
 
 
 def summary(found: Inspection) -> Iterator[tuple[str, str]]:
-    """Yield (what, text) lines; what the file does not have is said."""
+    """Yield (name, text) for each line of the summary, also for things that the file lacks."""
     yield "file", f"{found.size_bytes:,} bytes, sha256 {found.sha256}"
     yield "checksum", found.checksum or "none: the file has nothing to compare with"
     description = found.graph.description
@@ -264,13 +262,13 @@ def _card(card: ModelCard | None) -> Iterator[tuple[str, str]]:
 
 
 def describe_quantization(quantization: Quantization) -> str:
-    """Return its kind, and how many channels have a scale of their own."""
+    """Return the kind of a quantization, and the number of scales of a per-channel one."""
     channels = f" ({quantization.scales})" if quantization.kind == "per channel" else ""
     return f"{quantization.kind}{channels}"
 
 
 def _floats(values: tuple[float, ...]) -> str:
-    """Return the values, or the one that all of them are."""
+    """Return the values, or only one where all are equal."""
     return f"{values[0]:g}" if len(set(values)) == 1 else "/".join(f"{value:g}" for value in values) or "?"
 
 

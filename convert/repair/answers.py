@@ -1,4 +1,4 @@
-"""What a model file answers for images: the measure by which files are compared while one is repaired."""
+"""The answers of variants to images, and the measures by which repairs are compared."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ...edge.classifier import Classifier
 from ...edge.errors import ConversionError
 from ...edge.output_meaning import OutputMeaning, meaning_of_quantized_values, softmax
 
-# Probabilities below it count as equal: what an 8-bit output, of multiples of 1/256, gives as 0. Without
-# that, the softmax of a thousand classes would always look like the worst layer.
+# Probabilities below it count as equal: an 8-bit output, of multiples of 1/256, gives them as 0. Otherwise
+# the softmax of a thousand classes would always look like the worst layer.
 _FLOOR = 1 / 512
 _ROUNDS, _PER_ROUND = 60, 3
 
@@ -24,8 +24,8 @@ _ROUNDS, _PER_ROUND = 60, 3
 def store_pixels(images: Iterable[NDArray[np.uint8]], limit: int | None = None) -> NDArray[np.uint8]:
     """Return images, each uint8 [height, width, 3], as one array [images, height, width, 3].
 
-    A file lies behind it: it takes no memory that the system cannot have back, and is read many times without
-    decoding again. Raises ConversionError when there are none.
+    The array is a file mapped into memory, which the system can take back, and is read many times without
+    decoding again. Raises ConversionError when there are no images.
     """
     with tempfile.TemporaryFile() as file:
         shape: tuple[int, ...] = ()
@@ -43,7 +43,7 @@ def store_pixels(images: Iterable[NDArray[np.uint8]], limit: int | None = None) 
 
 
 def answer(flatbuffer: bytes, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return what a model gives for uint8 [images, height, width, 3]: probabilities, [images, classes].
+    """Return a model's probabilities, [images, classes], for uint8 [images, height, width, 3].
 
     Logits are turned into probabilities. Raises ModelFileError when the runtime refuses the file.
     """
@@ -57,9 +57,9 @@ def as_probabilities(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def divergence(reference: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Mean Kullback-Leibler divergence of `other` from `reference`, in nats; both [images, classes].
+    """Return the mean Kullback-Leibler divergence of `other` from `reference`, in nats.
 
-    Probabilities below 1/512 count as 1/512.
+    Both are [images, classes]. Probabilities below 1/512 count as 1/512.
     """
     p, q = (np.maximum(rows, _FLOOR) for rows in (reference, other))
     p, q = p / p.sum(1, keepdims=True), q / q.sum(1, keepdims=True)
@@ -69,11 +69,12 @@ def divergence(reference: NDArray[np.float64], other: NDArray[np.float64]) -> fl
 def drop(
     reference: NDArray[np.float64], other: NDArray[np.float64], truth: NDArray[np.int64] | None
 ) -> float:
-    """What `other` loses against `reference`, as a fraction of the images.
+    """Return the loss of `other` against `reference`, as a fraction of the images.
 
-    With the true classes [images]: how much lower its top-1 accuracy is (negative if higher). Without: how
-    much lower the mean probability is that `reference` gives to the answers, which is the accuracy to be
-    expected if it is as sure as it should be. Another answer where two are about as likely costs little.
+    Both are probabilities, [images, classes]. With the true classes, int64 [images], it is the loss of top-1
+    accuracy, negative for a gain. Without, it is the loss of the mean probability that `reference` gives to
+    the answers: the loss of accuracy, if `reference` is calibrated. Another answer costs little where two
+    classes are about as likely.
     """
     if truth is None:
         chosen = np.take_along_axis(reference, other.argmax(1)[:, None], axis=1)[:, 0]
@@ -85,8 +86,8 @@ def drop(
 def latency_ratios(flatbuffers: Sequence[bytes], pixels: NDArray[np.uint8]) -> list[float]:
     """Return each model's latency on one thread over the first one's.
 
-    The models take turns in one run, so that a change of the machine's speed hits all; the ratio is the
-    median over 60 turns, of the fastest of three calls each.
+    The models take turns, so that a change of the machine's speed affects all of them; the ratio is the
+    median over 60 turns, of the fastest of three runs each.
     """
     models = [Classifier.from_file(flatbuffer, normalization=RAW_PIXELS) for flatbuffer in flatbuffers]
     tensors = [model.prepare(pixels[0]) for model in models]

@@ -1,4 +1,4 @@
-"""Makes the channels of a float model alike without changing its answers, so that 8 bits suffice for all.
+"""Makes the ranges of a float model's channels alike, with the same answers, so that 8 bits suffice for all.
 
 Where a layer is linear, one of its output channels can be divided by a number that the next layers' weights
 for it are multiplied by (cross-layer equalization: Nagel et al., Data-free quantization through weight
@@ -24,7 +24,7 @@ _NONE, _RELU = schema.ActivationFunctionType.NONE, schema.ActivationFunctionType
 # Axis of the output channels and of the input channels in the weights.
 _AXES = {"CONV_2D": (0, 3), "DEPTHWISE_CONV_2D": (3, 3), "FULLY_CONNECTED": (0, 1)}
 _PASSING = ("ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "PAD", "RELU")
-_LARGEST_STEP = 20  # Powers of two: more than a million to one is no imbalance, but a dead channel.
+_LARGEST_STEP = 20  # Powers of two: a channel a million times smaller is dead.
 
 
 @dataclass
@@ -40,8 +40,7 @@ class _Group:
 def equalize(float_model: bytes, ranges: Ranges) -> bytes | None:
     """Return the model with channels of like range, or None where there is nothing to change.
 
-    Its answers are the same, and so are the numbers of the tensors that it computes; ranges must be observed
-    anew.
+    Its answers and the indices of its tensors are the same; the ranges must be observed again.
     """
     model = unpack(float_model)
     changed = False
@@ -96,7 +95,7 @@ def _join(model: Any, operator: Any, members: list[Any], group: _Group, producin
 
 
 def _passes(model: Any, operator: Any) -> bool:
-    """Return whether the channels of the output are those of the inputs, times what they are times."""
+    """Return whether scaling a channel of all inputs scales that channel of the output alike."""
     if operation_of(model, operator) not in _PASSING:
         return False
     if getattr(operator.builtinOptions, "fusedActivationFunction", _NONE) not in (_NONE, _RELU):
@@ -128,7 +127,7 @@ def _axes(model: Any, operator: Any) -> tuple[int, int] | None:
 
 
 def _exponents(model: Any, group: _Group, ranges: Ranges) -> NDArray[np.int64] | None:
-    """Return log2 of what each channel of the group is divided by, int64 [channels]."""
+    """Return log2 of the divisor of each channel of the group, int64 [channels]."""
     seen = [ranges.tensors[tensor] for tensor in sorted(group.tensors) if tensor in ranges.tensors]
     if not seen:
         return None

@@ -1,4 +1,4 @@
-"""The doctor's findings as a picture: where in the network 8 bits do harm, and why."""
+"""The plot of a repair report: which layers 8 bits harm, and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .report import RepairReport
 from .sensitivity import LayerError
 
 _HARMLESS, _GUILTY, _KEPT, _MEDIAN = "#8c959f", "#cf222e", "#0550ae", "#1a7f37"
-_FLOOR = 1e-5  # Nats; less is drawn as this, since a logarithmic axis has no zero.
+_FLOOR = 1e-5  # Nats; smaller values are drawn as this, since a logarithmic axis has no zero.
 _MAX_NAMED = 16
 _MAX_NAME = 24
 _HEADROOM = 3e4  # Room above the highest bar for a name of that length.
@@ -26,7 +26,7 @@ _DPI = 130
 def plot_errors(report: RepairReport) -> bytes:
     """Return a PNG of the error that each layer causes, in network order, and of the worst one's channels.
 
-    Harmful layers are named; those that the chosen repair keeps in float are marked. Raises
+    Harmful layers are named, and layers that the chosen repair keeps in float are marked. Raises
     MissingPackageError without matplotlib, ValueError when no layer was diagnosed.
     """
     if not report.diagnosis:

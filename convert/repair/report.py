@@ -1,4 +1,4 @@
-"""What the doctor is given, what it tried, and what came of it."""
+"""The request for a repair of an int8 file, the attempts, and the report."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Images = Callable[[], Iterator[NDArray[np.uint8]]]
 
 @dataclass(frozen=True)
 class RepairRequest:
-    """A model whose 8-bit form may have collapsed.
+    """A model whose 8-bit form may have lost too much.
 
-    `float_model` is its float32 .tflite and `int8` the 8-bit one, as they are. `calibration` and `validation`
-    return an iterator over images, uint8 [height, width, 3]; `truth` has the validation images' classes,
-    int64 [images], or is None where they are unknown. `max_drop` is the fraction of the images by which an
-    8-bit file's top-1 may be lower. `io` is the type that a repaired file takes and gives.
+    `float_model` is its float32 .tflite and `int8` its 8-bit .tflite. `calibration` and `validation` return
+    an iterator over images, uint8 [height, width, 3]. `truth` holds the classes of the validation images,
+    int64 [images], or is None where they are unknown. `max_drop` is the top-1 accuracy, a fraction, that an
+    8-bit file may lose. `io` is the type of a repaired file's input and output.
     """
 
     name: str
@@ -38,9 +38,10 @@ class RepairRequest:
 class Attempt:
     """One repaired file, judged on the validation images.
 
-    `kind` is "int8" for the file as it came, "calibration", "equalization" or "selective". `drop` is what it
-    loses against the float model, a fraction of the images; `latency_ratio` its latency over the int8 file's,
-    None where it was not measured. `kept_float` names the layers that are not in 8 bits.
+    `kind` is "int8" for the file as it came, "calibration", "equalization" or "selective". `drop` is the loss
+    against the float model, a fraction of the images. `latency_ratio` is its latency over the int8 file's,
+    None where it was not measured. `kept_float` names the layers that stay in float, `kept_indices` are
+    theirs.
     """
 
     kind: str
@@ -53,7 +54,7 @@ class Attempt:
     latency_ratio: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, with the file's size in its place."""
+        """Return plain values, with the size of the file in place of its bytes."""
         return {
             "kind": self.kind,
             "what": self.what,
@@ -67,11 +68,11 @@ class Attempt:
 
 @dataclass(frozen=True)
 class RepairReport:
-    """The outcome: which layers suffer, worst first, what was tried in which order, and which file to keep.
+    """The errors of the layers, worst first, the attempts in their order, and the file to keep.
 
-    `chosen` is None when nothing stays within `max_drop`. `images` were validated on, `labelled` or not;
-    `float_top1` is the float model's accuracy on them. `worst_channels` is float [channels]: how far each
-    channel of the worst layer's worse side reaches.
+    `chosen` is None when no attempt stays within `max_drop`. `images` is the number of validation images,
+    `labelled` whether their classes are known, and `float_top1` the float model's accuracy on them.
+    `worst_channels`, float [channels], are the ranges of the channels on the worst layer's worse side.
     """
 
     name: str
@@ -86,12 +87,12 @@ class RepairReport:
 
     @property
     def int8(self) -> Attempt:
-        """The 8-bit file as it came."""
+        """The attempt that is the 8-bit file as it came."""
         return self.attempts[0]
 
     @property
     def harmful(self) -> tuple[LayerError, ...]:
-        """The layers that change answers noticeably when quantized alone, worst first."""
+        """The layers that change answers noticeably when they alone are quantized, worst first."""
         return tuple(error for error in self.diagnosis if error.harmful)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Finds the cheapest change that brings a collapsed 8-bit model back to what its float form answers.
+"""Finds the cheapest change that repairs an 8-bit model whose answers differ from its float form's.
 
-In this order, since each step costs the file that comes out more than the one before: other ranges for the
-activations; channels made alike, which floating point does not notice; the worst layers left in float.
+The attempts, in the order of their costs: other ranges for the activations; equalized channels, which
+do not change the float model; the worst layers left in float.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from .equalizer import equalize
 from .report import Attempt, RepairReport, RepairRequest
 from .sensitivity import LayerError, rank_layers, worst_side
 
-_RANKING_IMAGES = 32  # Of the calibration images: enough to tell layers apart, since errors differ by powers.
+_RANKING_IMAGES = (
+    32  # Of the calibration images: enough to rank layers, since errors differ by powers of ten.
+)
 _VALIDATION_IMAGES = 2000
 _CLEARLY_FASTER = 0.97  # Measured latencies of equal work differ by up to 2 %.
 _CLIPS: dict[Clip, str] = {
@@ -33,7 +35,7 @@ _CLIPS: dict[Clip, str] = {
 
 @dataclass(frozen=True)
 class _Base:
-    """A float model with its ranges, and how they are cut: what a selective repair starts from."""
+    """The start of a selective repair: a float model, its ranges, and how they are clipped."""
 
     attempt: Attempt
     float_model: bytes
@@ -42,10 +44,10 @@ class _Base:
 
 
 def find_repair(request: RepairRequest) -> RepairReport:
-    """Diagnose the model, try repairs until one stays within `max_drop`, and choose the cheapest that does.
+    """Rank the layers, try repairs until one stays within `max_drop`, and choose the cheapest such repair.
 
-    Everything is judged on the request's validation images, the first 2,000 of them. Raises ConversionError
-    when there are no images, or when the model cannot be quantized at all.
+    All files are judged on the first 2,000 validation images. Raises ConversionError when there are no
+    images, or when the model cannot be quantized at all.
     """
     calibration = store_pixels(request.calibration())
     judge = _Judge(request)
@@ -128,7 +130,7 @@ def _calibrations(
 
 
 class _Selection:
-    """Looks for the fewest layers that must stay float, among those that `diagnosis` ranks."""
+    """Finds the fewest layers that must stay float, among those that `diagnosis` ranks."""
 
     def __init__(self, judge: _Judge, base: _Base, diagnosis: Sequence[LayerError]) -> None:
         self._judge, self._diagnosis = judge, diagnosis
@@ -136,7 +138,7 @@ class _Selection:
         self._prefix = "channels equalized, " if base.attempt.kind == "equalization" else ""
 
     def search(self) -> list[Attempt]:
-        """Keep 1, 2, 4, ... of the worst layers float until that passes; then put back what is not needed."""
+        """Keep 1, 2, 4, ... of the worst layers float until a file passes; then put back spare ones."""
         attempts = []
         count = 1
         while True:
@@ -171,7 +173,7 @@ class _Selection:
         return best
 
     def _prune(self, attempt: Attempt) -> Attempt:
-        """Put layers back into 8 bits, the least harmful first, as long as little is lost by it."""
+        """Put layers back into 8 bits, the least harmful first, as long as that loses little."""
         limit = self._limit(attempt)
         kept = [error for error in self._diagnosis if error.index in attempt.kept_indices]
         with progress("Putting layers back into 8 bits", len(kept), "layers") as advance:
@@ -184,15 +186,15 @@ class _Selection:
         return attempt
 
     def _limit(self, attempt: Attempt) -> float:
-        """Return how much may be lost by putting layers back.
+        """Return the loss that is allowed for putting layers back.
 
-        Half of `max_drop` is left as a reserve where it can be: what is chosen by its result on some images
-        does worse on others.
+        It leaves half of `max_drop` in reserve where possible: a file that is chosen by its result on some
+        images does worse on others.
         """
         return max(self._judge.max_drop / 2, attempt.drop)
 
     def _fill_gaps(self, attempt: Attempt) -> Attempt | None:
-        """Keep single layers between two float ones float too: that spares two conversions of the data."""
+        """Keep single layers between two float layers float too: that saves two conversions of the data."""
         floats = set(attempt.kept_indices)
         gaps = {index + 1 for index in floats if index + 2 in floats} - floats
         if not gaps:
@@ -206,7 +208,7 @@ def _with_latencies(attempts: Sequence[Attempt], pixels: NDArray[np.uint8]) -> l
 
 
 def _cheapest(attempts: Sequence[Attempt]) -> Attempt | None:
-    """Return the fastest that passes; a later one must be clearly faster, so that noise decides nothing."""
+    """Return the fastest attempt that passes; a later one must be clearly faster, since times are noisy."""
     best: Attempt | None = None
     for attempt in attempts:
         if not attempt.passes or attempt.latency_ratio is None:

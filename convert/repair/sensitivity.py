@@ -1,7 +1,7 @@
-"""Which layers suffer from 8 bits: each is quantized alone, and the model's answers are compared.
+"""Ranks layers by the harm of 8 bits: each is quantized alone, and the model's answers are compared.
 
-How far a layer's own values move says little: where few channels are a hundred times as large as the rest,
-they dominate any mean, while what is lost are the small ones.
+The error of a layer's own values says little: channels a hundred times as large as the others dominate any
+mean, while the small channels are lost.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ _HARMLESS = 0.01  # Nats. Below, next to no top-1 changes.
 
 @dataclass(frozen=True)
 class LayerError:
-    """What quantizing one layer, and no other, does to the model's answers.
+    """The change of the model's answers when one layer, and no other, is quantized.
 
     `divergence` is the mean Kullback-Leibler divergence in nats, `changed` the share of images whose top-1
-    becomes another. `uneven` is the largest channel's range over the median channel's and `levels` how many
-    of the 256 the median channel gets, both of the layer's `side` ("input" or "output") that is worse.
+    class changes. `uneven` is the largest channel's range over the median channel's, and `levels` the number
+    of the 256 levels that the median channel gets, both on the layer's worse `side`, "input" or "output".
+    `seen` describes the cause.
     """
 
     index: int
@@ -55,7 +56,7 @@ class LayerError:
 
 
 def rank_layers(float_model: bytes, ranges: Ranges, images: NDArray[np.uint8]) -> list[LayerError]:
-    """Return all layers that can be quantized, the worst first.
+    """Return the errors of all layers that can be quantized, the worst first.
 
     `images` is uint8 [images, height, width, 3]. Raises ConversionError as LayerQuantizer does.
     """
@@ -75,7 +76,7 @@ def rank_layers(float_model: bytes, ranges: Ranges, images: NDArray[np.uint8]) -
 
 
 def worst_side(layer: Layer, ranges: Ranges) -> tuple[str, TensorRange]:
-    """Return "input" or "output", and that tensor's range: the one whose channels are most uneven."""
+    """Return "input" or "output" and the range of that tensor: the one with the most uneven channels."""
     sides = [("output", layer.output), *(("input", tensor) for tensor in layer.inputs)]
     known = [(side, ranges.tensors[tensor]) for side, tensor in sides if tensor in ranges.tensors]
     return max(known, key=lambda pair: pair[1].imbalance)

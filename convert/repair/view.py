@@ -1,4 +1,4 @@
-"""The doctor's findings as text for people."""
+"""A repair report as text for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH = 100
 
 
 def print_report(report: RepairReport) -> None:
-    """Print to stdout which layers suffer and why, what was tried, what it cost, and which file to ship."""
+    """Print to stdout the harmed layers, the attempts, their costs, and the file to ship."""
     _print_paragraph(_state(report))
     if report.harmful or not report.int8.passes:
         _print_layers(report)

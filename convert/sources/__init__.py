@@ -1,1 +1,1 @@
-"""What can be converted: runs of edge-train, and model files of other people."""
+"""The models that can be converted: those of a run of edge-train, and model files of other people."""

@@ -1,4 +1,4 @@
-"""An existing float .tflite as the model that all variants are made from; needs no TensorFlow."""
+"""A float .tflite as the model that all variants are made from. Needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...edge.tflite.graph import read_graph
 from ..calibration import CalibrationSet
 from ..recipes import Recipe
 from ..tflite.flatgraph import pack, unpack
-from ..tflite.graph_ends import LOGITS, OTHER_MEANS, add_log, add_scaling, add_softmax
+from ..tflite.graph_ends import LOG_AND_SOFTMAX_ADDED, SOFTMAX_ADDED, add_log, add_scaling, add_softmax
 from ..tflite.quantizer import Kind, requantize
 from ..tflite.ranges import Ranges, observe
 from .job import ModelSource
@@ -35,22 +35,22 @@ _STORED = {
 
 
 class FloatTflite:
-    """See FloatModel: a .tflite that keeps the contract, run by LiteRT and quantized by litert-quantizer."""
+    """A float .tflite that keeps the contract, run by LiteRT and quantized by litert-quantizer."""
 
     framework = "LiteRT"
     package = "litert-quantizer"
 
     def __init__(self, flatbuffer: bytes) -> None:
-        """Take a float32 model of one image, 0..255, that gives probabilities."""
+        """Take a float32 model that maps one image of 0..255 to probabilities."""
         self._flatbuffer = flatbuffer
         self._ranges: Ranges | None = None
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See FloatModel."""
+        """Return the probabilities; see FloatModel."""
         return _run(self._flatbuffer, pixels, RAW_PIXELS)
 
     def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
-        """See FloatModel."""
+        """Return a variant's flatbuffer; see FloatModel."""
         if recipe.name == "float32":
             return self._flatbuffer
         if recipe.activations == "int16":
@@ -64,8 +64,7 @@ class FloatTflite:
 
 
 def _run(flatbuffer: bytes, pixels: NDArray[np.uint8], normalization: Normalization) -> NDArray[np.float32]:
-    """Return the outputs for uint8 [n, height, width, 3]; raises ConversionError where the model cannot be
-    run."""
+    """Return the outputs for uint8 [n, height, width, 3]; raises ConversionError when the model fails."""
     try:
         return run_on_pixels(flatbuffer, pixels, normalization)
     except (ModelFileError, RuntimeError) as error:
@@ -74,7 +73,7 @@ def _run(flatbuffer: bytes, pixels: NDArray[np.uint8], normalization: Normalizat
 
 
 def read_float_tflite(source: ModelSource) -> tuple[FloatTflite, ModelCard]:
-    """Read a float .tflite and make it keep the contract; raises ConversionError when that cannot be."""
+    """Read a float .tflite and make it keep the contract; raises ConversionError where that is impossible."""
     if source.image_size is not None:
         raise OptionError(
             f"--image-size is for models that take pictures of any size, and {source.path} is a .tflite"
@@ -87,7 +86,7 @@ def read_float_tflite(source: ModelSource) -> tuple[FloatTflite, ModelCard]:
             "for models that carry none"
         )
     with mapped(source.path) as data, tables_of(source.path):
-        read_graph(FlatTable.root(data))  # It has bounds, which unpacking has not.
+        read_graph(FlatTable.root(data))  # This reading is bounded, and unpacking is not.
     try:
         model = unpack(source.path.read_bytes()[: file.zip_offset])
     except ConversionError as error:
@@ -101,7 +100,7 @@ def read_float_tflite(source: ModelSource) -> tuple[FloatTflite, ModelCard]:
         card = labelled.card(classes, height, width)
         _keep_contract(name, model, file, source.normalization)
     else:
-        output = replace(file.card.output, temperature=1.0, threshold=None)  # It is in the graph already.
+        output = replace(file.card.output, temperature=1.0, threshold=None)  # Both are in the graph already.
         card = replace(file.card, output=output, golden=(), sha256=None, accuracy=None, conversion=None)
         card = replace(card, name=source.path.stem)
     made = FloatTflite(pack(model))
@@ -137,23 +136,23 @@ def _keep_contract(name: str, model: Any, file: ModelFile, given: Normalization 
         )
     if file.outputs is OutputMeaning.LOGITS:
         if meaning_of_tflite_values(_probe(model, normalization)) is OutputMeaning.PROBABILITIES:
-            say(f"{name}: {OTHER_MEANS}")
+            say(f"{name}: {LOG_AND_SOFTMAX_ADDED}")
             add_log(model)
         else:
-            say(f"{name}: {LOGITS}")
+            say(f"{name}: {SOFTMAX_ADDED}")
         add_softmax(model)
     add_scaling(model, normalization)
 
 
 def _probe(model: Any, normalization: Normalization) -> NDArray[np.float32]:
-    """Return what an unpacked model gives for a few noisy pictures, float32 [pictures, outputs]."""
+    """Return an unpacked model's outputs for a few noisy pictures, float32 [pictures, outputs]."""
     shape = [int(side) for side in model.subgraphs[0].tensors[int(model.subgraphs[0].inputs[0])].shape]
     pixels = np.random.default_rng(0).integers(0, 256, (_PROBES, *shape[1:]), np.uint8)
     return _run(pack(model), pixels, normalization)
 
 
 def _drop_metadata(model: Any) -> None:
-    """Forget what is written anew when the file is sealed."""
+    """Drop everything that sealing writes again."""
     model.metadata = []
     model.signatureDefs = []  # They name tensors that are replaced.
 
@@ -168,8 +167,8 @@ def _require_float(name: str, model: Any) -> None:
     stored = {_STORED[tensor.type] for tensor in graph.tensors if tensor.type in _STORED}
     if stored:
         raise ConversionError(
-            f"{name} is quantized already ({', '.join(sorted(stored))}), and what was lost cannot be had "
-            "again. Give the float32 model"
+            f"{name} is quantized already ({', '.join(sorted(stored))}), and lost precision does not come "
+            "back. Give the float32 model"
         )
     for tensor in (graph.tensors[int(graph.inputs[0])], graph.tensors[int(graph.outputs[0])]):
         if tensor.type != _FLOAT32:

@@ -25,7 +25,7 @@ _PRECISION = 0.95  # The default of edge-train's --threshold-precision.
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What the command line says about the model and its images.
+    """The model to convert and its images, as the command line names them.
 
         ModelSource(Path("run"))
         ModelSource(Path("theirs.keras"), labels=("cat", "dog"), normalization=Normalization((0,), (255,)))
@@ -45,11 +45,11 @@ class ModelSource:
 
     @property
     def calibrated_with(self) -> str:
-        """What the card calls the calibration images, without their path."""
+        """The card's words for the calibration images, without their path."""
         return "training images" if self.calibration is None else "images of --calibration"
 
     def card(self, classes: int, height: int, width: int) -> ModelCard:
-        """Return the card of a model file that has none, of so many `classes` and such an input.
+        """Return the card of a model file that has none; `height` and `width` are those of its input.
 
         Raises OptionError without labels, and LabelError for labels that do not fit the outputs.
         """

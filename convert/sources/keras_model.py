@@ -1,4 +1,9 @@
-"""Loads Keras models: those of edge-train, and other people's. Imported only after TensorFlow was loaded."""
+"""Loads Keras files, after it has refused those that hold code or read other files.
+
+A file's configuration is read before Keras reads it. Keras's safe mode refuses most of the same files; this
+is a second lock, which does not depend on Keras's version, and names the layer. Imported only after
+TensorFlow was loaded.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +29,10 @@ H5_SUFFIXES = (".h5", ".hdf5")
 _CONFIG = "config.json"
 _MAX_CONFIG = 64 * 1024 * 1024  # EfficientNet-B7's is 1 MB.
 _HDF5_SECONDS = 60
-# Layers that hold a function, or load a model of another kind: both are programs.
+# Layers that hold a function or load a model of another kind: programs, both of them.
 _PROGRAMS = ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 _INSTEAD = "Replace it by built-in layers, or export a SavedModel and convert that with --trust"
-# Prints the configuration that a file has, having touched every object and attribute in it.
+# Touches every object and attribute in a file, and prints its configuration.
 _READ_HDF5 = """
 import sys, h5py
 with h5py.File(sys.argv[1], "r") as file:
@@ -35,6 +40,135 @@ with h5py.File(sys.argv[1], "r") as file:
     config = dict(file.attrs).get("model_config", b"")
 sys.stdout.buffer.write(config.encode() if isinstance(config, str) else bytes(config))
 """
+# Others run code that a file holds, read files that it names, or let a small file take all memory, in safe
+# mode too: CVE-2025-9905, -9906, -12058, CVE-2026-0897, -1462, -1669 and their likes. The last of these were
+# mended in 3.12.4 (the last one for Python 3.10) and 3.15.1: https://github.com/keras-team/keras/releases
+SAFE_KERAS = ">=3.12.4,!=3.13.*,!=3.14.*,!=3.15.0"
+_AUGMENTING = ("Random", "RandAugment", "AugMix", "CutMix", "MixUp")
+_NOISE = (
+    keras.layers.Dropout,
+    keras.layers.GaussianNoise,
+    keras.layers.GaussianDropout,
+    keras.layers.AlphaDropout,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+)
+
+
+def load_keras(path: Path) -> Any:
+    """Load a .keras or .h5 file without running any code that it holds.
+
+    Raises ConversionError when Keras refuses the file, naming the layers that it would need code for.
+    """
+    _require_safe_keras()
+    check_keras_file(path)
+    try:
+        with silenced():
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras and its readers may raise anything.
+        raise ConversionError(f"{path} cannot be loaded as a Keras model: {_explain(error)}") from error
+    if not isinstance(model, keras.Model):
+        raise ConversionError(f"{path} holds a {type(model).__name__}, and no Keras model")
+    if not model.built or not getattr(model, "inputs", None):
+        raise ConversionError(
+            f"{path} was saved before its input was known. Give its first layer a shape with "
+            "keras.Input(shape=(height, width, 3)), and save it again"
+        )
+    _compute_with_float32(model)
+    return model
+
+
+def check_card(model: Any, card: ModelCard, path: Path) -> None:
+    """Raise CardError when the model's input or outputs contradict its card."""
+    expected = (None, card.input.height, card.input.width, 3)
+    if tuple(model.input_shape) != expected:
+        raise CardError(
+            f"{path}: the card promises input {expected}, and the model takes {model.input_shape}"
+        )
+    if model.output_shape[-1] != len(card.labels):
+        raise CardError(
+            f"{path}: the card has {len(card.labels)} labels, and the model {model.output_shape[-1]} outputs"
+        )
+
+
+def silence_training_layers(model: Any) -> list[str]:
+    """Make layers that are random in training act as in use; return the names of the augmenting layers.
+
+    Keras does this itself, except for a layer that was called with training=True when the model was built:
+    the model would stay random for ever.
+    """
+    augmenting = []
+    for layer in all_layers(model):
+        augments = type(layer).__name__.startswith(_AUGMENTING)
+        if augments:
+            augmenting.append(layer.name)
+        if augments or isinstance(layer, _NOISE):
+            layer.call = _as_in_use(layer.call)
+    return augmenting
+
+
+def drop_last_activation(model: Any) -> None:
+    """Take the activation away from the layer that computes the outputs, which are then logits."""
+    _last_layer(model).activation = keras.activations.linear
+
+
+def _last_layer(model: Any) -> Any:
+    made_by = model.outputs[0]._keras_history.operation
+    return _last_layer(made_by) if isinstance(made_by, keras.Model) else made_by
+
+
+def stated_outputs(model: Any) -> OutputMeaning | None:
+    """Return the meaning of the outputs that the last layer states; None where it states none."""
+    made_by = _last_layer(model)
+    if isinstance(made_by, keras.layers.Softmax):
+        return OutputMeaning.PROBABILITIES
+    return ACTIVATIONS.get(getattr(getattr(made_by, "activation", None), "__name__", ""))
+
+
+def all_layers(model: Any) -> Iterator[Any]:
+    """Yield the layers of a model, of the models inside it, and of the layers that hold layers."""
+    yield from model._flatten_layers(include_self=False)
+
+
+def _as_in_use(call: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(call)
+
+    def without_training(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        given.arguments["training"] = False
+        return call(*given.args, **given.kwargs)
+
+    return without_training if "training" in signature.parameters else call
+
+
+def _compute_with_float32(model: Any) -> None:
+    """Undo mixed precision: the weights are float32, and TFLite computes in their type."""
+    for layer in [model, *all_layers(model)]:
+        policy = layer.dtype_policy
+        if policy.variable_dtype == "float32" and policy.compute_dtype in ("float16", "bfloat16"):
+            layer.dtype_policy = "float32"
+
+
+def _require_safe_keras() -> None:
+    if not SpecifierSet(SAFE_KERAS).contains(keras.__version__, prereleases=True):
+        raise ConversionError(
+            f"Keras {keras.__version__} can be made to run code that a model file holds. "
+            f'Run: pip install --upgrade "keras{SAFE_KERAS}"'
+        )
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if unknown := re.search(r"(?:Could not locate (?:class|function)|Unknown layer:?) '([^']+)'", text):
+        return (
+            f"it uses {unknown[1]}, which is not Keras's own, and whose code is not in the file. Replace it "
+            "by a built-in layer, or export a SavedModel and convert that with --trust"
+        )
+    if unmade := re.search(r"Error when deserializing class '([^']+)'|could not be deserialized", text):
+        kind = f"its layer of class {unmade[1]}" if unmade[1] else "one of its layers"
+        reason = re.search(r"Exception encountered: (.*)", text)
+        return f"{kind} cannot be made: {(reason[1] if reason else text)[:150]}"
+    return text[:150]
 
 
 def check_keras_file(path: Path) -> None:
@@ -70,7 +204,7 @@ def _read_zip(path: Path) -> bytes:
 
 
 def _read_h5(path: Path) -> bytes:
-    """Read it in another process: a damaged file can keep the HDF5 library busy for ever, or crash it."""
+    """Read the configuration in another process: a damaged file can hang or crash the HDF5 library."""
     command = [sys.executable, "-c", _READ_HDF5, str(path.resolve())]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_HDF5_SECONDS, check=False)
@@ -107,7 +241,7 @@ def _check_object(path: Path, item: dict[str, Any]) -> None:
     called = f" {name!r}" if isinstance(name, str) else ""
     if kind in ("Lambda", "__lambda__"):
         raise ConversionError(
-            f"{path} has a Lambda layer{called}, which is code of whoever made the file, and is not run. "
+            f"{path} has a Lambda layer{called}, which is code by whoever made the file, and is not run. "
             + _INSTEAD
         )
     if kind in _PROGRAMS:
@@ -129,11 +263,11 @@ def _check_object(path: Path, item: dict[str, Any]) -> None:
 
 
 def _is_foreign(kind: str, module: Any, registered: Any) -> bool:
-    """Return whether an object is not Keras's own; files of Keras 2 don't say."""
+    """Return whether an object is not part of Keras; files of Keras 2 do not state it."""
     if module is None:
         return bool(registered)
     if module == "builtins":
-        return kind != "function"  # That is how Keras names functions of its own, such as "relu".
+        return kind != "function"  # Keras names its own functions so, such as "relu".
     return str(module).split(".")[0] != "keras"
 
 
@@ -153,134 +287,3 @@ def _check_function(path: Path, name: str) -> None:
             f"{path} uses a custom function, {name!r}, whose code is not in the file. Replace it by a "
             "built-in one, or export a SavedModel and convert that with --trust"
         )
-
-
-# Others run code that a file holds, read files that it names, or let a small file take all memory, in safe
-# mode too: CVE-2025-9905, -9906, -12058, CVE-2026-0897, -1462, -1669 and their likes. The last of these were
-# mended in 3.12.4 (the last one for Python 3.10) and 3.15.1: https://github.com/keras-team/keras/releases
-SAFE_KERAS = ">=3.12.4,!=3.13.*,!=3.14.*,!=3.15.0"
-_AUGMENTING = ("Random", "RandAugment", "AugMix", "CutMix", "MixUp")
-_NOISE = (
-    keras.layers.Dropout,
-    keras.layers.GaussianNoise,
-    keras.layers.GaussianDropout,
-    keras.layers.AlphaDropout,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-)
-
-
-def load_keras(path: Path) -> Any:
-    """Load a .keras or .h5 file without running any code that it holds.
-
-    Raises ConversionError when Keras refuses the file, naming the layers that it would need code for.
-    """
-    _require_safe_keras()
-    check_keras_file(path)
-    try:
-        with silenced():
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras and its readers raise what their parts raise.
-        raise ConversionError(f"{path} cannot be loaded as a Keras model: {_explain(error)}") from error
-    if not isinstance(model, keras.Model):
-        raise ConversionError(f"{path} holds a {type(model).__name__}, and no Keras model")
-    if not model.built or not getattr(model, "inputs", None):
-        raise ConversionError(
-            f"{path} was saved before its input was known. Give its first layer a shape with "
-            "keras.Input(shape=(height, width, 3)), and save it again"
-        )
-    _compute_with_float32(model)
-    return model
-
-
-def check_card(model: Any, card: ModelCard, path: Path) -> None:
-    """Raise CardError when the model's input or outputs are not what its card promises."""
-    expected = (None, card.input.height, card.input.width, 3)
-    if tuple(model.input_shape) != expected:
-        raise CardError(
-            f"{path}: the card promises input {expected}, and the model takes {model.input_shape}"
-        )
-    if model.output_shape[-1] != len(card.labels):
-        raise CardError(
-            f"{path}: the card has {len(card.labels)} labels, and the model {model.output_shape[-1]} outputs"
-        )
-
-
-def silence_training_layers(model: Any) -> list[str]:
-    """Make layers that are random in training act as in use, and return the names of the augmenting ones.
-
-    Keras does that by itself, except where a layer was called with training=True when the model was
-    built: such a model would stay random for ever.
-    """
-    augmenting = []
-    for layer in all_layers(model):
-        augments = type(layer).__name__.startswith(_AUGMENTING)
-        if augments:
-            augmenting.append(layer.name)
-        if augments or isinstance(layer, _NOISE):
-            layer.call = _as_in_use(layer.call)
-    return augmenting
-
-
-def drop_last_activation(model: Any) -> None:
-    """Take the activation away from the layer that computes the outputs, which are then logits."""
-    _last_layer(model).activation = keras.activations.linear
-
-
-def _last_layer(model: Any) -> Any:
-    made_by = model.outputs[0]._keras_history.operation
-    return _last_layer(made_by) if isinstance(made_by, keras.Model) else made_by
-
-
-def stated_outputs(model: Any) -> OutputMeaning | None:
-    """Return what the last layer states that the outputs mean; None where it states nothing known."""
-    made_by = _last_layer(model)
-    if isinstance(made_by, keras.layers.Softmax):
-        return OutputMeaning.PROBABILITIES
-    return ACTIVATIONS.get(getattr(getattr(made_by, "activation", None), "__name__", ""))
-
-
-def all_layers(model: Any) -> Iterator[Any]:
-    """Yield the layers of a model, those of the models in it, and those that layers keep inside."""
-    yield from model._flatten_layers(include_self=False)
-
-
-def _as_in_use(call: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(call)
-
-    def without_training(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs)
-        given.arguments["training"] = False
-        return call(*given.args, **given.kwargs)
-
-    return without_training if "training" in signature.parameters else call
-
-
-def _compute_with_float32(model: Any) -> None:
-    """Undo mixed precision: the weights are float32, and TFLite computes with what they are."""
-    for layer in [model, *all_layers(model)]:
-        policy = layer.dtype_policy
-        if policy.variable_dtype == "float32" and policy.compute_dtype in ("float16", "bfloat16"):
-            layer.dtype_policy = "float32"
-
-
-def _require_safe_keras() -> None:
-    if not SpecifierSet(SAFE_KERAS).contains(keras.__version__, prereleases=True):
-        raise ConversionError(
-            f"Keras {keras.__version__} can be made to run code that a model file holds. "
-            f'Run: pip install --upgrade "keras{SAFE_KERAS}"'
-        )
-
-
-def _explain(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if unknown := re.search(r"(?:Could not locate (?:class|function)|Unknown layer:?) '([^']+)'", text):
-        return (
-            f"it uses {unknown[1]}, which is not Keras's own, and whose code is not in the file. Replace it "
-            "by what is built in, or export a SavedModel and convert that with --trust"
-        )
-    if unmade := re.search(r"Error when deserializing class '([^']+)'|could not be deserialized", text):
-        kind = f"its layer of class {unmade[1]}" if unmade[1] else "one of its layers"
-        reason = re.search(r"Exception encountered: (.*)", text)
-        return f"{kind} cannot be made: {(reason[1] if reason else text)[:150]}"
-    return text[:150]

@@ -18,23 +18,24 @@ from ...edge.errors import ConversionError
 from ...edge.modelfile import Normalization
 from ...edge.output_meaning import OutputMeaning, meaning_of_network_values, sum_to_one
 from ...edge.quiet import silenced
-from ..tflite.graph_ends import LOGITS, OTHER_MEANS
+from ..tflite.graph_ends import LOG_AND_SOFTMAX_ADDED, SOFTMAX_ADDED
 from .keras_model import drop_last_activation, load_keras, silence_training_layers, stated_outputs
-from .traced_model import one_line
+from .traced_model import error_summary
 
 Call = Callable[[Any], Any]
 _PROBES = 8
-_TINY = 1e-7  # The smallest probability that is told from 0; 1 minus it is a float32 other than 1.
+_TINY = 1e-7  # The smallest probability that counts as more than 0; 1 minus it is a float32 other than 1.
 _SAME_VALUES = ("Identity", "Reshape", "Squeeze", "StopGradient")
 # Weights of red, green and blue in brightness: ITU-R BT.601, as Pillow's convert("L") has them.
 _LUMA = (0.299, 0.587, 0.114)
+_SIGNATURE = "serving_default"
 
 
 @dataclass(frozen=True)
 class Network:
-    """What was loaded: `call` maps its own kind of input [n, height, width, channels] to its outputs.
+    """A loaded network: `call` maps its kind of input, [n, height, width, channels], to its outputs.
 
-    `outputs` is what they mean, None where the network does not state it.
+    `outputs` is the meaning of the outputs, None where the network does not state it.
     """
 
     name: str
@@ -46,11 +47,126 @@ class Network:
     outputs: OutputMeaning | None
 
 
+def read_keras(path: Path, image_size: int | None) -> Network:
+    """Load a .keras or .h5 classifier; raises ConversionError for any other model.
+
+    `image_size` is for models that take pictures of any size.
+    """
+    model = load_keras(path)
+    name = str(path)
+    _require_one(name, len(model.inputs), len(model.outputs))
+    dropped = silence_training_layers(model)
+    if dropped:
+        say(f"{name}: left out the layers that act in training only: {', '.join(dropped)}")
+    height, width, channels = _image_shape(name, tuple(model.inputs[0].shape), image_size)
+    _require_vector(name, tuple(model.outputs[0].shape))
+    outputs = stated_outputs(model)
+    if outputs is OutputMeaning.SIGMOIDS and model.outputs[0].shape[-1] == 1:
+        drop_last_activation(model)
+        outputs = OutputMeaning.LOGITS
+    given = model.inputs[0]
+    structure = model._inputs_struct if hasattr(model, "_inputs_struct") else given  # It may be a dict.
+
+    def call(image: Any) -> Any:
+        return _first(model(tf.nest.pack_sequence_as(structure, [image]), training=False))
+
+    return Network(name, call, height, width, channels, str(given.dtype), outputs)
+
+
+def read_saved_model(path: Path, image_size: int | None, trust: bool) -> Network:
+    """Load a SavedModel's serving signature; raises ConversionError for any other model.
+
+    A SavedModel is a program, which can read and write files when it is loaded or run: it needs `trust`.
+    """
+    if not trust:
+        raise ConversionError(
+            f"{path} is a SavedModel, which is a program and can read and write your files. If you trust "
+            "whoever made it, give --trust"
+        )
+    try:
+        with silenced():
+            loaded = tf.saved_model.load(str(path))
+    except Exception as error:  # TensorFlow may raise anything.
+        raise ConversionError(
+            f"{path} cannot be loaded as a SavedModel: it is damaged or incomplete "
+            f"({' '.join(str(error).split())[:120]})"
+        ) from error
+    signature = loaded.signatures.get(_SIGNATURE)
+    if signature is None:
+        names = ", ".join(loaded.signatures) or "none"
+        raise ConversionError(
+            f"{path} has no signature {_SIGNATURE}, which says how to call it. It has: {names}. Export it "
+            "with model.export(), or with tf.saved_model.save(..., signatures=FUNCTION)"
+        )
+    _, inputs = signature.structured_input_signature
+    _require_one(str(path), len(inputs), len(signature.structured_outputs))
+    (key, given), (output,) = next(iter(inputs.items())), signature.structured_outputs.values()
+    shape = given.shape.as_list() if given.shape.rank is not None else []
+    height, width, channels = _image_shape(str(path), tuple(shape), image_size)
+    _require_vector(str(path), tuple(output.shape.as_list()) if output.shape.rank is not None else ())
+
+    def call(image: Any) -> Any:
+        return _first(signature(**{key: image}), keep=loaded)
+
+    return Network(str(path), call, height, width, channels, given.dtype.name, None)
+
+
+def _first(outputs: Any, keep: Any = None) -> Any:
+    """Return the only output; the caller holds `keep` through it, so that its variables live on."""
+    if isinstance(outputs, dict):
+        return next(iter(outputs.values()))
+    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+
+
+def _require_one(name: str, inputs: int, outputs: int) -> None:
+    if (inputs, outputs) != (1, 1):
+        raise ConversionError(
+            f"{name} is not an image classifier: a classifier has one input and one output. "
+            f"Received: {inputs} and {outputs}"
+        )
+
+
+def _image_shape(name: str, shape: tuple[int | None, ...], image_size: int | None) -> tuple[int, int, int]:
+    if len(shape) != 4:
+        raise ConversionError(
+            f"{name} is not an image classifier: its input is {list(shape)}, and a classifier's is "
+            "[batch, height, width, channels]"
+        )
+    batch, height, width, channels = shape
+    if channels not in (1, 3) and height in (1, 3):
+        raise ConversionError(
+            f"{name} takes pictures with the channels first, {list(shape)}, which TFLite's kernels don't. "
+            "Build it with the channels last"
+        )
+    if batch not in (None, 1):
+        raise ConversionError(
+            f"{name} takes {batch} pictures at once. Save it with a batch of 1, or of any size"
+        )
+    if height is None or width is None:
+        if image_size is None:
+            raise ConversionError(
+                f"{name} takes pictures of any size: give the size of its training with --image-size N"
+            )
+        height, width = height or image_size, width or image_size
+    elif image_size is not None and (height, width) != (image_size, image_size):
+        raise ConversionError(f"{name} takes {height}x{width} pixels, and --image-size says {image_size}")
+    return height, width, channels or 0
+
+
+def _require_vector(name: str, shape: tuple[int | None, ...]) -> None:
+    sides = [side for side in shape[1:] if side != 1]
+    if len(shape) < 2 or len(sides) > 1 or None in sides:
+        raise ConversionError(
+            f"{name} is not an image classifier: its output is {list(shape)}, and a classifier's is "
+            "[batch, classes]"
+        )
+
+
 @dataclass(frozen=True)
 class Wrapped:
-    """`call` maps float32 RGB pixels 0..255 [n, height, width, 3] to probabilities [n, classes].
+    """A network that keeps the contract: `call` maps float32 RGB pixels 0..255 to probabilities.
 
-    `notes` say what was added for that.
+    The pixels are [n, height, width, 3], the probabilities [n, classes]. `notes` name what was added.
     """
 
     call: Call
@@ -59,10 +175,10 @@ class Wrapped:
 
 
 def wrap(network: Network, normalization: Normalization) -> Wrapped:
-    """Bake scaling into a network, and softmax where it gives logits.
+    """Build scaling into a network, and softmax where it gives logits.
 
-    What the outputs are is read from the last layer, and where that doesn't say, from what the network
-    gives for a few noisy pictures. Raises ConversionError when it is no classifier of single labels.
+    The meaning of the outputs comes from the last layer, or else from the network's values for a few noisy
+    pictures. Raises ConversionError for a network that does not choose one label for a picture.
     """
     prepare, notes = _preparation(network, normalization)
 
@@ -81,7 +197,7 @@ def wrap(network: Network, normalization: Normalization) -> Wrapped:
             "chooses one, with softmax"
         )
     if outputs is OutputMeaning.LOGITS:
-        return Wrapped(lambda image: tf.nn.softmax(raw(image)), probes.shape[1], (*notes, LOGITS))
+        return Wrapped(lambda image: tf.nn.softmax(raw(image)), probes.shape[1], (*notes, SOFTMAX_ADDED))
     if not sum_to_one(probes):
         raise ConversionError(
             f"{network.name} ends in softmax, and its {probes.shape[1]} outputs don't sum to 1: it is no "
@@ -89,7 +205,9 @@ def wrap(network: Network, normalization: Normalization) -> Wrapped:
         )
     if network.outputs is OutputMeaning.PROBABILITIES or _last_operation(network, raw) == "Softmax":
         return Wrapped(raw, probes.shape[1], tuple(notes))
-    return Wrapped(lambda image: tf.nn.softmax(_log(raw(image))), probes.shape[1], (*notes, OTHER_MEANS))
+    return Wrapped(
+        lambda image: tf.nn.softmax(_log(raw(image))), probes.shape[1], (*notes, LOG_AND_SOFTMAX_ADDED)
+    )
 
 
 def _preparation(network: Network, normalization: Normalization) -> tuple[Call, list[str]]:
@@ -120,10 +238,10 @@ def _preparation(network: Network, normalization: Normalization) -> tuple[Call, 
 
 
 def _wrap_binary(network: Network, raw: Call, outputs: OutputMeaning, notes: list[str]) -> Wrapped:
-    """Make two classes of one output, which is the second's probability."""
+    """Make two classes of one output, which is the probability of the second class."""
     if outputs is OutputMeaning.PROBABILITIES:
         raise ConversionError(
-            f"{network.name} has one output with softmax, which is always 1: it can tell nothing"
+            f"{network.name} has one output with softmax, which is always 1: it distinguishes nothing"
         )
     notes.append("its only output is taken for the second label: two outputs with softmax were made of it")
 
@@ -141,7 +259,7 @@ def _log(probabilities: Any) -> Any:
 
 
 def _last_operation(network: Network, call: Call) -> str:
-    """Return the TensorFlow operation that computes what a call gives, such as "Softmax"."""
+    """Return the TensorFlow operation that computes the outputs of a call, such as "Softmax"."""
     shape = (1, network.height, network.width, 3)
     with silenced():
         graph = tf.function(call).get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
@@ -164,8 +282,8 @@ def _probe(network: Network, raw: Call) -> Any:
     try:
         with silenced():
             rows = [np.asarray(raw(tf.constant(image[None], tf.float32)), np.float64) for image in noise]
-    except Exception as error:  # Layers raise what they like.
-        raise ConversionError(f"{network.name} cannot be run on a picture: {one_line(error)}") from error
+    except Exception as error:  # Layers may raise anything.
+        raise ConversionError(f"{network.name} cannot be run on a picture: {error_summary(error)}") from error
     outputs = np.concatenate(rows)
     if not np.isfinite(outputs).all():
         raise ConversionError(
@@ -173,121 +291,3 @@ def _probe(network: Network, raw: Call) -> Any:
             "the file is damaged"
         )
     return outputs
-
-
-_SIGNATURE = "serving_default"
-
-
-def read_keras(path: Path, image_size: int | None) -> Network:
-    """Load a .keras or .h5 classifier; raises ConversionError when it is none.
-
-    `image_size` is for models that take pictures of any size.
-    """
-    model = load_keras(path)
-    name = str(path)
-    _require_one(name, len(model.inputs), len(model.outputs))
-    dropped = silence_training_layers(model)
-    if dropped:
-        say(f"{name}: left out what only acts in training: {', '.join(dropped)}")
-    height, width, channels = _image_shape(name, tuple(model.inputs[0].shape), image_size)
-    _require_vector(name, tuple(model.outputs[0].shape))
-    outputs = stated_outputs(model)
-    if outputs is OutputMeaning.SIGMOIDS and model.outputs[0].shape[-1] == 1:
-        drop_last_activation(model)
-        outputs = OutputMeaning.LOGITS
-    given = model.inputs[0]
-    structure = model._inputs_struct if hasattr(model, "_inputs_struct") else given  # It may be a dict.
-
-    def call(image: Any) -> Any:
-        return _first(model(tf.nest.pack_sequence_as(structure, [image]), training=False))
-
-    return Network(name, call, height, width, channels, str(given.dtype), outputs)
-
-
-def read_saved_model(path: Path, image_size: int | None, trust: bool) -> Network:
-    """Load a SavedModel's serving signature; raises ConversionError when it is no classifier.
-
-    A SavedModel is a program, which can read and write files when it is loaded or run: that takes `trust`.
-    """
-    if not trust:
-        raise ConversionError(
-            f"{path} is a SavedModel, which is a program and can read and write your files. If you trust "
-            "whoever made it, say so with --trust"
-        )
-    try:
-        with silenced():
-            loaded = tf.saved_model.load(str(path))
-    except Exception as error:  # TensorFlow raises what its parts raise.
-        raise ConversionError(
-            f"{path} cannot be loaded as a SavedModel: it is damaged or incomplete "
-            f"({' '.join(str(error).split())[:120]})"
-        ) from error
-    signature = loaded.signatures.get(_SIGNATURE)
-    if signature is None:
-        names = ", ".join(loaded.signatures) or "none"
-        raise ConversionError(
-            f"{path} has no signature {_SIGNATURE}, which says how to call it. It has: {names}. Export it "
-            "with model.export(), or with tf.saved_model.save(..., signatures=FUNCTION)"
-        )
-    _, inputs = signature.structured_input_signature
-    _require_one(str(path), len(inputs), len(signature.structured_outputs))
-    (key, given), (output,) = next(iter(inputs.items())), signature.structured_outputs.values()
-    shape = given.shape.as_list() if given.shape.rank is not None else []
-    height, width, channels = _image_shape(str(path), tuple(shape), image_size)
-    _require_vector(str(path), tuple(output.shape.as_list()) if output.shape.rank is not None else ())
-
-    def call(image: Any) -> Any:
-        return _first(signature(**{key: image}), keep=loaded)
-
-    return Network(str(path), call, height, width, channels, given.dtype.name, None)
-
-
-def _first(outputs: Any, keep: Any = None) -> Any:
-    """Return the only output; `keep` is held so that its variables live as long as the call."""
-    if isinstance(outputs, dict):
-        return next(iter(outputs.values()))
-    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-
-
-def _require_one(name: str, inputs: int, outputs: int) -> None:
-    if (inputs, outputs) != (1, 1):
-        raise ConversionError(
-            f"{name} is not an image classifier: a classifier has one input and one output. "
-            f"Received: {inputs} and {outputs}"
-        )
-
-
-def _image_shape(name: str, shape: tuple[int | None, ...], image_size: int | None) -> tuple[int, int, int]:
-    if len(shape) != 4:
-        raise ConversionError(
-            f"{name} is not an image classifier: its input is {list(shape)}, and one of pictures is "
-            "[batch, height, width, channels]"
-        )
-    batch, height, width, channels = shape
-    if channels not in (1, 3) and height in (1, 3):
-        raise ConversionError(
-            f"{name} takes pictures with the channels first, {list(shape)}, which TFLite's kernels don't. "
-            "Build it with the channels last"
-        )
-    if batch not in (None, 1):
-        raise ConversionError(
-            f"{name} takes {batch} pictures at once. Save it with a batch of 1, or of any size"
-        )
-    if height is None or width is None:
-        if image_size is None:
-            raise ConversionError(
-                f"{name} takes pictures of any size: say with --image-size N which it was trained with"
-            )
-        height, width = height or image_size, width or image_size
-    elif image_size is not None and (height, width) != (image_size, image_size):
-        raise ConversionError(f"{name} takes {height}x{width} pixels, and --image-size says {image_size}")
-    return height, width, channels or 0
-
-
-def _require_vector(name: str, shape: tuple[int | None, ...]) -> None:
-    sides = [side for side in shape[1:] if side != 1]
-    if len(shape) < 2 or len(sides) > 1 or None in sides:
-        raise ConversionError(
-            f"{name} is not an image classifier: its output is {list(shape)}, and a classifier's is "
-            "[batch, classes]"
-        )

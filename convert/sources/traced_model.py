@@ -19,14 +19,14 @@ from ..tflite.flatgraph import repack
 
 _INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
 
-# Their names in tensorflow/core/ops/random_ops.cc and stateless_random_ops.cc.
+# Names of operations in tensorflow/core/ops/random_ops.cc and stateless_random_ops.cc.
 _RANDOM = re.compile(
     r"(Stateless|Stateful)?(Random(?!Shuffle$)|TruncatedNormal|ParameterizedTruncated|Multinomial)"
 )
 
 
 class TracedModel:
-    """A model that TensorFlow runs and converts: one trace and one calibration do for all variants."""
+    """A model that TensorFlow runs and converts: traced once and calibrated once for all variants."""
 
     package = "tensorflow"
 
@@ -65,16 +65,16 @@ class TracedModel:
 def trace(call: Callable[[Any], Any], height: int, width: int) -> Any:
     """Return `call` as a concrete function of one image, float32 [1, height, width, 3] of 0..255.
 
-    Tracing takes seconds for a large model, and one trace does for all variants. Raises ConversionError
-    when the model cannot be run on one such image.
+    Tracing a large model takes seconds, and one trace serves all variants. Raises ConversionError when the
+    model cannot be run on such an image.
     """
     specification = tf.TensorSpec((1, height, width, 3), tf.float32, name="image")
     try:
         with silenced():
             function = tf.function(call).get_concrete_function(specification)
-    except Exception as error:  # Layers raise what they like.
+    except Exception as error:  # Layers may raise anything.
         raise ConversionError(
-            f"The model cannot be run on one image of {height}x{width} pixels: {one_line(error)}"
+            f"The model cannot be run on one image of {height}x{width} pixels: {error_summary(error)}"
         ) from error
     if random := sorted(set(_layers(function, _RANDOM.match))):
         raise ConversionError(
@@ -89,19 +89,19 @@ def to_tflite(
 ) -> bytes:
     """Convert a traced function by `recipe`, for the newest runtime or for `target`.
 
-    Raises ConversionError, naming the layers that stand in the way, when TensorFlow cannot.
+    Raises ConversionError, which names the layers in the way, when TensorFlow cannot convert it.
     """
     try:
         with silenced():
             return bytes(_configure(function, recipe, calibration, target).convert())
-    except Exception as error:  # The converter raises its own errors, and bare ones of several kinds.
+    except Exception as error:  # The converter raises its own errors, and Python's of several kinds.
         raise ConversionError(
             f"TensorFlow cannot make the {recipe.name} variant: {explain(error, function)}"
         ) from error
 
 
 def to_uint8_io(flatbuffer: bytes) -> bytes:
-    """Return a fully quantized model of float32 input and output with uint8 ones instead."""
+    """Return a fully quantized model with uint8 input and output in place of float32."""
     from tensorflow.lite.python.util import modify_model_io_type
 
     with silenced():
@@ -112,14 +112,14 @@ def explain(error: Exception, function: Any) -> str:
     """Return why a conversion failed, in one line: the operations that TFLite lacks, and their layers."""
     lacking = sorted(set(re.findall(r"\btf\.([A-Z]\w+)", str(error))))
     if not lacking:
-        return one_line(error)
+        return error_summary(error)
     if half := re.search(r"tensor<[^>]*x(f16|bf16)>", str(error)):
-        return f"it computes with {half[1]}, and the converter takes models of float32. Save it with that"
+        return f"it computes with {half[1]}, and the converter takes float32 models. Save it in float32"
     parts = []
     for operation in lacking:
         layers = sorted(set(_layers(function, operation.__eq__)) - {operation})
         parts.append(f"{operation} in {', '.join(map(repr, layers))}" if layers else operation)
-    return f"TFLite has no operation for {'; '.join(parts)}. Replace or remove what uses it"
+    return f"TFLite has no operation for {'; '.join(parts)}. Replace or remove the layers that use it"
 
 
 def _layers(function: Any, chosen: Callable[[str], Any]) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _layers(function: Any, chosen: Callable[[str], Any]) -> Iterator[str]:
             yield path[1] if len(path) > 2 else path[-1]
 
 
-def one_line(error: Exception) -> str:
+def error_summary(error: Exception) -> str:
     """Return an exception's text in one line, at most 200 characters, without colours."""
     text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(error)).split())
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -10,9 +10,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ...edge.modelfile import Normalization
 
-# What the user reads about outputs that softmax did not give.
-LOGITS = "its outputs are logits: softmax was added"
-OTHER_MEANS = "it gives probabilities by other means than softmax, which was added behind their log"
+# Remarks on outputs that softmax did not compute.
+SOFTMAX_ADDED = "its outputs are logits: softmax was added"
+LOG_AND_SOFTMAX_ADDED = "it gives probabilities by other means than softmax, which was added behind their log"
 _FLOAT32 = schema.TensorType.FLOAT32
 
 

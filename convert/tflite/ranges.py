@@ -1,4 +1,4 @@
-"""What values each tensor of a float model takes on real images: the ground for its 8-bit scales."""
+"""The range of values of each tensor of a float model on real images, from which 8-bit scales follow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .flatgraph import Layer, read_layers, unpack
 
 Clip = Literal["none", "percentile", "mse"]
 LEVELS = 255  # Steps between the lowest and the highest value of 8 bits.
-_BINS = 8192  # So that a range a hundred times too wide still has 80 bins where the values are.
+_BINS = 8192  # A range that is a hundred times too wide still leaves 80 bins for the values.
 _SAMPLE = 8192  # Values per tensor and image that enter its histogram.
 _TAIL = 1e-4
 _MSE_STEPS = 64
@@ -25,7 +25,7 @@ _MSE_STEPS = 64
 
 @dataclass(frozen=True)
 class TensorRange:
-    """What one tensor was seen to hold.
+    """The observed values of one tensor.
 
     `channel_minimum` and `channel_maximum` are float32 [channels], along the last axis. `counts` is a
     histogram, int64 [8192], of a part of the values: bin i holds those from (i - 4096) * `bin_width` on.
@@ -40,7 +40,7 @@ class TensorRange:
 
     @property
     def channel_ranges(self) -> NDArray[np.float32]:
-        """How far each channel reaches, float32 [channels]."""
+        """The difference between the highest and the lowest value of each channel, float32 [channels]."""
         return self.channel_maximum - self.channel_minimum
 
     @property
@@ -52,17 +52,17 @@ class TensorRange:
 
     @property
     def median_levels(self) -> float:
-        """How many of the 256 levels the values of the median channel spread over."""
+        """The number of the 256 levels that the values of the median channel use."""
         ranges = self.channel_ranges
         used = ranges[ranges > 0]
         whole = max(self.maximum, 0.0) - min(self.minimum, 0.0)
         return float(1 + LEVELS * np.median(used) / whole) if used.size and whole > 0 else 1.0
 
     def bounds(self, clip: Clip) -> tuple[float, float]:
-        """Return the lowest and the highest value that 8 bits shall hold.
+        """Return the lowest and the highest value that 8 bits shall represent.
 
-        "none" takes all that was seen; "percentile" leaves out 0.01 % (Wu et al., Integer quantization for
-        deep learning inference, 2020, arXiv:2004.09602, section 5); "mse" makes the mean squared error least
+        "none" covers all observed values; "percentile" leaves out 0.01 % (Wu et al., Integer quantization for
+        deep learning inference, 2020, arXiv:2004.09602, section 5); "mse" minimizes the mean squared error
         (Nagel et al., A white paper on neural network quantization, 2021, arXiv:2106.08295, section 3.1).
         """
         if clip == "none" or self.counts.sum() == 0:
@@ -83,7 +83,7 @@ class TensorRange:
         factors = np.geomspace(1 / 64, 1, _MSE_STEPS)
         low, high = min(self.minimum, 0.0), max(self.maximum, 0.0)
         lows, highs = factors * low if low < 0 else np.zeros(1), factors * high if high > 0 else np.zeros(1)
-        for _ in range(2):  # One end after the other: the error has one valley along each.
+        for _ in range(2):  # One end after the other: along each, the error has one minimum.
             low = min(lows, key=lambda value: (_mean_squared_error(centres, weights, value, high), value))
             high = min(highs, key=lambda value: (_mean_squared_error(centres, weights, low, value), -value))
         return float(low), float(high)
@@ -128,7 +128,7 @@ def observe(float_model: bytes, images: Iterable[NDArray[np.uint8]]) -> Ranges:
 
 
 def _observed_model(float_model: bytes) -> tuple[Any, dict[str, Any]]:
-    """Return an interpreter that keeps what every layer gives, and the details of its input."""
+    """Return an interpreter that keeps the output of every layer, and the details of its input."""
     try:
         interpreter = load_interpreter(float_model, 1, keep_all=True)
     except ModelFileError as error:
@@ -158,7 +158,7 @@ class _Collector:
         self._low: NDArray[np.float32]
         self._high: NDArray[np.float32]
         self._counts = np.zeros(_BINS, np.int64)
-        self._exponent = -126  # Bins are 2 to this power wide: the smallest there can be, to begin with.
+        self._exponent = -126  # Bins are 2 to this power wide; they start with the smallest possible width.
 
     def add(self, values: NDArray[np.float32]) -> None:
         rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
@@ -177,7 +177,7 @@ class _Collector:
     def _count(self, rows: NDArray[np.float32]) -> None:
         flat = rows.reshape(-1)
         step = max(1, flat.size // _SAMPLE)
-        while math.gcd(step, rows.shape[1]) > 1:  # So that all channels have their turn.
+        while math.gcd(step, rows.shape[1]) > 1:  # So that every channel is sampled.
             step += 1
         sample = flat[::step]
         self._widen(float(np.abs(sample).max()))
@@ -185,7 +185,7 @@ class _Collector:
         self._counts += np.bincount(bins, minlength=_BINS)
 
     def _widen(self, largest: float) -> None:
-        """Make bins so wide, in powers of two, that `largest` falls into one: pairs then merge exactly."""
+        """Widen bins by powers of two until `largest` falls into one: pairs of bins then merge exactly."""
         while largest >= math.ldexp(_BINS // 2, self._exponent):
             if not self._counts.any():
                 self._exponent = max(self._exponent, math.frexp(largest)[1] - int(math.log2(_BINS // 2)))
@@ -203,7 +203,7 @@ class _Collector:
 def _mean_squared_error(
     centres: NDArray[np.float64], weights: NDArray[np.int64], low: float, high: float
 ) -> float:
-    """Rounding inside low..high, step squared over 12, and what is cut off outside."""
+    """Return the error of rounding inside low..high, step squared over 12, and of clipping outside."""
     if high <= low:
         return math.inf
     step = (high - low) / LEVELS

@@ -10,7 +10,7 @@ from ..classifier import Classifier
 from ..console import NAMED_NORMALIZATIONS
 from ..errors import EdgeClassifyError
 from ..modelfile import ModelFile, Normalization
-from ..proof import FAILED, UNCHECKED, self_check
+from ..proof import FAILED, UNCHECKED, self_check, without_name
 from ..runtime import Execution
 from .finding import ERROR, OK, WARNING, Finding
 from .images import check_labelled
@@ -21,9 +21,9 @@ _COPY_AGAIN = "Copy it again, or convert it again with edge-convert"
 
 @dataclass(frozen=True)
 class ModelQuestions:
-    """What a model is examined with: `labels` and `normalization` are for those without a card.
+    """The settings for examining models: `labels` and `normalization` are for models without a card.
 
-    `labelled` is a folder of labelled images, looked at for about `seconds`.
+    `labelled` is a folder of labelled images, which are classified for about `seconds`.
     """
 
     labels: tuple[str, ...] | None
@@ -34,12 +34,12 @@ class ModelQuestions:
 
 
 def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
-    """Read the file, run it in a process of its own, then check its answers; stops where it fails."""
+    """Read the file, run it in a separate process, then check its answers; stop at the first failure."""
     name = f"model {path.name}"
     try:
         file = ModelFile.read(path)
     except EdgeClassifyError as error:
-        yield Finding(name, ERROR, _without_path(error, path), _COPY_AGAIN)
+        yield Finding(name, ERROR, without_name(error, str(path)), _COPY_AGAIN)
         return
     yield _describe(name, file, asked.labels)
     found = probe(path, asked.execution)
@@ -61,7 +61,7 @@ def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
     try:
         classifier = _load(file, asked, scaling_known)
     except EdgeClassifyError as error:
-        yield Finding(f"{name}: loading it", ERROR, _without_path(error, path), "Convert it again")
+        yield Finding(f"{name}: loading it", ERROR, without_name(error, str(path)), "Convert it again")
         return
     if asked.labelled is not None:
         yield from check_labelled(classifier, scaling_known, asked.labelled, asked.seconds)
@@ -76,7 +76,7 @@ def _load(file: ModelFile, asked: ModelQuestions, scaling_known: bool) -> Classi
 
 
 def _scaling_unknown(labelled: Path | None) -> tuple[str, str]:
-    """Return what is wrong with a float model that doesn't say how pixels are scaled, and what helps."""
+    """Return the fault of a float model that does not state how pixels are scaled, and the remedy."""
     remedy = "Give --normalization as the model was trained"
     if labelled is None:
         remedy += "; where you don't know, name a folder of labelled images, and each way is tried on them"
@@ -101,7 +101,7 @@ def _check_speed(name: str, found: Probe, execution: Execution) -> Finding:
     taker = f"{execution.delegate} with XNNPACK" if execution.delegate else "XNNPACK"
     how = f"{found.infer_ms:.3g} ms an image (median of {found.runs}, {threads} thread{'s' * (threads > 1)})"
     if found.taken is None:
-        return Finding(name, OK, f"{how}; {found.runtime} does not tell what XNNPACK takes")
+        return Finding(name, OK, f"{how}; {found.runtime} does not report what XNNPACK takes")
     share = f"{taker} takes {found.taken} of {found.operators} operators"
     if found.taken == 0:
         return Finding(
@@ -120,7 +120,7 @@ def _check_answers(name: str, path: Path) -> Finding:
     try:
         outcome = self_check(path)
     except EdgeClassifyError as error:
-        return Finding(name, ERROR, _without_path(error, path), _COPY_AGAIN)
+        return Finding(name, ERROR, without_name(error, str(path)), _COPY_AGAIN)
     for status, severity in ((FAILED, ERROR), (UNCHECKED, WARNING)):
         if bad := [check for check in outcome.checks if check.status == status]:
             detail = "; ".join(f"{check.name} {check.status}: {check.detail}" for check in bad)
@@ -128,7 +128,3 @@ def _check_answers(name: str, path: Path) -> Finding:
     golden = [check.difference for check in outcome.checks if check.difference is not None]
     worst = f", golden examples within {max(golden):.4f}" if golden else ""
     return Finding(name, OK, f"all {len(outcome.checks)} checks hold{worst}")
-
-
-def _without_path(error: Exception, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edge_classify.convert.tflite.flatgraph import read_layers, unpack
-from edge_classify.convert.tflite.ranges import Clip, TensorRange, _Collector, observe
+from edge_classify.convert.tflite.ranges import Clip, RangeCollector, TensorRange, observe
 from edge_classify.edge.errors import ConversionError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ LAYER = read_layers(unpack(tiny_classifier()))[0]
 
 
 def collect(*batches: NDArray[np.float32]) -> TensorRange:
-    collector = _Collector(LAYER)
+    collector = RangeCollector(LAYER)
     for batch in batches:
         collector.add(batch)
     return collector.result()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from edge_classify.convert.repair.answers import answer
 from edge_classify.convert.repair.report import Attempt, RepairReport, RepairRequest
-from edge_classify.convert.repair.search import _cheapest, find_repair
+from edge_classify.convert.repair.search import cheapest, find_repair
 from edge_classify.convert.repair.sensitivity import LayerError, rank_layers
 from edge_classify.convert.repair.view import print_report
 from edge_classify.convert.tflite.quantizer import requantize
@@ -87,8 +87,8 @@ def test_layers_that_need_not_stay_float_are_put_back_into_8_bits(monkeypatch: p
 def test_later_repair_is_chosen_only_if_it_is_clearly_faster(second: float, chosen: int) -> None:
     slow_and_wrong = Attempt("calibration", "", 0.5, False, b"", latency_ratio=0.1)
     passing = [Attempt("selective", "", 0.0, True, b"", latency_ratio=ratio) for ratio in (1.0, second)]
-    assert _cheapest([slow_and_wrong, *passing]) is passing[chosen]
-    assert _cheapest([slow_and_wrong]) is None
+    assert cheapest([slow_and_wrong, *passing]) is passing[chosen]
+    assert cheapest([slow_and_wrong]) is None
 
 
 def test_report_is_plain_json_and_points_at_what_was_chosen(selective: RepairReport) -> None:

@@ -67,7 +67,7 @@ def find_repair(request: RepairRequest) -> RepairReport:
         diagnosis=tuple(diagnosis),
         worst_channels=_worst_channels(request, ranges, diagnosis),
         attempts=tuple(attempts),
-        chosen=_cheapest(attempts),
+        chosen=cheapest(attempts),
     )
 
 
@@ -207,7 +207,7 @@ def _with_latencies(attempts: Sequence[Attempt], pixels: NDArray[np.uint8]) -> l
     return [replace(attempt, latency_ratio=ratio) for attempt, ratio in zip(attempts, ratios, strict=True)]
 
 
-def _cheapest(attempts: Sequence[Attempt]) -> Attempt | None:
+def cheapest(attempts: Sequence[Attempt]) -> Attempt | None:
     """Return the fastest attempt that passes; a later one must be clearly faster, since times are noisy."""
     best: Attempt | None = None
     for attempt in attempts:

@@ -110,7 +110,7 @@ def observe(float_model: bytes, images: Iterable[NDArray[np.uint8]]) -> Ranges:
     types = [tensor.type for tensor in model.subgraphs[0].tensors]
     layers = [layer for layer in read_layers(model) if types[layer.output] == schema.TensorType.FLOAT32]
     interpreter, given = _observed_model(float_model)
-    collectors = {layer.output: _Collector(layer) for layer in layers}
+    collectors = {layer.output: RangeCollector(layer) for layer in layers}
     shape = tuple(map(int, given["shape"]))[1:]
     count = 0
     for pixels in images:
@@ -149,10 +149,11 @@ def _pixel_range() -> TensorRange:
     return TensorRange(0.0, 255.0, low, high, np.zeros(_BINS, np.int64), 1.0)
 
 
-class _Collector:
-    """Gathers the range of one tensor, image by image."""
+class RangeCollector:
+    """Collects the range of one layer's output, image by image."""
 
     def __init__(self, layer: Layer) -> None:
+        """Take the layer, which errors name."""
         self._layer = layer
         self._seen = False
         self._low: NDArray[np.float32]
@@ -161,6 +162,7 @@ class _Collector:
         self._exponent = -126  # Bins are 2 to this power wide; they start with the smallest possible width.
 
     def add(self, values: NDArray[np.float32]) -> None:
+        """Add one image's values, channels last; raises ConversionError unless all are finite."""
         rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
         low, high = rows.min(0), rows.max(0)
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -196,6 +198,7 @@ class _Collector:
             self._exponent += 1
 
     def result(self) -> TensorRange:
+        """Return the range of all values; at least one image must have been added."""
         low, high = float(self._low.min()), float(self._high.max())
         return TensorRange(low, high, self._low, self._high, self._counts, math.ldexp(1.0, self._exponent))
 

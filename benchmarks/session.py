@@ -185,7 +185,7 @@ def add_accuracy(
 def add_stages(request: Request, data: LabelledData, model: CheckedModel, result: Result) -> Result:
     """Measure the stages on labelled images, and the start of a process."""
     from .stages.cold import measure_cold_start
-    from .stages.files import measure_stages
+    from .stages.measure import measure_stages
 
     execution = result.known_execution()
     labels, normalization = _given_for(model, request)
@@ -198,7 +198,7 @@ def add_stages(request: Request, data: LabelledData, model: CheckedModel, result
 
 def add_camera(request: Request, camera: str, model: CheckedModel, result: Result) -> Result:
     """Measure the stages of the frames of a camera."""
-    from .stages.camera import measure_camera
+    from .stages.measure import measure_camera
 
     labels, normalization = _given_for(model, request)
     names = read_label_file(labels) if labels else None

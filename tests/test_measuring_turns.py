@@ -47,7 +47,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     time_runs = Worker.time_runs
 
     def logged(worker: Worker, runs: int, expected_ms: float) -> Block:
-        entries.append((worker.pid, worker.task.path.stem))
+        entries.append((worker.pid, worker.model_run.path.stem))
         return time_runs(worker, runs, expected_ms)
 
     monkeypatch.setattr(Worker, "time_runs", logged)
@@ -61,7 +61,7 @@ def before_turns(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[Wo
 
     def install(name: str, action: Callable[[Worker], None]) -> None:
         def acted(worker: Worker, runs: int, expected_ms: float) -> Block:
-            if worker.task.path.stem == name:
+            if worker.model_run.path.stem == name:
                 action(worker)
             return time_runs(worker, runs, expected_ms)
 

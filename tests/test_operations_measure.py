@@ -113,7 +113,7 @@ def test_runtime_without_a_profiler_says_so_and_the_rest_is_there(
 ) -> None:
     path = write(tmp_path / "m.tflite", classifier())
     found = measure_operations(path, Execution(runtime="tensorflow"), median_ms=0.1)
-    assert "no profiler" in found.profiler and "ai-edge-litert does" in found.profiler
+    assert "no profiler" in found.profiler and "ai-edge-litert has one" in found.profiler
     assert {operation.ms for operation in found.operators} == {None}
     assert found.macs and found.outside == ()
     print_operations(found, "m\x1b[31m")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from edge_classify.benchmarks.operations.profiler import Event, match_events, median_events, parse_summary
+from edge_classify.benchmarks.operations.profiler import (
+    Event,
+    ProfilerError,
+    match_events,
+    median_events,
+    parse_summary,
+)
 from edge_classify.edge.tflite.graph import Operator
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +40,7 @@ def test_table_is_read_in_the_order_of_running_with_short_times_from_their_share
 
 @pytest.mark.parametrize("text", ["", "Run Order", "no table here\n1 2 3", RECORDED.split("\n", 2)[0]])
 def test_output_without_a_table_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no table"):
+    with pytest.raises(ProfilerError, match="no table"):
         parse_summary(text)
 
 

@@ -12,7 +12,7 @@ from studies.peers import environments, formats, preparation
 from studies.peers.catalogue import Peer
 from studies.peers.environments import Environment, own_environment, required
 from studies.peers.errors import PeerError
-from studies.peers.preparation import KerasModel, Work, find_seats
+from studies.peers.preparation import KerasModel, Work, prepare_peers
 
 
 @pytest.fixture
@@ -116,7 +116,9 @@ def test_file_that_is_made_from_another_has_that_made_too(
     assert isinstance(path, Path) and path.read_bytes() == b"model, quantized"
 
 
-def test_seats_of_peers_that_cannot_be_had_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peers_that_cannot_be_installed_or_converted_have_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def environment(name: str, build: Path) -> Environment:
         if name == "gone":
             raise PeerError("No matching distribution found")
@@ -129,7 +131,7 @@ def test_seats_of_peers_that_cannot_be_had_say_why(tmp_path: Path, monkeypatch: 
         Peer(name, name, "int8", "fake", name, file)
         for name, file in (("gone", "made"), ("there", "failed"), ("there", "made"))
     ]
-    gone, unconverted, ready = find_seats(work, chosen, 1, tmp_path)
+    gone, unconverted, ready = prepare_peers(work, chosen, 1, tmp_path)
     assert gone.failure == "No matching distribution found"
     assert unconverted.failure == "no such operator"
     assert ready.failure is None

@@ -1,4 +1,4 @@
-"""What is said of the peers: ratios by round, agreement, accuracy, and the Markdown with its notes."""
+"""The table of the peers: ratios by round, agreement, accuracy, and the Markdown with its notes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from studies.peers.errors import PeerError
 from studies.peers.figures import paired_ratio, same_share, summarize
 from studies.peers.preparation import KerasModel, class_names
 from studies.peers.table import Setting, to_markdown
-from studies.peers.turns import Seat
+from studies.peers.turns import PeerMeasurement
 
 SETTING = Setting(describe_host(), "2026-01-31", 2, "a model", "7 photos", 3)
 
 
-def seat(key: str, kind: Kind = "float32", ms: float = 2.0, answers: tuple[int, ...] = ()) -> Seat:
+def measurement(
+    key: str, kind: Kind = "float32", ms: float = 2.0, answers: tuple[int, ...] = ()
+) -> PeerMeasurement:
     peer = Peer(key, key.title(), kind, "fake", None, "none")
-    return Seat(
+    return PeerMeasurement(
         peer, disk_mb=10.4, version=f"{key} 1.0", load_ms=1.0, first_ms=3.0,
         blocks=[[ms, ms, 5 * ms]] * 3, photos=[[ms + 1]], cold=[(400.0, 60.0), (500.0, 62.0), (300.0, None)],
         answers=[(index, 0.5) for index in answers],
@@ -54,13 +56,13 @@ def test_ratio_without_a_common_round_is_none() -> None:
 
 
 def test_figures_compare_with_ours_of_the_same_kind_and_with_the_answers_of_keras() -> None:
-    seats = [
-        seat("edge-classify-float32", ms=4.0, answers=(1, 2, 3, 0)),
-        seat("edge-classify-int8", "int8", ms=2.0, answers=(1, 2, 0, 0)),
-        seat("keras-predict", ms=40.0, answers=(1, 2, 3, 3)),
-        seat("other", "int8", ms=1.0, answers=(1, 1, 1, 1)),
+    measurements = [
+        measurement("edge-classify-float32", ms=4.0, answers=(1, 2, 3, 0)),
+        measurement("edge-classify-int8", "int8", ms=2.0, answers=(1, 2, 0, 0)),
+        measurement("keras-predict", ms=40.0, answers=(1, 2, 3, 3)),
+        measurement("other", "int8", ms=1.0, answers=(1, 1, 1, 1)),
     ]
-    ours, ours_int8, keras, other = summarize(seats, np.array([1, 2, 3, 0]))
+    ours, ours_int8, keras, other = summarize(measurements, np.array([1, 2, 3, 0]))
     assert ours.ratio is None and ours_int8.ratio is None
     assert keras.ratio is not None and keras.ratio.median == 10
     assert other.ratio is not None and other.ratio.median == 0.5
@@ -73,9 +75,9 @@ def test_figures_compare_with_ours_of_the_same_kind_and_with_the_answers_of_kera
 
 
 def test_figures_without_ours_or_keras_leave_ratio_and_agreement_out() -> None:
-    failed = seat("edge-classify-float32")
-    failed.failure = "it was ended by SIGILL"
-    row = summarize([failed, seat("other", answers=(1,))], None)[1]
+    failed = measurement("edge-classify-float32")
+    failed.failure = "it was killed by SIGILL"
+    row = summarize([failed, measurement("other", answers=(1,))], None)[1]
     assert (row.ratio, row.agreement, row.top1) == (None, None, None)
     assert row.median_ms == 2.0
 
@@ -86,11 +88,11 @@ def test_share_of_answers_to_other_pictures_is_none() -> None:
 
 
 def test_table_shows_faster_rows_and_says_why_others_are_left_out() -> None:
-    faster = seat("faster", ms=1.0)
+    faster = measurement("faster", ms=1.0)
     faster.remark = "computes floats in bf16"
-    absent = seat("absent")
+    absent = measurement("absent")
     absent.failure = "no wheel | for\x1b[31m <this>\nmachine"
-    text = to_markdown(summarize([seat("edge-classify-float32"), faster, absent], None), SETTING)
+    text = to_markdown(summarize([measurement("edge-classify-float32"), faster, absent], None), SETTING)
     lines = text.splitlines()
     cells = [cell.strip() for cell in lines[3].strip("|").split("|")]
     assert cells == [

@@ -1,4 +1,4 @@
-"""Peers take turns, each in a process that stands still in between; one that fails is left out."""
+"""Peers take turns, each in a process that is stopped in between; one that fails is left out."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import pytest
 
 from studies.peers import turns
 from studies.peers.catalogue import PEERS, Peer
-from studies.peers.conversation import Conversation
 from studies.peers.environments import HERE
 from studies.peers.errors import PeerError
 from studies.peers.formats import SCRIPTS
+from studies.peers.process import PeerProcess
 
 from .support.pictures import make_picture
 
 AMOUNT = turns.Amount(rounds=3, block_s=0.01, cold_starts=2)
-# A runtime that says the class that the settings name, and does what is planned at the run of that number.
+# A runtime that answers the class in the settings, and fails in the given way at a given run.
 FAKE = """
 import os
 import sys
@@ -39,7 +39,7 @@ class Model:
     runs = 0
 
     def __init__(self, says, fails_at, how):
-        print("a runtime that talks on stdout")
+        print("a runtime that prints to stdout")
         self.says, self.fails_at, self.how = says, fails_at, how
 
     def run(self, tensor):
@@ -71,33 +71,35 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fake_seat(folder: Path, key: str, script: str = "fake", **settings: object) -> turns.Seat:
+def fake_measurement(
+    folder: Path, key: str, script: str = "fake", **settings: object
+) -> turns.PeerMeasurement:
     given = json.dumps({"model": "none", "threads": 1, "size": (6, 4), **settings})
     peer = Peer(key, key.title(), "float32", script, None, "none")
-    return turns.Seat(peer, (sys.executable, str(folder / "serve.py"), script, given))
+    return turns.PeerMeasurement(peer, (sys.executable, str(folder / "serve.py"), script, given))
 
 
 @pytest.fixture
-def fakes(folder: Path) -> list[turns.Seat]:
+def fakes(folder: Path) -> list[turns.PeerMeasurement]:
     return [
-        fake_seat(folder, "steady", says=3),
-        fake_seat(folder, "crashing", fails_at=40, how="crash"),
-        fake_seat(folder, "raising", fails_at=1, how="raise"),
-        fake_seat(folder, "absent", script="no_such_runtime"),
+        fake_measurement(folder, "steady", says=3),
+        fake_measurement(folder, "crashing", fails_at=40, how="crash"),
+        fake_measurement(folder, "raising", fails_at=1, how="raise"),
+        fake_measurement(folder, "absent", script="no_such_runtime"),
     ]
 
 
-def measure(seats: list[turns.Seat], folder: Path) -> None:
+def measure(measurements: list[turns.PeerMeasurement], folder: Path) -> None:
     photos = sorted(folder.glob("*.jpg"))
-    with turns.opened(seats) as talks:
-        turns.measure_blocks(seats, talks, AMOUNT)
-        turns.measure_photos(seats, talks, photos, AMOUNT)
-        turns.ask_answers(seats, talks, folder / "pixels.npy")
-    turns.measure_cold_starts(seats, photos[0], AMOUNT)
+    with turns.opened(measurements) as processes:
+        turns.measure_blocks(measurements, processes, AMOUNT)
+        turns.measure_photos(measurements, processes, photos, AMOUNT)
+        turns.ask_answers(measurements, processes, folder / "pixels.npy")
+    turns.measure_cold_starts(measurements, photos[0], AMOUNT)
 
 
 def test_peers_that_fail_are_left_out_with_their_reason_and_the_rest_goes_on(
-    fakes: list[turns.Seat], folder: Path
+    fakes: list[turns.PeerMeasurement], folder: Path
 ) -> None:
     measure(fakes, folder)
     steady, crashing, raising, absent = fakes
@@ -107,96 +109,96 @@ def test_peers_that_fail_are_left_out_with_their_reason_and_the_rest_goes_on(
     assert steady.version == f"numpy {np.__version__}"
     assert steady.remark == "computes nothing"
     assert all(peak is not None and peak > 5 for _, peak in steady.cold)
-    assert crashing.failure == "it was ended by SIGSEGV"
+    assert crashing.failure == "it was killed by SIGSEGV"
     assert raising.failure == "no such kernel for | this"
     assert absent.failure == "No module named 'no_such_runtime'"
 
 
 def test_every_block_leaves_out_its_first_tenth(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_warm_up", lambda talk, block_s: 50)
-    seat = fake_seat(folder, "steady")
-    with turns.opened([seat]) as talks:
-        turns.measure_blocks([seat], talks, AMOUNT)
-    assert [len(block) for block in seat.blocks] == [45, 45, 45]
+    monkeypatch.setattr(turns, "_warm_up", lambda process, block_s: 50)
+    measurement = fake_measurement(folder, "steady")
+    with turns.opened([measurement]) as processes:
+        turns.measure_blocks([measurement], processes, AMOUNT)
+    assert [len(block) for block in measurement.blocks] == [45, 45, 45]
 
 
 def test_every_round_begins_with_another_peer(folder: Path) -> None:
-    seats = [fake_seat(folder, name) for name in ("a", "b", "c")]
+    measurements = [fake_measurement(folder, name) for name in ("a", "b", "c")]
     order: list[str] = []
-    turns._in_turn(seats, 3, lambda seat, number: order.append(f"{number}{seat.peer.key}"), "test")
+    turns._in_turn(
+        measurements, 3, lambda measurement, number: order.append(f"{number}{measurement.peer.key}"), "test"
+    )
     assert order == ["0a", "0b", "0c", "1b", "1c", "1a", "2c", "2a", "2b"]
 
 
 @pytest.fixture
-def talk(folder: Path) -> Iterator[Conversation]:
-    conversation = Conversation(fake_seat(folder, "steady").command)
-    yield conversation
-    conversation.close()
+def process(folder: Path) -> Iterator[PeerProcess]:
+    started = PeerProcess(fake_measurement(folder, "steady").command)
+    yield started
+    started.close()
 
 
-def stands_still(process: psutil.Process) -> bool:
-    """Return whether it does within a few seconds: the system stops a process when it gets to it."""
+def is_stopped(process: psutil.Process) -> bool:
+    """Return whether it is within a few seconds: the system takes a while to stop a process."""
     deadline = time.monotonic() + 10
     while process.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
         time.sleep(0.01)
     return bool(process.status() == psutil.STATUS_STOPPED)
 
 
-def test_peer_stands_still_while_nobody_asks_it(talk: Conversation) -> None:
-    process = psutil.Process(talk._process.pid)
-    assert stands_still(process)
-    assert len(talk.ask("block", runs=4)["ms"]) == 4
-    assert stands_still(process)
+def test_peer_is_stopped_while_nobody_asks_it(process: PeerProcess) -> None:
+    watched = psutil.Process(process.pid)
+    assert is_stopped(watched)
+    assert len(process.ask("block", runs=4)["ms"]) == 4
+    assert is_stopped(watched)
 
 
-def test_peer_that_ends_by_itself_tells_its_last_words(folder: Path) -> None:
-    seat = fake_seat(folder, "exiting", fails_at=3, how="exit")
-    talk = Conversation(seat.command)
+def test_peer_that_ends_by_itself_fails_with_its_last_line(folder: Path) -> None:
+    measurement = fake_measurement(folder, "exiting", fails_at=3, how="exit")
+    process = PeerProcess(measurement.command)
     with pytest.raises(PeerError, match="license expired"):
-        talk.ask("block", runs=5)
+        process.ask("block", runs=5)
 
 
 def test_peer_that_never_answers_is_ended(tmp_path: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(PeerError, match=r"did not answer within 0\.3 s"):
-        Conversation([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.3)
+    with pytest.raises(PeerError, match=r"gave no answer within 0\.3 seconds"):
+        PeerProcess([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.3)
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.parametrize(
-    ("said", "told"), [("welcome", "no JSON: b'welcome'"), ("[1]", "no answer: b'\\[1\\]'")]
-)
-def test_peer_that_speaks_another_protocol_is_refused(said: str, told: str) -> None:
-    with pytest.raises(PeerError, match=told):
-        Conversation([sys.executable, "-c", f"print({said!r})"])
+@pytest.mark.parametrize("line", ["welcome", "[1]"])
+def test_peer_that_speaks_another_protocol_is_refused(line: str) -> None:
+    with pytest.raises(PeerError, match="it ended without an answer"):
+        PeerProcess([sys.executable, "-c", f"print({line!r})"])
 
 
 def test_peers_end_when_the_driver_is_killed(folder: Path) -> None:
     code = (
         "import json, sys, time\n"
-        "from studies.peers.conversation import Conversation\n"
-        "talk = Conversation(json.loads(sys.argv[1]))\n"
-        "print(talk._process.pid, flush=True)\n"
+        "from studies.peers.process import PeerProcess\n"
+        "process = PeerProcess(json.loads(sys.argv[1]))\n"
+        "print(process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
-    command = [sys.executable, "-c", code, json.dumps(fake_seat(folder, "steady").command)]
+    command = [sys.executable, "-c", code, json.dumps(fake_measurement(folder, "steady").command)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as driver:
         assert driver.stdout is not None
         peer = psutil.Process(int(driver.stdout.readline()))
-        assert stands_still(peer)
+        assert is_stopped(peer)
         os.kill(driver.pid, signal.SIGKILL)
         peer.wait(30)
 
 
 def test_interrupted_round_is_dropped_for_all(folder: Path) -> None:
-    seats = [fake_seat(folder, name) for name in ("one", "two", "gone")]
-    for seat, rounds in zip(seats, (3, 2, 1), strict=True):
-        seat.blocks = [[1.0]] * rounds
-        seat.cold = [(1.0, 2.0)] * rounds
-    seats[2].failure = "it was ended by SIGSEGV"
-    turns.keep_whole_rounds(seats)
-    assert [len(seat.blocks) for seat in seats[:2]] == [2, 2]
-    assert [len(seat.cold) for seat in seats[:2]] == [2, 2]
+    measurements = [fake_measurement(folder, name) for name in ("one", "two", "gone")]
+    for measurement, rounds in zip(measurements, (3, 2, 1), strict=True):
+        measurement.blocks = [[1.0]] * rounds
+        measurement.cold = [(1.0, 2.0)] * rounds
+    measurements[2].failure = "it was killed by SIGSEGV"
+    turns.keep_whole_rounds(measurements)
+    assert [len(measurement.blocks) for measurement in measurements[:2]] == [2, 2]
+    assert [len(measurement.cold) for measurement in measurements[:2]] == [2, 2]
 
 
 def test_catalogue_names_scripts_requirements_and_bases_that_exist() -> None:

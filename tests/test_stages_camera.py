@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.stages.camera import measure_camera, time_camera
-from edge_classify.benchmarks.stages.job import CameraJob
+from edge_classify.benchmarks.stages.camera import CameraRequest, time_camera
+from edge_classify.benchmarks.stages.measure import measure_camera
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import BenchmarkError, SourceError
 from edge_classify.edge.runtime import Execution
@@ -51,12 +51,12 @@ def test_camera_that_is_not_there_is_an_error_that_names_it(model: Path) -> None
 
 @pytest.mark.alone  # Some frames must come within a second.
 def test_camera_that_gives_nothing_is_an_error_when_its_time_is_up(model: Path, camera: CameraServer) -> None:
-    job = CameraJob(camera.address("/stream"), NORMAL, 20, 1.0)
+    request = CameraRequest(camera.address("/stream"), NORMAL, 20, 1.0)
     classifier = Classifier.from_file(model)
-    assert time_camera(classifier, job).images > 0
+    assert time_camera(classifier, request).images > 0
     camera.mode = "stalled"
-    with pytest.raises(SourceError, match=r"gave 0 pictures of 20 within 1 s: too few to tell anything"):
-        time_camera(classifier, job)
+    with pytest.raises(SourceError, match=r"gave 0 pictures of 20 within 1 s: too few for a result"):
+        time_camera(classifier, request)
 
 
 @pytest.mark.alone  # Some frames must come within a second.
@@ -65,17 +65,19 @@ def test_camera_that_is_lost_and_stays_away_is_told_whether_it_gave_enough_befor
 ) -> None:
     camera.mode = "frozen"
     classifier = Classifier.from_file(model)
-    few = CameraJob(camera.address("/stream"), CameraOptions(frozen_after=0.1), 50, 1.0)
+    few = CameraRequest(camera.address("/stream"), CameraOptions(frozen_after=0.1), 50, 1.0)
     with pytest.raises(SourceError, match=r"of 50 within 1 s.*has shown the same picture"):
         time_camera(classifier, few)
-    enough = CameraJob(camera.address("/stream"), CameraOptions(frozen_after=1), 1000, 2.0)
+    enough = CameraRequest(camera.address("/stream"), CameraOptions(frozen_after=1), 1000, 2.0)
     (remark,) = time_camera(classifier, enough).remarks
     assert "has shown the same picture" in remark
 
 
 def test_damaged_pictures_are_counted_and_not_timed(model: Path, camera: CameraServer) -> None:
     camera.mode = "half"
-    stages = time_camera(Classifier.from_file(model), CameraJob(camera.address("/stream"), NORMAL, 12, 30.0))
+    stages = time_camera(
+        Classifier.from_file(model), CameraRequest(camera.address("/stream"), NORMAL, 12, 30.0)
+    )
     assert stages.images == 12
     assert stages.skipped > 3
 
@@ -84,11 +86,11 @@ def test_damaged_pictures_are_counted_and_not_timed(model: Path, camera: CameraS
 def test_video_that_ends_early_gives_what_it_holds_or_too_little(model: Path, tmp_path: Path) -> None:
     classifier = Classifier.from_file(model)
     video = write_video(tmp_path / "film.avi", 30)
-    stages = time_camera(classifier, CameraJob(str(video), NORMAL, 1000, 30.0))
+    stages = time_camera(classifier, CameraRequest(str(video), NORMAL, 1000, 30.0))
     assert 10 <= stages.images <= 27
     short = write_video(tmp_path / "short.avi", 6)
     with pytest.raises(SourceError, match=r"short\.avi gave [0-3] pictures of 1000 before it ended"):
-        time_camera(classifier, CameraJob(str(short), NORMAL, 1000, 30.0))
+        time_camera(classifier, CameraRequest(str(short), NORMAL, 1000, 30.0))
 
 
 def test_model_that_fails_is_not_blamed_on_the_camera(camera: CameraServer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whole processes of edge-classify: what they are told, and what is told of those that fail."""
+"""Whole processes of edge-classify: their options, and the reasons of those that fail."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_cold_start_counts_the_runs_asked_for_in_a_folder_with_a_hostile_module(
 
 def test_photo_that_cannot_be_read_is_an_error_with_the_reason(model: Path, tmp_path: Path) -> None:
     (tmp_path / "leer.png").write_bytes(b"")
-    with pytest.raises(BenchmarkError, match=r"leer\.png ended with status 1: .*it is empty \(0 bytes\)"):
+    with pytest.raises(BenchmarkError, match=r"leer\.png failed \(.*it is empty \(0 bytes\)"):
         measure_cold_start(model, tmp_path / "leer.png")
 
 
@@ -71,7 +71,7 @@ def test_model_without_a_card_is_started_with_what_it_does_not_say(photo: Path, 
         measure_cold_start(path, photo, labels=labels, normalization=RAW, runs=1)
 
 
-def test_execution_is_passed_onas_options() -> None:
+def test_execution_is_passed_on_as_options() -> None:
     execution = Execution("tensorflow", 2, "lib.so", (("device", "usb"), ("x", "1")), True, True)
     options = _options(Path("/m.tflite"), execution, None, None)
     assert options == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -10,16 +11,10 @@ from typing import Any
 
 import pytest
 from edge_classify.benchmarks.results.result import Spread
-from edge_classify.benchmarks.stages import files, job
-from edge_classify.benchmarks.stages import files as throughput
-from edge_classify.benchmarks.stages.files import (
-    MOST_PICTURES,
-    measure_stages,
-    pictures_per_second,
-    sample,
-    time_files,
-)
-from edge_classify.benchmarks.stages.job import CameraJob, Job, parse_job
+from edge_classify.benchmarks.stages import files, measure
+from edge_classify.benchmarks.stages.camera import CameraRequest
+from edge_classify.benchmarks.stages.files import MOST_PICTURES, pictures_per_second, sample, time_files
+from edge_classify.benchmarks.stages.measure import StagesRequest, measure_stages
 from edge_classify.edge import image
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import BenchmarkError
@@ -58,7 +53,7 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throughput, "SECONDS", 0.05)
+    monkeypatch.setattr(files, "_RATE_SECONDS", 0.05)
     monkeypatch.setattr(files, "_WARM_UP_SECONDS", 0.0)
 
 
@@ -135,7 +130,7 @@ def test_rate_leaves_out_the_pictures_at_both_ends(
 
     def looked(frames: Iterator[Frame], _: Sequence[Classifier], workers: int) -> Iterator[Seen]:
         every = list(frames)
-        settle = throughput._SETTLE * workers
+        settle = files._SETTLE * workers
         times = [1000.0 + 0.01 * number for number in range(len(every))]
         times[: settle - 1] = [float(number) for number in range(settle - 1)]
         times[-settle:] = [5000.0 + number for number in range(settle)]
@@ -143,7 +138,7 @@ def test_rate_leaves_out_the_pictures_at_both_ends(
             times[number], times[number + 1] = times[number + 1], times[number]
         yield from (Seen(frame, (), (), when) for frame, when in zip(every, times, strict=True))
 
-    monkeypatch.setattr(throughput, "look_in_parallel", looked)
+    monkeypatch.setattr(files, "look_in_parallel", looked)
     rate = pictures_per_second(Classifier.from_file(model), pictures[:3], 3, 10.0)
     assert rate == pytest.approx(100)
 
@@ -159,7 +154,7 @@ def test_pictures_of_which_none_can_be_read_are_refused_with_the_first_reason(
 def test_model_that_takes_the_runtime_down_is_an_error_that_names_it(
     model: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "_START", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(measure, "_START", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     with pytest.raises(BenchmarkError, match=r"tiny\.tflite: measuring its stages was killed by SIGSEGV"):
         measure_stages(model, Execution(), pictures)
 
@@ -167,9 +162,9 @@ def test_model_that_takes_the_runtime_down_is_an_error_that_names_it(
 def test_model_that_never_answers_is_an_error_after_the_time_limit(
     model: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "_START", "import time; time.sleep(60)")
-    monkeypatch.setattr(files, "_TIMEOUT_S", 0.5)
-    with pytest.raises(BenchmarkError, match=r"tiny\.tflite: .* did not end within 0\.5 seconds"):
+    monkeypatch.setattr(measure, "_START", "import time; time.sleep(60)")
+    monkeypatch.setattr(measure, "_FILES_TIMEOUT_S", 0.5)
+    with pytest.raises(BenchmarkError, match=r"tiny\.tflite: .* gave no answer within 0\.5 seconds"):
         measure_stages(model, Execution(), pictures)
 
 
@@ -188,8 +183,8 @@ def test_model_without_a_card_is_run_with_the_labels_and_normalization_given(
 @pytest.mark.parametrize(
     "given",
     [
-        Job("m.tflite", Execution(), None, None),
-        Job(
+        StagesRequest("m.tflite", Execution(), None, None),
+        StagesRequest(
             "ä\udcff.tflite",
             Execution("tensorflow", 3, "lib.so", (("a", "b"), ("c", "d")), True, True),
             ("x", "y"),
@@ -197,11 +192,13 @@ def test_model_without_a_card_is_run_with_the_labels_and_normalization_given(
             ("1.png", "\n.png"),
             7,
         ),
-        Job("m", Execution(), None, RAW, camera=CameraJob("0", CameraOptions((640, 480), 5.0, 90), 3, 1.5)),
+        StagesRequest(
+            "m", Execution(), None, RAW, camera=CameraRequest("0", CameraOptions((640, 480), 5.0, 90), 3, 1.5)
+        ),
     ],
 )
-def test_job_reaches_the_other_process_unchanged(given: Job) -> None:
-    assert parse_job(given.to_json()) == given
+def test_request_reaches_the_child_process_unchanged(given: StagesRequest) -> None:
+    assert StagesRequest.from_json(json.loads(json.dumps(given.to_json()))) == given
 
 
 @given(st.integers(0, 2000), st.integers(1, 300))

@@ -1,25 +1,21 @@
-"""The process that runs one model, and nothing else: what it takes and what it crashes are the model's alone.
+"""The process that runs one model and nothing else, so that its memory and its crashes are the model's.
 
-It answers requests, lines of JSON on its standard input, until that ends, as it does when the parent is gone.
-`process.py` is the other side.
+It imports as little as it can, since its memory is measured. `process.py` is the parent's side.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...edge.child_loop import answer_questions
 from ...edge.errors import EdgeClassifyError, error_text
 from ...edge.runtime import REFUSALS, Execution, find_runtime, open_interpreter
 from .memory import peak_rss_mb, resident_mb
@@ -28,17 +24,9 @@ from .steadiness import warm_up
 
 
 def main() -> None:
-    """Serve the process that holds the other ends of the pipes."""
-    answers = _claim_stdout()
-    _ignore_signals()
+    """Answer the questions of `process.Worker`, until standard input ends."""
     gc.disable()  # Nothing here makes cycles, and a collection takes longer than a small model.
-    worker = _Worker()
-    try:
-        for line in sys.stdin:
-            answers.write(json.dumps(worker.answer(json.loads(line))) + "\n")
-            answers.flush()
-    except BrokenPipeError:  # The parent is gone.
-        pass
+    answer_questions(_Worker().answer)
 
 
 class _Worker:
@@ -48,24 +36,24 @@ class _Worker:
         self._execution = Execution()
         self._interpreter: Any = None
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Do what is asked, and return what came of it, or {"error": sentence}."""
+    def answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Do what the question asks for; returns {"error": sentence} where that fails."""
         answers: dict[str, Callable[..., dict[str, Any]]] = {
             "start": self._start, "load": self._load, "warm_up": self._warm_up,
             "time_runs": self._time_runs, "time_for": self._time_for,
         }  # fmt: skip
-        what = request.pop("do")
+        what = question.pop("do")
         try:
-            return answers[what](**request)
+            return answers[what](**question)
         except EdgeClassifyError as error:
             return {"error": str(error)}
         except REFUSALS as error:
             return {"error": f"the model cannot be run ({error_text(error)})"}
 
     def _start(self, execution: dict[str, Any]) -> dict[str, Any]:
-        """Import the runtime, so that this is no part of loading a model."""
+        """Import the runtime, which is not part of loading a model."""
         options = tuple(map(tuple, execution.pop("delegate_options")))
-        # Untrusted models get a process of their own, which this one is.
+        # This process is the one that protects the benchmark from an untrusted model.
         self._execution = replace(Execution(**execution, delegate_options=options), untrusted=False)
         runtime = find_runtime(self._execution.runtime)
         return {"runtime": f"{runtime.name} {runtime.version}"}
@@ -92,7 +80,7 @@ class _Worker:
         return _block(time_runs(self._interpreter.invoke, runs), uncounted)
 
     def _time_for(self, seconds: float) -> dict[str, Any]:
-        """Time the runs that begin within so many seconds, one at least."""
+        """Time the runs that begin within `seconds`, at least one."""
         deadline = time.perf_counter() + seconds
         latencies: list[float] = []
         while not latencies or time.perf_counter() < deadline:
@@ -116,24 +104,10 @@ def time_runs(invoke: Callable[[], object], runs: int) -> list[float]:
 
 
 def noise(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return pixels at random, the same each time; speed does not depend on what they show."""
+    """Return random pixels, the same ones each time; the speed does not depend on the picture."""
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     return pixels.view(np.int8) if dtype == np.int8 else pixels.astype(dtype)
 
 
 def _ms_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000
-
-
-def _claim_stdout() -> IO[str]:
-    """Return the pipe to the parent; what a runtime prints goes to stderr, where it does no harm."""
-    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return pipe
-
-
-def _ignore_signals() -> None:
-    """Leave it to the parent to decide what Ctrl-C and a service's end mean; its end closes the pipe."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)

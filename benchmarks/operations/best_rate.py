@@ -7,9 +7,7 @@ TensorFlow. Tables and fields are those of tensorflow/compiler/mlir/lite/schema/
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...edge.child_loop import answer_questions
 from ...edge.children import ask
 from ...edge.modelfile import IDENTIFIER
 from ...edge.runtime import Execution, open_interpreter
@@ -160,6 +159,7 @@ class _Writer:
         return self.builder.add_table({} if data is None else {0: self.builder.add_bytes(data.tobytes())})
 
 
+_START = f"from {__name__} import main; main()"
 _TIMEOUT_S = 120.0
 _WARM_UP_S, _MEASURED_S = 0.05, 0.25  # Of each shape; twice, in turn, and at least 5 runs.
 _ROUNDS, _MIN_RUNS = 2, 5
@@ -176,16 +176,20 @@ class BestRate:
 @cache
 def best_rate(runtime: str, threads: int, dtype: str) -> BestRate:
     """Measure, once in this process, what `dtype` ("float32" or "int8") convolutions reach with a runtime."""
-    told = ask(f"from {__name__} import main; main()", runtime, str(threads), dtype, timeout=_TIMEOUT_S)
-    if told.answer is None:
-        return BestRate(None, f"plain {dtype} convolutions could not be measured: it {told.reason}")
-    return BestRate(told.answer["rate"], told.answer["shape"])
+    question = {"runtime": runtime, "threads": threads, "dtype": dtype}
+    reply = ask(_START, question=question, timeout=_TIMEOUT_S)
+    if reply.answer is None:
+        return BestRate(None, f"plain {dtype} convolutions could not be measured: the process {reply.reason}")
+    return BestRate(reply.answer["rate"], reply.answer["shape"])
 
 
 def main() -> None:
-    """Measure all shapes and print the best as JSON."""
-    runtime, threads, dtype = sys.argv[1:]
-    execution = Execution(runtime=runtime, threads=int(threads))
+    """Serve `best_rate` in the child process."""
+    answer_questions(lambda question: _measure(**question))
+
+
+def _measure(runtime: str, threads: int, dtype: str) -> dict[str, Any]:
+    execution = Execution(runtime=runtime, threads=threads)
     with tempfile.TemporaryDirectory() as folder:
         runs = []
         for number, shape in enumerate(SHAPES):
@@ -198,7 +202,7 @@ def main() -> None:
                 seconds = _median_seconds(run)
                 rates[index] = max(rates[index], model_macs(shape) / seconds / 1e9)
     best = max(range(len(SHAPES)), key=rates.__getitem__)
-    sys.stdout.write("\n" + json.dumps({"rate": rates[best], "shape": str(SHAPES[best])}) + "\n")
+    return {"rate": rates[best], "shape": str(SHAPES[best])}
 
 
 def _median_seconds(run: Any) -> float:

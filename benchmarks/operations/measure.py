@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ...edge.children import ask
 from ...edge.errors import BenchmarkError
 from ...edge.flatbuffer import FlatTable
 from ...edge.modelfile import mapped, tables_of
@@ -18,20 +15,11 @@ from ..results.result import Operations, OperatorTime
 from . import profiler
 from .best_rate import best_rate
 from .macs import count_macs
-from .profiler import Event, match_events, median_events, parse_summary
+from .profiler import Event, match_events
 from .xnnpack import Delegation, find_delegation
 
-_TIMEOUT_S = 120.0
 _LITERT = "ai-edge-litert"
 _MULTIPLIERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-
-
-@dataclass(frozen=True)
-class _Profile:
-    """`events` are None where there are none, and `text` says why, or what measured them."""
-
-    events: list[Event] | None
-    text: str
 
 
 def measure_operations(path: Path, execution: Execution, median_ms: float) -> Operations:
@@ -45,8 +33,8 @@ def measure_operations(path: Path, execution: Execution, median_ms: float) -> Op
         raise BenchmarkError(f"{path} holds no operators")
     runtime = find_runtime(execution.runtime)
     delegation = find_delegation(path, graph, execution)
-    profile = _profile(path, execution, runtime)
-    operators = _operations(graph, delegation, profile.events, execution)
+    events, text = _profile(path, execution, runtime)
+    operators = _operations(graph, delegation, events, execution)
     counted = [operation.macs for operation in operators if operation.macs is not None]
     uncounted = tuple(dict.fromkeys(o.name for o in operators if o.macs is None and o.index is not None))
     macs = sum(counted)
@@ -55,7 +43,7 @@ def measure_operations(path: Path, execution: Execution, median_ms: float) -> Op
     bound = best.gmacs_per_s if best else None
     known = delegation.taken is not None
     return Operations(
-        profiler=profile.text,
+        profiler=text,
         operators=operators,
         outside=tuple(o.name for o in operators if o.by == "the runtime") if known else None,
         macs=macs,
@@ -67,35 +55,22 @@ def measure_operations(path: Path, execution: Execution, median_ms: float) -> Op
     )
 
 
-def _profile(path: Path, execution: Execution, runtime: Runtime) -> _Profile:
-    """Ask LiteRT's profiler; it is the only one that can be had from Python."""
+def _profile(path: Path, execution: Execution, runtime: Runtime) -> tuple[list[Event] | None, str]:
+    """Return the events of LiteRT's profiler and a sentence about it; None where there are none, and why."""
     name = f"{runtime.name} {runtime.version}"
-    if runtime.name != _LITERT:
-        return _Profile(None, f"{name} lets Python have no profiler; ai-edge-litert does")
+    if runtime.name != _LITERT:  # The only runtime whose profiler can be reached from Python.
+        return None, f"{name} has no profiler for Python; ai-edge-litert has one"
     if execution.delegate is not None:
-        return _Profile(None, f"{name}'s profiler cannot be had together with an external delegate")
+        return None, f"{name}'s profiler cannot be used together with an external delegate"
     library = profiler.find_library(Path(runtime.module.__file__).parent)
     if library is None:
-        return _Profile(None, f"{name} comes without the library that holds its profiler")
+        return None, f"{name} comes without the library that holds its profiler"
     try:
-        told = _ask_profiler(library, path, execution.threads)
-        events = median_events([parse_summary(text) for text in told["summaries"]])
-    except ValueError as error:
-        return _Profile(None, f"{name}'s profiler cannot be used: {error}")
-    plain, profiled = told["plain_ms"], told["profiled_ms"]
-    with_and_without = f"{profiled:.2f} ms an inference with it, {plain:.2f} ms without"
-    return _Profile(events, f"{name}'s own profiler ({with_and_without})")
-
-
-def _ask_profiler(library: Path, path: Path, threads: int) -> dict[str, Any]:
-    """Return what the child says; raises ValueError when it crashed, or could not."""
-    code = f"from {profiler.__name__} import main; main()"
-    told = ask(code, str(library), str(path.resolve()), str(threads), timeout=_TIMEOUT_S)
-    if told.answer is None:
-        raise ValueError(f"it {told.reason}")
-    if "error" in told.answer:
-        raise ValueError(told.answer["error"])
-    return told.answer
+        found = profiler.profile(library, path, execution.threads)
+    except profiler.ProfilerError as error:
+        return None, f"{name}'s profiler cannot be used: {error}"
+    times = f"{found.profiled_ms:.2f} ms an inference with it, {found.plain_ms:.2f} ms without"
+    return found.events, f"{name}'s own profiler ({times})"
 
 
 def _operations(

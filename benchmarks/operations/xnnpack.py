@@ -1,43 +1,39 @@
-"""Which operators XNNPACK and a delegate take on this machine: asked of the runtime, in a process of its own.
+"""Which operators XNNPACK and a delegate take on this machine, as the runtime reports it in a child process.
 
-The runtime applies XNNPACK when it loads a model: it puts a DELEGATE node for each group of operators that
-XNNPACK takes, whose inputs and outputs are all that goes in and comes out of the group, weights included.
-Walking from the outputs back to the inputs gives the group. Loading runs native code on a file that may be
-damaged; if that crashes or never ends, only the child does.
-
-The child runs `main` with the file and how it is run as arguments, and prints one JSON object.
+The runtime applies XNNPACK when it loads a model: it adds a DELEGATE node for each group of operators that
+XNNPACK takes. The node's inputs and outputs are those of the group, weights included, so that walking from
+the outputs back to the inputs gives the group. Loading runs native code on a file that may be damaged; if
+that crashes or never ends, only the child process does.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...edge.child_loop import answer_questions
+from ...edge.children import ask
 from ...edge.delegates import load_delegate
 from ...edge.errors import EdgeClassifyError, error_text
 from ...edge.quiet import silenced
 from ...edge.runtime import REFUSALS, Execution, find_runtime
 from ...edge.tflite.graph import Subgraph
 
-_TIMEOUT_S = 60
+_TIMEOUT_S = 60.0
 _NODE = "DELEGATE"
 _MEMORY = 4 << 30  # Bytes of address space, and eight times the file: a shape may ask for any amount.
-# Without the working folder on the path: a user's numpy.py there is not ours to import.
-_START = f"import sys; sys.path[:] = filter(None, sys.path); from {__name__} import main; main()"
+_START = f"from {__name__} import main; main()"
 
 
 @dataclass(frozen=True)
 class Delegation:
-    """What XNNPACK takes of the first subgraph.
+    """Which operators of the first subgraph XNNPACK takes.
 
-    `taken` holds the operators' indices and `groups` is the number of its nodes. Both are None where it can't
-    be known, and `reason` says why. `runtime` is the package's name and version. `delegated` are the indices
-    of what an external delegate takes, which comes first.
+    `taken` holds the operators' indices and `groups` is the number of DELEGATE nodes. Both are None where
+    they are not known, and `reason` says why. `runtime` is the package's name and version. `delegated` holds
+    the indices of the operators that an external delegate takes before XNNPACK.
     """
 
     runtime: str | None
@@ -48,18 +44,18 @@ class Delegation:
 
 
 def find_delegation(path: Path, graph: Subgraph, execution: Execution | None = None) -> Delegation:
-    """Return what XNNPACK takes of the model on this machine; a model that cannot be loaded is `reason`."""
+    """Return what XNNPACK takes of the model on this machine, or the reason why that is not known."""
     how = execution or Execution()
-    settings = {"runtime": how.runtime, "delegate": how.delegate, "options": how.delegate_options}
-    command = [sys.executable, "-c", _START, str(path.resolve()), json.dumps(settings)]
-    try:
-        result = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return Delegation(None, None, None, f"the runtime did not load it within {_TIMEOUT_S} seconds")
-    try:
-        answer = json.loads(result.stdout)
-    except ValueError:
-        return Delegation(None, None, None, f"the runtime crashed on it (exit status {result.returncode})")
+    question = {
+        "path": str(path.resolve()),
+        "runtime": how.runtime,
+        "delegate": how.delegate,
+        "options": how.delegate_options,
+    }
+    reply = ask(_START, question=question, timeout=_TIMEOUT_S)
+    answer = reply.answer
+    if answer is None:
+        return Delegation(None, None, None, f"the runtime {reply.reason}")
     if "error" in answer:
         return Delegation(answer.get("runtime"), None, None, answer["error"])
     if answer["names"] != [operator.name for operator in graph.operators]:
@@ -87,35 +83,47 @@ def _members(graph: Subgraph, inputs: list[int], outputs: list[int]) -> set[int]
     return members
 
 
-def _ask_runtime(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    runtime = find_runtime(settings["runtime"])
+def main() -> None:
+    """Serve `find_delegation` in the child process."""
+    answer_questions(_answer)
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    path = Path(question["path"])
+    _limit_memory(path)
+    try:
+        return _load(path, question)
+    except (EdgeClassifyError, RuntimeError, MemoryError) as error:
+        return {"error": error_text(error)}
+
+
+def _load(path: Path, question: dict[str, Any]) -> dict[str, Any]:
+    """Return the names of the operators, and the groups that XNNPACK and the delegate take."""
+    runtime = find_runtime(question["runtime"])
     name = f"{runtime.name} {runtime.version}"
-    library, options = settings["delegate"], {}
+    library, options = question["delegate"], {}
     try:
         if library is not None:
-            loaded = load_delegate(runtime.module.load_delegate, library, settings["options"])
+            loaded = load_delegate(runtime.module.load_delegate, library, question["options"])
             options = {"experimental_delegates": [loaded]}
         with silenced():
             interpreter = runtime.create(path, 1, **options)
             before = _groups(interpreter._get_ops_details())
             interpreter.allocate_tensors()  # Now the runtime applies XNNPACK to what is left.
         nodes = interpreter._get_ops_details()
-    except REFUSALS as error:  # Of the model, or of a name that is not UTF-8.
-        return {
-            "runtime": name,
-            "error": f"{name} cannot run it ({error_text(error)})",
-        }
+    except REFUSALS as error:  # It refuses the model, or a name is not UTF-8.
+        return {"runtime": name, "error": f"{name} cannot run it ({error_text(error)})"}
     except EdgeClassifyError as error:
         return {"runtime": name, "error": str(error).removeprefix(f"{path}: ")}
-    except AttributeError:  # No public function tells it.
-        return {"runtime": name, "error": f"{name} does not tell its operators"}
+    except AttributeError:  # No public function lists them.
+        return {"runtime": name, "error": f"{name} does not list its operators"}
     names = [node["op_name"] for node in nodes if node["op_name"] != _NODE]
     groups = [group for group in _groups(nodes) if group not in before]
     return {"runtime": name, "names": names, "groups": groups, "delegated": before}
 
 
 def _groups(nodes: Sequence[dict[str, Any]]) -> list[list[list[int]]]:
-    """Return inputs and outputs, as indices of tensors, of each node that a delegate made of operators."""
+    """Return the inputs and outputs, as indices of tensors, of each DELEGATE node."""
     return [
         [[int(t) for t in node[side]] for side in ("inputs", "outputs")]
         for node in nodes
@@ -131,14 +139,3 @@ def _limit_memory(path: Path) -> None:
     size = _MEMORY + 8 * path.stat().st_size
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size if hard < 0 else min(size, hard), hard))
-
-
-def main() -> None:
-    """Load the model that the command line names, and print its operators and groups as JSON."""
-    path = Path(sys.argv[1])
-    _limit_memory(path)
-    try:
-        answer = _ask_runtime(path, json.loads(sys.argv[2]))
-    except (EdgeClassifyError, RuntimeError, MemoryError) as error:
-        answer = {"error": " ".join(str(error).split()) or type(error).__name__}
-    sys.stdout.write(json.dumps(answer))

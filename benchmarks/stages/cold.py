@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
+from ...edge.children import describe_end, python_command
 from ...edge.errors import BenchmarkError
 from ...edge.modelfile import Normalization
 from ...edge.runtime import Execution
@@ -19,11 +19,9 @@ from ..results.result import ColdStart
 RUNS = 7
 _TIMEOUT_S = 120.0
 _LONGEST_REASON = 500
-# What the command edge-classify runs. Without the working folder on the path: a user's numpy.py there is not
-# ours to import.
-_START = "import sys; sys.path[:] = filter(None, sys.path)\nfrom edge_classify.edge.__main__ import main\n"
-_PROGRAM = f"{_START}main()"
-_WITH_PEAK = f"""{_START}
+# The program behind the command edge-classify.
+_PROGRAM = "from edge_classify.edge.__main__ import main; main()"
+_WITH_PEAK = f"""from edge_classify.edge.__main__ import main
 try:
     main()
 finally:
@@ -40,12 +38,12 @@ def measure_cold_start(
     normalization: Normalization | None = None,
     runs: int = RUNS,
 ) -> ColdStart:
-    """Run `edge-classify --model path image` so many times, and return how long a whole process takes.
+    """Run `edge-classify --model path image` several times, and return how long a whole process takes.
 
-    One run before them is not counted: it brings the files into the system's page cache, as a device that
-    classifies now and then has them. The peak of resident memory is from one further run: it is all of the
-    process, Python and shared libraries included. `labels` (a file) and `normalization` are for a model that
-    carries none. Raises BenchmarkError, with what it said, when edge-classify fails.
+    One run before them is not counted: it brings the files into the system's page cache, where a device that
+    classifies now and then has them. The peak of resident memory is from one more run: that of the whole
+    process, Python and shared libraries included. `labels` (a file) and `normalization` are for a model
+    without a card. Raises BenchmarkError with the reason where edge-classify fails.
     """
     options = [str(image.absolute()), *_options(path, execution, labels, normalization)]
     _run(_PROGRAM, options)
@@ -63,7 +61,7 @@ def measure_cold_start(
 def _options(
     path: Path, execution: Execution, labels: Path | None, normalization: Normalization | None
 ) -> list[str]:
-    """Return what edge-classify is told to run the model so."""
+    """Return the options of edge-classify that run the model in this way."""
     given = {
         "--model": str(path.absolute()),
         "--labels": str(labels.absolute()) if labels else None,
@@ -80,7 +78,7 @@ def _options(
 
 
 def as_option(normalization: Normalization) -> str:
-    """Return MEAN,STD as --normalization reads it, without exponents."""
+    """Return MEAN,STD as --normalization reads them, without exponents."""
     channels = max(len(normalization.mean), len(normalization.std))
     values = [
         value for part in normalization for value in (part if len(part) == channels else part * channels)
@@ -89,24 +87,28 @@ def as_option(normalization: Normalization) -> str:
 
 
 def _run(code: str, options: list[str]) -> tuple[float, str]:
-    """Return milliseconds from start to exit of one process, and what it said; raises BenchmarkError."""
-    command = [sys.executable, "-c", code, *options]
-    quiet, heard = subprocess.DEVNULL, subprocess.PIPE
+    """Return the milliseconds of one process from start to exit, and its stderr; raises BenchmarkError."""
+    command = python_command(code, *options)
     started = time.perf_counter()
     try:
         done = subprocess.run(
-            command, stdout=quiet, stderr=heard, timeout=_TIMEOUT_S, env=_environment(), check=False
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_TIMEOUT_S,
+            env=_environment(),
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise BenchmarkError(f"edge-classify took longer than {_TIMEOUT_S:g} s for {options[0]}") from None
     elapsed = (time.perf_counter() - started) * 1000
-    said = done.stderr.decode(errors="replace").strip()
+    errors = done.stderr.decode(errors="replace").strip()
     if done.returncode != 0:
-        reason = "; ".join(said.splitlines())[-_LONGEST_REASON:] or "it said nothing"
-        raise BenchmarkError(f"edge-classify {options[0]} ended with status {done.returncode}: {reason}")
-    return elapsed, said
+        reason = describe_end(done.returncode, "; ".join(errors.splitlines())[-_LONGEST_REASON:])
+        raise BenchmarkError(f"edge-classify {options[0]} {reason}")
+    return elapsed, errors
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what edge-classify reads from it: no answer is to be published."""
+    """Return the environment without the variables of edge-classify: no answer may be published."""
     return {name: value for name, value in os.environ.items() if not name.startswith("EDGE_CLASSIFY_")}

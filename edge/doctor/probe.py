@@ -1,12 +1,7 @@
-"""What the runtime does with a model file here: asked in a process of its own, since a bad file may crash it.
-
-The child runs `main`, and prints what `Probe` holds as JSON.
-"""
+"""How the runtime runs a model file on this machine: in a child process, since a bad file may crash it."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..child_loop import answer_questions
 from ..children import ask
-from ..errors import EdgeClassifyError
+from ..errors import EdgeClassifyError, error_text
 from ..runtime import Execution, find_runtime, open_interpreter
 
 _SECONDS = 30  # To load and time a model on a slow board.
@@ -28,10 +24,11 @@ _START = f"from {__name__} import main; main()"
 
 @dataclass(frozen=True)
 class Probe:
-    """What came of running a model: `dtype` of its input, milliseconds (the median of `runs`).
+    """How a model ran: the `dtype` of its input, and the median of `runs` inferences in milliseconds.
 
-    `operators` are those of the model, `taken` those that a delegate computes, XNNPACK where no other was
-    asked for; both None where the runtime doesn't tell. `remarks` are what the runtime's user should read.
+    `operators` is the number of the model's operators, and `taken` how many of them a delegate computes
+    (XNNPACK where no other was asked for); both are None where the runtime does not list them. `remarks` are
+    sentences for the user.
     """
 
     runtime: str
@@ -44,24 +41,28 @@ class Probe:
 
 
 def probe(path: Path, execution: Execution) -> Probe | str:
-    """Load the model and run it on noise; returns why it could not be run where it couldn't."""
-    told = ask(_START, str(path.resolve()), json.dumps(asdict(execution)), timeout=_SECONDS)
-    if told.answer is None:
-        return f"loading or running it in the runtime {told.reason}"
-    if "error" in told.answer:
-        return str(told.answer["error"]).removeprefix(f"{path.resolve()}: ")
-    return Probe(**{**told.answer, "remarks": tuple(told.answer["remarks"])})
+    """Load the model and run it on noise; returns a sentence where it cannot be run."""
+    question = {"path": str(path.resolve()), "execution": asdict(execution)}
+    reply = ask(_START, question=question, timeout=_SECONDS)
+    if reply.answer is None:
+        return f"loading or running it in the runtime {reply.reason}"
+    if "error" in reply.answer:
+        return str(reply.answer["error"]).removeprefix(f"{path.resolve()}: ")
+    return Probe(**{**reply.answer, "remarks": tuple(reply.answer["remarks"])})
 
 
 def main() -> None:
-    """Probe the model that the command line names, by the Execution given as JSON, and print the outcome."""
-    path, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
+    """Serve `probe` in the child process."""
+    answer_questions(_answer)
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    settings = question["execution"]
     options = tuple((key, value) for key, value in settings.pop("delegate_options"))
     try:
-        answer = asdict(_run(path, Execution(**settings, delegate_options=options)))
+        return asdict(_run(Path(question["path"]), Execution(**settings, delegate_options=options)))
     except (EdgeClassifyError, RuntimeError, ValueError, MemoryError) as error:
-        answer = {"error": " ".join(str(error).split()) or type(error).__name__}
-    sys.stdout.write(json.dumps(answer))
+        return {"error": error_text(error)}
 
 
 def _run(path: Path, execution: Execution) -> Probe:
@@ -87,12 +88,12 @@ def _run(path: Path, execution: Execution) -> Probe:
 def _delegated(loaded: Any) -> tuple[int | None, int | None]:
     """Return how many operators there are, and how many of them a delegate takes.
 
-    For each group of operators that it takes, the runtime adds a node DELEGATE with the inputs and outputs of
-    the group; what lies between them was taken.
+    For each group of operators that a delegate takes, the runtime adds a node DELEGATE with the inputs and
+    outputs of the group; the operators between them were taken.
     """
     try:
         nodes = loaded._get_ops_details()
-    except (AttributeError, ValueError):  # No public function tells it; a name that is not UTF-8.
+    except (AttributeError, ValueError):  # No public function lists them; a name is not UTF-8.
         return None, None
     groups = [node for node in nodes if node["op_name"] == "DELEGATE"]
     operators = [node for node in nodes if node["op_name"] != "DELEGATE"]
@@ -103,7 +104,7 @@ def _delegated(loaded: Any) -> tuple[int | None, int | None]:
 
 
 def _between(operators: Sequence[dict[str, Any]], inputs: Any, outputs: Any) -> set[int]:
-    """Return the places of the operators on the way from the tensors `outputs` back to `inputs`."""
+    """Return the positions of the operators on the way from the tensors `outputs` back to `inputs`."""
     makers = {int(tensor): place for place, node in enumerate(operators) for tensor in node["outputs"]}
     stop, pending = {int(t) for t in inputs}, [int(t) for t in outputs]
     members: set[int] = set()

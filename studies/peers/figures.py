@@ -13,7 +13,7 @@ from edge_classify.edge.statistics.proportions import wilson_interval
 from numpy.typing import NDArray
 
 from studies.peers.catalogue import REFERENCE
-from studies.peers.turns import Seat
+from studies.peers.turns import PeerMeasurement
 
 Interval = tuple[float, float]
 
@@ -69,41 +69,51 @@ class Figures:
         return asdict(self)
 
 
-def summarize(seats: Sequence[Seat], truth: NDArray[np.int64] | None) -> list[Figures]:
+def summarize(measurements: Sequence[PeerMeasurement], truth: NDArray[np.int64] | None) -> list[Figures]:
     """Return the figures of all peers, in order; `truth` are the true classes of the pictures."""
-    by_key = {place.peer.key: place for place in seats if place.failure is None}
+    by_key = {
+        measurement.peer.key: measurement for measurement in measurements if measurement.failure is None
+    }
     reference = by_key.get(REFERENCE)
     expected = None if reference is None else _indices(reference)
-    return [_figures(place, by_key.get(place.peer.base), expected, truth) for place in seats]
+    return [
+        _figures(measurement, by_key.get(measurement.peer.base), expected, truth)
+        for measurement in measurements
+    ]
 
 
 def _figures(
-    place: Seat, base: Seat | None, expected: NDArray[np.int64] | None, truth: NDArray[np.int64] | None
+    measurement: PeerMeasurement,
+    base: PeerMeasurement | None,
+    expected: NDArray[np.int64] | None,
+    truth: NDArray[np.int64] | None,
 ) -> Figures:
-    peer = place.peer
+    peer = measurement.peer
     row = Figures(
         peer.key,
         peer.title,
         peer.kind,
         peer.base,
-        place.version,
-        place.remark,
-        place.disk_mb,
-        failure=place.failure,
+        measurement.version,
+        measurement.remark,
+        measurement.disk_mb,
+        failure=measurement.failure,
     )
-    if place.failure is not None:
+    if measurement.failure is not None:
         return row
-    answers = _indices(place)
-    blocks = [np.array(block, np.float64) for block in place.blocks]
-    peaks = [peak for _, peak in place.cold if peak is not None]
+    answers = _indices(measurement)
+    blocks = [np.array(block, np.float64) for block in measurement.blocks]
+    peaks = [peak for _, peak in measurement.cold if peak is not None]
     times: dict[str, Any] = {
-        "load_ms": place.load_ms,
-        "first_ms": place.first_ms,
-        "median_ms": _median([time for block in place.blocks for time in block]),
+        "load_ms": measurement.load_ms,
+        "first_ms": measurement.first_ms,
+        "median_ms": _median([time for block in measurement.blocks for time in block]),
         "median_ci95": median_interval([blocks]) if blocks else None,
-        "ratio": paired_ratio(place.blocks, base.blocks) if base is not None and base is not place else None,
-        "photo_ms": _median([time for part in place.photos for time in part]),
-        "cold_ms": _median([time for time, _ in place.cold]),
+        "ratio": paired_ratio(measurement.blocks, base.blocks)
+        if base is not None and base is not measurement
+        else None,
+        "photo_ms": _median([time for part in measurement.photos for time in part]),
+        "cold_ms": _median([time for time, _ in measurement.cold]),
         "peak_mb": max(peaks, default=None),
         "agreement": same_share(answers, expected),
         "top1": same_share(answers, truth),
@@ -127,8 +137,8 @@ def same_share(answers: NDArray[np.int64], expected: NDArray[np.int64] | None) -
     return Share(count, len(answers), count / len(answers), wilson_interval(count, len(answers)))
 
 
-def _indices(place: Seat) -> NDArray[np.int64]:
-    return np.array([index for index, _ in place.answers], np.int64)
+def _indices(measurement: PeerMeasurement) -> NDArray[np.int64]:
+    return np.array([index for index, _ in measurement.answers], np.int64)
 
 
 def _median(values: Sequence[float]) -> float | None:

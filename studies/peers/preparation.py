@@ -26,7 +26,7 @@ from studies.peers.environments import (
     own_environment,
 )
 from studies.peers.errors import PeerError
-from studies.peers.turns import Seat
+from studies.peers.turns import PeerMeasurement
 
 
 @dataclass(frozen=True)
@@ -122,24 +122,24 @@ def prepare(
     return Work(keras, labels, kept / "pictures.npy", files)
 
 
-def find_seats(work: Work, chosen: Sequence[Peer], threads: int, build: Path) -> list[Seat]:
-    """Install what each peer needs; one that can't be had keeps its seat, with the reason."""
+def prepare_peers(work: Work, chosen: Sequence[Peer], threads: int, build: Path) -> list[PeerMeasurement]:
+    """Install what each peer needs; one that can't be had keeps its measurement, with the reason."""
     found: dict[str, Environment | PeerError] = {}
-    seats = []
+    measurements = []
     for peer in chosen:
-        place = Seat(peer)
-        seats.append(place)
+        measurement = PeerMeasurement(peer)
+        measurements.append(measurement)
         key = peer.environment or " ".join(peer.packages)
         if key not in found:
             say(f"Looking at what {peer.title} needs")
             found[key] = _environment(peer, build)
         there, model = found[key], work.files[peer.file]
         for missing in (there, model):
-            if isinstance(missing, PeerError) and place.failure is None:
-                place.failure = str(missing)
+            if isinstance(missing, PeerError) and measurement.failure is None:
+                measurement.failure = str(missing)
         if isinstance(there, Environment) and isinstance(model, Path):
-            place.enter(there, model, threads, work.keras.size)
-    return seats
+            measurement.set_command(there, model, threads, work.keras.size)
+    return measurements
 
 
 def _environment(peer: Peer, build: Path) -> Environment | PeerError:

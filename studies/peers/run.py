@@ -31,8 +31,8 @@ from studies.peers.preparation import (
     class_names,
     default_model,
     describe_keras,
-    find_seats,
     prepare,
+    prepare_peers,
 )
 from studies.peers.table import Setting, to_markdown
 
@@ -119,19 +119,19 @@ def main(
     keras = describe_keras(model or default_model(weights or "imagenet", build))
     names = class_names(labels, keras, pictures)
     work = prepare(keras, pictures, names, build, chosen)
-    seats = find_seats(work, chosen, threads, build)
+    measurements = prepare_peers(work, chosen, threads, build)
     interrupted = _measure(
-        seats, work, pictures.measured[:timed_photos], turns.Amount(rounds, block, cold_starts)
+        measurements, work, pictures.measured[:timed_photos], turns.Amount(rounds, block, cold_starts)
     )
     truth = None if weights == "none" else photos.true_indices(pictures.truths, names)
-    rows = summarize(seats, truth)
+    rows = summarize(measurements, truth)
     setting = Setting(
         host=describe_host(),
         date=datetime.date.today().isoformat(),
         threads=threads,
         model=model.name if model else f"MobileNetV2 1.0 at 224x224 with {_weights(weights)} weights",
         pictures=_describe(folder, pictures, truth is not None),
-        rounds=max((len(place.blocks) for place in seats), default=0),
+        rounds=max((len(measurement.blocks) for measurement in measurements), default=0),
     )
     if output is not None:
         _write(output, rows, setting)
@@ -140,19 +140,21 @@ def main(
         raise click.exceptions.Exit(INTERRUPTED)
 
 
-def _measure(seats: Sequence[turns.Seat], work: Work, timed: Sequence[Path], amount: turns.Amount) -> bool:
+def _measure(
+    measurements: Sequence[turns.PeerMeasurement], work: Work, timed: Sequence[Path], amount: turns.Amount
+) -> bool:
     """Measure everything; return whether Ctrl-C ended it, which keeps the whole rounds before it."""
     try:
-        with turns.opened(seats) as talks:
-            turns.measure_blocks(seats, talks, amount)
-            turns.measure_photos(seats, talks, timed, amount)
-            turns.ask_answers(seats, talks, work.pixels)
-        turns.measure_cold_starts(seats, timed[0], amount)
+        with turns.opened(measurements) as processes:
+            turns.measure_blocks(measurements, processes, amount)
+            turns.measure_photos(measurements, processes, timed, amount)
+            turns.ask_answers(measurements, processes, work.pixels)
+        turns.measure_cold_starts(measurements, timed[0], amount)
     except KeyboardInterrupt:
         say("Interrupted: what was measured so far follows")
         return True
     finally:
-        turns.keep_whole_rounds(seats)
+        turns.keep_whole_rounds(measurements)
     return False
 
 

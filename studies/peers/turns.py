@@ -15,9 +15,9 @@ from typing import Any
 from edge_classify.edge.console import say
 
 from studies.peers.catalogue import Peer
-from studies.peers.conversation import Conversation
 from studies.peers.environments import Environment, child_variables
 from studies.peers.errors import PeerError
+from studies.peers.process import PeerProcess
 
 _SERVE = Path(__file__).parent / "scripts" / "serve.py"
 _WARM_UP_S = 1.0
@@ -27,7 +27,7 @@ _COLD_TIMEOUT_S = 300
 
 
 @dataclass
-class Seat:
+class PeerMeasurement:
     """A peer that takes part, and what was measured of it so far. Times are ms.
 
     `blocks` are times of single inferences by round, `photos` by round and photo, `cold` those of whole
@@ -48,7 +48,7 @@ class Seat:
     answers: list[tuple[int, float]] = field(default_factory=list)
     failure: str | None = None
 
-    def enter(self, env: Environment, model: Path, threads: int, size: tuple[int, int]) -> None:
+    def set_command(self, env: Environment, model: Path, threads: int, size: tuple[int, int]) -> None:
         """Say with what it is started: a file, and the input's width and height."""
         settings = {"model": str(model), "threads": threads, "size": size, **dict(self.peer.options)}
         self.command = (str(env.python), str(_SERVE), self.peer.script, json.dumps(settings))
@@ -65,92 +65,107 @@ class Amount:
 
 
 @contextmanager
-def opened(seats: Sequence[Seat]) -> Iterator[dict[str, Conversation]]:
+def opened(measurements: Sequence[PeerMeasurement]) -> Iterator[dict[str, PeerProcess]]:
     """Start all peers, and end them afterwards; one that cannot be started is left out, with its reason."""
     with ExitStack() as stack:
         found = {}
-        for place in _present(seats):
-            say(f"Starting {place.peer.key}")
-            with _failing(place):
-                talk = Conversation(place.command)
-                stack.callback(talk.close)
-                found[place.peer.key] = talk
-                place.version, place.remark = talk.hello["version"], talk.hello["remark"]
-                place.load_ms, place.first_ms = talk.hello["load_ms"], talk.hello["first_ms"]
+        for measurement in _present(measurements):
+            say(f"Starting {measurement.peer.key}")
+            with _failing(measurement):
+                process = PeerProcess(measurement.command)
+                stack.callback(process.close)
+                found[measurement.peer.key] = process
+                measurement.version, measurement.remark = process.facts["version"], process.facts["remark"]
+                measurement.load_ms, measurement.first_ms = (
+                    process.facts["load_ms"],
+                    process.facts["first_ms"],
+                )
         yield found
 
 
-def measure_blocks(seats: Sequence[Seat], talks: dict[str, Conversation], amount: Amount) -> None:
+def measure_blocks(
+    measurements: Sequence[PeerMeasurement], processes: dict[str, PeerProcess], amount: Amount
+) -> None:
     """Warm all up, then let each run a block in every round; Ctrl-C ends at the last whole round."""
     runs = {}
-    for place in _present(seats):
-        with _failing(place):
-            runs[place.peer.key] = _warm_up(talks[place.peer.key], amount.block_s)
+    for measurement in _present(measurements):
+        with _failing(measurement):
+            runs[measurement.peer.key] = _warm_up(processes[measurement.peer.key], amount.block_s)
 
-    def block(place: Seat, number: int) -> None:
-        count = runs[place.peer.key]
-        taken = talks[place.peer.key].ask("block", runs=count)["ms"]
-        place.blocks.append(taken[int(len(taken) * _LEFT_OUT) :])
+    def block(measurement: PeerMeasurement, number: int) -> None:
+        count = runs[measurement.peer.key]
+        taken = processes[measurement.peer.key].ask("block", runs=count)["ms"]
+        measurement.blocks.append(taken[int(len(taken) * _LEFT_OUT) :])
 
-    _in_turn(seats, amount.rounds, block, "inference")
+    _in_turn(measurements, amount.rounds, block, "inference")
 
 
 def measure_photos(
-    seats: Sequence[Seat], talks: dict[str, Conversation], paths: Sequence[Path], amount: Amount
+    measurements: Sequence[PeerMeasurement],
+    processes: dict[str, PeerProcess],
+    paths: Sequence[Path],
+    amount: Amount,
 ) -> None:
     """Let each classify the same photos, from file to label, a part of them in every round."""
     for path in paths:
         path.read_bytes()  # From here on they lie in the page cache, for the first peer too.
     parts = [[str(path) for path in paths[start :: amount.rounds]] for start in range(amount.rounds)]
 
-    def classify(place: Seat, number: int) -> None:
-        place.photos.append(talks[place.peer.key].ask("photos", paths=parts[number])["ms"])
+    def classify(measurement: PeerMeasurement, number: int) -> None:
+        measurement.photos.append(processes[measurement.peer.key].ask("photos", paths=parts[number])["ms"])
 
-    answering = [place for place in seats if place.peer.answers]
+    answering = [measurement for measurement in measurements if measurement.peer.answers]
     _in_turn(answering, len([part for part in parts if part]), classify, "photos")
 
 
-def ask_answers(seats: Sequence[Seat], talks: dict[str, Conversation], pixels: Path) -> None:
+def ask_answers(
+    measurements: Sequence[PeerMeasurement], processes: dict[str, PeerProcess], pixels: Path
+) -> None:
     """Ask each what it says to the same pixels."""
-    for place in _present(seats):
-        if place.peer.answers:
-            say(f"Asking {place.peer.key} for its answers")
-            with _failing(place):
-                told = talks[place.peer.key].ask("answers", pixels=str(pixels))["answers"]
-                place.answers = [(int(index), float(probability)) for index, probability in told]
+    for measurement in _present(measurements):
+        if measurement.peer.answers:
+            say(f"Asking {measurement.peer.key} for its answers")
+            with _failing(measurement):
+                told = processes[measurement.peer.key].ask("answers", pixels=str(pixels))["answers"]
+                measurement.answers = [(int(index), float(probability)) for index, probability in told]
 
 
-def measure_cold_starts(seats: Sequence[Seat], photo: Path, amount: Amount) -> None:
+def measure_cold_starts(measurements: Sequence[PeerMeasurement], photo: Path, amount: Amount) -> None:
     """Time whole processes that classify one photo; the first of each reads the disk and is left out."""
-    answering = [place for place in seats if place.peer.answers]
+    answering = [measurement for measurement in measurements if measurement.peer.answers]
 
-    def start(place: Seat, number: int) -> None:
-        taken, peak = _cold_start([*place.command, str(photo)])
+    def start(measurement: PeerMeasurement, number: int) -> None:
+        taken, peak = _cold_start([*measurement.command, str(photo)])
         if number:
-            place.cold.append((taken, peak))
+            measurement.cold.append((taken, peak))
 
     _in_turn(answering, amount.cold_starts + 1, start, "cold start")
 
 
-def _warm_up(talk: Conversation, block_s: float) -> int:
+def _warm_up(process: PeerProcess, block_s: float) -> int:
     """Run a peer for a second, and return how many inferences take `block_s`."""
     runs, taken = _MIN_RUNS, [0.0]
     began = time.monotonic()
     while time.monotonic() - began < _WARM_UP_S:
-        taken = talk.ask("block", runs=runs)["ms"]
+        taken = process.ask("block", runs=runs)["ms"]
         runs = min(2 * runs, _MAX_RUNS)
     return max(_MIN_RUNS, min(_MAX_RUNS, round(block_s * 1000 / statistics.median(taken))))
 
 
-def _in_turn(seats: Sequence[Seat], rounds: int, do: Callable[[Seat, int], None], name: str) -> None:
-    """Call `do` for each seat in every round, each round beginning with another one."""
+def _in_turn(
+    measurements: Sequence[PeerMeasurement],
+    rounds: int,
+    do: Callable[[PeerMeasurement, int], None],
+    name: str,
+) -> None:
+    """Call `do` for each measurement in every round, each round beginning with another one."""
     for number in range(rounds):
         say(f"Round {number + 1} of {rounds}: {name}")
-        start = number % max(1, len(seats))
-        for place in [*seats[start:], *seats[:start]]:
-            if place.failure is None:
-                with _failing(place):
-                    do(place, number)
+        start = number % max(1, len(measurements))
+        for measurement in [*measurements[start:], *measurements[:start]]:
+            if measurement.failure is None:
+                with _failing(measurement):
+                    do(measurement, number)
 
 
 def _cold_start(command: Sequence[str]) -> tuple[float, float | None]:
@@ -175,24 +190,28 @@ def _cold_start(command: Sequence[str]) -> tuple[float, float | None]:
     return taken, told["peak_mb"]
 
 
-def _present(seats: Sequence[Seat]) -> list[Seat]:
-    return [place for place in seats if place.failure is None]
+def _present(measurements: Sequence[PeerMeasurement]) -> list[PeerMeasurement]:
+    return [measurement for measurement in measurements if measurement.failure is None]
 
 
 @contextmanager
-def _failing(place: Seat) -> Iterator[None]:
+def _failing(measurement: PeerMeasurement) -> Iterator[None]:
     """Keep a peer's error as the reason for which it takes part no more."""
     try:
         yield
     except PeerError as error:
-        place.failure = str(error)
-        say(f"{place.peer.key} is left out: {error}", "warning")
+        measurement.failure = str(error)
+        say(f"{measurement.peer.key} is left out: {error}", "warning")
 
 
-def keep_whole_rounds(seats: Sequence[Seat]) -> None:
+def keep_whole_rounds(measurements: Sequence[PeerMeasurement]) -> None:
     """Cut what an interrupted round left over, so that all have been measured equally often."""
-    present = _present(seats)
+    present = _present(measurements)
     for what in ("blocks", "photos", "cold"):
-        counts = [len(getattr(place, what)) for place in present if place.peer.answers or what == "blocks"]
-        for place in present:
-            del getattr(place, what)[min(counts, default=0) :]
+        counts = [
+            len(getattr(measurement, what))
+            for measurement in present
+            if measurement.peer.answers or what == "blocks"
+        ]
+        for measurement in present:
+            del getattr(measurement, what)[min(counts, default=0) :]

@@ -1,14 +1,15 @@
-"""One peer's half of the conversation with run.py: JSON lines on stdin and stdout.
+"""Serves one peer to run.py: JSON lines on stdin and stdout.
 
     python serve.py SCRIPT '{"model": "model.onnx", "threads": 1, "size": [224, 224]}' [PHOTO]
 
-SCRIPT is a module of this folder that says how a user runs a model with one runtime: PACKAGE, which gives the
-version, and `open_model`, which takes what the JSON object holds. What that returns must have `run`, and may
-have `prepare`, `read`, `remark` and `time_block` where those below don't serve.
+SCRIPT is a module of this folder that shows how a user runs a model with one runtime. It holds PACKAGE, whose
+version is reported, and `open_model`, which takes the keys of the JSON object. The returned object must have
+`run`, and may have `prepare`, `read`, `remark` and `time_block` in place of those below.
 
-The first line out is {"load_ms", "first_ms", "version", "remark"}. A line in asks for one of `_REQUESTS`.
-With PHOTO the script only classifies that, says {"answer", "peak_mb"} and ends: a cold start. What fails ends
-in {"error"} and exit status 1. Runs in the peer's environment: of this project it imports nothing.
+The first line out is {"load_ms", "first_ms", "version", "remark"}. Each line in is a request, one of
+`_REQUESTS`. With PHOTO the script only classifies that photo, prints {"answer", "peak_mb"} and ends: a cold
+start. A failure is printed as {"error"}, with exit status 1. The script runs in the peer's environment, and
+imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from typing import Any, TextIO
 
 
 class Peer:
-    """A script's model, with what the script leaves to us."""
+    """A script's model, with the functions that the script does not have."""
 
     def __init__(self, script: str, settings: dict[str, Any]) -> None:
-        """Import the script, and open the model; `load_ms` is of the latter."""
+        """Import the script, and open the model, which takes `load_ms`."""
         module = importlib.import_module(script)
         began = time.perf_counter()
         self.model = module.open_model(**settings)
@@ -62,14 +63,14 @@ class Peer:
         return [best, float(probabilities[best])]
 
     def noise(self) -> Any:
-        """Return an input of pixels at random: speed does not depend on what they show."""
+        """Return an input of random pixels: the speed does not depend on the picture."""
         import numpy as np
 
         pixels = np.random.default_rng(0).integers(0, 256, (self.height, self.width, 3), np.uint8)
         return self.prepare(pixels)
 
-    def hello(self) -> dict[str, Any]:
-        """Return what the first line says; for a runtime that times itself, without a first inference."""
+    def facts(self) -> dict[str, Any]:
+        """Return the object of the first line; without a first inference where a runtime times itself."""
         first_ms = None
         if not hasattr(self.model, "time_block"):
             tensor, began = self.noise(), time.perf_counter()
@@ -103,7 +104,7 @@ class Peer:
         return {"ms": taken}
 
     def answers(self, pixels: str) -> dict[str, Any]:
-        """Return what is said to each picture of a .npy file, uint8 [pictures, height, width, 3]."""
+        """Return the answer to each picture of a .npy file, uint8 [pictures, height, width, 3]."""
         import numpy as np
 
         return {"answers": [self.answer(np.asarray(rows)) for rows in np.load(pixels, mmap_mode="r")]}
@@ -117,7 +118,7 @@ def _since(began: float) -> float:
 
 
 def _peak_mb() -> float | None:
-    """Return this process's largest resident memory in MB; unlike getrusage's, without the parent's."""
+    """Return this process's peak resident memory in MB; getrusage would include the parent's."""
     try:
         found = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     except OSError:
@@ -125,8 +126,8 @@ def _peak_mb() -> float | None:
     return int(found[1]) * 1024 / 1e6 if found else None
 
 
-def _converse(peer: Peer, out: TextIO) -> None:
-    print(json.dumps(peer.hello()), file=out, flush=True)
+def _answer_requests(peer: Peer, out: TextIO) -> None:
+    print(json.dumps(peer.facts()), file=out, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         name = request.pop("do")
@@ -136,7 +137,7 @@ def _converse(peer: Peer, out: TextIO) -> None:
 
 
 def main() -> None:
-    """Serve what the command line names until stdin ends."""
+    """Serve the script of the command line until stdin ends."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Runtimes print to stdout, also from C++.
     try:
@@ -145,8 +146,8 @@ def main() -> None:
             answer = peer.answer(peer.read(sys.argv[3]))
             print(json.dumps({"answer": answer, "peak_mb": _peak_mb()}), file=out, flush=True)
         else:
-            _converse(peer, out)
-    except Exception as error:  # Whatever a runtime raises, the others are measured.
+            _answer_requests(peer, out)
+    except Exception as error:  # The other peers are measured, whatever this runtime raises.
         text = " ".join(str(error).split()) or type(error).__name__
         print(json.dumps({"error": text[:500]}), file=out, flush=True)
         sys.exit(1)

@@ -12,7 +12,7 @@ from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, OptionError
 from ..edge.labelled import LabelledImage
 from ..edge.modelfile import ModelFile
-from .devices.remote_job import Errand
+from .devices.remote_job import RemoteJob
 from .devices.run import run_on
 from .devices.target import AdbTarget, Target
 from .measuring.plan import PROCESSES
@@ -40,7 +40,7 @@ def measure_far(files: tuple[Path, ...], options: Options) -> Outcome:
     sample = choose_sample(data.images, options.sample) if data else []
     # The far side takes its first file as the base.
     ordered = tuple(sorted(files, key=lambda path: path != options.base))
-    errand = Errand(
+    job = RemoteJob(
         files=ordered,
         arguments=_arguments(options),
         images=tuple(sample),
@@ -53,7 +53,7 @@ def measure_far(files: tuple[Path, ...], options: Options) -> Outcome:
         benchmark_model=options.benchmark_model,
     )
     received = _Received()
-    outcomes = run_on(options.targets, errand, received.take)
+    outcomes = run_on(options.targets, job, received.take)
     status = 0
     for outcome in outcomes:
         if outcome.error is not None:

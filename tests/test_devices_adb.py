@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_classify.benchmarks.devices.android import choose, parse_devices, print_tool_results
-from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, Errand
+from edge_classify.benchmarks.devices.android import choose_device, parse_devices, print_tool_results
+from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, RemoteJob
 from edge_classify.benchmarks.devices.run import run_on
 from edge_classify.benchmarks.devices.target import AdbTarget, Target
 from edge_classify.edge.errors import BenchmarkError
@@ -23,9 +23,9 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return install_adb(tmp_path, monkeypatch)
 
 
-def visit(errand: Errand) -> tuple[DeviceOutcome, list[dict[str, Any]]]:
+def measure(job: RemoteJob) -> tuple[DeviceOutcome, list[dict[str, Any]]]:
     seen: list[dict[str, Any]] = []
-    (outcome,) = run_on([Target.parse("adb")], errand, lambda _target, lines: seen.extend(lines))
+    (outcome,) = run_on([Target.parse("adb")], job, lambda _target, lines: seen.extend(lines))
     return outcome, seen
 
 
@@ -33,8 +33,8 @@ def test_models_are_run_by_benchmark_model_and_nothing_stays_there(
     phone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tiny_model.write_sealed(tmp_path / "it's a model.tflite")
-    errand = Errand((model,), threads=(1, 4), runs=70, benchmark_model=write_tool(tmp_path, MI_11))
-    outcome, seen = visit(errand)
+    job = RemoteJob((model,), threads=(1, 4), runs=70, benchmark_model=write_tool(tmp_path, MI_11))
+    outcome, seen = measure(job)
     assert outcome.error is None
     assert outcome.left is None
     assert outcome.status == 0
@@ -59,7 +59,7 @@ def test_models_are_run_by_benchmark_model_and_nothing_stays_there(
 
 def test_model_that_fails_there_is_a_failure_and_the_others_go_on(phone: Path, tmp_path: Path) -> None:
     good, bad = (tiny_model.write_sealed(tmp_path / f"{name}.tflite") for name in ("good", "bad"))
-    outcome, seen = visit(Errand((good, bad, good), benchmark_model=write_tool(tmp_path, WITH_MEDIAN)))
+    outcome, seen = measure(RemoteJob((good, bad, good), benchmark_model=write_tool(tmp_path, WITH_MEDIAN)))
     assert outcome.status == 1
     assert ["error" in record for record in seen] == [False, True, False]
     assert f"{bad}: benchmark_model gives no figures on adb (Failed to initialize.)" in seen[1]["error"]
@@ -70,10 +70,10 @@ def test_model_that_fails_there_is_a_failure_and_the_others_go_on(phone: Path, t
 def test_missing_adb_or_tool_is_told_with_where_to_get_it(
     phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "--benchmark-model" in (visit(Errand(()))[0].error or "")
-    assert "is no file" in (visit(Errand((), benchmark_model=tmp_path / "none"))[0].error or "")
+    assert "--benchmark-model" in (measure(RemoteJob(()))[0].error or "")
+    assert "is not a file" in (measure(RemoteJob((), benchmark_model=tmp_path / "none"))[0].error or "")
     monkeypatch.setenv("PATH", str(phone))
-    assert "apt install adb" in (visit(Errand(()))[0].error or "")
+    assert "apt install adb" in (measure(RemoteJob(()))[0].error or "")
 
 
 LISTED = "List of devices attached\nA\tdevice\nB\tunauthorized\nC\tno permissions (user in plugdev group)\n"
@@ -87,7 +87,7 @@ LISTED = "List of devices attached\nA\tdevice\nB\tunauthorized\nC\tno permission
         (None, "B\tunauthorized\n", "confirm the question on its screen"),
         ("B", LISTED, "confirm the question on its screen"),
         ("C", LISTED, "its state is no permissions"),
-        ("D", LISTED, r"no such device. It lists: A \(device\), B \(unauthorized\)"),
+        ("D", LISTED, r"does not list this device. It lists: A \(device\), B \(unauthorized\)"),
         (None, "A\toffline\n", "it is offline"),
     ],
 )
@@ -95,9 +95,9 @@ def test_devices_that_cannot_be_used_are_told_with_what_is_listed(
     serial: str | None, listed: str, said: str
 ) -> None:
     with pytest.raises(BenchmarkError, match=said):
-        choose(AdbTarget("adb", serial), parse_devices(listed))
+        choose_device(AdbTarget("adb", serial), parse_devices(listed))
 
 
 def test_only_device_that_can_be_used_is_chosen() -> None:
-    assert choose(AdbTarget("adb"), parse_devices(LISTED)) == "A"
-    assert choose(AdbTarget("adb:A", "A"), parse_devices(LISTED)) == "A"
+    assert choose_device(AdbTarget("adb"), parse_devices(LISTED)) == "A"
+    assert choose_device(AdbTarget("adb:A", "A"), parse_devices(LISTED)) == "A"

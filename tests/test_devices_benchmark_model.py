@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from edge_classify.benchmarks.devices.android import Figures, parse
+from edge_classify.benchmarks.devices.android import ToolFigures, parse_figures
 from edge_classify.edge.errors import BenchmarkError
 
 from .support.android import MI_11, WITH_MEDIAN
@@ -65,28 +65,28 @@ Benchmarking failed.
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (RISCV, Figures(17.187, 3512.391, 3512.39, 2950.34, 50, 2727.568, 3189.954, 109.798,
+        (RISCV, ToolFigures(17.187, 3512.391, 3512.39, 2950.34, 50, 2727.568, 3189.954, 109.798,
                         memory_growth_mb=48.3246)),
-        (MI_11, Figures(16.242, 360.262, 304.586, 249.684, 50, 247.067, 254.474, 1.442,
+        (MI_11, ToolFigures(16.242, 360.262, 304.586, 249.684, 50, 247.067, 254.474, 1.442,
                         memory_growth_mb=145.5518)),
-        (WITH_MEDIAN, Figures(92.318, 187.533, 211.669, 145.528, 25, 140.071, 195.121, 13.583,
+        (WITH_MEDIAN, ToolFigures(92.318, 187.533, 211.669, 145.528, 25, 140.071, 195.121, 13.583,
                               141.253, 187.533, memory_growth_mb=76.9762)),
-        (WITH_PEAK, Figures(3.337, 81.913, 58.9847, 56.2658, 1061, 54.669, 60.236, 0.982,
+        (WITH_PEAK, ToolFigures(3.337, 81.913, 58.9847, 56.2658, 1061, 54.669, 60.236, 0.982,
                             peak_memory_mb=97.7674)),
-        (MANUAL, Figures(5.685, 18.535, 14.4623, 14.5752)),
+        (MANUAL, ToolFigures(5.685, 18.535, 14.4623, 14.5752)),
     ],
 )  # fmt: skip
-def test_recorded_outputs_are_read_in_milliseconds(text: str, expected: Figures) -> None:
-    assert vars(parse(text)) == pytest.approx(vars(expected), abs=1e-4)
+def test_recorded_outputs_are_read_in_milliseconds(text: str, expected: ToolFigures) -> None:
+    assert vars(parse_figures(text)) == pytest.approx(vars(expected), abs=1e-4)
 
 
 def test_average_never_becomes_a_median() -> None:
-    assert parse(RISCV).median_ms is None
-    assert parse(MANUAL).median_ms is None
+    assert parse_figures(RISCV).median_ms is None
+    assert parse_figures(MANUAL).median_ms is None
 
 
 def test_output_without_figures_ends_in_what_it_complained_of() -> None:
     with pytest.raises(BenchmarkError, match=r"^Failed to apply NNAPI delegate\.$"):
-        parse(FAILED)
-    with pytest.raises(BenchmarkError, match="it said nothing"):
-        parse("")
+        parse_figures(FAILED)
+    with pytest.raises(BenchmarkError, match="it printed nothing"):
+        parse_figures("")

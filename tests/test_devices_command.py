@@ -149,6 +149,6 @@ def test_folder_of_wheels_without_any_is_told(model: Path, tmp_path: Path) -> No
 
 def test_options_of_other_machines_are_refused_before_anything_is_done(model: Path, tmp_path: Path) -> None:
     write_shapes(tmp_path / "data", 1)
-    for target, told in (("-oProxyCommand=x", "cannot begin with '-'"), ("a b", "names no host")):
+    for target, reason in (("-oProxyCommand=x", "cannot begin with '-'"), ("a b", "names no usable host")):
         result = benchmark(model, f"--on={target}")
-        assert result.exit_code == 2 and told in result.stderr
+        assert result.exit_code == 2 and reason in result.stderr

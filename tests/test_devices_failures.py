@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from edge_classify.benchmarks.devices import run
-from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, Errand
+from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, RemoteJob
 from edge_classify.benchmarks.devices.remote_run import check_python, explain_failure
 from edge_classify.benchmarks.devices.target import Target
 from edge_classify.edge.errors import BenchmarkError, OptionError
@@ -17,7 +17,7 @@ from edge_classify.edge.labelled import LabelledImage
 
 from .support.ssh_server import SshServer, keep_stand_in, one_wheel
 
-Visit = Callable[..., DeviceOutcome]
+Measure = Callable[..., DeviceOutcome]
 Serve = Callable[..., SshServer]
 FACTS: dict[str, Any] = {
     "python": "3.11.2", "machine": "aarch64", "bits": 64, "libc": ["glibc", "2.36"], "folder": "/home/pi",
@@ -41,55 +41,57 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def visit(tmp_path: Path) -> Visit:
+def measure(tmp_path: Path) -> Measure:
     model = tmp_path / "model.tflite"
     model.write_bytes(b"model")
 
     def start(*arguments: str, files: tuple[Path, ...] = (model,), **fields: Any) -> DeviceOutcome:
-        errand = Errand(files, arguments, **{"keep": True, **fields})
-        (outcome,) = run.run_on([Target.parse("pi")], errand, lambda _target, _lines: None)
+        job = RemoteJob(files, arguments, **{"keep": True, **fields})
+        (outcome,) = run.run_on([Target.parse("pi")], job, lambda _target, _lines: None)
         return outcome
 
     return start
 
 
-def test_changed_host_key_is_refused_and_its_line_named(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+def test_changed_host_key_is_refused_and_its_line_named(
+    serve: Serve, measure: Measure, tmp_path: Path
+) -> None:
     server = serve()
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")]
     subprocess.run(command, check=True)
     server.trust((tmp_path / "other.pub").read_text())
-    error = visit().error or ""
+    error = measure().error or ""
     assert f"not the one in {server.folder}/known_hosts:1" in error
     assert "ssh-keygen -R pi" in error
     assert not list(server.cache.iterdir())
 
 
-def test_unknown_host_key_is_refused_and_the_way_to_accept_it_told(serve: Serve, visit: Visit) -> None:
+def test_unknown_host_key_is_refused_and_the_way_to_accept_it_told(serve: Serve, measure: Measure) -> None:
     server = serve()
     (server.folder / "known_hosts").write_text("")
-    assert "not known here yet. Run `ssh pi` once" in (visit().error or "")
+    assert "not known here yet. Run `ssh pi` once" in (measure().error or "")
     assert (server.folder / "known_hosts").read_text() == ""
 
 
-def test_password_is_never_waited_for(serve: Serve, visit: Visit) -> None:
+def test_password_is_never_waited_for(serve: Serve, measure: Measure) -> None:
     serve("PasswordAuthentication yes", "PubkeyAuthentication no")
-    assert "without a password" in (error := visit().error or "")
+    assert "without a password" in (error := measure().error or "")
     assert "ssh-copy-id pi" in error
 
 
-def test_server_that_is_not_there_is_told_at_once(serve: Serve, visit: Visit) -> None:
+def test_server_that_is_not_there_is_told_at_once(serve: Serve, measure: Measure) -> None:
     serve().stop()
-    assert "refuses the connection" in (visit().error or "")
+    assert "refuses the connection" in (measure().error or "")
 
 
-def test_ssh_that_is_not_installed_is_told(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ssh_that_is_not_installed_is_told(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_CLASSIFY_SSH", "no-such-program")
-    assert "needs the program no-such-program" in (visit().error or "")
+    assert "needs the program no-such-program" in (measure().error or "")
 
 
 @pytest.mark.parametrize("version", [None, "Python 3.9.2"])
 def test_device_without_a_python_that_is_new_enough_is_told_so(
-    version: str | None, serve: Serve, visit: Visit, tmp_path: Path
+    version: str | None, serve: Serve, measure: Measure, tmp_path: Path
 ) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -98,23 +100,23 @@ def test_device_without_a_python_that_is_new_enough_is_told_so(
         (programs / "python3").write_text(f'#!/bin/sh\n[ "$1" = -V ] && echo {version}\nexit 1\n')
         (programs / "python3").chmod(0o755)
     serve(f'ForceCommand /usr/bin/env PATH={programs} /bin/sh -c "$SSH_ORIGINAL_COMMAND"')
-    assert f"Python 3.10 or newer is needed there. Received: {version or 'none'}" in (visit().error or "")
+    assert f"Python 3.10 or newer is needed there. Received: {version or 'none'}" in (measure().error or "")
 
 
-def test_full_disk_is_told_before_anything_is_sent(serve: Serve, visit: Visit, tmp_path: Path) -> None:
+def test_full_disk_is_told_before_anything_is_sent(serve: Serve, measure: Measure, tmp_path: Path) -> None:
     server = serve()
     keep_stand_in(server)
     with (tmp_path / "huge.tflite").open("wb") as file:
         file.truncate(2_000_000_000_000)  # A hole: it takes no room here.
-    outcome = visit(files=(tmp_path / "huge.tflite",))
+    outcome = measure(files=(tmp_path / "huge.tflite",))
     assert "2000003 MB are needed in" in (outcome.error or "")
     assert outcome.left is None
 
 
-def test_login_scripts_that_print_do_no_harm(serve: Serve, visit: Visit) -> None:
+def test_login_scripts_that_print_do_no_harm(serve: Serve, measure: Measure) -> None:
     server = serve('ForceCommand echo welcome; printf "no end of line"; eval "$SSH_ORIGINAL_COMMAND"')
     keep_stand_in(server)
-    assert len(visit().records) == 1
+    assert len(measure().records) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,15 +124,15 @@ def test_login_scripts_that_print_do_no_harm(serve: Serve, visit: Visit) -> None
     [
         ("--kill", "killed there by signal 9 (probably for lack of memory)"),
         ("--fail", "ended there with status 1: Error: it cannot be done"),
-        ("--garbage", "this is no result of edge-benchmark: 'this is no result'"),
+        ("--garbage", "this is not a result of edge-benchmark: 'this is no result'"),
     ],
 )
 def test_run_that_fails_there_is_told_and_cleaned_up(
-    option: str, said: str, serve: Serve, visit: Visit
+    option: str, said: str, serve: Serve, measure: Measure
 ) -> None:
     server = serve()
     keep_stand_in(server)
-    outcome = visit(option)
+    outcome = measure(option)
     assert said in (outcome.error or "")
     assert outcome.left is None
     assert not list((server.cache / "edge-classify").glob("benchmark-*"))
@@ -138,13 +140,13 @@ def test_run_that_fails_there_is_told_and_cleaned_up(
 
 @pytest.mark.slow
 def test_wheels_that_do_not_suffice_are_told_with_the_command_that_fetches_them(
-    serve: Serve, visit: Visit, tmp_path: Path
+    serve: Serve, measure: Measure, tmp_path: Path
 ) -> None:
     serve()
     wheel = tmp_path / "click-0.0.1-py3-none-any.whl"
     wheel.write_bytes(one_wheel().data)
-    error = visit(wheels=(wheel,), keep=False).error or ""
-    assert "no --wheel for it brings click>=" in error
+    error = measure(wheels=(wheel,), keep=False).error or ""
+    assert "no --wheel for it holds click>=" in error
     assert "pip download --only-binary=:all: --python-version 3." in error
 
 
@@ -154,7 +156,7 @@ def test_failures_of_pip_are_told_by_their_cause() -> None:
         return str(explain_failure("pi", {**FACTS, **facts}, reply, offline=False))
 
     away = "WARNING: Retrying: NewConnectionError(...)\nERROR: No matching distribution found for click>=8.1"
-    assert "reaches no package index" in explain(away)
+    assert "cannot reach a package index" in explain(away)
     assert "--platform manylinux_2_28_aarch64 --platform manylinux_2_31_aarch64" in explain(away)
     assert "manylinux_2_39" not in explain(away)
     assert "linux_armv7l" in explain(away, bits=32)
@@ -171,11 +173,11 @@ def test_python_that_lacks_what_is_needed_is_told_with_the_package_to_install() 
     check_python("pi", {**FACTS, "missing_from_debian": ["numpy"]})
 
 
-def test_what_cannot_be_sent_is_refused_before_anybody_is_called(visit: Visit, tmp_path: Path) -> None:
-    assert "is not a file" in (visit(files=(tmp_path / "missing.tflite",)).error or "")
+def test_what_cannot_be_sent_is_refused_before_anybody_is_called(measure: Measure, tmp_path: Path) -> None:
+    assert "is not a file" in (measure(files=(tmp_path / "missing.tflite",)).error or "")
     with pytest.raises(OptionError, match="cannot name a folder"):
-        visit(images=(LabelledImage(tmp_path / "model.tflite", "../up"),))
+        measure(images=(LabelledImage(tmp_path / "model.tflite", "../up"),))
     with pytest.raises(OptionError, match=r"end in \.whl"):
-        visit(wheels=(tmp_path / "model.tflite",))
+        measure(wheels=(tmp_path / "model.tflite",))
     with pytest.raises(OptionError, match="pi twice"):
-        run.run_on([Target.parse("pi"), Target.parse("pi")], Errand(()), lambda _target, _lines: None)
+        run.run_on([Target.parse("pi"), Target.parse("pi")], RemoteJob(()), lambda _target, _lines: None)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from edge_classify.benchmarks.devices import run
 from edge_classify.benchmarks.devices.link import BOOTSTRAP, Link
-from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, Errand
+from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, RemoteJob
 from edge_classify.benchmarks.devices.ssh import LinkError
 from edge_classify.benchmarks.devices.target import Target
 from edge_classify.benchmarks.results.origin import describe_origin
@@ -40,9 +40,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServe
     started.stop()
 
 
-def visit(errand: Errand, *names: str, on_lines: Any = None) -> list[DeviceOutcome]:
+def measure(job: RemoteJob, *names: str, on_records: Any = None) -> list[DeviceOutcome]:
     return run.run_on(
-        [Target.parse(name) for name in names], errand, on_lines or (lambda _target, _lines: None)
+        [Target.parse(name) for name in names], job, on_records or (lambda _target, _lines: None)
     )
 
 
@@ -66,14 +66,14 @@ def test_files_with_hostile_names_are_sent_whole_and_come_back_under_their_names
     picture = tmp_path / "bild 1.PNG"
     picture.write_bytes(b"picture")
     (tmp_path / "labels").write_text("red disc\n")
-    errand = Errand(
+    job = RemoteJob(
         (*files, *other),
         images=(LabelledImage(picture, "red disc"), LabelledImage(picture, "grün & blau")),
         data="my photos",
         labels=tmp_path / "labels",
         keep=True,
     )
-    (outcome,) = visit(errand, "pi")
+    (outcome,) = measure(job, "pi")
     assert outcome.error is None
     assert outcome.left is None
     assert [record["file"] for record in outcome.records] == [str(path) for path in (*files, *other)]
@@ -102,7 +102,7 @@ def test_a_connection_that_is_cut_goes_on_without_a_second_start(
         if not cut:
             cut.append(server.cut())
 
-    (outcome,) = visit(Errand(files, ("--seconds", "1"), keep=True), "pi", on_lines=cut_once)
+    (outcome,) = measure(RemoteJob(files, ("--seconds", "1"), keep=True), "pi", on_records=cut_once)
     assert cut[0] > 0
     assert outcome.error is None
     assert [record["file"] for record in outcome.records] == [str(path) for path in files]
@@ -117,8 +117,8 @@ def test_a_device_that_stays_away_ends_with_what_was_measured_and_says_what_is_l
 ) -> None:
     keep_stand_in(server)
     files = write_models(tmp_path / "models", "a.tflite", "b.tflite")
-    errand = Errand(files, ("--seconds", "1"), keep=True, patience=2)
-    (outcome,) = visit(errand, "pi", on_lines=lambda _target, _lines: server.stop())
+    job = RemoteJob(files, ("--seconds", "1"), keep=True, patience=2)
+    (outcome,) = measure(job, "pi", on_records=lambda _target, _lines: server.stop())
     assert [record["file"] for record in outcome.records] == [str(files[0])]
     assert outcome.error is not None
     assert "refuses the connection" in outcome.error
@@ -130,13 +130,13 @@ def test_one_device_that_fails_costs_the_other_nothing(server: SshServer, tmp_pa
     keep_stand_in(server)
     files = write_models(tmp_path / "models", "a.tflite")
     seen: list[str] = []
-    outcomes = visit(
-        Errand(files, keep=True), "pi", "nowhere.invalid", "pi2",
-        on_lines=lambda target, lines: seen.extend(f"{target.name} {line['device']}" for line in lines),
+    outcomes = measure(
+        RemoteJob(files, keep=True), "pi", "nowhere.invalid", "pi2",
+        on_records=lambda target, lines: seen.extend(f"{target.name} {line['device']}" for line in lines),
     )  # fmt: skip
     assert [outcome.target.name for outcome in outcomes] == ["pi", "nowhere.invalid", "pi2"]
     assert [len(outcome.records) for outcome in outcomes] == [1, 0, 1]
-    assert "no machine of this name" in (outcomes[1].error or "")
+    assert "no machine with this name" in (outcomes[1].error or "")
     assert sorted(seen) == ["pi pi", "pi2 pi2"]
     assert left_behind(server) == []
 
@@ -151,7 +151,7 @@ def test_ctrl_c_ends_the_far_run_keeps_its_results_and_cleans_up(server: SshServ
             os.kill(os.getpid(), signal.SIGINT)
         seen.extend(lines)
 
-    (outcome,) = visit(Errand(files, ("--seconds", "0.5"), keep=True), "pi", on_lines=interrupt_once)
+    (outcome,) = measure(RemoteJob(files, ("--seconds", "0.5"), keep=True), "pi", on_records=interrupt_once)
     assert outcome.interrupted
     assert list(outcome.records) == seen
     assert 1 <= len(seen) < 10
@@ -209,7 +209,7 @@ def test_a_new_connection_ends_the_agent_of_a_dead_one(
 
 @pytest.mark.slow
 def test_the_runner_is_installed_there_measures_and_goes_without_a_trace(server: SshServer) -> None:
-    (outcome,) = visit(Errand((DEFAULT_MODEL,), ("--runs", "20")), "pi")
+    (outcome,) = measure(RemoteJob((DEFAULT_MODEL,), ("--runs", "20")), "pi")
     assert outcome.error is None
     assert outcome.status == 0
     (record,) = outcome.records

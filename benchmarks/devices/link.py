@@ -1,4 +1,4 @@
-"""The connection to the agent on another machine: requests, replies, time limits, and opening it anew."""
+"""The connection to the agent on another machine: requests, replies, time limits, and reconnection."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .target import SshTarget
 
 # Signs of life come every 5 seconds (far/channel.py), where neither disk nor processor stalls.
 SILENCE_SECONDS = 90.0
-HELLO_SECONDS = 60.0
+START_SECONDS = 60.0
 _LONGEST_LINE = 1 << 20
 _BLOCK = 1 << 16
 _NO_PYTHON = "edge-classify finds no Python:"
 # In the order in which they import each other.
 _MODULES = ("channel", "files", "locks", "environment", "job", "agent")
-# The shell looks for a Python that is new enough, which then reads the agent. No quotes of the shell's and no
-# backslashes are in it, so that any login shell passes it on as it is.
+# The shell looks for a Python that is new enough, which then reads the agent. The line holds no single quotes
+# and no backslashes, so that any login shell passes it on unchanged.
 BOOTSTRAP = (
     "exec sh -c 'found=; for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do "
     "command -v $p >/dev/null 2>&1 || continue; "
@@ -48,12 +48,15 @@ for name, source in {modules!r}:
     module = sys.modules["far." + name] = types.ModuleType("far." + name)
     module.__package__ = "far"
     exec(compile(source, "far/" + name + ".py", "exec"), module.__dict__)
-sys.modules["far.agent"].serve({mark!r}, {job!r})
+sys.modules["far.agent"].serve({mark!r}, {job_name!r})
 """
+T = TypeVar("T")
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_SHORT_LIVED, _MOST_LOSSES = 10.0, 8  # Seconds, and the number of such connections in a row.
 
 
 class Stopped(Exception):
-    """The user wants it to end."""
+    """The user interrupted the benchmark."""
 
 
 class NoPython(LinkError):
@@ -64,155 +67,25 @@ class NoPython(LinkError):
         self.found = found
 
 
-class Link:
-    """A process, such as ssh, with the agent behind it; `hello` holds the facts that it began with."""
-
-    def __init__(self, command: Sequence[str], job: str, stop: threading.Event) -> None:
-        """Start it and wait for the greeting; raises LinkError with what ssh said, NoPython, or Stopped."""
-        self._stop = stop
-        self._number = 0
-        self._mark = f"edge-classify-{token_hex(8)}:"
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - It is closed with the connection.
-        # In a session of its own: Ctrl-C is for us to pass on, and a terminal's prompt is out of reach.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._stdin = self._process.stdin.fileno()
-        os.set_blocking(self._stdin, False)
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
-        try:
-            self._write(_agent_source(self._mark, job))
-            greeting = self._next(time.monotonic() + HELLO_SECONDS)
-            self.hello: dict[str, Any] = greeting["hello"]
-        except BaseException:
-            self.close()
-            raise
-
-    def ask(
-        self, do: str, body: Callable[[], Iterator[bytes]] | None = None, **fields: Any
-    ) -> dict[str, Any]:
-        """Send a request, with what `body` yields after it, and return the last part of the answer.
-
-        Raises LinkError when the connection ends or nothing is heard for too long.
-        """
-        return list(self.stream(do, body, **fields))[-1]
-
-    def stream(
-        self, do: str, body: Callable[[], Iterator[bytes]] | None = None, **fields: Any
-    ) -> Iterator[dict[str, Any]]:
-        """Send a request and yield the parts of the answer as they come, signs of life left out."""
-        self._number += 1
-        number = self._number
-        self._write(json.dumps({"request": number, "do": do, **fields}).encode() + b"\n")
-        for block in body() if body else ():
-            self._write(block)
-        while True:
-            reply = self._next(time.monotonic() + SILENCE_SECONDS)
-            if reply.get("request") != number or "beat" in reply:
-                continue
-            if "error" in reply:
-                raise LinkError(f"the other side cannot {do}: {reply['error']}", lasting=True)
-            yield reply
-            if reply.get("done"):
-                return
-
-    def close(self) -> None:
-        """End the connection; the agent ends with it."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.close()
-            self._process.wait(2)
-        except (OSError, subprocess.TimeoutExpired):
-            self._process.kill()
-            self._process.wait()
-        self._said.close()
-
-    def _next(self, end: float) -> dict[str, Any]:
-        """Return the next object behind the mark."""
-        while True:
-            if self._stop.is_set():
-                raise Stopped
-            try:
-                line = self._lines.get(timeout=0.2)
-            except queue.Empty:
-                if time.monotonic() > end:
-                    raise LinkError("nothing was heard from it for too long") from None
-                continue
-            if line is None:
-                raise LinkError(self._last_words())
-            _, no_python, found = line.partition(_NO_PYTHON)
-            if no_python:
-                raise NoPython(found.strip(" ,\n") or "none")
-            _, marked, text = line.partition(self._mark)  # A login script may have begun the line.
-            if marked and text.endswith("\n"):
-                reply: dict[str, Any] = json.loads(text)
-                return reply
-
-    def _listen(self, stdout: IO[bytes]) -> None:
-        with stdout:
-            while raw := stdout.readline(_LONGEST_LINE):
-                self._lines.put(raw.decode(errors="replace"))
-        self._lines.put(None)
-
-    def _write(self, data: bytes) -> None:
-        end = time.monotonic() + SILENCE_SECONDS
-        while data:
-            if self._stop.is_set():
-                raise Stopped
-            if select.select([], [self._stdin], [], 0.2)[1]:
-                try:
-                    data = data[os.write(self._stdin, data[:_BLOCK]) :]
-                except BrokenPipeError:
-                    raise LinkError(self._last_words()) from None
-                end = time.monotonic() + SILENCE_SECONDS
-            elif time.monotonic() > end:
-                raise LinkError("it takes nothing any more")
-
-    def _last_words(self) -> str:
-        """Return what ssh, or a traceback from the other side, said to stderr."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        self._said.seek(0)
-        return self._said.read(_BLOCK).decode(errors="replace").strip()
-
-
-def _agent_source(mark: str, job: str) -> bytes:
-    folder = Path(far.__file__).parent
-    modules = [(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES]
-    source = _LOADER.format(modules=modules, mark=mark, job=job).encode()
-    return b"%d\n%s" % (len(source), source)
-
-
-T = TypeVar("T")
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-_SHORT_LIVED, _MOST_LOSSES = 10.0, 8  # Seconds, and how many such connections in a row are enough.
-
-
 class Connection:
-    """The way to one device's agent, for the job of this name.
+    """A connection to one device's agent that is opened again when it is lost.
 
-    What is asked over it may be asked again: the agent does nothing twice.
+    A request may be repeated: the agent does nothing twice.
     """
 
-    def __init__(self, target: SshTarget, job: str, patience: float, stop: threading.Event) -> None:
+    def __init__(self, target: SshTarget, job_name: str, patience: float, stop: threading.Event) -> None:
         """Open it. Raises BenchmarkError with the reason in words, or Stopped."""
         self._target = target
-        self._job = job
+        self._job_name = job_name
         self._patience = patience
         self._stop = stop
         self._losses, self._opened = 0, time.monotonic()
         self._link: Link | None = None
         self._link = self._open()
-        self.facts: dict[str, Any] = self._link.hello
+        self.facts: dict[str, Any] = self._link.facts
 
     def insist(self, step: Callable[[Link], T]) -> T:
-        """Do `step`, and again from its beginning with a new connection whenever one is lost meanwhile.
+        """Do `step`, and begin it again with a new connection whenever the connection is lost.
 
         Raises BenchmarkError where the device cannot be reached for `patience` seconds, and Stopped.
         """
@@ -228,14 +101,16 @@ class Connection:
                 self._count_loss(error)
 
     def _count_loss(self, error: LinkError) -> None:
-        lines = str(error).splitlines() or ["ssh ended without a word"]
+        lines = str(error).splitlines() or ["ssh ended without a message"]
         lived = time.monotonic() - self._opened
         self._losses = self._losses + 1 if lived < _SHORT_LIVED else 1
         if self._losses > _MOST_LOSSES:
-            raise BenchmarkError(f"{self._target.name}: every connection is lost at once ({lines[-1]})")
+            raise BenchmarkError(
+                f"{self._target.name}: every connection is lost within seconds ({lines[-1]})"
+            )
         say(
-            f"{self._target.name}: the connection was lost ({lines[-1].strip()}). It is opened anew, for "
-            f"up to {self._patience:.0f} seconds; what runs there goes on",
+            f"{self._target.name}: the connection was lost ({lines[-1].strip()}). It is opened again, for "
+            f"up to {self._patience:.0f} seconds; the benchmark there goes on",
             "warning",
         )
 
@@ -248,7 +123,7 @@ class Connection:
     def _open(self) -> Link:
         command = ssh_command(self._target, BOOTSTRAP)
         try:
-            return Link(command, self._job, self._stop)
+            return Link(command, self._job_name, self._stop)
         except NoPython as error:
             raise LinkError(
                 f"{self._target.name}: Python 3.10 or newer is needed there. Received: {error.found}. "
@@ -282,3 +157,128 @@ class Connection:
 
 def _named(target: SshTarget, text: str) -> str:
     return text if text.startswith(target.name) else f"{target.name}: {text}"
+
+
+class Link:
+    """One process, such as ssh, with the agent at its other end; `facts` are those of the other machine."""
+
+    def __init__(self, command: Sequence[str], job_name: str, stop: threading.Event) -> None:
+        """Start it and wait for the facts; raises LinkError with ssh's message, NoPython, or Stopped."""
+        self._stop = stop
+        self._number = 0
+        self._mark = f"edge-classify-{token_hex(8)}:"
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - It is closed with the connection.
+        # In a session of its own: Ctrl-C does not reach it, and it cannot ask for anything on the terminal.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._stdin = self._process.stdin.fileno()
+        os.set_blocking(self._stdin, False)
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+        try:
+            self._write(_agent_source(self._mark, job_name))
+            first = self._next(time.monotonic() + START_SECONDS)
+            self.facts: dict[str, Any] = first["facts"]
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(
+        self, do: str, body: Callable[[], Iterator[bytes]] | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Send a request, followed by the bytes of `body`, and return the last part of the answer.
+
+        Raises LinkError where the connection ends or the agent is silent for too long.
+        """
+        return list(self.stream(do, body, **fields))[-1]
+
+    def stream(
+        self, do: str, body: Callable[[], Iterator[bytes]] | None = None, **fields: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Send a request and yield the parts of the answer as they come, signs of life left out."""
+        self._number += 1
+        number = self._number
+        self._write(json.dumps({"request": number, "do": do, **fields}).encode() + b"\n")
+        for block in body() if body else ():
+            self._write(block)
+        while True:
+            reply = self._next(time.monotonic() + SILENCE_SECONDS)
+            if reply.get("request") != number or "beat" in reply:
+                continue
+            if "error" in reply:
+                raise LinkError(f"the agent cannot {do}: {reply['error']}", lasting=True)
+            yield reply
+            if reply.get("done"):
+                return
+
+    def close(self) -> None:
+        """End the connection; the agent ends with it."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(2)
+        except (OSError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+    def _next(self, end: float) -> dict[str, Any]:
+        """Return the next object behind the mark."""
+        while True:
+            if self._stop.is_set():
+                raise Stopped
+            try:
+                line = self._lines.get(timeout=0.2)
+            except queue.Empty:
+                if time.monotonic() > end:
+                    raise LinkError("it was silent for too long") from None
+                continue
+            if line is None:
+                raise LinkError(self._error_text())
+            _, no_python, found = line.partition(_NO_PYTHON)
+            if no_python:
+                raise NoPython(found.strip(" ,\n") or "none")
+            _, marked, text = line.partition(self._mark)  # A login script may have begun the line.
+            if marked and text.endswith("\n"):
+                reply: dict[str, Any] = json.loads(text)
+                return reply
+
+    def _listen(self, stdout: IO[bytes]) -> None:
+        with stdout:
+            while raw := stdout.readline(_LONGEST_LINE):
+                self._lines.put(raw.decode(errors="replace"))
+        self._lines.put(None)
+
+    def _write(self, data: bytes) -> None:
+        end = time.monotonic() + SILENCE_SECONDS
+        while data:
+            if self._stop.is_set():
+                raise Stopped
+            if select.select([], [self._stdin], [], 0.2)[1]:
+                try:
+                    data = data[os.write(self._stdin, data[:_BLOCK]) :]
+                except BrokenPipeError:
+                    raise LinkError(self._error_text()) from None
+                end = time.monotonic() + SILENCE_SECONDS
+            elif time.monotonic() > end:
+                raise LinkError("it accepts no more data")
+
+    def _error_text(self) -> str:
+        """Return what ssh, or a traceback of the agent, wrote to stderr."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self._errors.seek(0)
+        return self._errors.read(_BLOCK).decode(errors="replace").strip()
+
+
+def _agent_source(mark: str, job_name: str) -> bytes:
+    folder = Path(far.__file__).parent
+    modules = [(name, (folder / f"{name}.py").read_text(encoding="utf-8")) for name in _MODULES]
+    source = _LOADER.format(modules=modules, mark=mark, job_name=job_name).encode()
+    return b"%d\n%s" % (len(source), source)

@@ -1,4 +1,4 @@
-"""What another machine is to measure, what is sent there for it, and what came of it."""
+"""A benchmark for another machine: what to measure, the files that are sent, and the outcome."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .target import Target
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What to measure there.
+class RemoteJob:
+    """A benchmark for another machine.
 
-    `arguments` are options for the far edge-benchmark, such as ("--threads", "1,2"); --json, --data, --labels
-    and the files are added. `images` are copied into class folders, and the results call them `data`.
-    `wheels` are what to install from in place of the package index. With `keep` the environment stays there
-    for the next time. `patience` is for how many seconds a lost connection is opened anew.
-    `benchmark_model` is TensorFlow Lite's tool, for Android.
+    `arguments` are options for its edge-benchmark, such as ("--threads", "1,2"); --json, --data, --labels and
+    the files are added. `images` are copied into class folders, and the results name them `data`. `wheels`
+    are installed in place of those of the package index. With `keep` the environment stays there for the next
+    time. `patience` is the seconds in which a lost connection must be opened again. `benchmark_model`, for
+    Android, is the path of TensorFlow Lite's tool.
     """
 
     files: tuple[Path, ...]
@@ -39,10 +39,10 @@ class Errand:
 
 @dataclass(frozen=True)
 class DeviceOutcome:
-    """What one machine gave: its `records`, as edge-benchmark --json prints them, with file names of here.
+    """One machine's `records`, as edge-benchmark --json prints them, with this machine's file names.
 
-    `status` is the far process's exit status, None where there was none. `error` is a sentence that names the
-    device, None where it went well; `left` says what could not be removed there.
+    `status` is the exit status of its process, None where it had none. `error` is a sentence that names the
+    device, None without an error; `left` says which folder could not be removed there, and how to remove it.
     """
 
     target: Target
@@ -58,10 +58,10 @@ LABELS, DATA, WHEELS = "labels.txt", "data", "wheels"
 
 
 @dataclass(frozen=True)
-class Item:
-    """A file, or bytes; `far` is its path there, relative to the job's folder."""
+class SentFile:
+    """A file or bytes to send; `remote_path` is relative to the job's folder on the other machine."""
 
-    far: str
+    remote_path: str
     source: Path | bytes
 
     @property
@@ -87,49 +87,49 @@ class Item:
                 yield block
 
 
-def model_items(errand: Errand) -> list[Item]:
-    """Return the models, each in a folder of its own, since two may have one name.
+def model_files(job: RemoteJob) -> list[SentFile]:
+    """Return the models, each in its own folder, since two may have the same name.
 
-    Raises BenchmarkError for one that is not there.
+    Raises BenchmarkError for a model that does not exist.
     """
-    return [Item(f"models/{i}/{path.name}", _present(path)) for i, path in enumerate(errand.files)]
+    return [SentFile(f"models/{i}/{path.name}", _present(path)) for i, path in enumerate(job.files)]
 
 
-def other_items(errand: Errand) -> list[Item]:
-    """Return the file of labels and the pictures, in class folders, in the order given.
+def other_files(job: RemoteJob) -> list[SentFile]:
+    """Return the file of labels and the images, in class folders, in their order.
 
-    Raises BenchmarkError for one that is not there, OptionError for a label that cannot name a folder.
+    Raises BenchmarkError for a file that does not exist, OptionError for a label that cannot name a folder.
     """
-    items = [Item(LABELS, _present(errand.labels))] if errand.labels else []
-    for number, image in enumerate(errand.images):
+    files = [SentFile(LABELS, _present(job.labels))] if job.labels else []
+    for number, image in enumerate(job.images):
         if PurePosixPath(image.label).name != image.label or image.label.startswith("."):
             raise OptionError(f"The class {image.label!r} cannot name a folder on another machine. Rename it")
-        items.append(Item(f"{DATA}/{image.label}/{number:06d}{image.path.suffix}", _present(image.path)))
-    return items
+        files.append(SentFile(f"{DATA}/{image.label}/{number:06d}{image.path.suffix}", _present(image.path)))
+    return files
 
 
-def wheel_items(errand: Errand) -> list[Item]:
-    """Return the wheels to install from. Raises OptionError for what is none."""
-    for path in errand.wheels:
+def wheel_files(job: RemoteJob) -> list[SentFile]:
+    """Return the wheels to install. Raises OptionError for a path that is no wheel."""
+    for path in job.wheels:
         if path.suffix != ".whl":
             raise OptionError(
                 f"--wheel takes files that end in .whl, as pip download makes them. Received: {path}"
             )
-    return [Item(f"{WHEELS}/{path.name}", _present(path)) for path in errand.wheels]
+    return [SentFile(f"{WHEELS}/{path.name}", _present(path)) for path in job.wheels]
 
 
-class Renaming:
-    """Puts the names that files have here into what comes back, and the commit of the working folder."""
+class LocalNames:
+    """Replaces the other machine's file names in its results, and adds the commit of the working folder."""
 
-    def __init__(self, models: list[Item], others: list[Item], data: str, commit: str | None) -> None:
-        self._names = {item.far: str(item.source) for item in (*models, *others)}
+    def __init__(self, models: list[SentFile], others: list[SentFile], data: str, commit: str | None) -> None:
+        self._names = {file.remote_path: str(file.source) for file in (*models, *others)}
         self._data = data
         self._commit = commit
         # The longest first: models/1/a.tflite is a part of models/1/a.tflite2.
-        self._in_text = sorted((item.far for item in models), key=len, reverse=True)
+        self._in_text = sorted((file.remote_path for file in models), key=len, reverse=True)
 
     def record(self, record: dict[str, Any], device: str) -> dict[str, Any]:
-        """Return a record of the far edge-benchmark as one of this side, said to be the device's."""
+        """Return a record of the other machine with this machine's file names and the device's name."""
         renamed: dict[str, Any] = self._deep(record)
         accuracy = renamed.get("accuracy")
         if isinstance(accuracy, dict) and accuracy.get("data"):
@@ -140,9 +140,9 @@ class Renaming:
         return {**renamed, "device": device}
 
     def text(self, text: str) -> str:
-        """Return a remark with the models' names of this side."""
-        for far in self._in_text:
-            text = text.replace(far, self._names[far])
+        """Return a message with this machine's names of the models."""
+        for remote_path in self._in_text:
+            text = text.replace(remote_path, self._names[remote_path])
         return text
 
     def _deep(self, value: Any) -> Any:

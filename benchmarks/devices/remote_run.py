@@ -22,186 +22,110 @@ from .remote_job import (
     LABELS,
     WHEELS,
     DeviceOutcome,
-    Errand,
-    Item,
-    Renaming,
-    model_items,
-    other_items,
-    wheel_items,
+    LocalNames,
+    RemoteJob,
+    SentFile,
+    model_files,
+    other_files,
+    wheel_files,
 )
 from .ssh import LinkError
 from .target import SshTarget
 from .wheel import Wheel
 
 _NO_NETWORK = ("NewConnectionError", "Temporary failure in name resolution", "ConnectTimeoutError")
-# Oldest glibc (2.x) that wheels of our requirements were built for; pip download wants each named.
+# Versions of glibc (2.x) for which wheels of our requirements are built; pip download needs each one named.
 _GLIBC_MINORS = (17, 24, 26, 27, 28, 31, 34, 35, 39)
-
-
-def check_python(name: str, facts: dict[str, Any]) -> None:
-    """Raise BenchmarkError where the device's Python cannot make an environment for the runner."""
-    if facts["missing"]:
-        raise BenchmarkError(
-            f"{name}: Python {facts['python']} there lacks {' and '.join(facts['missing'])}, so that no "
-            "virtual environment can be made. On Debian and Raspberry Pi OS: sudo apt install python3-venv"
-        )
-    if is_old_arm(facts) and facts["missing_from_debian"]:
-        raise BenchmarkError(
-            f"{name}: a 32-bit system takes numpy, Pillow and psutil from Debian, and Python there lacks "
-            f"{', '.join(facts['missing_from_debian'])}. Run there: "
-            "sudo apt install python3-numpy python3-pil python3-psutil"
-        )
-
-
-def check_space(name: str, facts: dict[str, Any], needed: int) -> None:
-    """Raise BenchmarkError where fewer than `needed` bytes are free."""
-    if facts["free"] < needed:
-        raise BenchmarkError(
-            f"{name}: {needed / 1e6:.0f} MB are needed in {facts['folder']}, and {facts['free'] / 1e6:.0f} "
-            "MB are free. Make room there, or set XDG_CACHE_HOME there to a folder on a larger disk"
-        )
-
-
-def is_old_arm(facts: dict[str, Any]) -> bool:
-    """Return whether it is a 32-bit system on ARM; its kernel may have 64 bits."""
-    machine: str = facts["machine"]
-    return facts["bits"] == 32 and machine.startswith(("arm", "aarch64"))
-
-
-def explain_failure(name: str, facts: dict[str, Any], reply: dict[str, Any], offline: bool) -> BenchmarkError:
-    """Return the error that the end of what venv or pip said stands for."""
-    text, lines = reply["text"], reply["text"].splitlines()
-    said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    shown = said[-1] if said else (lines or ["it said nothing"])[-1].strip()
-    if reply["failed"] == "venv":
-        return BenchmarkError(f"{name}: no virtual environment can be made there ({shown})")
-    if "No space left on device" in text:
-        return BenchmarkError(f"{name}: the disk there is full: {facts['folder']} needs more room")
-    fetch = _download_command(facts, json.loads(reply.get("requires", "[]")))
-    kind = f"Python {facts['python']}, {facts['machine']}, {facts['bits']} bits"
-    if offline:
-        missing = re.findall(r"No matching distribution found for (\S+)", text)
-        what = f"no --wheel for it brings {', '.join(missing)}" if missing else f"pip failed ({shown})"
-        return BenchmarkError(f"{name} ({kind}): {what}. These fetch all that it needs: {fetch}")
-    if any(sign in text for sign in _NO_NETWORK):
-        return BenchmarkError(
-            f"{name}: pip there reaches no package index. Fetch the wheels here, and give them as "
-            f"--wheel: {fetch}"
-        )
-    return BenchmarkError(f"{name} ({kind}): pip cannot install the runner there ({shown})")
-
-
-def _download_command(facts: dict[str, Any], requires: list[str]) -> str:
-    """Return the command that fetches wheels for the device on this machine."""
-    machine = "armv7l" if is_old_arm(facts) else facts["machine"]
-    library, version = facts["libc"]
-    minor = int(match[1]) if library == "glibc" and (match := re.match(r"2\.(\d+)", version)) else 0
-    platforms = [f"manylinux_2_{m}_{machine}" for m in _GLIBC_MINORS if m <= minor]
-    platforms = [f"manylinux2014_{machine}", *platforms, f"linux_{machine}"]
-    python = ".".join(facts["python"].split(".")[:2])
-    named = " ".join(f"--platform {platform}" for platform in platforms)
-    start = f"pip download --only-binary=:all: --python-version {python} {named} --dest wheels"
-    # What tflite-runtime requires, numpy, has no wheels for 32-bit ARM and comes from Debian.
-    alone = [requirement for requirement in requires if requirement.startswith("tflite-runtime")]
-    others = [requirement for requirement in requires if requirement not in alone]
-    command = f"{start} {_quoted(others)}"
-    return f"{command} && {start} --no-deps {_quoted(alone)}" if alone else command
-
-
-def _quoted(requires: list[str]) -> str:
-    return " ".join(f'"{requirement}"' for requirement in requires)
-
-
-OnLines = Callable[[list[dict[str, Any]]], None]
+OnRecords = Callable[[list[dict[str, Any]]], None]
 # The environment took 216 MB (Python 3.11, x86-64); pip's downloads, up to 80 MB, may lie on the same disk.
 ENVIRONMENT_BYTES = 300_000_000
-_FAREWELL_SECONDS = 10.0  # To a device that is away nobody says farewell for long.
-_MOST_BYTES = 256 << 20  # Of results: more than that is a mistake, and memory is not endless.
+_CLEAN_UP_SECONDS = 10.0  # To reach a device again; one that is away is given up soon.
+_MOST_BYTES = 256 << 20  # Of results: more would be a mistake, and would fill the memory.
 _TRIES = 3
 
 
-class Visit:
+class RemoteRun:
     """Sends, installs, runs and fetches; every step may be repeated after a lost connection."""
 
-    def __init__(self, target: SshTarget, errand: Errand, wheel: Wheel, on_lines: OnLines) -> None:
+    def __init__(self, target: SshTarget, job: RemoteJob, wheel: Wheel, on_records: OnRecords) -> None:
         self._target = target
-        self._errand = errand
+        self._job = job
         self._wheel = wheel
-        self._on_lines = on_lines
-        self._job = f"benchmark-{token_hex(8)}"
-        self._models, self._others = model_items(errand), other_items(errand)
-        self._wheels = wheel_items(errand)
+        self._on_records = on_records
+        self._job_name = f"benchmark-{token_hex(8)}"
+        self._models, self._others = model_files(job), other_files(job)
+        self._wheels = wheel_files(job)
         commit = describe_origin().commit
-        self._renaming = Renaming(self._models, self._others, errand.data, commit)
+        self._local_names = LocalNames(self._models, self._others, job.data, commit)
         self._records: list[dict[str, Any]] = []
         self._bytes = {"out": b"", "err": b""}
-        self._seen = {"out": 0, "err": 0}
+        self._offsets = {"out": 0, "err": 0}
         self._last_remark = ""
 
-    def make(self, stop: threading.Event, abandon: threading.Event) -> DeviceOutcome:
-        """Do it all. `stop` ends the far run and cleans up; `abandon` ends that too."""
+    def run(self, stop: threading.Event, abandon: threading.Event) -> DeviceOutcome:
+        """Measure. `stop` ends the process there and cleans up; `abandon` ends the clean-up too."""
         status, error, interrupted = None, None, False
         try:
-            connection = Connection(self._target, self._job, self._errand.patience, stop)
+            connection = Connection(self._target, self._job_name, self._job.patience, stop)
         except Stopped:
             return DeviceOutcome(
                 self._target, (), error=f"{self._target.name}: interrupted", interrupted=True
             )
         try:
-            status = self._work(connection)
-            error = self._judge(status)
+            status = self._measure(connection)
+            error = self._describe_failure(status)
         except Stopped:
             interrupted, error = True, f"{self._target.name}: interrupted"
         except BenchmarkError as failure:
             error = str(failure)
         finally:
             connection.close()
-        left = self._leave(abandon)
+        left = self._clean_up(abandon)
         return DeviceOutcome(self._target, tuple(self._records), status, error, interrupted, left)
 
-    def _work(self, connection: Connection) -> int | None:
-        name, errand, facts = self._target.name, self._errand, connection.facts
+    def _measure(self, connection: Connection) -> int | None:
+        name, job, facts = self._target.name, self._job, connection.facts
         check_python(name, facts)
-        keep = environment_name(self._wheel, self._wheels) if errand.keep else None
-        own = Item(f"{WHEELS}-own/{self._wheel.name}", self._wheel.data)
-        items = [own, *self._wheels, *self._models, *self._others]
+        keep = environment_name(self._wheel, self._wheels) if job.keep else None
+        own = SentFile(f"{WHEELS}-own/{self._wheel.name}", self._wheel.data)
+        files = [own, *self._wheels, *self._models, *self._others]
         environment = 0 if keep in facts["environments"] else ENVIRONMENT_BYTES
-        check_space(name, facts, sum(item.size for item in items) + environment)
-        self._send(connection, items)
-        self._install(connection, own.far, keep)
-        say(f"{name}: measuring {len(errand.files)} models")
-        arguments = ["--json", *errand.arguments]
-        arguments += ["--data", DATA] if errand.images else []
-        arguments += ["--labels", LABELS] if errand.labels else []
-        arguments += ["--", *(item.far for item in self._models)]
+        check_space(name, facts, sum(file.size for file in files) + environment)
+        self._send(connection, files)
+        self._install(connection, own.remote_path, keep)
+        say(f"{name}: measuring {len(job.files)} models")
+        arguments = ["--json", *job.arguments]
+        arguments += ["--data", DATA] if job.images else []
+        arguments += ["--labels", LABELS] if job.labels else []
+        arguments += ["--", *(file.remote_path for file in self._models)]
         connection.insist(lambda link: link.ask("start", keep=keep, arguments=arguments))
         return connection.insist(self._follow)
 
-    def _send(self, connection: Connection, items: Sequence[Item]) -> None:
-        described = [(item.far, item.size, item.sha256()) for item in items]
+    def _send(self, connection: Connection, files: Sequence[SentFile]) -> None:
+        described = [(file.remote_path, file.size, file.sha256()) for file in files]
         say(f"{self._target.name}: sending {sum(size for _, size, _ in described) / 1e6:.1f} MB")
 
         def send_all(link: Link) -> None:
             for _ in range(_TRIES):
                 present = link.ask("offer", files=described)["present"]
                 missing = [
-                    (item, *row[1:], here)
-                    for item, row, here in zip(items, described, present, strict=True)
+                    (file, *row[1:], here)
+                    for file, row, here in zip(files, described, present, strict=True)
                     if here < row[1] or (row[1] == 0 and here == 0)
                 ]
                 arrived = [self._send_one(link, *row) for row in missing]
                 if all(arrived):
                     return
-            raise BenchmarkError(f"{self._target.name}: files arrive there changed, {_TRIES} times over")
+            raise BenchmarkError(f"{self._target.name}: files arrive there damaged, {_TRIES} times in a row")
 
         connection.insist(send_all)
 
-    def _send_one(self, link: Link, item: Item, size: int, sha256: str, offset: int) -> bool:
-        blocks = partial(item.blocks, offset)
-        reply = link.ask("take", blocks, name=item.far, offset=offset, size=size, sha256=sha256)
+    def _send_one(self, link: Link, file: SentFile, size: int, sha256: str, offset: int) -> bool:
+        blocks = partial(file.blocks, offset)
+        reply = link.ask("take", blocks, name=file.remote_path, offset=offset, size=size, sha256=sha256)
         if "failed" in reply:
             raise BenchmarkError(
-                f"{self._target.name}: {item.far} cannot be written there ({reply['failed']})"
+                f"{self._target.name}: {file.remote_path} cannot be written there ({reply['failed']})"
             )
         return bool(reply["right"])
 
@@ -225,23 +149,23 @@ class Visit:
             raise explain_failure(name, facts, reply, offline)
 
     def _follow(self, link: Link) -> int | None:
-        """Take what the run writes until it ends; returns its exit status."""
-        for part in link.stream("follow", out=self._seen["out"], err=self._seen["err"]):
+        """Take the output of the run until it ends; returns its exit status."""
+        for part in link.stream("follow", out=self._offsets["out"], err=self._offsets["err"]):
             if part.get("done"):
                 status: int | None = part["status"]
                 return status
             self._take(part["stream"], base64.b64decode(part["data"]))
-        raise LinkError("the answer has no end")
+        raise LinkError("the answer was not complete")
 
     def _take(self, stream: str, data: bytes) -> None:
-        self._seen[stream] += len(data)
-        if self._seen["out"] > _MOST_BYTES:
-            raise BenchmarkError(f"{self._target.name}: it sends results without end")
+        self._offsets[stream] += len(data)
+        if self._offsets["out"] > _MOST_BYTES:
+            raise BenchmarkError(f"{self._target.name}: it sends more results than can be right")
         *lines, self._bytes[stream] = (self._bytes[stream] + data).split(b"\n")
         texts = [line.decode(errors="replace") for line in lines if line.strip()]
         if stream == "err":
             for text in texts:
-                self._last_remark = self._renaming.text(text)
+                self._last_remark = self._local_names.text(text)
                 say(f"{self._target.name}: {self._last_remark}")
         elif texts:
             self._add([self._read(text) for text in texts])
@@ -252,37 +176,39 @@ class Visit:
         except ValueError:
             record = None
         if not isinstance(record, dict):
-            raise BenchmarkError(f"{self._target.name}: this is no result of edge-benchmark: {text[:200]!r}")
-        return self._renaming.record(record, self._target.name)
+            raise BenchmarkError(
+                f"{self._target.name}: this is not a result of edge-benchmark: {text[:200]!r}"
+            )
+        return self._local_names.record(record, self._target.name)
 
     def _add(self, records: list[dict[str, Any]]) -> None:
         self._records += records
-        self._on_lines(records)
+        self._on_records(records)
 
-    def _judge(self, status: int | None) -> str | None:
-        """Return why the far run's end is an error, None where it is none.
+    def _describe_failure(self, status: int | None) -> str | None:
+        """Return the error that the end of the run was, else None.
 
-        1 is the status of a run of which single models failed, which their records say.
+        The status is 1 where single models failed, as their records say.
         """
         if status == 0 or (status == 1 and self._records):
             return None
         name = self._target.name
         if status is None:
             return (
-                f"{name}: edge-benchmark ended there without a trace: the machine was "
-                "restarted, or the program killed"
+                f"{name}: edge-benchmark ended there without an exit status: the machine "
+                "was restarted, or the program killed"
             )
         if status > 128:
             reason = " (probably for lack of memory)" if status == 137 else ""
             return f"{name}: edge-benchmark was killed there by signal {status - 128}{reason}"
-        said = self._last_remark or "it said nothing"
-        return f"{name}: edge-benchmark ended there with status {status}: {said}"
+        reason = self._last_remark or "without a message"
+        return f"{name}: edge-benchmark ended there with status {status}: {reason}"
 
-    def _leave(self, abandon: threading.Event) -> str | None:
-        """End what runs there, fetch the rest of it, and remove everything; returns what is left there."""
+    def _clean_up(self, abandon: threading.Event) -> str | None:
+        """End the run, fetch the rest of its output, and remove all files; returns what is left there."""
         try:
-            connection = Connection(self._target, self._job, _FAREWELL_SECONDS, abandon)
-            place = f"{connection.facts['folder']}/{self._job}"
+            connection = Connection(self._target, self._job_name, _CLEAN_UP_SECONDS, abandon)
+            place = f"{connection.facts['folder']}/{self._job_name}"
             try:
                 connection.insist(lambda link: link.ask("stop"))
                 connection.insist(self._fetch_rest)
@@ -290,7 +216,7 @@ class Visit:
             finally:
                 connection.close()
         except (BenchmarkError, Stopped) as error:
-            place, reason = f"~/.cache/edge-classify/{self._job}", str(error) or "interrupted"
+            place, reason = f"~/.cache/edge-classify/{self._job_name}", str(error) or "interrupted"
         if reason is None:
             return None
         return (
@@ -303,11 +229,85 @@ class Visit:
             self._follow(link)
         except LinkError:
             raise
-        except BenchmarkError:  # What it writes is no result: that was said.
+        except BenchmarkError:  # A line is no result, which was reported before.
             pass
 
 
-def environment_name(wheel: Wheel, wheels: Sequence[Item]) -> str:
-    """Return the name of the folder that --keep keeps: another one for other contents."""
-    parts = [wheel.sha256, *wheel.requires, *sorted(item.far for item in wheels)]
+def environment_name(wheel: Wheel, wheels: Sequence[SentFile]) -> str:
+    """Return the name of the folder that --keep keeps, which depends on its contents."""
+    parts = [wheel.sha256, *wheel.requires, *sorted(file.remote_path for file in wheels)]
     return f"environment-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]}"
+
+
+def check_python(name: str, facts: dict[str, Any]) -> None:
+    """Raise BenchmarkError where the device's Python cannot make a virtual environment for the runner."""
+    if facts["missing"]:
+        raise BenchmarkError(
+            f"{name}: Python {facts['python']} there lacks {' and '.join(facts['missing'])}, so that no "
+            "virtual environment can be made. On Debian and Raspberry Pi OS: sudo apt install python3-venv"
+        )
+    if is_old_arm(facts) and facts["missing_from_debian"]:
+        raise BenchmarkError(
+            f"{name}: a 32-bit system takes numpy, Pillow and psutil from Debian, and Python there lacks "
+            f"{', '.join(facts['missing_from_debian'])}. Run there: "
+            "sudo apt install python3-numpy python3-pil python3-psutil"
+        )
+
+
+def check_space(name: str, facts: dict[str, Any], needed: int) -> None:
+    """Raise BenchmarkError where fewer than `needed` bytes are free."""
+    if facts["free"] < needed:
+        raise BenchmarkError(
+            f"{name}: {needed / 1e6:.0f} MB are needed in {facts['folder']}, and {facts['free'] / 1e6:.0f} "
+            "MB are free. Make room there, or set XDG_CACHE_HOME there to a folder on a larger disk"
+        )
+
+
+def is_old_arm(facts: dict[str, Any]) -> bool:
+    """Return whether the system is 32-bit ARM; its kernel may have 64 bits."""
+    machine: str = facts["machine"]
+    return facts["bits"] == 32 and machine.startswith(("arm", "aarch64"))
+
+
+def explain_failure(name: str, facts: dict[str, Any], reply: dict[str, Any], offline: bool) -> BenchmarkError:
+    """Return the error for a failed installation, by the end of the output of venv or pip."""
+    text, lines = reply["text"], reply["text"].splitlines()
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    shown = errors[-1] if errors else (lines or ["without a message"])[-1].strip()
+    if reply["failed"] == "venv":
+        return BenchmarkError(f"{name}: no virtual environment can be made there ({shown})")
+    if "No space left on device" in text:
+        return BenchmarkError(f"{name}: the disk there is full: {facts['folder']} needs more room")
+    fetch = _download_command(facts, json.loads(reply.get("requires", "[]")))
+    kind = f"Python {facts['python']}, {facts['machine']}, {facts['bits']} bits"
+    if offline:
+        missing = re.findall(r"No matching distribution found for (\S+)", text)
+        what = f"no --wheel for it holds {', '.join(missing)}" if missing else f"pip failed ({shown})"
+        return BenchmarkError(f"{name} ({kind}): {what}. This fetches all that it needs: {fetch}")
+    if any(sign in text for sign in _NO_NETWORK):
+        return BenchmarkError(
+            f"{name}: pip cannot reach a package index there. Fetch the wheels here, and give them "
+            f"as --wheel: {fetch}"
+        )
+    return BenchmarkError(f"{name} ({kind}): pip cannot install the runner there ({shown})")
+
+
+def _download_command(facts: dict[str, Any], requires: list[str]) -> str:
+    """Return the command that fetches wheels for the device on this machine."""
+    machine = "armv7l" if is_old_arm(facts) else facts["machine"]
+    library, version = facts["libc"]
+    minor = int(match[1]) if library == "glibc" and (match := re.match(r"2\.(\d+)", version)) else 0
+    platforms = [f"manylinux_2_{m}_{machine}" for m in _GLIBC_MINORS if m <= minor]
+    platforms = [f"manylinux2014_{machine}", *platforms, f"linux_{machine}"]
+    python = ".".join(facts["python"].split(".")[:2])
+    named = " ".join(f"--platform {platform}" for platform in platforms)
+    start = f"pip download --only-binary=:all: --python-version {python} {named} --dest wheels"
+    # numpy, which tflite-runtime requires, has no wheels for 32-bit ARM and comes from Debian.
+    alone = [requirement for requirement in requires if requirement.startswith("tflite-runtime")]
+    others = [requirement for requirement in requires if requirement not in alone]
+    command = f"{start} {_quoted(others)}"
+    return f"{command} && {start} --no-deps {_quoted(alone)}" if alone else command
+
+
+def _quoted(requires: list[str]) -> str:
+    return " ".join(f'"{requirement}"' for requirement in requires)

@@ -1,4 +1,4 @@
-"""The system's ssh: how it is called, and what its messages mean."""
+"""The system's ssh: its command line, and its messages in plain words."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import shlex
 from ...edge.errors import BenchmarkError
 from .target import SshTarget
 
-# Whoever needs another client, or another configuration file.
+# Holds the command of another client, or ssh with other options.
 VARIABLE = "EDGE_CLASSIFY_SSH"
 CONNECT_SECONDS = 15
-# Nothing may be asked, since nobody could answer. How host keys are checked is left to the user's own
-# configuration: no option here touches it.
+# ssh may ask nothing, since nobody could answer. The user's own configuration decides how host keys are
+# checked: no option here changes it.
 _OPTIONS = {
     "BatchMode": "yes",
     "ConnectTimeout": str(CONNECT_SECONDS),
     "ServerAliveInterval": "10",
     "ServerAliveCountMax": "3",
-    "ControlMaster": "no",  # It would keep our pipes open.
+    "ControlMaster": "no",  # A master connection would keep our pipes open.
     "ClearAllForwardings": "yes",
     "ForwardAgent": "no",
     "ForwardX11": "no",
@@ -29,7 +29,7 @@ _OPTIONS = {
 
 
 class LinkError(BenchmarkError):
-    """A connection cannot be made, or ended; `lasting` where trying again is of no use."""
+    """A connection cannot be made, or ended; `lasting` where another attempt would not help."""
 
     def __init__(self, text: str, lasting: bool = False) -> None:
         super().__init__(text)
@@ -48,24 +48,24 @@ def ssh_command(target: SshTarget, remote: str) -> list[str]:
     return [*client, *options, *user, *port, "--", target.host, remote]
 
 
-def explain(target: SshTarget, said: str) -> LinkError:
-    """Return the error that ssh's messages stand for, of a connection that could not be made."""
+def explain(target: SshTarget, messages: str) -> LinkError:
+    """Return the error for a connection that could not be made, by ssh's messages."""
     for pattern, lasting, text in _REASONS:
-        if match := re.search(pattern, said, re.IGNORECASE | re.DOTALL):
+        if match := re.search(pattern, messages, re.IGNORECASE | re.DOTALL):
             groups = {"name": target.name, "host": target.host, **match.groupdict("")}
             return LinkError(text.format(**groups), lasting)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    reason = lines[-1] if lines else "ssh ended without a word"
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
+    reason = lines[-1] if lines else "ssh ended without a message"
     return LinkError(f"{target.name}: no connection ({reason}). Try: ssh {target.name}")
 
 
-# What OpenSSH says, whether that lasts, and what we say.
+# A pattern for OpenSSH's message, whether the error lasts, and our message.
 _REASONS = (
     (
         r"IDENTIFICATION HAS CHANGED.*?Offending (?P<kind>\S+) key in (?P<file>[^\n\r]+)",
         True,
-        "{name}: its host key is not the one in {file} ({kind}). It may be another machine, or somebody in "
-        "between: the check is never skipped. If you know why the key is new, remove that line with: "
+        "{name}: its host key is not the one in {file} ({kind}). It may be another machine, or an attacker: "
+        "the check is never skipped. If you know why the key is new, remove that line with: "
         "ssh-keygen -R {host}",
     ),
     (
@@ -77,13 +77,13 @@ _REASONS = (
     (
         r"Permission denied \((?P<methods>[^)]*)\)|Too many authentication failures",
         True,
-        "{name}: it does not let you in without a password ({methods}), and none can be typed here. Let a "
-        "key in with: ssh-copy-id {name}",
+        "{name}: it does not accept a login without a password ({methods}), and none can be typed here. "
+        "Install a key with: ssh-copy-id {name}",
     ),
     (
         r"Could not resolve hostname",
         False,
-        "{name}: no machine of this name is found. Check the name, and that it is on the network",
+        "{name}: no machine with this name was found. Check the name, and that it is on the network",
     ),
     (
         r"Connection refused",

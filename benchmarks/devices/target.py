@@ -1,4 +1,4 @@
-"""Which machine --on names."""
+"""The machine that --on names."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from ...edge.errors import OptionError
 
 _HELP = "Give --on USER@HOST, an alias of ~/.ssh/config, ssh://USER@HOST:PORT, adb, or adb:SERIAL"
-# What a shell would obey: a ProxyCommand of ~/.ssh/config may hand the name to one. OpenSSH refuses it too.
+# Special characters of shells: a ProxyCommand of ~/.ssh/config may pass the name to one. OpenSSH refuses
+# them too.
 _UNSAFE = re.compile(r"""[\s'"`$\\;&<>|(){},*?!#]""")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A machine; `name` is as given, and what its results and remarks are called by."""
+    """A machine; `name` is the value of --on, which results and messages show."""
 
     name: str
 
     @staticmethod
     def parse(text: str) -> SshTarget | AdbTarget:
-        """Read what --on was given. Raises OptionError for what cannot name a machine."""
+        """Read the value of --on. Raises OptionError for a text that cannot name a machine."""
         if text == "adb" or text.startswith("adb:"):
             return _parse_adb(text)
         return _parse_ssh(text)
@@ -28,7 +29,7 @@ class Target:
 
 @dataclass(frozen=True)
 class SshTarget(Target):
-    """A machine that runs an ssh server. `host` may be an alias of ~/.ssh/config; None: as it says."""
+    """A machine with an ssh server. `host` may be an alias of ~/.ssh/config; None is decided there."""
 
     host: str
     user: str | None = None
@@ -60,7 +61,7 @@ def _parse_ssh(text: str) -> SshTarget:
     host, port = _split_port(place)
     for part, what in ((host, "host"), *(((user, "user"),) if at else ())):
         if not part or not part.isprintable() or _UNSAFE.search(part) or "/" in part:
-            raise OptionError(f"--on {text!r} names no {what} that can be used. {_HELP}")
+            raise OptionError(f"--on {text!r} names no usable {what}. {_HELP}")
         if part.startswith("-"):
             raise OptionError(f"--on {text!r}: a {what} cannot begin with '-', as options do. {_HELP}")
     if port is not None and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):

@@ -1,4 +1,4 @@
-"""This package's light half as a wheel, made from the files that run here: what goes onto a device."""
+"""The packages `edge` and `benchmarks` as a wheel for a device, made from the files that run here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMMANDS = {
     "edge-classify": "edge_classify.edge.__main__:main",
     "edge-benchmark": "edge_classify.benchmarks.cli:main",
 }
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # The same files give the same bytes.
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # A fixed time, so that the same files give the same bytes.
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Wheel:
 def build_wheel() -> Wheel:
     """Make a wheel of `edge` and `benchmarks`, by the binary distribution format (PEP 427).
 
-    Raises BenchmarkError where this package was not installed, so that its requirements are not known.
+    Raises BenchmarkError where this package is not installed, since its requirements are then unknown.
     """
     try:
         version = metadata.version(_DISTRIBUTION)

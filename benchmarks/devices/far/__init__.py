@@ -1,4 +1,4 @@
-"""What runs on the other machine: sent there as text, before anything is installed.
+"""The agent, which runs on the other machine: its source is sent there before anything is installed.
 
-So it needs Python 3.10 and nothing else, and imports nothing from outside this folder.
+So it needs nothing but Python 3.10, and imports nothing from outside this folder.
 """

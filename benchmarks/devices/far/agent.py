@@ -1,4 +1,4 @@
-"""Does what the other end asks for, one request after the other, until the connection ends."""
+"""Answers the requests of the computer that started the benchmark, until the connection ends."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .channel import Channel, Disturbed
+from .channel import Channel, Interrupted
 from .environment import facts, prepare, remove_older
 from .files import offer, remove, take
 from .job import follow, start, stop
 from .locks import is_locked, lock
 
-_ABANDONED_SECONDS = 86_400.0  # So old, what a run left behind is nobody's.
+_ABANDONED_SECONDS = 86_400.0  # The folder of a job that is older, and does not run, is removed.
 
 
 def serve(mark: str, job_name: str) -> None:
-    """Greet with facts of this machine, then answer requests about the job of this name."""
+    """Send facts about this machine, then answer requests about the job called `job_name`."""
     if not re.fullmatch(r"benchmark-[0-9a-f]+", job_name):
-        sys.exit(f"no name of a job: {job_name}")
+        sys.exit(f"this is not the name of a job: {job_name}")
     channel = Channel(mark)
     cache = _cache()
-    known = facts(cache)
+    found = facts(cache)
     job = cache / job_name
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit)
     job.mkdir(exist_ok=True)
-    held = _take_over(job)
+    held = _lock_job(job)
     (job / "agent.pid").write_text(str(os.getpid()))
     _remove_abandoned(cache)
-    channel.send(hello=known)
+    channel.send(facts=found)
     while (request := channel.receive()) is not None:
         if not job.exists() and request["do"] != "remove":
             channel.send(done=True, error=f"{job} is gone: somebody removed it")
             continue
         try:
             _answer(request, cache, job, channel)
-        except Disturbed:
+        except Interrupted:
             continue
         except (OSError, ValueError) as error:
             channel.send(done=True, error=f"{type(error).__name__}: {error}")
@@ -77,13 +77,13 @@ def _answer(request: dict[str, Any], cache: Path, job: Path, channel: Channel) -
 
 
 def _cache() -> Path:
-    """Return the folder for what may be thrown away, by the XDG base directory specification."""
+    """Return the folder for files that may be deleted, by the XDG base directory specification."""
     named = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (named if named.is_absolute() else Path.home() / ".cache") / "edge-classify"
 
 
-def _take_over(job: Path) -> Any:
-    """Return the lock of the job's agent; an earlier one, whose connection is dead, is ended."""
+def _lock_job(job: Path) -> Any:
+    """Return the lock of the job's agent; an earlier agent, whose connection was lost, is ended."""
     for _ in range(50):
         held = lock(job / "agent.lock")
         if held is not None:
@@ -101,5 +101,5 @@ def _remove_abandoned(cache: Path) -> None:
             remove(folder)
 
 
-def _leave(_number: int, _frame: Any) -> NoReturn:
+def _exit(_number: int, _frame: Any) -> NoReturn:
     sys.exit("another connection took over")

@@ -1,6 +1,6 @@
 """Requests on stdin, replies on stdout: one JSON object a line, each reply behind a mark.
 
-What else appears on stdout is a login script's, and is told apart by the mark.
+Other text on stdout comes from login scripts; it has no mark.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 _STDIN, _STDOUT = 0, 1
 _BLOCK = 1 << 16
-BEAT_SECONDS = 5.0  # How often a step that takes long says that it goes on.
+BEAT_SECONDS = 5.0  # Time between the signs of life of a step that takes long.
 
 
-class Disturbed(Exception):
+class Interrupted(Exception):
     """Another request came, or the connection ended, before the last one was answered."""
 
 
@@ -28,10 +28,10 @@ class Channel:
         self._mark = mark
         self._pending = b""
         self._request = 0
-        self._beaten = 0.0
+        self._last_sent = 0.0
 
     def receive(self) -> dict[str, Any] | None:
-        """Wait for a request and return it; None at the end of the connection."""
+        """Wait for a request and return it; None where the connection has ended."""
         while b"\n" not in self._pending:
             block = os.read(_STDIN, _BLOCK)
             if not block:
@@ -55,13 +55,13 @@ class Channel:
         line = f"{self._mark}{json.dumps({'request': self._request, **fields})}\n".encode()
         while line:
             line = line[os.write(_STDOUT, line) :]
-        self._beaten = time.monotonic()
+        self._last_sent = time.monotonic()
 
-    def disturbed(self, seconds: float) -> bool:
-        """Wait, and return whether meanwhile another request came, or the connection ended.
+    def interrupted(self, seconds: float) -> bool:
+        """Wait for `seconds`, and return whether another request came, or the connection ended.
 
-        A sign of life is sent from time to time.
+        Sends a sign of life where none was sent for BEAT_SECONDS.
         """
-        if time.monotonic() - self._beaten > BEAT_SECONDS:
+        if time.monotonic() - self._last_sent > BEAT_SECONDS:
             self.send(beat=True)
         return bool(self._pending) or bool(select.select([_STDIN], [], [], seconds)[0])

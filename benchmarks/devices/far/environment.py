@@ -14,12 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from .channel import Channel, Disturbed
+from .channel import Channel, Interrupted
 from .files import remove
 from .locks import lock
 
 _TAIL = 4000
-# Run by the environment's own Python, whose pip brings a reader of requirements: which of them are for here?
+# Run by the environment's own Python, whose pip can read requirements: prints those for this machine.
 _APPLICABLE = """
 import json, sys
 from pip._vendor.packaging.requirements import Requirement
@@ -33,7 +33,7 @@ _FROM_DEBIAN = ("numpy", "pillow", "psutil")
 
 
 def facts(cache: Path) -> dict[str, Any]:
-    """Return what must be known of this machine before anything is sent."""
+    """Return the facts about this machine that decide whether and what is sent."""
     cache.mkdir(parents=True, exist_ok=True)
     missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
     debian = [name for name in ("numpy", "PIL", "psutil") if importlib.util.find_spec(name) is None]
@@ -53,14 +53,16 @@ def facts(cache: Path) -> dict[str, Any]:
 
 
 def prepare(folder: Path, request: dict[str, Any], channel: Channel) -> None:
-    """Make the environment `folder`, unless it is there whole; the answer says whether it was, as `reused`.
+    """Make the environment `folder`, unless it is finished; the answer's `reused` says whether it was.
 
-    `wheel` is our own, `wheels` a folder of others to install from instead of the package index, or None.
-    Where it fails the answer holds `failed`, the step, and `text`, the end of what that said.
+    `wheel` is edge-classify's, `wheels` a folder of others to install in place of the package index, or None.
+    Where that fails, the answer holds `failed`, the step, and `text`, the end of its output.
     """
-    while (held := lock(folder.with_name(f"{folder.name}.lock"))) is None:  # Another makes the same one.
-        if channel.disturbed(1):
-            raise Disturbed
+    while (
+        held := lock(folder.with_name(f"{folder.name}.lock"))
+    ) is None:  # Another agent makes the same one.
+        if channel.interrupted(1):
+            raise Interrupted
     with held:
         reused = (folder / "finished").exists()
         failed = None if reused else _make(folder, request, channel)
@@ -70,7 +72,7 @@ def prepare(folder: Path, request: dict[str, Any], channel: Channel) -> None:
 
 
 def remove_older(cache: Path, kept: Path) -> None:
-    """Remove the kept environments of other versions that nobody uses."""
+    """Remove kept environments of other versions, unless they are in use."""
     for folder in cache.glob("environment-*"):
         if folder == kept or not folder.is_dir():
             continue
@@ -90,10 +92,10 @@ def _make(folder: Path, request: dict[str, Any], channel: Channel) -> dict[str, 
         return {"failed": "venv", "text": failed}
     python = str(folder / "bin" / "python")
     command = [python, "-I", "-c", _APPLICABLE, json.dumps(request["requires"]), "armv7l" if old_arm else ""]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if told.returncode:
-        return {"failed": "pip", "text": told.stderr[-_TAIL:]}
-    requires = [r for r in json.loads(told.stdout) if not old_arm or not r.lower().startswith(_FROM_DEBIAN)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        return {"failed": "pip", "text": done.stderr[-_TAIL:]}
+    requires = [r for r in json.loads(done.stdout) if not old_arm or not r.lower().startswith(_FROM_DEBIAN)]
     pip = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     pip += ["--progress-bar", "off", "--retries", "2", "--timeout", "20", "--no-cache-dir"]
     if request["wheels"]:
@@ -106,23 +108,23 @@ def _make(folder: Path, request: dict[str, Any], channel: Channel) -> dict[str, 
 
 
 def _run(command: list[str], channel: Channel) -> str | None:
-    """Run a program to its end; returns the end of what it said where it failed, None where it did not.
+    """Run a program to its end; returns the end of its output where it failed, else None.
 
-    It is killed where the connection ends meanwhile, which raises Disturbed.
+    Where the connection ends meanwhile, the program is killed, and Interrupted is raised.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
         try:
             while child.poll() is None:
-                if channel.disturbed(0.25):
-                    raise Disturbed
+                if channel.interrupted(0.25):
+                    raise Interrupted
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-        return None if child.returncode == 0 else _tail(said) or f"exit status {child.returncode}"
+        return None if child.returncode == 0 else _tail(output) or f"exit status {child.returncode}"
 
 
 def _tail(file: IO[bytes]) -> str:

@@ -13,7 +13,7 @@ _BLOCK = 1 << 20
 
 
 def offer(job: Path, request: dict[str, Any], channel: Channel) -> None:
-    """Tell how many bytes of each file are here already: all of them only where the checksum is right.
+    """Answer how many bytes of each file are here already: all of them only where the checksum is right.
 
     `files` is a list of [name, size, sha256]; a name is a path relative to the job's folder.
     """
@@ -26,15 +26,15 @@ def offer(job: Path, request: dict[str, Any], channel: Channel) -> None:
             part = _part(path)
             here = part.stat().st_size if part.is_file() else 0
             present.append(here if here < size else 0)
-        channel.disturbed(0)
+        channel.interrupted(0)
     channel.send(done=True, present=present)
 
 
 def take(job: Path, request: dict[str, Any], channel: Channel) -> None:
-    """Write what follows the request, from `offset` on, to a partial file; whole and right, it gets its name.
+    """Write the bytes after the request to a partial file, from `offset` on; a complete file gets its name.
 
-    The answer's `right` says whether the checksum is. An OSError, such as a full disk, comes back as `failed`
-    after all bytes were read.
+    The answer's `right` says whether the checksum is right. The text of an OSError, such as a full disk, is
+    the answer's `failed`, after all bytes were read.
     """
     path, left = inside(job, request["name"]), request["size"] - request["offset"]
     part, failed = _part(path), None
@@ -63,14 +63,14 @@ def take(job: Path, request: dict[str, Any], channel: Channel) -> None:
 
 
 def inside(job: Path, name: str) -> Path:
-    """Return the path of a file of the job; raises ValueError for one that would lie elsewhere."""
+    """Return the path of a file of the job; raises ValueError for a path outside the job's folder."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError(f"{name} is not inside the job's folder")
     return job / name
 
 
 def remove(folder: Path) -> str | None:
-    """Remove a folder with all that is in it; returns why that failed, None where it is gone."""
+    """Remove a folder with its contents; returns why that failed, else None."""
     try:
         shutil.rmtree(folder)
     except OSError as error:
@@ -79,7 +79,7 @@ def remove(folder: Path) -> str | None:
 
 
 def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name[:100]}.part")  # A name may have 255 bytes, and no more.
+    return path.with_name(f"{path.name[:100]}.part")  # A name may have at most 255 bytes.
 
 
 def _sha256(path: Path) -> str:

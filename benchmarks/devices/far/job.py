@@ -1,4 +1,4 @@
-"""The benchmark itself, which goes on while nobody is connected."""
+"""The benchmark's process, which goes on while no connection is open."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .channel import Channel
 from .locks import is_locked, lock
 
 _BLOCK = 1 << 16
-# Its end is known by a file, so that it can be asked for later. The shell itself outlives Ctrl-C and a kill.
+# The file `status` keeps the exit status for later. The shell itself ignores SIGINT and SIGTERM.
 _WRAPPER = 'trap : INT TERM; "$@" >out 2>err; echo $? >status.part; mv status.part status'
-# What stops it, and for how many seconds it may then go on.
+# Signals that end it, and the seconds that it may go on after each.
 _ENDINGS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 
 def start(job: Path, request: dict[str, Any], channel: Channel) -> None:
-    """Start `program` with `arguments` in the job's folder, detached; not again where it was started."""
+    """Start `program` with `arguments` in the job's folder, detached, unless it was started before."""
     held, used = lock(job / "running"), lock(Path(request["in_use"]), shared=True)
     if held is not None and not (job / "started").exists():
         (job / "started").touch()
@@ -45,24 +45,24 @@ def start(job: Path, request: dict[str, Any], channel: Channel) -> None:
 
 
 def follow(job: Path, request: dict[str, Any], channel: Channel) -> None:
-    """Send what the run writes, from the bytes `out` and `err` on, until it has ended or a request comes.
+    """Send the program's output, from the offsets `out` and `err` on, until it ends or a request comes.
 
-    The last part of the answer holds `status`, the exit status, or None where it ended without leaving one.
+    The last part of the answer holds the exit `status`, None where the program ended without writing it.
     """
-    seen = {"out": request["out"], "err": request["err"]}
+    offsets = {"out": request["out"], "err": request["err"]}
     while True:
         ended = not is_locked(job / "running")
-        for name, offset in seen.items():
-            seen[name] = offset + _send_new(job / name, name, offset, channel)
+        for name, offset in offsets.items():
+            offsets[name] = offset + _send_new(job / name, name, offset, channel)
         if ended:
             channel.send(done=True, status=_status(job))
             return
-        if channel.disturbed(0.2):
+        if channel.interrupted(0.2):
             return
 
 
 def stop(job: Path) -> None:
-    """End the run: as Ctrl-C does, and by force where that does not help."""
+    """End the program: as Ctrl-C does, and by force where that does not help."""
     for ending, seconds in _ENDINGS:
         end = time.monotonic() + seconds
         if is_locked(job / "running"):
@@ -76,7 +76,7 @@ def stop(job: Path) -> None:
 
 
 def _send_new(path: Path, name: str, offset: int, channel: Channel) -> int:
-    """Send what is behind `offset`, and return how many bytes that were."""
+    """Send the bytes after `offset`, and return their number."""
     if not path.exists():
         return 0
     sent = 0

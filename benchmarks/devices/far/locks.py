@@ -1,4 +1,4 @@
-"""Locks that a process holds until it and its children end, however they end."""
+"""Locks of files that a process and its children hold until they end, in whatever way."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import IO
 
 
 def lock(path: Path, shared: bool = False) -> IO[str] | None:
-    """Lock a file, which is made where it is missing, and return it; None where another process has it.
+    """Lock a file, made where it is missing, and return it; None where another process holds the lock.
 
-    Lasts until the file is closed in this process, and in all those that inherited it.
+    The lock lasts until the file is closed in this process and in all processes that inherited it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")

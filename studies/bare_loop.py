@@ -1,10 +1,10 @@
-"""What measuring adds: edge-benchmark's medians against a bare loop of invoke(), interleaved.
+"""Usage: python studies/bare_loop.py MODEL.tflite [--rounds 5] [--threads 1]
 
-    python studies/bare_loop.py MODEL.tflite [--rounds 5] [--threads 1]
+Claim: the medians of edge-benchmark are those of a bare loop of invoke(): measuring adds nothing.
 
-In each round a bare loop of 15 lines runs in a process of its own, and gets a turn after every turn of the
-model in the measurement, so that both see the same machine. Exit status 1 if the medians of all rounds
-together differ by 3 % or more.
+In each round a bare loop of 15 lines runs in its own process, and gets a turn after every turn of the model
+in the measurement, so that both run on the same machine at the same time. The exit status is 1 where the
+medians of all rounds together differ by 3 % or more.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BLOCK, SKIPPED = 25, 5  # Of each turn the first runs find other programs' data 
 
 
 class BareLoop:
-    """The loop in its process, and what it measured."""
+    """The loop's process, and its times."""
 
     def __init__(self, model: Path, threads: int) -> None:
         """Start it, and warm it up."""
@@ -57,7 +57,7 @@ class BareLoop:
         self._ask(WARM_UP)
 
     def take_turn(self, count: int = 1, note: str = "") -> None:
-        """Run a block, after each round of a measurement of which this is the progress bar."""
+        """Run a block; called as the progress bar of a measurement, after each of its rounds."""
         if note:
             self.times += self._ask(BLOCK + SKIPPED)[SKIPPED:]
 

@@ -1,9 +1,9 @@
-"""One photo, whole process, cold: edge-classify against a script of 20 lines with Pillow and LiteRT.
+"""Usage: python studies/cold_start.py MODEL.tflite PHOTO [--rounds 31]
 
-    python studies/cold_start.py MODEL.tflite PHOTO [--rounds 31]
+Claim: one photo, as a whole process, takes 1.2 times as long as a script of 20 lines with Pillow and LiteRT.
 
-Both classify the same photo with the same model in a new process, in turn. Figures are medians of wall time
-and of the peak of resident memory, as the system reports it for the child.
+Both classify the same photo with the same model in a new process, in turn. Printed are medians of wall time
+and of the peak of resident memory, as the system reports it for the child process.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Makes a MobileNetV2 whose 8-bit form collapses, although its float answers stay the same.
+"""Usage: python studies/collapse.py RUN OUTPUT --where first --factor 100 --channels 3
 
-    python studies/collapse.py RUN OUTPUT --where first --factor 100 --channels 3
+Claim: edge-convert notices a model whose 8-bit form collapses, finds the layers, and repairs them.
 
-Writes a copy of RUN, a run of edge-train with a mobilenet_v2, to OUTPUT. In it a few channels between two
-linear layers are multiplied by a factor, which the weights that read them undo: what large ranges do to
-quantization, without what they do to training. Then try: edge-convert OUTPUT, and edge-convert --doctor.
+Writes a copy of RUN, a run of edge-train with a mobilenet_v2, to OUTPUT. Its float answers are the same, but
+a few channels between two linear layers are multiplied by a factor, which the weights that read them undo:
+so the ranges are too large for 8 bits. Then try: edge-convert OUTPUT, and edge-convert --doctor.
 """
 
 from __future__ import annotations

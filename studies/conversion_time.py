@@ -1,9 +1,10 @@
-"""What all default variants of a model cost together, against the slowest of them alone.
+"""Usage: python studies/conversion_time.py RUN/MODEL [--data DIR] [--rounds 3]
 
-    python studies/conversion_time.py RUN/MODEL [--data DIR] [--rounds 3]
+Claim: all default variants of a model together take little more time than the slowest of them alone.
 
-Each measurement is a fresh process, in which TensorFlow is already loaded when the clock starts: it loads the
-model, chooses the calibration images, traces, and converts. Nothing is scored. Medians of the rounds.
+Each measurement is a new process, in which TensorFlow is already loaded when the clock starts: it loads the
+model, chooses the calibration images, traces, and converts. Nothing is scored. Printed are medians of the
+rounds.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""A folder of photos: edge-classify against the classic script, and against what the processor allows.
+"""Usage: python studies/folder.py FLOAT32.tflite INT8.tflite --photos FOLDER [--megapixels 12 --count 100]
 
-    python studies/folder.py FLOAT32.tflite INT8.tflite --photos FOLDER [--megapixels 12 --count 100]
+Claim: edge-classify classifies a folder of photos 3 times as fast as the classic script (13 times with
+photos of 12 megapixels), at 95 % of the rate that the processor allows, without start-up.
 
-The base decodes each photo in full with Pillow, resizes it, and runs FLOAT32 in an interpreter without
-options, one photo after the other. edge-classify runs INT8 (and FLOAT32, for comparison) as a user does,
-start-up included. Both are processes of their own and take turns; figures are medians. The bound is the
-processor time of decoding and inference alone, in one thread, divided by the cores. With --megapixels the
-photos are first enlarged to that size.
+The classic script decodes each photo in full with Pillow, resizes it, and runs FLOAT32 in an interpreter
+without options, one photo after the other. edge-classify runs INT8, and FLOAT32 for comparison, start-up
+included. Both are processes that take turns; printed are medians. The limit of the processor is the time of
+decoding and inference alone, in one thread, divided by the cores. With --megapixels the photos are first
+enlarged.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ for name in sorted(os.listdir(sys.argv[2])):
 
 
 def enlarge(photos: list[Path], megapixels: float, folder: Path) -> None:
-    """Write each photo at that size, as a camera would: JPEG, quality 90."""
+    """Write each photo enlarged, as a camera would: JPEG, quality 90."""
     for number, path in enumerate(photos):
         with Image.open(path) as opened:
             picture = opened.convert("RGB")
@@ -56,7 +57,7 @@ def enlarge(photos: list[Path], megapixels: float, folder: Path) -> None:
 
 
 def seconds(command: list[str]) -> float:
-    """Return how long a command takes."""
+    """Return the seconds that a command takes."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - began

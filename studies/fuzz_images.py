@@ -1,12 +1,12 @@
-"""Whether any damage to an image file gets past its status: a picture, or one clear error.
+"""Usage: python studies/fuzz_images.py --count 10000
 
-    python studies/fuzz_images.py --count 10000
+Claim: a damaged image file is a picture or one clear error, and never a traceback or a warning.
 
-Makes a small file of every format and mode that Pillow writes here, damages it (cut off, bits flipped, bytes
-spliced in from another file, numbers made extreme), and reads it in full, reduced, and as FileSource does.
-Any exception but ImageError, any warning that the commands don't silence, and any line on stderr, which
-decoders in C write to as well, is a failure. A crash ends the process; the same --seed makes it happen again.
-Prints a Markdown table; the exit status is 1 after a failure.
+Makes a small file of every format and mode that Pillow writes, damages it (cuts it off, flips bits, inserts
+bytes of another file, makes numbers extreme), and reads it in full, reduced, and as FileSource does. Any
+exception but ImageError, any warning that the commands do not silence, and any line on stderr, to which
+decoders in C write too, is a failure. A crash ends the process; the same --seed repeats it. Prints a
+Markdown table; the exit status is 1 after a failure.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ WAYS: dict[str, tuple[dict[str, Any], ...]] = {
 @click.option("--count", type=click.IntRange(1), default=10_000, show_default=True, help="Damaged files.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the damage.")
 def main(count: int, seed: int) -> None:
-    """Read damaged images of every format, and count what came of them."""
+    """Read damaged images of every format, and count the outcomes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _stderr_of_process():  # libtiff says there what it cannot save.
@@ -122,7 +122,7 @@ def damaged_files(originals: list[tuple[str, bytes]], count: int, seed: int) -> 
 
 
 def check(data: bytes, name: str) -> str:
-    """Return "picture" or "error" by what load_image makes of the file, or else what went wrong."""
+    """Return "picture" or "error" by the result of load_image, or else the failure."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"damaged.{name.lower()}")
         path.write_bytes(data)
@@ -151,7 +151,7 @@ def _read(decode: Callable[[], Image.Image]) -> str:
 
 @contextmanager
 def _stderr_of_process() -> Iterator[list[bytes]]:
-    """Collect what is written to file descriptor 2, which C libraries use: nothing, or one element."""
+    """Collect the text that is written to file descriptor 2, which C libraries use: at most one element."""
     written: list[bytes] = []
     with tempfile.TemporaryFile() as file:
         kept = os.dup(2)

@@ -1,12 +1,13 @@
-"""Damages model files in every way, and runs each in a process of its own: the runner must survive them all.
+"""Usage: python studies/fuzz_models.py --count 2000 edge/default_model.tflite other.tflite
 
-    python studies/fuzz_models.py --count 2000 edge/default_model.tflite other.tflite
+Claim: with --untrusted, a damaged model file that crashes, hangs or takes memory is an error and nothing
+else.
 
-Bits are flipped, parts cut off, moved, doubled and zeroed, in the flatbuffer, in the card and in the zip's
-directory; for most files the card's checksum is computed anew, so that the damage gets past it. Each file is
-loaded with `untrusted` and classifies a picture. What may come of it: an answer, a refusal by this program or
-by the runtime, a child that crashed, one that was stopped for its time or memory, or that answered nonsense.
-Anything but an answer or an EdgeClassifyError is a fault of the runner, and makes the exit status 1.
+Damages model files and runs each in a child process. Bits are flipped, and parts cut off, moved, doubled and
+zeroed, in the flatbuffer, in the card and in the zip's directory; most files get a new checksum, so that the
+damage gets past it. Each file is loaded with `untrusted` and classifies a picture. Allowed are an answer, a
+refusal by this program or by the runtime, and a child process that crashed, was stopped for its time or
+memory, or gave a broken answer. Anything else is a fault of the runner, and makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _WORKERS = 2
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same files.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A folder for files that show a fault.")
 def main(files: tuple[Path, ...], count: int, seed: int, keep: Path | None) -> None:
-    """Damage FILEs, run each, and count what came of it."""
+    """Damage FILEs, run each, and count the outcomes."""
     outcomes: Counter[str] = Counter()
     shares = [len(range(number, count, len(files))) for number in range(len(files))]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_WORKERS) as pool:
@@ -82,7 +83,7 @@ def _spread(pool: ThreadPoolExecutor, paths: Iterator[Path]) -> Iterator[tuple[P
 
 
 def run_one(path: Path) -> tuple[str, str]:
-    """Return what comes of a file: the outcome's name, and the message."""
+    """Return the name of a file's outcome, and the message."""
     try:
         file = ModelFile.read(path)
         normalization = None if file.card or file.normalization else Normalization((0.0,), (255.0,))
@@ -98,7 +99,7 @@ def run_one(path: Path) -> tuple[str, str]:
 
 
 def _write_damaged(path: Path, folder: Path, seed: int) -> Iterator[Path]:
-    """Write damaged copies of a file, for ever; the name tells the number and the kind of damage."""
+    """Write damaged copies of a file without end; the name holds a number and the kind of damage."""
     original = path.read_bytes()
     end = ModelFile.read(path).zip_offset
     rng = random.Random(f"{seed} {path.name}")
@@ -120,7 +121,7 @@ def _write_damaged(path: Path, folder: Path, seed: int) -> Iterator[Path]:
 
 
 def with_true_checksum(raw: bytes) -> bytes:
-    """Return a sealed file whose card has the checksum of what lies before the zip; others as they are."""
+    """Return a sealed file with the checksum of the bytes before the zip; other files unchanged."""
     try:
         with zipfile.ZipFile(BytesIO(raw)) as archive:
             start = min(entry.header_offset for entry in archive.infolist())
@@ -140,7 +141,7 @@ def with_true_checksum(raw: bytes) -> bytes:
 
 
 def _place(rng: random.Random, low: int, high: int) -> int:
-    """Return a place between both: mostly among the first or last 20,000 bytes, where tables lie."""
+    """Return an offset between both: mostly in the first or last 20,000 bytes, where the tables are."""
     size = max(1, high - low)
     near = min(size, 20_000)
     return low + rng.choice((rng.randrange(size), rng.randrange(near), size - 1 - rng.randrange(near)))

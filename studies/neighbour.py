@@ -1,10 +1,10 @@
-"""Whether a busy neighbour spoils a headline without a word.
+"""Usage: python studies/neighbour.py MODEL.tflite [--measurements 8] [--threads 1]
 
-    python studies/neighbour.py MODEL.tflite [--measurements 8] [--threads 1]
+Claim: a busy neighbour does not change a median without a warning.
 
-The model is measured eight times, each time anew. During every second measurement another program keeps one
-core busy. Exit status 1 unless the medians vary by less than 5 % (largest over smallest), or those
-measurements and only those carry the caveat "neighbours".
+The model is measured eight times, each time in new processes. During every second measurement another program
+keeps one core busy. The exit status is 1 unless the medians vary by less than 5 % (largest over smallest), or
+those measurements and no others have the caveat "neighbours".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIMIT = 0.05
 
 @contextmanager
 def neighbour(busy: bool) -> Iterator[None]:
-    """Keep a core busy meanwhile, or not."""
+    """Keep a core busy during the block, if `busy`."""
     if not busy:
         yield
         return
@@ -57,7 +57,7 @@ def spread(medians: list[float]) -> float:
 @click.option("--measurements", default=8, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(model: Path, measurements: int, threads: int) -> None:
-    """Measure with and without a neighbour, and print what was said of it."""
+    """Measure with and without a neighbour, and print the caveats."""
     medians: dict[bool, list[float]] = {False: [], True: []}
     all_told = True
     for number in range(measurements):

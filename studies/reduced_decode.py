@@ -1,11 +1,11 @@
-"""Does decoding JPEGs at a reduced size change answers?
+"""Usage: python studies/reduced_decode.py MODEL.tflite --photos FOLDER [--megapixels 12] [--count 1000]
 
-    python studies/reduced_decode.py MODEL.tflite --photos FOLDER [--megapixels 12] [--count 1000]
+Claim: decoding JPEGs at a reduced size changes answers about as often as one grey level of noise does.
 
-Each photo is decoded in full and as edge-classify does, and the top-1 of both compared. As a yardstick, so is
-the top-1 after changing 40 % of the full decode's input values by one grey level up or down, as any other
-decoder would: where answers are near ties, that changes some too. With --megapixels the photos are first
-enlarged to that size (JPEG, quality 90).
+Each photo is decoded in full and as edge-classify does, and the top-1 of both compared. For comparison, 40 %
+of the input's values of the full decode are changed by one grey level up or down, as another decoder would
+change them: where answers are nearly equal, that changes some too. With --megapixels the photos are first
+enlarged (JPEG, quality 90).
 """
 
 from __future__ import annotations

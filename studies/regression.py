@@ -1,8 +1,10 @@
-"""Does --baseline catch what got slower, and stay silent where nothing did?
+"""Usage: python studies/regression.py
 
-A model of convolutions is measured, then measured again some times, and then one with a tenth more of
-them, which is no larger. Each is an edge-benchmark of its own: `python studies/regression.py`. Bar:
-no alarm before, one after.
+Claim: edge-benchmark --baseline fails when a model got slower by more than 5 %, and only then.
+
+A model of convolutions is measured, then measured again several times, and then a model with a tenth more of
+them, which is not larger. Each measurement is a process of edge-benchmark. The exit status is 1 unless the
+last one alone fails.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ COMMAND = [str(Path(sys.executable).with_name("edge-benchmark"))]
 @click.option("--dtype", type=click.Choice(["int8", "float32"]), default="int8", show_default=True)
 @click.option("--limit", default="5%", show_default=True, help="What --max-regression is given.")
 def main(repeats: int, planted: int, slower: int, dtype: str, limit: str) -> None:
-    """Print what each run was judged to be; the exit status is 1 where the bar is missed."""
+    """Print the judgement of each run; the exit status is 1 where the claim fails."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model, baseline = folder / "model.tflite", folder / "baseline.jsonl"

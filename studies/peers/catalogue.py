@@ -1,4 +1,4 @@
-"""Who is compared: what a user would pick instead, with the file that it runs."""
+"""The rows of the table: runtimes that a user might choose instead, each with the file that it runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Kind = Literal["float32", "int8"]
 class Peer:
     """A row of the table: one runtime with one file.
 
-    `script` is a module of scripts/, and `options` what its `open_model` takes beyond file, threads and size.
-    `environment` is a file of requirements/ without its suffix; None: this Python's own packages, of which
-    `packages` count. `file` is a key of formats.py's `Files`. `answers` is false where a tool only
-    times itself.
+    `script` is a module of scripts/, and `options` are arguments of its `open_model` beside file, threads and
+    size. `environment` is a file of requirements/ without its suffix; None for this Python, where `packages`
+    are counted. `file` is a key of formats.py's `Files`. A tool that only times itself has no
+    `answers`.
     """
 
     key: str
@@ -30,11 +30,11 @@ class Peer:
 
     @property
     def base(self) -> str:
-        """The key of the row of ours with the same kind of file."""
+        """The key of edge-classify's row with the same kind of file."""
         return f"edge-classify-{self.kind}"
 
 
-REFERENCE = "keras-predict"  # Whose answers the others' are compared with.
+REFERENCE = "keras-predict"  # All answers are compared with its answers.
 
 _TENSORFLOW = ("tensorflow", "pillow")
 

@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, made once under build/peers, and what it takes on disk."""
+"""A virtual environment for each peer, made once under build/peers, and its size on disk."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Environment:
 
 
 def child_variables(packages: Path | None = None) -> dict[str, str]:
-    """Return the environment variables for what runs elsewhere, with the folder `packages` to import from."""
+    """Return the environment variables of other processes, with the folder `packages` to import from."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     return {
         **kept,
         **({"PYTHONPATH": str(packages)} if packages else {}),
-        "CUDA_VISIBLE_DEVICES": "-1",  # All are compared on the processor.
+        "CUDA_VISIBLE_DEVICES": "-1",  # All peers run on the processor.
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CI": "true",  # OpenVINO's tools send no telemetry then.
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # Its notice would stand last, where the error is looked for.
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",  # Its notice would be the last line, where errors are.
     }
 
 
@@ -57,14 +57,14 @@ def call(command: Sequence[str | Path], packages: Path | None = None) -> None:
         raise PeerError(f"{Path(command[0]).name} failed: {error}") from None
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
-        told = [line for line in lines if line.startswith("ERROR")]  # After pip's there may be hints.
-        raise PeerError((told or lines)[-1].strip())
+        errors = [line for line in lines if line.startswith("ERROR")]  # Hints may follow pip's error.
+        raise PeerError((errors or lines)[-1].strip())
 
 
 def environment(name: str, build: Path) -> Environment:
     """Return the virtual environment of requirements/NAME.txt, made where it is missing or out of date.
 
-    That of edge-classify gets this project as it is now. Raises PeerError where an install fails.
+    That of edge-classify gets this project as it is now. Raises PeerError where an installation fails.
     """
     requirements = HERE / "requirements" / f"{name}.txt"
     folder = build / name
@@ -83,9 +83,9 @@ def environment(name: str, build: Path) -> Environment:
 
 
 def tools(name: str, build: Path) -> Path:
-    """Return a folder with the packages of requirements/NAME.txt alone, for a Python that has what they need.
+    """Return a folder with the packages of requirements/NAME.txt alone, without their requirements.
 
-    So tools that work on TensorFlow's graphs don't need a second TensorFlow. Raises PeerError.
+    So tools for TensorFlow's graphs use the TensorFlow of this Python. Raises PeerError.
     """
     requirements = HERE / "requirements" / f"{name}.txt"
     folder = build / name
@@ -99,7 +99,7 @@ def tools(name: str, build: Path) -> Path:
 
 
 def own_environment(packages: Iterable[str]) -> Environment:
-    """Return this Python, with the size of those packages and of all that they require.
+    """Return this Python, with the size of `packages` and of all packages that they require.
 
     Raises PeerError where one of them is not installed.
     """
@@ -116,7 +116,7 @@ def own_environment(packages: Iterable[str]) -> Environment:
 
 
 def required(packages: Iterable[str]) -> dict[str, importlib.metadata.Distribution]:
-    """Return the installed ones of those packages and of what they require, by name."""
+    """Return the installed packages among `packages` and their requirements, by name."""
     found: dict[str, importlib.metadata.Distribution] = {}
     waiting = list(packages)
     while waiting:
@@ -125,7 +125,7 @@ def required(packages: Iterable[str]) -> dict[str, importlib.metadata.Distributi
             continue
         try:
             found[name] = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:  # Its marker asks for it, and nobody installed it.
+        except importlib.metadata.PackageNotFoundError:  # An optional requirement that is not installed.
             continue
         needs = [Requirement(line) for line in found[name].requires or ()]
         waiting += [
@@ -140,12 +140,12 @@ def _is_made_from(folder: Path, text: str) -> bool:
 
 
 def _folder_mb(site_packages: Path) -> float:
-    """Return the size of all packages there but those that every virtual environment has."""
+    """Return the size of all packages except those of every virtual environment."""
     parts = [part for part in site_packages.iterdir() if not part.name.startswith(_NOT_THE_PEERS)]
     files = [file for part in parts for file in (part.rglob("*") if part.is_dir() else (part,))]
     return sum(file.stat().st_size for file in files if file.is_file() and not file.is_symlink()) / 1e6
 
 
 def digest(*texts: str) -> str:
-    """Return a short name for what these texts say."""
+    """Return a short name for the contents of these texts."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What can go wrong with one peer, which is no reason to lose the others."""
+"""The error of one peer; the others are measured nevertheless."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from edge_classify.edge.errors import BenchmarkError
 
 
 class PeerError(BenchmarkError):
-    """A peer, its environment or its model file cannot be had here; the text goes into the table's notes."""
+    """A peer, its environment or its model file is not available; the table's notes show the text."""

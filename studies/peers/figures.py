@@ -1,4 +1,4 @@
-"""What a peer's measurements come to."""
+"""The figures of a peer, from its measurements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class PairedRatio:
-    """A time as a multiple of another's: the median over rounds, and the lowest and the highest of them."""
+    """A time as a multiple of another peer's: the median, lowest and highest over the rounds."""
 
     median: float
     lowest: float
@@ -39,10 +39,11 @@ class Share:
 
 @dataclass(frozen=True)
 class Figures:
-    """A row of the table. Times in ms, memory and disk in MB (10^6 bytes); None: not measured, or left out.
+    """A row of the table. Times in ms, memory and disk in MB (10^6 bytes); None where not measured.
 
-    `ratio` is of inferences to those of `base`: ours with the same kind of file. `agreement` is the share
-    of pictures with Keras's answer, `top1` that of right ones. `failure` says why there are no figures.
+    `ratio` compares inferences with those of `base`, edge-classify with the same kind of file. `agreement` is
+    the share of pictures with Keras's answer, `top1` that of right answers. `failure` says why there are no
+    figures.
     """
 
     key: str
@@ -122,7 +123,7 @@ def _figures(
 
 
 def paired_ratio(blocks: Sequence[Sequence[float]], base: Sequence[Sequence[float]]) -> PairedRatio | None:
-    """Compare the medians of blocks of the same round; None where there is no round that both have."""
+    """Compare the medians of blocks of the same round; None where no round has both."""
     ratios = [
         statistics.median(mine) / statistics.median(other) for mine, other in zip(blocks, base, strict=False)
     ]
@@ -130,7 +131,7 @@ def paired_ratio(blocks: Sequence[Sequence[float]], base: Sequence[Sequence[floa
 
 
 def same_share(answers: NDArray[np.int64], expected: NDArray[np.int64] | None) -> Share | None:
-    """Return the share of class indices that are the expected ones; None where either is not there."""
+    """Return the share of class indices that are as expected; None where either is missing."""
     if expected is None or len(answers) != len(expected) or not len(answers):
         return None
     count = int((answers == expected).sum())

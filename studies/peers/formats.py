@@ -1,4 +1,4 @@
-"""The same Keras model as the file of each runtime, made once and kept under build/peers."""
+"""The same Keras model in the format of each runtime, made once and kept under build/peers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Files = dict[str, Path | PeerError]
 
 @dataclass(frozen=True)
 class Source:
-    """A model to convert, with the pictures that int8 is calibrated on.
+    """A model to convert, with the pictures for the calibration of int8.
 
-    They are `calibration` as files, and uint8 [pictures, height, width, 3] in the .npy file `pixels`.
+    `calibration` are the files, and `pixels` is a .npy file, uint8 [pictures, height, width, 3].
     `labels` is a file with a line for each class, `build` the folder of the environments.
     """
 
@@ -35,7 +35,7 @@ class Source:
 
 
 def make_files(source: Source, kept: Path, wanted: set[str]) -> Files:
-    """Return the path of each file, or the error why it can't be had. `kept` holds those of former runs."""
+    """Return the path of each file, or the error. `kept` is the folder with the files of former runs."""
     found: Files = {"keras": source.keras}
     wanted = wanted | {"onnx-float32" for key in wanted if key in _FROM_ONNX}
     for names, make in _MAKERS.items():
@@ -60,7 +60,7 @@ Maker = Callable[[Source, Files, Sequence[Path]], None]
 
 
 def _make(source: Source, found: Files, targets: Sequence[Path], make: Maker) -> None:
-    """Make files in a folder of their own, and rename them: a half-written one is never taken for whole."""
+    """Make files in a temporary folder, and move them: a half-written file is never used."""
     targets[0].parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=targets[0].parent, prefix="unfinished-") as name:
         folder = Path(name)

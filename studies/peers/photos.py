@@ -1,4 +1,4 @@
-"""The pictures that all peers see: a user's photos, or ones made here."""
+"""The pictures for all peers: a user's photos, or generated pictures."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PIL import Image
 
 from studies.peers.errors import PeerError
 
-CALIBRATION = 100  # More gave nothing for this model.
-_GENERATED_SIZE = (500, 375)  # Of most of ImageNet's photos.
+CALIBRATION = 100  # More pictures did not improve this model.
+_GENERATED_SIZE = (500, 375)  # The size of most photos of ImageNet.
 _MIN_PHOTOS = 20
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Pictures to calibrate int8 with, and others to measure on, with the name of each one's class.
+    """Pictures for the calibration of int8, and others to measure on, with the classes `truths`.
 
     `labels` are all class names in order; without labelled pictures both are empty.
     """
@@ -34,10 +34,10 @@ class Photos:
 
 
 def choose(folder: Path, count: int) -> Photos:
-    """Take pictures from all over a folder of class folders, or from the test images of a run.
+    """Choose pictures from all parts of a folder of class folders, or from the test images of a run.
 
-    `count` are measured, or all if there are fewer; no picture serves for both. Raises DatasetError, and
-    PeerError for fewer than 20 pictures.
+    `count` are measured, or all if there are fewer; none of them is used for calibration. Raises
+    DatasetError, and PeerError for fewer than 20 pictures.
     """
     images = labelled_images(folder).images
     if len(images) < _MIN_PHOTOS:
@@ -58,9 +58,9 @@ def choose(folder: Path, count: int) -> Photos:
 
 
 def generate(folder: Path, count: int) -> Photos:
-    """Write pictures that take as long as photos: soft shapes with noise, 500x375, JPEG.
+    """Write pictures that take as long to decode as photos: soft shapes with noise, 500x375, JPEG.
 
-    They show nothing, so answers to them tell agreement between runtimes and no accuracy.
+    They show no objects: the answers give the agreement between runtimes, but no accuracy.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:04d}.jpg" for number in range(CALIBRATION + count)]
@@ -80,14 +80,14 @@ def _picture(seed: int) -> Image.Image:
 def write_pixels(photos: Sequence[Path], size: tuple[int, int], output: Path) -> None:
     """Write pictures as uint8 [pictures, height, width, 3] to a .npy file, prepared as edge-classify does.
 
-    Raises ImageError for one that cannot be read.
+    Raises ImageError for a picture that cannot be read.
     """
     spec, preprocess = InputSpec(size[1], size[0], "uint8"), Preprocess()
     np.save(output, np.stack([load_input(path, spec, preprocess) for path in photos]))
 
 
 def true_indices(truths: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64] | None:
-    """Return each picture's class as an index into `labels`; None where one is not among them."""
+    """Return each picture's class as an index into `labels`; None where a class is not among them."""
     index = {label: number for number, label in enumerate(labels)}
     if not truths or not set(truths) <= set(index):
         return None

@@ -1,4 +1,4 @@
-"""One Keras model and one set of pictures, as everything that the peers are given."""
+"""Prepares the files of all peers from one Keras model and one set of pictures."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class KerasModel:
 
 @dataclass(frozen=True)
 class Work:
-    """What all peers are given: `pixels` are the pictures' as .npy, `files` the model in each format.
+    """The files for all peers: `pixels` is a .npy file of the pictures, `files` the model in each format.
 
-    `labels` name the model's outputs in order; empty where nobody says what they are.
+    `labels` name the model's outputs in order; empty where they are unknown.
     """
 
     keras: KerasModel
@@ -71,22 +71,22 @@ def default_model(weights: str, build: Path) -> Path:
 
 
 def describe_keras(path: Path) -> KerasModel:
-    """Return what goes in and comes out; raises PeerError for a file that Keras does not load."""
+    """Return the input's size and the number of classes; raises PeerError for a file that Keras refuses."""
     command = [sys.executable, str(formats.SCRIPTS / "describe_keras.py"), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, env=child_variables(), check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise PeerError(f"{path} is not a Keras model that can be compared ({lines[-1]})")
-    told = json.loads(done.stdout.splitlines()[-1])
-    return KerasModel(path, (told["size"][0], told["size"][1]), told["classes"])
+    found = json.loads(done.stdout.splitlines()[-1])
+    return KerasModel(path, (found["size"][0], found["size"][1]), found["classes"])
 
 
 def class_names(given: Path | None, keras: KerasModel, pictures: photos.Photos) -> tuple[str, ...]:
     """Return the names of the model's outputs, in order.
 
-    From the file `given`, or the card beside the model; else the class folders in order of their names, where
-    they are as many as the outputs, as it is with ImageNet's. Empty where none of these tells them.
-    Raises LabelError or CardError for what cannot be read, PeerError for another number of labels.
+    They come from the file `given`, or the card beside the model; else from the sorted names of the class
+    folders, where there are as many as outputs, as in ImageNet. Empty where none of these is available.
+    Raises LabelError or CardError for an unreadable file, PeerError for another number of labels.
     """
     card = keras.path.parent / "card.json"
     if given is not None:
@@ -106,7 +106,7 @@ def class_names(given: Path | None, keras: KerasModel, pictures: photos.Photos) 
 def prepare(
     keras: KerasModel, pictures: photos.Photos, labels: tuple[str, ...], build: Path, chosen: Sequence[Peer]
 ) -> Work:
-    """Write the pictures' pixels, and convert the model for each peer; former runs' files are taken again."""
+    """Write the pictures' pixels, and convert the model for each peer; files of former runs are reused."""
     calibration = digest(*(f"{path}{path.stat().st_mtime_ns}" for path in pictures.calibration))
     model = hashlib.sha256(keras.path.read_bytes()).hexdigest()[:12]
     kept = build / "models" / f"{model}-{calibration}"
@@ -123,7 +123,7 @@ def prepare(
 
 
 def prepare_peers(work: Work, chosen: Sequence[Peer], threads: int, build: Path) -> list[PeerMeasurement]:
-    """Install what each peer needs; one that can't be had keeps its measurement, with the reason."""
+    """Install the packages of each peer; where that fails, its measurement holds the reason."""
     found: dict[str, Environment | PeerError] = {}
     measurements = []
     for peer in chosen:
@@ -131,7 +131,7 @@ def prepare_peers(work: Work, chosen: Sequence[Peer], threads: int, build: Path)
         measurements.append(measurement)
         key = peer.environment or " ".join(peer.packages)
         if key not in found:
-            say(f"Looking at what {peer.title} needs")
+            say(f"Checking the packages of {peer.title}")
             found[key] = _environment(peer, build)
         there, model = found[key], work.files[peer.file]
         for missing in (there, model):

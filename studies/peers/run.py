@@ -1,11 +1,12 @@
-"""The same model and the same pictures through what a user would pick instead, in turn in one run.
+"""Usage: python -m studies.peers.run [--model FILE.keras] [--photos FOLDER]
 
-    python -m studies.peers.run [--model FILE.keras] [--photos FOLDER]
+Claim: the README's table of the same model and the same pictures in other runtimes, measured in turn in one
+run.
 
-Each runtime is installed in a virtual environment of its own under --build (some 2 GB, the first time), in
-the version that requirements/ pins; tf.lite and Keras run from this Python's. The table goes to stdout, as
-Markdown, with machine, date and versions, and the rows where another is faster. A runtime that can't be had
-is left out, and the notes say why.
+Each runtime is installed in its own virtual environment under --build (some 2 GB, the first time), in the
+version that requirements/ pins; tf.lite and Keras run in this Python. The table goes to stdout as Markdown,
+with machine, date and versions, and the rows where another is faster. A runtime that cannot be installed is
+left out, and the notes say why.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What all rows have in common. `model` and `pictures` are phrases; `rounds` those that all ran."""
+    """The facts about all rows. `model` and `pictures` are phrases; `rounds` is the number that all ran."""
 
     host: Host
     date: str
@@ -80,7 +80,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Return text for one cell or one item: runtimes' messages may hold anything."""
+    """Return text for one cell or one note: messages of runtimes may hold any characters."""
     return one_line(text).replace("|", "\\|").replace("<", "&lt;")
 
 

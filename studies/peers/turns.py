@@ -1,4 +1,4 @@
-"""The peers measured in turn, A B C A B C, so that what slows the machine down slows all of them."""
+"""The peers take turns, A B C A B C, so that a slow moment of the machine slows all of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_classify.edge.children import describe_end
 from edge_classify.edge.console import say
 
 from studies.peers.catalogue import Peer
@@ -22,17 +23,17 @@ from studies.peers.process import PeerProcess
 _SERVE = Path(__file__).parent / "scripts" / "serve.py"
 _WARM_UP_S = 1.0
 _MIN_RUNS, _MAX_RUNS = 3, 500
-_LEFT_OUT = 0.1  # The first runs of a block find caches that the others have filled.
+_LEFT_OUT = 0.1  # In the first runs of a block, the caches hold data of other peers.
 _COLD_TIMEOUT_S = 300
 
 
 @dataclass
 class PeerMeasurement:
-    """A peer that takes part, and what was measured of it so far. Times are ms.
+    """A peer with its command line, and its measurements so far. Times are ms.
 
     `blocks` are times of single inferences by round, `photos` by round and photo, `cold` those of whole
     processes with their peak MB; `answers` are (index, probability) of each picture. `failure` says why it
-    takes part no more: what came before it doesn't count, since the others were measured longer.
+    is left out: its earlier times do not count, since the others were measured longer.
     """
 
     peer: Peer
@@ -49,7 +50,7 @@ class PeerMeasurement:
     failure: str | None = None
 
     def set_command(self, env: Environment, model: Path, threads: int, size: tuple[int, int]) -> None:
-        """Say with what it is started: a file, and the input's width and height."""
+        """Set its command line for a model file; `size` is the input's width and height."""
         settings = {"model": str(model), "threads": threads, "size": size, **dict(self.peer.options)}
         self.command = (str(env.python), str(_SERVE), self.peer.script, json.dumps(settings))
         self.disk_mb = env.disk_mb
@@ -57,7 +58,7 @@ class PeerMeasurement:
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is measured: `rounds` of blocks of `block_s` each, photos in `rounds` parts, cold starts."""
+    """How much is measured: `rounds` blocks of `block_s` seconds, photos in `rounds` parts, cold starts."""
 
     rounds: int
     block_s: float
@@ -108,7 +109,7 @@ def measure_photos(
 ) -> None:
     """Let each classify the same photos, from file to label, a part of them in every round."""
     for path in paths:
-        path.read_bytes()  # From here on they lie in the page cache, for the first peer too.
+        path.read_bytes()  # Now they are in the page cache, for the first peer too.
     parts = [[str(path) for path in paths[start :: amount.rounds]] for start in range(amount.rounds)]
 
     def classify(measurement: PeerMeasurement, number: int) -> None:
@@ -121,17 +122,17 @@ def measure_photos(
 def ask_answers(
     measurements: Sequence[PeerMeasurement], processes: dict[str, PeerProcess], pixels: Path
 ) -> None:
-    """Ask each what it says to the same pixels."""
+    """Ask each peer for its answers to the same pixels."""
     for measurement in _present(measurements):
         if measurement.peer.answers:
             say(f"Asking {measurement.peer.key} for its answers")
             with _failing(measurement):
-                told = processes[measurement.peer.key].ask("answers", pixels=str(pixels))["answers"]
-                measurement.answers = [(int(index), float(probability)) for index, probability in told]
+                answers = processes[measurement.peer.key].ask("answers", pixels=str(pixels))["answers"]
+                measurement.answers = [(int(index), float(probability)) for index, probability in answers]
 
 
 def measure_cold_starts(measurements: Sequence[PeerMeasurement], photo: Path, amount: Amount) -> None:
-    """Time whole processes that classify one photo; the first of each reads the disk and is left out."""
+    """Time whole processes that classify one photo; the first of each peer reads the disk and is left out."""
     answering = [measurement for measurement in measurements if measurement.peer.answers]
 
     def start(measurement: PeerMeasurement, number: int) -> None:
@@ -158,7 +159,7 @@ def _in_turn(
     do: Callable[[PeerMeasurement, int], None],
     name: str,
 ) -> None:
-    """Call `do` for each measurement in every round, each round beginning with another one."""
+    """Call `do` for each peer in every round; each round begins with another peer."""
     for number in range(rounds):
         say(f"Round {number + 1} of {rounds}: {name}")
         start = number % max(1, len(measurements))
@@ -180,14 +181,14 @@ def _cold_start(command: Sequence[str]) -> tuple[float, float | None]:
             check=False,
         )
         taken = (time.perf_counter() - began) * 1000
-        told: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         raise PeerError(f"its cold start took more than {_COLD_TIMEOUT_S} s") from None
     except ValueError:
-        raise PeerError(f"its cold start ended with status {done.returncode} and no answer") from None
-    if "error" in told:
-        raise PeerError(told["error"])
-    return taken, told["peak_mb"]
+        raise PeerError(f"its cold start {describe_end(done.returncode, done.stderr)}") from None
+    if "error" in answer:
+        raise PeerError(answer["error"])
+    return taken, answer["peak_mb"]
 
 
 def _present(measurements: Sequence[PeerMeasurement]) -> list[PeerMeasurement]:
@@ -196,7 +197,7 @@ def _present(measurements: Sequence[PeerMeasurement]) -> list[PeerMeasurement]:
 
 @contextmanager
 def _failing(measurement: PeerMeasurement) -> Iterator[None]:
-    """Keep a peer's error as the reason for which it takes part no more."""
+    """Keep a peer's error as the reason why it is left out."""
     try:
         yield
     except PeerError as error:
@@ -205,7 +206,7 @@ def _failing(measurement: PeerMeasurement) -> Iterator[None]:
 
 
 def keep_whole_rounds(measurements: Sequence[PeerMeasurement]) -> None:
-    """Cut what an interrupted round left over, so that all have been measured equally often."""
+    """Remove the times of an interrupted round, so that all have been measured equally often."""
     present = _present(measurements)
     for what in ("blocks", "photos", "cold"):
         counts = [

@@ -1,4 +1,7 @@
-"""Prints {"size": [width, height], "classes"} of a .keras file."""
+"""Prints {"size": [width, height], "classes"} of a .keras file.
+
+python describe_keras.py MODEL.keras
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import keras
 
 
 def main(source: str) -> None:
-    """Load the file, and say what goes in and what comes out."""
+    """Load the file, and print the size of its input and the number of its classes."""
     model = keras.models.load_model(source, compile=False)
     _, height, width, _ = model.input_shape
     sys.stdout.write("\n" + json.dumps({"size": [width, height], "classes": model.output_shape[-1]}) + "\n")

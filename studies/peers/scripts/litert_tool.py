@@ -1,4 +1,4 @@
-"""The benchmark tool in ai-edge-litert's wheel (litert-benchmark), which times itself and answers nothing."""
+"""The benchmark tool in ai-edge-litert's wheel (litert-benchmark), which only times itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MODULE = "ai_edge_litert.tools.benchmark_litert_model"
 
 
 class _Model:
-    remark = "starts anew for each block, and tells the median itself"
+    remark = "starts a new process for each block, and reports the median itself"
 
     def __init__(self, model: str, threads: int) -> None:
         self._command = [sys.executable, "-m", _MODULE, f"--model={model}", f"--num_threads={threads}"]

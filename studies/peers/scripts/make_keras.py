@@ -1,6 +1,6 @@
 """Writes MobileNetV2 1.0 with input 224x224 as a .keras file that takes pixels 0..255, float32.
 
-python make_keras.py OUTPUT.keras WEIGHTS
+    python make_keras.py OUTPUT.keras WEIGHTS
 
 WEIGHTS is imagenet, which Keras downloads, none, or an .h5 file of Keras's own weights.
 """

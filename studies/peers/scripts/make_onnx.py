@@ -1,6 +1,6 @@
 """Turns a .keras file into ONNX, float32 and int8.
 
-python make_onnx.py MODEL.keras PIXELS.npy FLOAT.onnx INT8.onnx
+    python make_onnx.py MODEL.keras PIXELS.npy FLOAT.onnx INT8.onnx
 
 Keras's own export (tf2onnx), then the fusing of layers that ONNX Runtime's guide to quantization asks for,
 which helps the others that read ONNX too. int8 is static, in QDQ format, each channel of the weights apart;

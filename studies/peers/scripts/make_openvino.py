@@ -1,6 +1,6 @@
 """Quantizes an ONNX model the way OpenVINO's guide does, with NNCF.
 
-python make_openvino.py FLOAT.onnx PIXELS.npy INT8.xml
+    python make_openvino.py FLOAT.onnx PIXELS.npy INT8.xml
 
 PIXELS is uint8 [pictures, height, width, 3].
 """

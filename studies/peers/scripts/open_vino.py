@@ -25,5 +25,5 @@ class _Model:
 
 
 def open_model(model: str, threads: int, size: tuple[int, int], precision: str | None = None) -> _Model:
-    """Open an .onnx or .xml file; `precision` is f32 where OpenVINO shall not choose it."""
+    """Open an .onnx or .xml file; `precision` is f32, or None where OpenVINO chooses it."""
     return _Model(model, threads, precision)

@@ -11,7 +11,7 @@ from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.edge.card import Accuracy
 from edge_classify.edge.classifier import DEFAULT_EXECUTION, Classifier
 from edge_classify.edge.console import NAMED_NORMALIZATIONS
-from edge_classify.edge.doctor.feeding import Trial, Way
+from edge_classify.edge.doctor.feeding import FeedTrial, Way
 from edge_classify.edge.doctor.finding import ERROR, OK, WARNING, Finding
 from edge_classify.edge.doctor.images import check_labelled, find_other_order, sample_images
 from edge_classify.edge.doctor.models import ModelQuestions, check_model
@@ -209,13 +209,13 @@ def test_answers_by_chance_are_not_taken_for_labels_in_another_order() -> None:
     truth = np.repeat(np.arange(4), 6)
     for seed in range(600):
         answers = np.random.default_rng(seed).integers(0, 4, (1, truth.size))
-        assert find_other_order(Trial((Way("as it is fed", None),), LABELS, answers, truth)) is None
+        assert find_other_order(FeedTrial((Way("as it is fed", None),), LABELS, answers, truth)) is None
 
 
 def test_labels_moved_by_one_are_found_among_wrong_answers_by_chance() -> None:
     rng = np.random.default_rng(0)
     truth = np.repeat(np.arange(4), 20)
     answers = np.where(rng.random((1, 80)) < 0.7, (truth + 1) % 4, rng.integers(0, 4, (1, 80)))
-    moved = find_other_order(Trial((Way("as it is fed", None),), LABELS, answers, truth))
+    moved = find_other_order(FeedTrial((Way("as it is fed", None),), LABELS, answers, truth))
     assert moved is not None
     assert moved.startswith("'red' is answered as 'green'")

@@ -1,8 +1,7 @@
-"""The best rate of plain convolutions through a runtime: what this machine can do, told without a compiler.
+"""The best rate of plain convolutions in a runtime: what this machine can reach, without a compiler.
 
 The models are written with the flatbuffers package alone, which every device has: a Raspberry Pi has no
-TensorFlow. Tables and fields are those of tensorflow/compiler/mlir/lite/schema/schema.fbs. The child runs
-`main` with runtime, threads and type as its arguments, and prints one JSON object.
+TensorFlow. Tables and fields are those of tensorflow/compiler/mlir/lite/schema/schema.fbs.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Convolution:
         return f"{self.kernel}x{self.kernel} convolution, {self.side}x{self.side}, {self.channels} channels"
 
 
-# Of the sizes that networks for small devices have, from many pixels to many channels.
+# Sizes as in networks for small devices, from many pixels to many channels.
 SHAPES = (
     Convolution(56, 128, 1),
     Convolution(28, 256, 1),
@@ -62,14 +61,14 @@ SHAPES = (
 
 
 def model_macs(shape: Convolution, layers: int = LAYERS) -> int:
-    """Return the multiply-accumulates of the model that `write_model` makes of a shape."""
+    """Return the multiply-accumulates of the model that `write_model` makes from a shape."""
     return layers * shape.macs
 
 
 def write_model(shape: Convolution, dtype: str, layers: int = LAYERS) -> bytes:
-    """Return a .tflite of such layers in a row, of "float32", or of "int8" with a scale a channel.
+    """Return a .tflite with `layers` of them, "float32", or "int8" with a scale for each channel.
 
-    They share their weights in the file, and each gets its own from the runtime, which arranges them anew.
+    The layers share their weights in the file; the runtime gives each one its own packed copy.
     """
     return _Writer(shape, quantized=dtype == "int8").write(layers)
 
@@ -126,7 +125,7 @@ class _Writer:
     def _tensor(
         self, shape: Sequence[int], tensor_type: int, data: NDArray[Any] | None, scales: Sequence[float]
     ) -> int:
-        """Add a tensor and return its index; one scale is of the whole tensor, several of each channel."""
+        """Add a tensor and return its index; one scale is for the tensor, several are for its channels."""
         self.buffers.append(data)
         add = self.builder
         fields: dict[int, Field] = {
@@ -161,13 +160,13 @@ class _Writer:
 
 _START = f"from {__name__} import main; main()"
 _TIMEOUT_S = 120.0
-_WARM_UP_S, _MEASURED_S = 0.05, 0.25  # Of each shape; twice, in turn, and at least 5 runs.
+_WARM_UP_S, _MEASURED_S = 0.05, 0.25  # For each shape in each round.
 _ROUNDS, _MIN_RUNS = 2, 5
 
 
 @dataclass(frozen=True)
 class BestRate:
-    """The best of some shapes in 10^9 multiply-accumulates a second; None: `shape` says why."""
+    """The best rate of several shapes in 10^9 multiply-accumulates a second; where None, `shape` says why."""
 
     gmacs_per_s: float | None
     shape: str
@@ -175,7 +174,7 @@ class BestRate:
 
 @cache
 def best_rate(runtime: str, threads: int, dtype: str) -> BestRate:
-    """Measure, once in this process, what `dtype` ("float32" or "int8") convolutions reach with a runtime."""
+    """Measure, once in this process, the rate of convolutions of a `dtype` ("float32" or "int8")."""
     question = {"runtime": runtime, "threads": threads, "dtype": dtype}
     reply = ask(_START, question=question, timeout=_TIMEOUT_S)
     if reply.answer is None:

@@ -1,4 +1,4 @@
-"""How many multiply-accumulates an operator takes, from the shapes of its tensors alone.
+"""The number of multiply-accumulates of an operator, from the shapes of its tensors alone.
 
 The rule is that of Howard et al., "MobileNets" (arXiv:1704.04861), section 3: every output value costs one
 for each weight that it is summed over, with positions in the padding counted too. Shapes of weights are those
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from ...edge.tflite.graph import Operator, Subgraph
 
 Shape = tuple[int, ...]
-# Operations that multiply as well, and whose count does not follow from shapes or needs their inner graphs.
+# Operations that multiply too, but whose count needs more than shapes, or their inner graphs.
 _UNCOUNTED = (
     "BIDIRECTIONAL_SEQUENCE_LSTM",
     "BIDIRECTIONAL_SEQUENCE_RNN",
@@ -34,9 +34,9 @@ _UNCOUNTED = (
 
 
 def count_macs(operator: Operator, graph: Subgraph) -> int | None:
-    """Return the multiply-accumulates of one run: 0 where there are none, None where they can't be told.
+    """Return the multiply-accumulates of one run: 0 where there are none, None where they are unknown.
 
-    Sides that are open until loading count as what the file has there, which is 1.
+    Sides that are open until loading count with the value in the file, which is 1.
     """
     if operator.custom or operator.name in _UNCOUNTED:
         return None

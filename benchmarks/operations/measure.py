@@ -1,4 +1,4 @@
-"""Where a model's time goes: each operator's, who runs it, and how much faster the machine could be."""
+"""Where a model's time goes: the time of each operator, who runs it, and what the machine could reach."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MULTIPLIERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 def measure_operations(path: Path, execution: Execution, median_ms: float) -> Operations:
-    """Profile a model that was measured to take `median_ms`, with the same runtime, threads and delegate.
+    """Profile a model whose measured time is `median_ms`, with the same runtime, threads and delegate.
 
-    Takes some seconds. Raises ModelFileError when the file cannot be read, BenchmarkError when it is empty.
+    Takes some seconds. Raises ModelFileError where the file cannot be read, BenchmarkError where it is empty.
     """
     with mapped(path) as data, tables_of(path):
         graph = read_graph(FlatTable.root(data)).subgraphs[0]
@@ -76,7 +76,7 @@ def _profile(path: Path, execution: Execution, runtime: Runtime) -> tuple[list[E
 def _operations(
     graph: Subgraph, delegation: Delegation, events: Sequence[Event] | None, execution: Execution
 ) -> tuple[OperatorTime, ...]:
-    """Return all operators in their order, then what the profiler saw beside them."""
+    """Return all operators in their order, then the profiler's events that belong to none of them."""
     times: dict[int, float] = {}
     extra: list[Event] = []
     if events is not None:
@@ -120,7 +120,7 @@ def _shape(graph: Subgraph, operator: Operator) -> str:
 
 
 def _bytes(operator: Operator, graph: Subgraph) -> int | None:
-    """Return what is read and written once, weights included; None for types without a fixed size."""
+    """Return the bytes of inputs, weights and outputs; None for types without a fixed size."""
     total = 0
     for index in (*operator.inputs, *operator.outputs):
         tensor = graph.tensors[index]
@@ -134,7 +134,7 @@ def _bytes(operator: Operator, graph: Subgraph) -> int | None:
 
 
 def _compute_type(graph: Subgraph) -> str:
-    """Return "int8" where the weights of most multiplications are, else "float32"."""
+    """Return "int8" where most multiplications have such weights, else "float32"."""
     stored = graph.weights_of()
     macs = {"int8": 0, "float32": 0}
     for operator in graph.operators:

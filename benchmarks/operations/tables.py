@@ -1,4 +1,4 @@
-"""What people see of where the time goes."""
+"""The tables and sentences of where the time goes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import click
 from ...edge.console import print_table, printable
 from ..results.result import Operations, OperatorTime
 
-_HEAVIEST = 12
+_SLOWEST = 12
 _BY_KIND = ("operation", "number", "run by", "ms", "share", "million MACs", "GMAC/s")
 _BY_OPERATOR = ("operator", "output", "run by", "ms", "share", "million MACs", "GMAC/s")
 
 
 def print_operations(operations: Operations, name: str) -> None:
-    """Print sums by kind, the heaviest operators, and what is left to gain, to stdout."""
+    """Print the sums by kind, the slowest operators, and the possible gain, to stdout."""
     print_table(f"{name}: where the time goes", _BY_KIND, list(_rows_by_kind(operations.operators)))
-    heaviest = sorted((o for o in operations.operators if o.ms), key=lambda o: -(o.ms or 0))[:_HEAVIEST]
-    if heaviest:
-        rows = [_row(o.name if o.index is None else f"{o.index} {o.name}", o.output, [o]) for o in heaviest]
-        print_table("The heaviest of them", _BY_OPERATOR, rows)
+    slowest = sorted((o for o in operations.operators if o.ms), key=lambda o: -(o.ms or 0))[:_SLOWEST]
+    if slowest:
+        rows = [_row(o.name if o.index is None else f"{o.index} {o.name}", o.output, [o]) for o in slowest]
+        print_table("The slowest of them", _BY_OPERATOR, rows)
     for sentence in describe(operations):
         click.echo(printable(sentence))
 
 
 def describe(operations: Operations) -> Iterator[str]:
-    """Yield sentences: what measured it, what is left outside, and what is left to gain."""
+    """Yield sentences: the source of the times, the operators outside XNNPACK, and the possible gain."""
     timed = any(operation.ms is not None for operation in operations.operators)
     yield f"Measured by {operations.profiler}." if timed else f"No times: {operations.profiler}."
     if operations.outside:
@@ -36,9 +36,9 @@ def describe(operations: Operations) -> Iterator[str]:
         took = f", {share:.0%} of the time" if timed else ""
         yield f"Outside XNNPACK and delegates: {len(operations.outside)} operators ({kinds}){took}."
     elif operations.outside is None:
-        yield "What XNNPACK takes is not known."
+        yield "Which operators XNNPACK takes is unknown."
     if operations.uncounted:
-        yield f"MACs are not known of: {', '.join(operations.uncounted)}."
+        yield f"MACs are unknown for: {', '.join(operations.uncounted)}."
     rate, best, whole = operations.gmacs_per_s, operations.best_gmacs_per_s, operations.of_best
     if rate and best and whole and operations.macs:
         yield (

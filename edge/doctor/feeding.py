@@ -1,7 +1,7 @@
-"""Whether a model is fed as it was trained: tried out on labelled images, one way beside the other.
+"""Whether a model gets pixels as in its training: several ways to feed it are tried on labelled images.
 
-Colours in the wrong order, pixels scaled to another range and labels in another order all give answers that
-look plausible; only labelled images tell.
+Colours in the wrong order, pixels scaled to another range and labels in another order all give plausible
+answers; only labelled images show the mistake.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from ..sources.frames import FilePicture
 from ..statistics.paired import mcnemar_p
 from ..statistics.proportions import wilson_interval
 
-# What frameworks do by default, beside the ranges that --normalization knows by name. torchvision's
-# transforms.Normalize for ImageNet and Caffe's means of ImageNet, both for pixels 0..255:
+# The defaults of frameworks, beside the ranges that --normalization has names for: torchvision's
+# transforms.Normalize for ImageNet and Caffe's means of ImageNet, both for pixels 0..255.
 # https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py
 _TORCH = Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 _CAFFE = Normalization((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
 _UNTRIED = -1
-_ROUND = 20  # Images after which hopeless ways are given up,
-_HOPELESS = 0.001  # which chance alone would make look so bad this rarely.
+_ROUND = 20  # After so many images, ways are given up
+_HOPELESS = 0.001  # whose p-value against the best way is below this.
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What each way gave: `answers` int64 [ways, images] and `truth` int64 [images] index `labels`.
+class FeedTrial:
+    """The answers of each way: `answers` int64 [ways, images] and `truth` int64 [images] index `labels`.
 
     An answer is -1 where a way had been given up.
     """
@@ -59,13 +59,13 @@ class Trial:
         return np.asarray(self.answers == self.truth, np.bool_)
 
     def rate(self, place: int) -> str:
-        """Return how often a way was right, with the 95 % interval, for people."""
+        """Return a text with how often a way was right, with the 95 % interval."""
         right, tried = int(self.right[place].sum()), int((self.answers[place] != _UNTRIED).sum())
         low, high = wilson_interval(right, tried)
         return f"{right} of {tried} images, {right / tried:.1%} ({low:.1%} to {high:.1%})"
 
     def p_value(self, a: int, b: int) -> float:
-        """Return how likely two equally good ways would differ so much, by McNemar's test."""
+        """Return the p-value of McNemar's test of two ways."""
         return compare(self.right[a], self.right[b])
 
 
@@ -75,9 +75,9 @@ def compare(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def ways_to_feed(classifier: Classifier, scaling_known: bool) -> tuple[Way, ...]:
-    """Return the ways to try: first the one in use, or all ranges where it isn't known.
+    """Return the ways to try: first the way in use, or all ranges where it is not known.
 
-    A model with a card, or one that takes raw bytes, leaves only the order of the colours to doubt.
+    For a model with a card, or one that takes raw bytes, only the order of the colours is in doubt.
     """
     used = classifier.normalization if scaling_known else None
     ways: list[Way] = []
@@ -93,16 +93,18 @@ def ways_to_feed(classifier: Classifier, scaling_known: bool) -> tuple[Way, ...]
 
 def try_ways(
     classifier: Classifier, ways: Sequence[Way], images: Sequence[LabelledImage], seconds: float
-) -> Trial:
-    """Classify images in each way, as many as there is time for, and at least one.
+) -> FeedTrial:
+    """Classify images in each way for about `seconds`, at least one image.
 
     Ways other than the first are given up as soon as they are clearly worse than the best. Images that
-    cannot be read, and those whose label the model doesn't know, are left out. `classifier` is changed.
-    Raises ModelFileError when the model cannot be run.
+    cannot be read, and those whose label the model does not have, are left out. `classifier` is changed.
+    Raises ModelFileError where the model cannot be run.
     """
     numbers = {label: index for index, label in enumerate(classifier.labels)}
     known = [image for image in images if image.label in numbers]
-    trial = Trial(tuple(ways), classifier.labels, np.zeros((len(ways), 0), np.int64), np.zeros(0, np.int64))
+    trial = FeedTrial(
+        tuple(ways), classifier.labels, np.zeros((len(ways), 0), np.int64), np.zeros(0, np.int64)
+    )
     left = list(range(len(ways)))
     end = time.monotonic() + seconds
     for image in known:
@@ -121,18 +123,18 @@ def try_ways(
     return trial
 
 
-def _is_hopeless(trial: Trial, place: int) -> bool:
+def _is_hopeless(trial: FeedTrial, place: int) -> bool:
     best = int(trial.right.sum(axis=1).argmax())
     return best != place and trial.p_value(place, best) < _HOPELESS
 
 
 def _answer(classifier: Classifier, way: Way, pixels: NDArray[np.uint8]) -> int:
-    """Return the class; one interpreter serves all ways, since a small board has no room for several."""
+    """Return the class; all ways share one interpreter, since a small board has no memory for several."""
     classifier.normalization = way.normalization
     fed = np.ascontiguousarray(pixels[:, :, ::-1]) if way.swapped else pixels
     return classifier.classify_pixels(fed, 1).best.index
 
 
 def _spell(scaling: Normalization) -> str:
-    """Return the option's value."""
+    """Return the value of --normalization."""
     return ",".join(f"{value:g}" for value in scaling.mean + scaling.std)

@@ -14,7 +14,7 @@ from ..classifier import Classifier
 from ..errors import DatasetError, EdgeClassifyError
 from ..labelled import LabelledImage, scan_class_folders
 from ..statistics.proportions import binomial_tail
-from .feeding import Trial, compare, try_ways, ways_to_feed
+from .feeding import FeedTrial, compare, try_ways, ways_to_feed
 from .finding import ERROR, OK, WARNING, Finding
 
 MAX_IMAGES = 200
@@ -84,7 +84,7 @@ def _check_names(name: str, images: Sequence[LabelledImage], known: Sequence[str
         )
 
 
-def _recommend(name: str, trial: Trial) -> Finding:
+def _recommend(name: str, trial: FeedTrial) -> Finding:
     """Recommend an input for a model with unknown scaling: the one with which it is right most often."""
     best, second = (int(place) for place in np.argsort(-trial.right.sum(axis=1), kind="stable")[:2])
     detail = "; ".join(f"{way.name}: {trial.rate(place)}" for place, way in enumerate(trial.ways))
@@ -94,7 +94,7 @@ def _recommend(name: str, trial: Trial) -> Finding:
     return Finding(name, ERROR, detail, remedy)
 
 
-def _judge(name: str, trial: Trial, card: ModelCard | None) -> Finding:
+def _judge(name: str, trial: FeedTrial, card: ModelCard | None) -> Finding:
     """Find what makes a model with known scaling wrong, if anything does."""
     measured = f"right on {trial.rate(0)}"
     best = int(trial.right.sum(axis=1).argmax())
@@ -118,7 +118,7 @@ def _judge(name: str, trial: Trial, card: ModelCard | None) -> Finding:
     return Finding(name, OK, f"{measured}; no other input is better")
 
 
-def _compare_with_card(name: str, trial: Trial, accuracy: Accuracy) -> Finding:
+def _compare_with_card(name: str, trial: FeedTrial, accuracy: Accuracy) -> Finding:
     low, high = accuracy.top1_ci95
     detail = f"right on {trial.rate(0)}; its card says {accuracy.top1:.1%} ({low:.1%} to {high:.1%})"
     p_value = binomial_tail(int(trial.right[0].sum()), trial.truth.size, low)
@@ -127,7 +127,7 @@ def _compare_with_card(name: str, trial: Trial, accuracy: Accuracy) -> Finding:
     return Finding(name, OK, detail)
 
 
-def find_other_order(trial: Trial) -> str | None:
+def find_other_order(trial: FeedTrial) -> str | None:
     """Return which label stands for which, if the answers are right under other names; None if they are not.
 
     Half of the images of a class give its most frequent answer, and the other half test it. Two classes with

@@ -67,7 +67,7 @@ def test_model_that_fails_there_is_a_failure_and_the_others_go_on(phone: Path, t
     assert not list(phone.iterdir())
 
 
-def test_missing_adb_or_tool_is_told_with_where_to_get_it(
+def test_missing_adb_or_tool_is_an_error_with_where_to_get_it(
     phone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "--benchmark-model" in (measure(RemoteJob(()))[0].error or "")
@@ -91,7 +91,7 @@ LISTED = "List of devices attached\nA\tdevice\nB\tunauthorized\nC\tno permission
         (None, "A\toffline\n", "it is offline"),
     ],
 )
-def test_devices_that_cannot_be_used_are_told_with_what_is_listed(
+def test_devices_that_cannot_be_used_are_an_error_with_the_list_of_devices(
     serial: str | None, listed: str, said: str
 ) -> None:
     with pytest.raises(BenchmarkError, match=said):

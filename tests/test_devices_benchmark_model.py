@@ -85,7 +85,7 @@ def test_average_never_becomes_a_median() -> None:
     assert parse_figures(MANUAL).median_ms is None
 
 
-def test_output_without_figures_ends_in_what_it_complained_of() -> None:
+def test_output_without_figures_is_an_error_with_its_complaint() -> None:
     with pytest.raises(BenchmarkError, match=r"^Failed to apply NNAPI delegate\.$"):
         parse_figures(FAILED)
     with pytest.raises(BenchmarkError, match="it printed nothing"):

@@ -97,7 +97,7 @@ def test_device_that_cannot_be_reached_costs_the_other_nothing(server: SshServer
     assert record["device"] == "pi" and record["runs"] == 3
 
 
-def test_model_that_cannot_be_read_is_told_before_anybody_is_called(tmp_path: Path) -> None:
+def test_model_that_cannot_be_read_is_an_error_before_any_device_is_called(tmp_path: Path) -> None:
     result = benchmark(tmp_path / "missing.tflite", "--on", "pi")
     assert result.exit_code == 1 and result.stderr.count("no such file") == 1
 
@@ -141,7 +141,7 @@ def test_phone_has_a_table_of_its_own_and_is_no_result_to_compare(
     assert refused.exit_code == 1 and "--report cannot be had by adb" in refused.stderr
 
 
-def test_folder_of_wheels_without_any_is_told(model: Path, tmp_path: Path) -> None:
+def test_folder_without_wheels_is_an_error(model: Path, tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
     result = benchmark(model, "--on", "pi", "--wheel", tmp_path / "wheels")
     assert result.exit_code == 1 and "a folder without .whl files" in result.stderr

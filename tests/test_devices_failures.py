@@ -66,7 +66,7 @@ def test_changed_host_key_is_refused_and_its_line_named(
     assert not list(server.cache.iterdir())
 
 
-def test_unknown_host_key_is_refused_and_the_way_to_accept_it_told(serve: Serve, measure: Measure) -> None:
+def test_unknown_host_key_is_refused_with_the_way_to_accept_it(serve: Serve, measure: Measure) -> None:
     server = serve()
     (server.folder / "known_hosts").write_text("")
     assert "not known here yet. Run `ssh pi` once" in (measure().error or "")
@@ -79,18 +79,18 @@ def test_password_is_never_waited_for(serve: Serve, measure: Measure) -> None:
     assert "ssh-copy-id pi" in error
 
 
-def test_server_that_is_not_there_is_told_at_once(serve: Serve, measure: Measure) -> None:
+def test_missing_server_is_an_error_at_once(serve: Serve, measure: Measure) -> None:
     serve().stop()
     assert "refuses the connection" in (measure().error or "")
 
 
-def test_ssh_that_is_not_installed_is_told(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ssh_is_an_error_that_names_it(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_CLASSIFY_SSH", "no-such-program")
     assert "needs the program no-such-program" in (measure().error or "")
 
 
 @pytest.mark.parametrize("version", [None, "Python 3.9.2"])
-def test_device_without_a_python_that_is_new_enough_is_told_so(
+def test_device_without_a_new_enough_python_is_an_error_with_the_versions_found(
     version: str | None, serve: Serve, measure: Measure, tmp_path: Path
 ) -> None:
     programs = tmp_path / "bin"
@@ -103,7 +103,9 @@ def test_device_without_a_python_that_is_new_enough_is_told_so(
     assert f"Python 3.10 or newer is needed there. Received: {version or 'none'}" in (measure().error or "")
 
 
-def test_full_disk_is_told_before_anything_is_sent(serve: Serve, measure: Measure, tmp_path: Path) -> None:
+def test_full_disk_is_an_error_before_anything_is_sent(
+    serve: Serve, measure: Measure, tmp_path: Path
+) -> None:
     server = serve()
     keep_stand_in(server)
     with (tmp_path / "huge.tflite").open("wb") as file:
@@ -120,26 +122,26 @@ def test_login_scripts_that_print_do_no_harm(serve: Serve, measure: Measure) -> 
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "message"),
     [
         ("--kill", "killed there by signal 9 (probably for lack of memory)"),
         ("--fail", "ended there with status 1: Error: it cannot be done"),
         ("--garbage", "this is not a result of edge-benchmark: 'this is no result'"),
     ],
 )
-def test_run_that_fails_there_is_told_and_cleaned_up(
-    option: str, said: str, serve: Serve, measure: Measure
+def test_run_that_fails_there_is_an_error_and_cleaned_up(
+    option: str, message: str, serve: Serve, measure: Measure
 ) -> None:
     server = serve()
     keep_stand_in(server)
     outcome = measure(option)
-    assert said in (outcome.error or "")
+    assert message in (outcome.error or "")
     assert outcome.left is None
     assert not list((server.cache / "edge-classify").glob("benchmark-*"))
 
 
 @pytest.mark.slow
-def test_wheels_that_do_not_suffice_are_told_with_the_command_that_fetches_them(
+def test_missing_wheels_are_an_error_with_the_command_that_fetches_them(
     serve: Serve, measure: Measure, tmp_path: Path
 ) -> None:
     serve()
@@ -150,7 +152,7 @@ def test_wheels_that_do_not_suffice_are_told_with_the_command_that_fetches_them(
     assert "pip download --only-binary=:all: --python-version 3." in error
 
 
-def test_failures_of_pip_are_told_by_their_cause() -> None:
+def test_failures_of_pip_are_named_by_their_cause() -> None:
     def explain(text: str, **facts: Any) -> str:
         reply = {"failed": "pip", "text": text, "requires": '["click>=8.1", "tflite-runtime>=2.14"]'}
         return str(explain_failure("pi", {**FACTS, **facts}, reply, offline=False))
@@ -165,7 +167,7 @@ def test_failures_of_pip_are_told_by_their_cause() -> None:
     assert "(it is broken)" in explain("long talk\nERROR: it is broken")
 
 
-def test_python_that_lacks_what_is_needed_is_told_with_the_package_to_install() -> None:
+def test_python_without_venv_or_debians_packages_is_an_error_with_the_package_to_install() -> None:
     with pytest.raises(BenchmarkError, match=r"pi: .*lacks ensurepip.*sudo apt install python3-venv"):
         check_python("pi", {**FACTS, "missing": ["ensurepip"]})
     with pytest.raises(BenchmarkError, match=r"lacks numpy, PIL\. Run there: sudo apt install python3-numpy"):
@@ -173,7 +175,9 @@ def test_python_that_lacks_what_is_needed_is_told_with_the_package_to_install() 
     check_python("pi", {**FACTS, "missing_from_debian": ["numpy"]})
 
 
-def test_what_cannot_be_sent_is_refused_before_anybody_is_called(measure: Measure, tmp_path: Path) -> None:
+def test_files_that_cannot_be_sent_are_refused_before_any_device_is_called(
+    measure: Measure, tmp_path: Path
+) -> None:
     assert "is not a file" in (measure(files=(tmp_path / "missing.tflite",)).error or "")
     with pytest.raises(OptionError, match="cannot name a folder"):
         measure(images=(LabelledImage(tmp_path / "model.tflite", "../up"),))

@@ -62,7 +62,7 @@ def test_whatever_is_accepted_stays_behind_the_options_of_ssh(text: str) -> None
     assert not set(f"{target.host}{target.user}") & set(" \n\t;'\"`$|&<>")
 
 
-def test_ssh_is_never_told_how_to_check_host_keys() -> None:
+def test_ssh_gets_no_options_about_host_keys() -> None:
     options = " ".join(ssh_command(SshTarget("pi", "pi"), "remote")).lower()
     assert "batchmode=yes" in options
     assert "connecttimeout=" in options

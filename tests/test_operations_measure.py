@@ -144,7 +144,7 @@ def test_delegates_operators_are_named_after_it(tmp_path: Path) -> None:
     assert "together with an external delegate" in found.profiler
 
 
-def test_operation_that_the_runtime_lacks_leaves_the_graph_to_be_seen(tmp_path: Path) -> None:
+def test_operation_that_the_runtime_lacks_still_shows_the_graph(tmp_path: Path) -> None:
     path = write(tmp_path / "m.tflite", classifier("Mine"))
     found = measure_operations(path, Execution(), median_ms=0.1)
     assert found.outside is None and found.uncounted == ("Mine",)

@@ -31,7 +31,7 @@ def camera() -> Iterator[CameraServer]:
         yield server
 
 
-def test_camera_is_measured_frame_by_frame_without_telling_its_password(
+def test_camera_is_measured_frame_by_frame_without_showing_its_password(
     model: Path, camera: CameraServer
 ) -> None:
     stages = measure_camera(model, Execution(), camera.address("/basic", USER, PASSWORD), frames=12)
@@ -60,7 +60,7 @@ def test_camera_that_gives_nothing_is_an_error_when_its_time_is_up(model: Path, 
 
 
 @pytest.mark.alone  # Some frames must come within a second.
-def test_camera_that_is_lost_and_stays_away_is_told_whether_it_gave_enough_before_or_not(
+def test_camera_that_is_lost_for_good_is_an_error_or_a_remark_by_the_number_of_its_frames(
     model: Path, camera: CameraServer
 ) -> None:
     camera.mode = "frozen"

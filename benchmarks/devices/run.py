@@ -53,7 +53,7 @@ class _DeviceThreads:
     ) -> None:
         self.outcomes: dict[str, DeviceOutcome] = {}
         self.failures: list[BaseException] = []
-        self._errand, self._wheel, self._on_records = job, wheel, on_records
+        self._job, self._wheel, self._on_records = job, wheel, on_records
         self._stop, self._abandon = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._finished = 0
@@ -87,6 +87,6 @@ class _DeviceThreads:
                 self._on_records(target, records)
 
         if isinstance(target, AdbTarget):
-            return measure_android(target, self._errand, pass_on, self._stop, self._abandon)
+            return measure_android(target, self._job, pass_on, self._stop, self._abandon)
         assert self._wheel is not None
-        return RemoteRun(target, self._errand, self._wheel, pass_on).run(self._stop, self._abandon)
+        return RemoteRun(target, self._job, self._wheel, pass_on).run(self._stop, self._abandon)

@@ -55,8 +55,8 @@ class Worker:
         """Time the inferences that begin within `seconds`, at least one."""
         return self._to_block(self._ask("time_for", HANGS_AFTER_S + seconds, seconds=seconds))
 
-    def let_go(self) -> None:
-        """Let the process end, without waiting for it as `close` does."""
+    def finish(self) -> None:
+        """Let the process end; `close` waits for it."""
         self._child.close_stdin()
 
     def close(self) -> None:

@@ -158,7 +158,7 @@ class Slots:
         leaving = list(workers)
         self._workers = [worker for worker in self._workers if worker not in leaving]
         for worker in leaving:
-            worker.let_go()
+            worker.finish()
         for worker in leaving:
             worker.close()
 

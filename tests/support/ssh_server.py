@@ -19,13 +19,13 @@ from .system import require
 
 
 class SshServer:
-    """Accepts one key, under the host alias "pi"; `cache` is the cache folder of its sessions."""
+    """Accepts one key for the host alias "pi"; `cache` is the cache folder of its sessions."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder, self.cache = folder, folder / "far cache"
         self.cache.mkdir(parents=True)
         self._sshd = require("sshd")
-        if os.geteuid() == 0:  # sshd changes its root to this folder, and does not start without it.
+        if os.geteuid() == 0:  # sshd confines itself there, and does not start without it.
             Path("/run/sshd").mkdir(exist_ok=True)
         for name in ("host_key", "user_key"):
             command = [
@@ -50,7 +50,7 @@ class SshServer:
             f'SetEnv "XDG_CACHE_HOME={self.cache}"',
         ]  # fmt: skip
         defaults = ["PasswordAuthentication no", "KbdInteractiveAuthentication no"]
-        # Where an option has two lines sshd takes the first.
+        # sshd takes the first of two lines with the same option.
         (folder / "sshd_config").write_text("\n".join([*options, *lines, *defaults]) + "\n")
         self.client = folder / "ssh_config"
         self.client.write_text(

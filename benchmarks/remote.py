@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, OptionError
@@ -14,46 +14,41 @@ from ..edge.labelled import LabelledImage
 from ..edge.modelfile import ModelFile
 from .devices.remote_job import RemoteJob
 from .devices.run import run_on
-from .devices.target import AdbTarget, Target
-from .measuring.plan import PROCESSES
+from .devices.target import Target
+from .request import RemoteOptions, Request
 from .results.reading import parse_record
 from .results.result import Failure, Result
-from .scoring.labelled import LabelledData, labelled_images
+from .scoring.labelled import LabelledData
 from .session import Outcome
-from .stages.cold import as_option
-
-if TYPE_CHECKING:
-    from .cli import Options
 
 
-def measure_far(files: tuple[Path, ...], options: Options) -> Outcome:
+def measure_far(request: Request, remote: RemoteOptions) -> Outcome:
     """Measure on all targets at once; one that fails costs the others nothing.
 
     Raises ModelFileError for a model that cannot be read here, before anything is sent.
     """
     from .scoring.labelled import choose_sample
 
-    for path in files:
+    for path in request.files:
         ModelFile.read(path)
-    _refuse_on_android(options)
-    data = labelled_images(options.data, options.images) if options.data is not None else None
-    sample = choose_sample(data.images, options.sample) if data else []
-    # The far side takes its first file as the base.
-    ordered = tuple(sorted(files, key=lambda path: path != options.base))
+    data = request.data
+    sample = choose_sample(data.images, remote.sample) if data else []
+    # The other machine takes its first file as the base.
+    ordered = tuple(sorted(request.files, key=lambda path: path != request.base))
     job = RemoteJob(
         files=ordered,
-        arguments=_arguments(options),
+        arguments=remote.arguments,
         images=tuple(sample),
         data=f"{data.name}, a sample" if data else "",
-        labels=options.labels,
-        wheels=_wheels(options.wheels),
-        keep=options.keep,
-        threads=options.threads,
-        runs=options.runs,
-        benchmark_model=options.benchmark_model,
+        labels=request.labels,
+        wheels=_wheels(remote.wheels),
+        keep=remote.keep,
+        threads=tuple(dict.fromkeys(execution.threads for execution in request.executions)),
+        runs=request.runs,
+        benchmark_model=remote.benchmark_model,
     )
     received = _Received()
-    outcomes = run_on(options.targets, job, received.take)
+    outcomes = run_on(remote.targets, job, received.take)
     status = 0
     for outcome in outcomes:
         if outcome.error is not None:
@@ -64,7 +59,9 @@ def measure_far(files: tuple[Path, ...], options: Options) -> Outcome:
             status = max(status, 1)
     if any(outcome.interrupted for outcome in outcomes):
         status = INTERRUPTED
-    results = _with_training_images(received.results, data, sample, options) if data else received.results
+    results = received.results
+    if data is not None:
+        results = _with_training_images(results, data, sample, request.split)
     return Outcome(results, status, tuple(received.others))
 
 
@@ -77,7 +74,7 @@ class _Received:
         self._lock = threading.Lock()
 
     def take(self, target: Target, records: Sequence[dict[str, Any]]) -> None:
-        """Keep what a device gave; a record that cannot be understood is told."""
+        """Keep the records of a device, and name those that cannot be read."""
         for record in records:
             if "tool" in record:
                 self.others.append(record)
@@ -91,34 +88,6 @@ class _Received:
                 self.results.append(result)
 
 
-def _refuse_on_android(options: Options) -> None:
-    """Refuse what TensorFlow Lite's own tool cannot do, which would else be ignored; raises OptionError."""
-    android = [isinstance(target, AdbTarget) for target in options.targets]
-    beyond: dict[str, object] = {
-        "--data": options.data,
-        "--camera": options.camera,
-        "--soak": options.soak,
-        "--by-operation": options.by_operation,
-        "--runtime": options.runtimes,
-        "--delegate": options.delegate,
-        "--processes": options.processes != PROCESSES,
-    }
-    # Its means are no results of edge-benchmark's, of which other devices may give some.
-    judged: dict[str, object] = {
-        "--base": options.base,
-        "--baseline": options.baseline,
-        "--budget": options.budget,
-        "--markdown": options.markdown,
-        "--report": options.report,
-    }
-    given = [name for name, value in {**beyond, **(judged if all(android) else {})}.items() if value]
-    if given and any(android):
-        raise OptionError(
-            f"{given[0]} cannot be had by adb: benchmark_model only tells mean times of models on the "
-            "processor. Leave it out, or measure the phone apart"
-        )
-
-
 def _wheels(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return the files, and those in the folders; raises OptionError for a folder without any."""
     found: list[Path] = []
@@ -130,37 +99,16 @@ def _wheels(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _arguments(options: Options) -> tuple[str, ...]:
-    """Return the options that the far edge-benchmark gets as they are."""
-    valued = {
-        "--threads": ",".join(map(str, options.threads)),
-        "--runtime": ",".join(options.runtimes) if options.runtimes else None,
-        "--delegate": options.delegate,
-        "--runs": options.runs,
-        "--processes": options.processes,
-        "--normalization": as_option(options.normalization) if options.normalization else None,
-        "--camera": options.camera,
-        "--soak": options.soak,
-    }
-    flags = {
-        "--delegate-fallback": options.delegate_fallback,
-        "--stages": options.stages,
-        "--by-operation": options.by_operation,
-    }
-    arguments = [part for name, value in valued.items() if value is not None for part in (name, str(value))]
-    arguments += [part for text in options.delegate_options for part in ("--delegate-option", text)]
-    return (*arguments, *(name for name, given in flags.items() if given))
-
-
 def _with_training_images(
-    results: Sequence[Result | Failure], data: LabelledData, sample: Sequence[LabelledImage], options: Options
+    results: Sequence[Result | Failure],
+    data: LabelledData,
+    sample: Sequence[LabelledImage],
+    split: Path | None,
 ) -> list[Result | Failure]:
-    """Look the sample up in the splits that are known here, since they are not there."""
+    """Look the sample up in the splits that are known here: other machines have none."""
     from .scoring.training_images import choose_split, find_overlap, find_splits, hash_images, training_remark
 
-    splits = find_splits(
-        data, [Path(r.subject.file) for r in results if isinstance(r, Result)], options.split
-    )
+    splits = find_splits(data, [Path(r.subject.file) for r in results if isinstance(r, Result)], split)
     names = [str(image.path) for image in sample]
     hashed = list(zip(names, hash_images(sample), strict=True)) if splits else []
     done: list[Result | Failure] = []

@@ -1,4 +1,4 @@
-"""What edge-benchmark is asked to measure on one machine."""
+"""What edge-benchmark is asked: what to measure, on which machines, and how to show and judge the results."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from pathlib import Path
 
 from ..edge.modelfile import Normalization
 from ..edge.runtime import Execution
+from .budget import Budget
+from .devices.target import AdbTarget, SshTarget
 from .measuring.plan import PROCESSES
 from .scoring.labelled import LabelledData
 
 
 @dataclass(frozen=True)
 class Request:
-    """Every file with every execution is measured; ratios are to `base`, else to the first.
+    """What to measure: every file with every execution; ratios are to `base`, else to the first.
 
     `labels` and `normalization` are for models that carry none. `split` is a run whose split tells which of
     the images of `data` the models were trained on.
@@ -32,3 +34,37 @@ class Request:
     stages: bool = False
     camera: str | None = None
     by_operation: bool = False
+
+
+@dataclass(frozen=True)
+class RemoteOptions:
+    """Which other machines measure, and what they get.
+
+    `sample` is how many of the labelled images are copied there, `wheels` are files and folders of packages
+    to install from. With `keep` the environment stays there. `benchmark_model` is TensorFlow Lite's tool for
+    Android. `arguments` are the options that the edge-benchmark of the other machine gets.
+    """
+
+    targets: tuple[SshTarget | AdbTarget, ...]
+    sample: int
+    wheels: tuple[Path, ...]
+    keep: bool
+    benchmark_model: Path | None
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """How results are shown, kept and judged; `max_regression` is a fraction.
+
+    With `force` files are replaced, and a `baseline` of another machine is compared with.
+    """
+
+    as_json: bool
+    markdown: bool
+    output: Path | None
+    report: Path | None
+    force: bool
+    baseline: Path | None
+    max_regression: float
+    budget: Budget | None

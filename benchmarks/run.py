@@ -6,17 +6,19 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ..edge.console import INTERRUPTED, print_json, say
-from ..edge.errors import BenchmarkError
+from ..edge.errors import BenchmarkError, EdgeClassifyError
 from ..edge.files import write_atomically
 from ..edge.log import scrub
+from ..edge.modelfile import ModelFile
+from ..edge.option_rules import no_effect
 from .budget import Budget
 from .host import describe_host
 from .recommend import advise, print_advice
+from .request import RemoteOptions, Request, ResultOptions
 from .results.compare import check
 from .results.compare import compare as compare_results
 from .results.comparison import Comparison, print_comparison
@@ -25,32 +27,28 @@ from .results.result import Result
 from .results.tables import print_results, to_markdown
 from .session import BenchmarkSession, Outcome, Results
 
-if TYPE_CHECKING:
-    from .cli import Options
 
-
-def measure_here(files: tuple[Path, ...], options: Options) -> int:
+def measure_here(request: Request, options: ResultOptions) -> int:
     """Measure on this machine, and return the exit status."""
     baseline = _read_baseline(options, here=True)
-    session = BenchmarkSession(options.request(files))
+    _say_what_models_carry(request)
+    session = BenchmarkSession(request)
     session.run()
     return _finish(Outcome(session.results, session.status), options, baseline)
 
 
-def measure_there(files: tuple[Path, ...], options: Options) -> int:
+def measure_there(request: Request, remote: RemoteOptions, options: ResultOptions) -> int:
     """Measure on other machines, and return the exit status."""
     from .remote import measure_far
 
     baseline = _read_baseline(options, here=False)
-    return _finish(measure_far(files, options), options, baseline)
+    return _finish(measure_far(request, remote), options, baseline)
 
 
-def compare(files: tuple[Path, ...], options: Options) -> int:
-    """Compare two files of results; the exit status is 1 where a limit was given and something got worse."""
+def compare(files: tuple[Path, ...], options: ResultOptions, limit: float | None) -> int:
+    """Compare two files of results; the exit status is 1 where something got worse than `limit` allows."""
     before, after = (read_results(path) for path in files)
-    context = click.get_current_context()
-    given = context.get_parameter_source("max_regression") is click.core.ParameterSource.COMMANDLINE
-    comparison = compare_results(before, after, options.max_regression if given else None)
+    comparison = compare_results(before, after, limit)
     if options.as_json:
         print_json(comparison.to_record())
     else:
@@ -59,7 +57,22 @@ def compare(files: tuple[Path, ...], options: Options) -> int:
     return 1 if comparison.regressions else 0
 
 
-def _read_baseline(options: Options, here: bool) -> Results | None:
+def _say_what_models_carry(request: Request) -> None:
+    """Say that options have no effect on the models of a camera's stages; scoring refuses them itself."""
+    given = {"--labels": request.labels, "--normalization": request.normalization}
+    names = [name for name, value in given.items() if value is not None]
+    if names and request.data is None and all(_has_card(path) for path in request.files):
+        say(no_effect(names, "with models that carry a card"))
+
+
+def _has_card(path: Path) -> bool:
+    try:
+        return ModelFile.read(path).card is not None
+    except EdgeClassifyError:  # The session reports it.
+        return True
+
+
+def _read_baseline(options: ResultOptions, here: bool) -> Results | None:
     """Return the baseline, before minutes are spent; raises BenchmarkError where it is of another machine."""
     if options.baseline is None:
         return None
@@ -76,8 +89,8 @@ def _read_baseline(options: Options, here: bool) -> Results | None:
     return baseline
 
 
-def _finish(outcome: Outcome, options: Options, baseline: Results | None) -> int:
-    """Keep and show what was measured, then judge it; return the exit status."""
+def _finish(outcome: Outcome, options: ResultOptions, baseline: Results | None) -> int:
+    """Keep and show the results, then judge them; return the exit status."""
     measured = [result for result in outcome.results if isinstance(result, Result)]
     if options.output is not None and (measured or outcome.others):
         write_results(options.output, outcome.results, options.force, outcome.others)
@@ -95,7 +108,7 @@ def _finish(outcome: Outcome, options: Options, baseline: Results | None) -> int
     return INTERRUPTED if outcome.status == INTERRUPTED else status
 
 
-def _compare_with(baseline: Results, results: Results, options: Options) -> Comparison | None:
+def _compare_with(baseline: Results, results: Results, options: ResultOptions) -> Comparison | None:
     """Print what changed; None where it cannot be compared, which costs nothing else."""
     try:
         comparison = check(baseline, results, options.max_regression, options.force)
@@ -109,7 +122,7 @@ def _compare_with(baseline: Results, results: Results, options: Options) -> Comp
     return comparison
 
 
-def _show(outcome: Outcome, options: Options) -> None:
+def _show(outcome: Outcome, options: ResultOptions) -> None:
     if options.as_json:
         for record in (*(result.to_record() for result in outcome.results), *outcome.others):
             print_json(record)
@@ -133,7 +146,7 @@ def _print(results: Results) -> None:
             print_operations(result.operations, Path(result.subject.file).name)
 
 
-def _recommend(results: Results, options: Options) -> int:
+def _recommend(results: Results, options: ResultOptions) -> int:
     """Say what to ship; return 1 where no file keeps the limits that were given."""
     advice = advise(results, options.budget or Budget())
     if options.as_json:
@@ -148,15 +161,15 @@ def _recommend(results: Results, options: Options) -> int:
     return 1 if none else 0
 
 
-def _keep(outcome: Outcome, options: Options, comparison: Comparison) -> None:
-    """Write what --compare was asked to write: the comparison's record, and the report."""
+def _keep(outcome: Outcome, options: ResultOptions, comparison: Comparison) -> None:
+    """Write the files that --compare was asked for: the comparison's record, and the report."""
     if options.output is not None:
         write_atomically(options.output, json.dumps(comparison.to_record()) + "\n")
     if options.report is not None:
         _write_report(outcome.results, options, comparison)
 
 
-def _write_report(results: Results, options: Options, comparison: Comparison | None) -> None:
+def _write_report(results: Results, options: ResultOptions, comparison: Comparison | None) -> None:
     from .report.report import write_report
 
     assert options.report is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,27 +9,18 @@ import click
 
 from ..benchmarks.budget import Budget
 from ..edge.console import CONTEXT, Command, print_json, say, version_option
-from ..edge.labels import read_label_file
-from ..edge.modelfile import Normalization
-from .cli_options import convert_options
-from .recipes import find_recipe
-from .tflite.compatibility import find_older_runtime
+from .cli_options import OPTIONS, read_settings, read_source
 
 if TYPE_CHECKING:
     from .job_tools import ConversionOutcome, ConversionSettings
     from .sources.job import ModelSource
 
-_INSPECT_TAKES = ("path", "inspect", "as_json")
-_DOCTOR_LEAVES = ("variants", "budget")
 
-
-@click.command(cls=Command, context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT, params=list(OPTIONS))
 @click.argument("path", metavar="MODEL", type=click.Path(path_type=Path))
-@convert_options
 @version_option()
-@click.pass_context
 def main(
-    ctx: click.Context, /, path: Path, inspect: bool, doctor: bool, as_json: bool, **options: Any
+    path: Path, inspect: bool, doctor: bool, as_json: bool, budget: Budget | None, **options: Any
 ) -> None:
     """Convert MODEL to .tflite files, and score each for what it lost.
 
@@ -53,59 +43,23 @@ def main(
     The exit status is 1 when images could not be read, when int8 loses too much and no repair helps, or
     when no file keeps the --budget.
     """
-    given = [n for n in ctx.params if ctx.get_parameter_source(n) is click.core.ParameterSource.COMMANDLINE]
     if inspect:
-        _refuse(ctx, [name for name in given if name not in _INSPECT_TAKES], "--inspect only shows a file")
         from .inspection.view import run_inspection
 
         run_inspection(path, as_json)
         return
-    if doctor:
-        _refuse(ctx, [name for name in given if name in _DOCTOR_LEAVES], "--doctor makes no model files")
     if options["output"] is None and not doctor:
         raise click.UsageError("Name the folder for the files: --output DIR.")
-    budget: Budget | None = options.pop("budget")
-    source = _source(path, options)
+    source = read_source(path, options)
     if source.path.suffix != ".tflite":
         from .quiet import import_tensorflow
 
         import_tensorflow("Converting", "convert")
-    settings = _settings(options)
+    settings = read_settings(options)
     if doctor:
         _examine(source, settings, as_json)
         return
     _convert(source, settings, budget, as_json)
-
-
-def _refuse(ctx: click.Context, names: Sequence[str], reason: str) -> None:
-    for parameter in ctx.command.params:
-        if parameter.name in names:
-            raise click.UsageError(f"{reason}: leave out {parameter.opts[0]}.")
-
-
-def _source(path: Path, options: dict[str, Any]) -> ModelSource:
-    from .sources.job import ModelSource
-
-    label_file: Path | None = options.pop("labels")
-    normalization: Normalization | None = options.pop("normalization")
-    labels = read_label_file(label_file) if label_file else None
-    names = ("data", "calibration", "image_size", "resize", "trust")
-    return ModelSource(
-        path, labels=labels, normalization=normalization, **{name: options.pop(name) for name in names}
-    )
-
-
-def _settings(options: dict[str, Any]) -> ConversionSettings:
-    from .job_tools import ConversionSettings
-
-    return ConversionSettings(
-        recipes=tuple(find_recipe(name) for name in dict.fromkeys(options["variants"])),
-        output=options["output"] or Path(),
-        calibration_images=options["calibration_images"],
-        max_drop=options["max_drop"] / 100,
-        target=find_older_runtime(options["compatible"]) if options["compatible"] else None,
-        force=options["force"],
-    )
 
 
 def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget | None, as_json: bool) -> None:

@@ -2,70 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..benchmarks.budget import Budget
 from ..edge.card import RESIZE_RULES
-from ..edge.cli_types import ParsedType
-from ..edge.console import foreign_model_options
-from .recipes import DEFAULT_VARIANTS, RECIPES
-from .tflite.compatibility import OLDER_RUNTIMES
+from ..edge.cli_types import FiniteRange, ParsedType, section
+from ..edge.labels import read_label_file
+from ..edge.model_options import foreign_model_options
+from ..edge.option_rules import When
+from .recipes import DEFAULT_VARIANTS, RECIPES, find_recipe
+from .tflite.compatibility import OLDER_RUNTIMES, find_older_runtime
+
+if TYPE_CHECKING:  # --help does without them.
+    from .sources.job import ModelSource
+    from .job_tools import ConversionSettings
 
 _FOLDER = click.Path(path_type=Path)
+_option = section()
+
+
+def _calibrates(given: Mapping[str, Any]) -> bool:
+    return given["doctor"] or any(RECIPES[name].calibrated for name in given["variants"])
+
+
+def _is_run(path: Path) -> bool:
+    return path.is_dir() and not (path / "saved_model.pb").is_file()
+
+
+_INT8 = When("an int8 variant", _calibrates)
+# Labelled ones of them are what temperature and threshold of a foreign model are fitted on.
+_IMAGES_USED = When("an int8 variant", lambda given: _calibrates(given) or not _is_run(given["path"]))
 
 WHAT = (
-    click.option("--inspect", is_flag=True,
-                 help="Show all that a .tflite file of anyone's holds; nothing is converted."),
-    click.option("--doctor", is_flag=True,
-                 help="Only find out which layers int8 spoils, and what repairs it."),
-    click.option("--variant", "variants", multiple=True, type=click.Choice(list(RECIPES)),
-                 default=DEFAULT_VARIANTS, show_default=", ".join(DEFAULT_VARIANTS),
-                 help="Make only this one; may be repeated."),
-    click.option("--compatible", type=click.Choice(list(OLDER_RUNTIMES)),
-                 help="Make files that this older runtime runs, as 32-bit Pis have it."),
+    _option("--inspect", is_flag=True, takes=("path", "as_json"),
+            help="Show all that anyone's .tflite file holds; nothing is converted."),
+    _option("--doctor", is_flag=True,
+            takes=("path", "compatible", "data", "calibration", "calibration_images", "labels",
+                   "normalization", "image_size", "resize", "trust", "max_drop", "output", "force",
+                   "as_json"),
+            help="Only find out which layers int8 spoils, and what repairs it."),
+    _option("--variant", "variants", multiple=True, type=click.Choice(list(RECIPES)),
+            default=DEFAULT_VARIANTS, show_default=", ".join(DEFAULT_VARIANTS),
+            help="Make only this one; may be repeated."),
+    _option("--compatible", type=click.Choice(list(OLDER_RUNTIMES)),
+            help="Make files that this older runtime runs, which 32-bit Pis have."),
 )  # fmt: skip
 IMAGES = (
-    click.option("--data", type=_FOLDER, metavar="DIR",
-                 help="Labelled images to score on. For a run: where its images are now, if they moved."),
-    click.option("--calibration", type=_FOLDER, metavar="FOLDER",
-                 help="Images to calibrate int8 with, labelled or not, in place of a run's training images."),
-    click.option("--calibration-images", type=click.IntRange(1), default=100, show_default=True,
-                 help="How many, taken from all classes in turn. Each costs one run of the float model."),
+    _option("--data", type=_FOLDER, metavar="DIR",
+            help="Labelled images to score on. For a run: where its images are now, if they moved."),
+    _option("--calibration", type=_FOLDER, metavar="FOLDER", useless_without=_IMAGES_USED,
+            help="Images to calibrate int8 with, labelled or not, in place of a run's training images."),
+    _option("--calibration-images", type=click.IntRange(1), default=100, show_default=True,
+            useless_without=_INT8,
+            help="How many, taken from all classes in turn. Each costs one run of the float model."),
 )  # fmt: skip
 FOREIGN = (
-    click.option("--image-size", type=click.IntRange(1, 8192), metavar="N",
-                 help="For a model that takes pictures of any size: which it was trained with."),
-    click.option("--resize", type=click.Choice(RESIZE_RULES), show_default="stretch",
-                 help="How pictures were fitted into its input when it was trained."),
-    click.option("--trust", is_flag=True,
-                 help="Load a SavedModel, which is a program and may do anything."),
+    *foreign_model_options(_option),
+    _option("--image-size", type=click.IntRange(1, 8192), metavar="N",
+            help="For a model that takes pictures of any size: the size of its training."),
+    _option("--resize", type=click.Choice(RESIZE_RULES), show_default="stretch",
+            help="How pictures were fitted into its input when it was trained."),
+    _option("--trust", is_flag=True,
+            help="Load a SavedModel, which is a program and may do anything."),
 )  # fmt: skip
 LIMITS = (
-    click.option("--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True,
-                 metavar="POINTS",
-                 help="Top-1 that int8 may lose. If it loses more, a repair is made: the variant mixed."),
-    click.option("--budget", type=ParsedType("LIMITS", Budget.parse),
-                 help="Limits for the file to recommend, of size, ram, median, p99 and drop: "
+    _option("--max-drop", type=FiniteRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
+            help="Top-1 that int8 may lose. If it loses more, a repair is made: the variant mixed."),
+    _option("--budget", type=ParsedType("LIMITS", Budget.parse),
+            help="Limits for the file to recommend, of size, ram, median, p99 and drop: "
                  "size=4MB,p99=20ms,drop=1."),
 )  # fmt: skip
 OUTPUT = (
-    click.option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-                 help="The folder for the .tflite files; with --doctor, for its plot.  "
+    _option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+            help="The folder for the .tflite files; with --doctor, for its plot.  "
                  "[default: the current one, with --doctor only]"),
-    click.option("--force", is_flag=True, help="Replace files of the same names."),
-    click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each file."),
+    _option("--force", is_flag=True, help="Replace files of the same names."),
+    _option("--json", "as_json", is_flag=True, help="Print a JSON object for each file."),
 )  # fmt: skip
+OPTIONS = (*WHAT, *IMAGES, *FOREIGN, *LIMITS, *OUTPUT)
 
 
-def convert_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add all options, in the order in which --help shows them."""
-    for option in reversed((*FOREIGN, *LIMITS, *OUTPUT)):
-        command = option(command)
-    command = foreign_model_options(command)
-    for option in reversed((*WHAT, *IMAGES)):
-        command = option(command)
-    return command
+def read_source(path: Path, options: Mapping[str, Any]) -> ModelSource:
+    """Return what the options say about the model and its images; raises LabelError."""
+    from .sources.job import ModelSource
+
+    labels: Path | None = options["labels"]
+    return ModelSource(
+        path,
+        data=options["data"],
+        calibration=options["calibration"],
+        labels=read_label_file(labels) if labels else None,
+        normalization=options["normalization"],
+        image_size=options["image_size"],
+        resize=options["resize"],
+        trust=options["trust"],
+    )
+
+
+def read_settings(options: Mapping[str, Any]) -> ConversionSettings:
+    """Return what the options say about the files to make."""
+    from .job_tools import ConversionSettings
+
+    return ConversionSettings(
+        recipes=tuple(find_recipe(name) for name in dict.fromkeys(options["variants"])),
+        output=options["output"] or Path(),
+        calibration_images=options["calibration_images"],
+        max_drop=options["max_drop"] / 100,
+        target=find_older_runtime(options["compatible"]) if options["compatible"] else None,
+        force=options["force"],
+    )

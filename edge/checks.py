@@ -1,11 +1,10 @@
-"""What edge-classify does beside classifying: proving a file, listing cameras, examining the machine."""
+"""What edge-classify does beside classifying: it checks a file, lists cameras, examines the machine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +14,7 @@ from .labels import read_label_file
 
 if TYPE_CHECKING:
     from .doctor.finding import Finding
+    from .running.settings import DoctorSettings
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -52,28 +52,25 @@ def show_cameras(as_json: bool) -> None:
         say("No camera was found. Is one plugged in? edge-classify --doctor looks for what may be wrong")
 
 
-def show_doctor(paths: Sequence[str], options: dict[str, Any]) -> None:
+def show_doctor(asked: DoctorSettings, as_json: bool) -> None:
     """Print each finding as it is made; exit status 1 if one is an error."""
     from .doctor.finding import ERROR
     from .doctor.run import run_doctor
-    from .running.settings import camera_options, model_settings
 
-    if len(paths) > 1:
-        raise click.UsageError(f"--doctor takes one folder of labelled images. Received: {len(paths)} paths")
-    asked = model_settings(options)
+    model = asked.model
     findings = run_doctor(
-        asked.files or (DEFAULT_MODEL,),
-        options["camera"],
-        camera_options(options),
-        Path(paths[0]) if paths else None,
-        asked.execution,
-        read_label_file(asked.labels) if asked.labels else None,
-        asked.normalization,
+        model.files or (DEFAULT_MODEL,),
+        asked.camera,
+        asked.camera_options,
+        asked.labelled,
+        model.execution,
+        read_label_file(model.labels) if model.labels else None,
+        model.normalization,
     )
     failed = False
     for finding in findings:
         failed |= finding.status == ERROR
-        if options["as_json"]:
+        if as_json:
             print_json(finding.to_record())
         else:
             _print_finding(finding)

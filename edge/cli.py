@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from .cli_options import classify_options
+from .cli_options import MOVING, OPTIONS
 from .cli_types import SectionedCommand
 from .console import CONTEXT, version_option
+from .option_rules import late_remark
 
 
-@click.command(cls=SectionedCommand, context_settings=CONTEXT)
+@click.command(cls=SectionedCommand, context_settings=CONTEXT, params=list(OPTIONS))
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(allow_dash=True))
-@classify_options
 @version_option()
 @click.pass_context
 def main(ctx: click.Context, /, paths: tuple[str, ...], **options: Any) -> None:
@@ -31,9 +30,6 @@ def main(ctx: click.Context, /, paths: tuple[str, ...], **options: Any) -> None:
     Paths are image files, folders, videos (every frame in order), or - for a list of them on stdin.
     The exit status is 1 if anything could not be read, or a check failed.
     """
-    other = _chosen(options)
-    if other is not None:
-        _refuse_others(ctx, other)
     if options["checked"] is not None:
         from .checks import run_self_check
 
@@ -44,56 +40,28 @@ def main(ctx: click.Context, /, paths: tuple[str, ...], **options: Any) -> None:
         show_cameras(options["as_json"])
     elif options["doctor"]:
         from .checks import show_doctor
+        from .running.settings import read_doctor_settings
 
-        show_doctor(paths, options)
-    elif options["service"] is not None:
-        from .service.install import install_service
-
-        install_service(ctx)
+        show_doctor(read_doctor_settings(paths, options), options["as_json"])
     else:
+        _require_source(paths, options["camera"])
+        if options["service"] is not None:
+            from .service.install import install_service
+
+            install_service(ctx)
+            return
+        from .running.settings import read_settings
         from .running.start import start
 
-        start(ctx, paths, options)
+        start(read_settings(paths, options), late_remark(ctx, MOVING))
 
 
-_DOCTOR_TAKES = (
-    "paths", "models", "labels", "normalization", "runtime", "threads", "delegate", "delegate_options",
-    "delegate_fallback", "camera", "size", "fps", "rotate", "frozen_after", "as_json",
-)  # fmt: skip
-# What may be given together with the options that do something else than classifying; None: everything.
-_MODES: dict[str, tuple[str, ...] | None] = {
-    "checked": ("as_json",),
-    "list_cameras": ("as_json",),
-    "doctor": _DOCTOR_TAKES,
-    "service": None,
-}
+def _require_source(paths: tuple[str, ...], camera: str | None) -> None:
+    """Raise UsageError where nothing is named that could be classified."""
+    if not paths and camera is None:
+        raise click.UsageError("Name an image, a folder, or --camera 0.")
+    for path in paths:
+        if "://" in path:
+            from .sources.addresses import redact
 
-
-def _chosen(options: dict[str, Any]) -> str | None:
-    """Return the parameter that makes this run no classification; raises UsageError for two of them."""
-    chosen = [name for name in _MODES if options[name]]
-    if len(chosen) > 1:
-        raise click.UsageError(
-            "--self-check, --list-cameras, --doctor and --install-service exclude each other."
-        )
-    return chosen[0] if chosen else None
-
-
-def _refuse_others(ctx: click.Context, mode: str) -> None:
-    """Raise UsageError for an option that would have no effect."""
-    allowed = _MODES[mode]
-    if allowed is None:
-        return
-    parameters = {parameter.name or "": parameter for parameter in ctx.command.params}
-    for name, parameter in parameters.items():
-        typed = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and ctx.params[name]
-        if typed and name not in (mode, *allowed):
-            takes = ", ".join(_shown(parameters[other]) for other in allowed)
-            raise click.UsageError(
-                f"{_shown(parameters[mode])} goes with {takes} and nothing else. "
-                f"Received: {_shown(parameter)}"
-            )
-
-
-def _shown(parameter: click.Parameter) -> str:
-    return parameter.opts[0] if isinstance(parameter, click.Option) else "a PATH"
+            raise click.UsageError(f"{redact(path)} is an address: give it as --camera.")

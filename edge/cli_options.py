@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from .cli_types import ParsedType, parse_bytes, parse_size, parse_threads, section
-from .console import NormalizationType
+from .cli_types import (
+    FiniteRange,
+    ParsedType,
+    bytes_to_text,
+    parse_bytes,
+    parse_size,
+    parse_threads,
+    section,
+    size_to_text,
+)
+from .log import Format, use_format
+from .model_options import delegate_options, foreign_model_options
+from .option_rules import Given, When
 from .runtime import RUNTIMES
 
 _PATH = click.Path(path_type=Path)
+_DOCTOR_TAKES = (
+    "paths", "models", "labels", "normalization", "runtime", "threads", "delegate", "delegate_options",
+    "delegate_fallback", "camera", "size", "fps", "rotate", "frozen_after", "as_json",
+)  # fmt: skip
+_LISTING = "-"  # As FileSource has it.
+# Known only when the frames have come: a path may be a list, a folder, or an animation.
+MOVING = When("a video or a camera", lambda _: True)
+_FOLDER = When("a folder", lambda given: any(map(_may_be_folder, given["paths"])))
+_CAMERA, _COLLECT = Given("camera"), Given("collect")
+
+
+def _may_be_folder(path: str) -> bool:
+    return path == _LISTING or os.path.isdir(path)  # noqa: PTH112 - Path's raises on long names.
 
 
 def _region(text: str) -> Any:
@@ -21,112 +46,118 @@ def _region(text: str) -> Any:
     return Region.parse(text)
 
 
+def _unless_files_are_named(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    """Leave out a camera that an environment variable names where files are typed: these are meant."""
+    typed = context.get_parameter_source("camera") is not ParameterSource.ENVIRONMENT
+    return value if typed or context.params.get("doctor") or not context.params.get("paths") else None
+
+
+def _use_format(_: click.Context, __: click.Parameter, value: Format) -> Format:
+    """Write remarks so from now on, those about options included."""
+    use_format(value)
+    return value
+
+
 _what = section("Where pictures come from")
 SOURCE = (
-    _what("--recursive", "-r", is_flag=True, help="Search the sub-folders of folders too."),
-    _what("--camera", metavar="SOURCE", envvar="EDGE_CLASSIFY_CAMERA",
+    _what("--recursive", "-r", is_flag=True, requires=Given("paths"), useless_without=_FOLDER,
+          help="Search the sub-folders of folders too."),
+    _what("--camera", metavar="SOURCE", envvar="EDGE_CLASSIFY_CAMERA", callback=_unless_files_are_named,
+          excludes=When("a PATH", lambda given: given["paths"] and not given["doctor"]),
           help="A camera's number, picamera, auto, a stream's URL (http, https, rtsp), or a video file "
                "in real time."),
-    _what("--list-cameras", is_flag=True, help="Show the cameras here, with what they deliver."),
-    _what("--size", type=ParsedType("WxH", parse_size),
-          help="Of the camera's picture. Small ones are faster."),
-    _what("--fps", type=click.FloatRange(0.01, 1000), metavar="N",
+    _what("--list-cameras", is_flag=True, takes=("as_json",),
+          help="List the cameras of this machine and their formats."),
+    _what("--size", type=ParsedType("WxH", parse_size, size_to_text), requires=_CAMERA,
+          help="Picture size to ask for; small ones are faster."),
+    _what("--fps", type=FiniteRange(0.01, 1000), metavar="N", requires=_CAMERA,
           help="Frames a second to ask the camera for."),
-    _what("--rotate", type=click.Choice(["0", "90", "180", "270"]), default="0",
+    _what("--rotate", type=click.Choice(["0", "90", "180", "270"]), default="0", requires=_CAMERA,
           help="Turn the camera's picture clockwise, in degrees."),
-    _what("--frozen-after", type=click.FloatRange(0), default=10.0, show_default=True, metavar="SECONDS",
-          help="Without a frame, or with the same one, for so long: the camera is opened anew; "
-          "with 0 a picture may stand still."),
-    _what("--frames", type=click.IntRange(1), metavar="N", help="With --camera: stop after N frames."),
+    _what("--frozen-after", type=FiniteRange(0), default=10.0, show_default=True, metavar="SECONDS",
+          requires=_CAMERA,
+          help="Open the camera again after this time without a frame, or with the same one; 0 allows a "
+               "picture that stands still."),
+    _what("--frames", type=click.IntRange(1), metavar="N", requires=_CAMERA,
+          help="With --camera: stop after N frames."),
     _what("--roi", "region", type=ParsedType("X,Y,W,H", _region),
-          help="Only look at this part: pixels, or all four in per cent (25%,25%,50%,50%)."),
+          help="Classify only this part: pixels, or all four in per cent (25%,25%,50%,50%)."),
 )  # fmt: skip
 _model = section("Which model, and how it is run")
 MODEL = (
     _model("--model", "-m", "models", multiple=True, envvar="EDGE_CLASSIFY_MODEL", type=_PATH, metavar="FILE",
            show_default="a small model of ten things, to try with",
            help="A .tflite file; several give several answers, side by side."),
-    _model("--labels", type=_PATH, metavar="FILE",
-           help="For a model that carries none: one label a line, the line number is the class."),
-    _model("--normalization", type=NormalizationType(),
-           help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD: 2 numbers, or 3 "
-                "and 3."),
-    _model("--runtime", type=click.Choice(RUNTIMES), help="Instead of the first that is installed."),
+    *foreign_model_options(_model),
+    _model("--runtime", type=click.Choice(list(RUNTIMES)), help="Use this, not the first one installed."),
     _model("--threads", type=ParsedType("N|auto", parse_threads), default="1", show_default=True,
-           help="Of the interpreter; auto measures what is fastest now. Files are shared out among all "
-                "cores anyway."),
-    _model("--delegate", metavar="LIBRARY", help="An accelerator's library, such as libedgetpu.so.1."),
-    _model("--delegate-option", "delegate_options", multiple=True, metavar="KEY=VALUE",
-           help="What the delegate wants to know; may be repeated."),
-    _model("--delegate-fallback", is_flag=True,
-           help="Where the delegate fails, use the processor and say so."),
+           help="Threads of the interpreter; auto measures the fastest number now. Files are shared "
+                "out among all cores anyway."),
+    *delegate_options(_model),
     _model("--untrusted", is_flag=True,
-           help="Run the model in a process of its own: one that crashes or hangs it is only an error."),
+           help="Run the model in its own process: a crash or a hang of it is then only an error."),
 )  # fmt: skip
 _answer = section("Answers")
 ANSWERS = (
     _answer("--top", "-k", type=click.IntRange(1), default=3, show_default=True, help="Labels an image."),
-    _answer("--threshold", type=click.FloatRange(0, 1), metavar="P", show_default="the model's own",
+    _answer("--threshold", type=FiniteRange(0, 1), metavar="P", show_default="the model's own",
             help='Below this probability the answer is "unknown"; 0 for always an answer.'),
-    _answer("--smooth", type=click.IntRange(1, 1000), default=1, metavar="N",
+    _answer("--smooth", type=click.IntRange(1, 1000), default=1, metavar="N", useless_without=MOVING,
             help="Average the probabilities of the last N frames; photos are never averaged."),
-    _answer("--hold", type=click.FloatRange(0), default=0.0, metavar="SECONDS",
-            help="Change the label only after the new one, or unknown, has been ahead for so long."),
-    _answer("--every", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
-            help="Look at one frame in so many seconds."),
-    _answer("--on-change", is_flag=True, help="Only tell when the label changes."),
+    _answer("--hold", type=FiniteRange(0), default=0.0, metavar="SECONDS", useless_without=MOVING,
+            help="Change the label only after the new one, or unknown, has led for this time."),
+    _answer("--every", type=FiniteRange(0, min_open=True), metavar="SECONDS", useless_without=MOVING,
+            help="Classify one frame in this time."),
+    _answer("--on-change", is_flag=True, useless_without=MOVING, help="Report only changes of the label."),
 )  # fmt: skip
 _output = section("Where answers go")
 OUTPUT = (
     _output("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model."),
-    _output("--csv", "as_csv", is_flag=True, help="Print a table for spreadsheets."),
+    _output("--csv", "as_csv", is_flag=True, excludes=Given("as_json"),
+            help="Print a table for spreadsheets."),
     _output("--output", "-o", type=_PATH, metavar="FILE",
-            help="Write lines, JSON or CSV there instead of printing them."),
+            help="Write lines, JSON or CSV to FILE instead of printing."),
     _output("--save-annotated", type=_PATH, metavar="DIR",
-            help="Keep every picture with its answer drawn on it."),
-    _output("--force", is_flag=True,
-            help="Replace what --output or --install-service find; let --save-annotated add to a folder."),
+            help="Save every picture with its answer drawn on it."),
+    _output("--force", is_flag=True, requires=Given("output", "save_annotated", "service"),
+            help="Replace the files of --output and --install-service; let --save-annotated add to DIR."),
     _output("--show", is_flag=True,
             help="Open a window with picture, label and frames a second; q closes it."),
     _output("--publish", metavar="URL", envvar="EDGE_CLASSIFY_PUBLISH",
             help="An MQTT broker: mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC, or mqtts:// for TLS. Home "
                  "Assistant finds it."),
     _output("--webhook", "webhooks", multiple=True, metavar="URL", envvar="EDGE_CLASSIFY_WEBHOOK",
-            help="POST each answer there, as JSON; may be repeated."),
+            help="POST each answer to URL, as JSON; may be repeated."),
     _output("--log", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True,
-            help="How remarks on stderr look."),
+            callback=_use_format, help="Format of remarks on stderr."),
 )  # fmt: skip
 _collect = section("Collecting what the model is unsure of")
 COLLECT = (
     _collect("--collect", type=_PATH, metavar="DIR",
-             help="Keep such frames there, ready to be labelled and trained on."),
-    _collect("--collect-below", type=click.FloatRange(0, 1), metavar="P",
-             show_default="the model's threshold, or 0.5", help="Those less probable than this."),
-    _collect("--collect-tie", type=click.FloatRange(0, 1), metavar="P", default=0.1, show_default=True,
-             help="Those whose two best are no further apart."),
-    _collect("--collect-random", type=click.FloatRange(0, 1), metavar="SHARE",
-             help="And this share of all frames, by chance."),
-    _collect("--collect-rate", type=click.FloatRange(0, min_open=True), default=6.0, show_default=True,
-             metavar="N", help="At most so many a minute of a camera or video."),
+             help="Keep such frames in DIR, ready to be labelled and trained on."),
+    _collect("--collect-below", type=FiniteRange(0, 1), metavar="P", requires=_COLLECT,
+             show_default="the model's threshold, or 0.5", help="Keep frames less probable than this."),
+    _collect("--collect-tie", type=FiniteRange(0, 1), metavar="P", default=0.1, show_default=True,
+             requires=_COLLECT, help="Keep frames whose two best are this close."),
+    _collect("--collect-random", type=FiniteRange(0, 1), metavar="SHARE", requires=_COLLECT,
+             help="Keep this share of all frames, by chance."),
+    _collect("--collect-rate", type=FiniteRange(0, min_open=True), default=6.0, show_default=True,
+             metavar="N", requires=_COLLECT, useless_without=MOVING,
+             help="Keep at most N a minute of a camera or video."),
     _collect("--collect-max", type=click.IntRange(1), default=1000, show_default=True, metavar="N",
-             help="At most so many pictures in DIR, those sorted already included."),
-    _collect("--collect-bytes", type=ParsedType("SIZE", parse_bytes), default="500MB", show_default=True,
-             help="At most so much in DIR, in all."),
+             requires=_COLLECT, help="Keep at most N pictures in DIR, sorted ones included."),
+    _collect("--collect-bytes", type=ParsedType("SIZE", parse_bytes, bytes_to_text), default="500MB",
+             show_default=True, requires=_COLLECT, help="Keep at most this much in DIR."),
 )  # fmt: skip
 _other = section("Checks and set-up")
 OTHER = (
-    _other("--self-check", "checked", type=_PATH, metavar="FILE",
-           help="Prove that a model file is whole and that its golden examples come out right here."),
-    _other("--doctor", is_flag=True,
-           help="Check this machine, the models, the camera, and what a folder of labelled images tells."),
+    _other("--self-check", "checked", type=_PATH, metavar="FILE", takes=("as_json",),
+           help="Prove that a model file is whole and gives its golden examples' answers here."),
+    _other("--doctor", is_flag=True, takes=_DOCTOR_TAKES,
+           help="Check this machine, the models, the camera, and the models on labelled images."),
     _other("--install-service", "service", metavar="NAME",
            help="Write a systemd user service of the rest of this command line; shows it and asks."),
-    _other("--yes", is_flag=True, help="With --install-service: write it without asking."),
+    _other("--yes", is_flag=True, requires=Given("service"),
+           help="With --install-service: write it without asking."),
 )  # fmt: skip
-
-
-def classify_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add all options, in the order in which --help shows them."""
-    for option in reversed((*SOURCE, *MODEL, *ANSWERS, *OUTPUT, *COLLECT, *OTHER)):
-        command = option(command)
-    return command
+OPTIONS = (*SOURCE, *MODEL, *ANSWERS, *OUTPUT, *COLLECT, *OTHER)

@@ -1,34 +1,30 @@
-"""What the options of commands are made of: headings in --help, and values that are parsed."""
+"""What the options of commands are made of: headings in --help, and types that read values from text."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import click
 
 from .console import Command
 from .errors import OptionError
+from .option_rules import Option
 from .runtime import MAX_THREADS
 
+Threads = int | Literal["auto"]
+AUTO: Literal["auto"] = "auto"
+_MAX_SIDE = 16_384  # As CameraOptions takes it.
 _UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9}
 
 
-class SectionOption(click.Option):
-    """An option that --help shows under a heading."""
+def section(heading: str | None = None) -> Callable[..., Option]:
+    """Return what makes options under a heading: option("--name", "-n", help=...)."""
 
-    def __init__(self, names: Sequence[str], section: str, **attributes: Any) -> None:
-        """Take click's arguments, and the heading."""
-        super().__init__(names, **attributes)
-        self.section = section
-
-
-def section(heading: str) -> Callable[..., Callable[..., Any]]:
-    """Return click.option for options under a heading."""
-
-    def option(*names: str, **attributes: Any) -> Callable[..., Any]:
-        return click.option(*names, cls=SectionOption, section=heading, **attributes)
+    def option(*names: str, **attributes: Any) -> Option:
+        return Option(names, heading=heading, **attributes)
 
     return option
 
@@ -39,27 +35,30 @@ class SectionedCommand(Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section, in the order in which they were declared."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
-        for option in sorted(options, key=lambda option: not isinstance(option, SectionOption)):
-            record = option.get_help_record(ctx)
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
             if record is not None:
-                heading = option.section if isinstance(option, SectionOption) else "Other"
-                sections.setdefault(heading, []).append(record)
+                heading = option.heading if isinstance(option, Option) else None
+                sections.setdefault(heading or "Other", []).append(record)
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
 
 class ParsedType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
-    """A value that a function reads from text, raising OptionError or ValueError when it cannot."""
+    """A value that `parse` reads from text; `to_text` is its inverse.
 
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        """Take the name for --help, and the function."""
+    `parse` raises OptionError or ValueError for a text that it cannot read.
+    """
+
+    def __init__(self, name: str, parse: Callable[[str], Any], to_text: Callable[[Any], str] = str) -> None:
+        """Take the name for --help, and the two functions."""
         self.name = name
+        self.to_text = to_text
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse text; what is parsed already passes."""
+        """Parse text; a value that is parsed already stays."""
         if not isinstance(value, str):
             return value
         try:
@@ -68,12 +67,30 @@ class ParsedType(click.ParamType):  # type: ignore[type-arg]  # Generic only sin
             self.fail(str(error), param, ctx)
 
 
+class FiniteRange(click.FloatRange):
+    """A range without "nan", which is neither below nor above any limit, and without "inf"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse the option's text."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """Read WIDTHxHEIGHT in pixels; raises ValueError."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
-    if match is None:
-        raise ValueError(f"must be WIDTHxHEIGHT, such as 640x480. Received: {text}")
+    if match is None or max(int(match[1]), int(match[2])) > _MAX_SIDE:
+        raise ValueError(
+            f"must be WIDTHxHEIGHT, such as 640x480, of at most {_MAX_SIDE} pixels each. Received: {text}"
+        )
     return int(match[1]), int(match[2])
+
+
+def size_to_text(size: tuple[int, int]) -> str:
+    """Return what parse_size reads."""
+    return f"{size[0]}x{size[1]}"
 
 
 def parse_bytes(text: str) -> int:
@@ -87,10 +104,16 @@ def parse_bytes(text: str) -> int:
     return size
 
 
-def parse_threads(text: str) -> int | None:
-    """Read a number of threads, or "auto", which is None; raises ValueError."""
-    if text == "auto":
-        return None
+def bytes_to_text(size: int) -> str:
+    """Return what parse_bytes reads, in the largest unit that makes a whole number."""
+    unit = next(unit for unit in ("GB", "MB", "KB", "B") if size % _UNITS[unit] == 0)
+    return f"{size // _UNITS[unit]}{unit}"
+
+
+def parse_threads(text: str) -> Threads:
+    """Read a number of threads, or "auto"; raises ValueError."""
+    if text == AUTO:
+        return AUTO
     if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
         raise ValueError(f"must be auto, or 1 to {MAX_THREADS}. Received: {text}")
     return int(text)

@@ -3,61 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
-from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from .errors import EdgeClassifyError
 from .log import Level, to_line
-from .modelfile import Normalization
+from .option_rules import check_rules
 
 INTERRUPTED = 130  # Exit status after Ctrl-C: 128 and the signal's number, as shells have it.
 _WIDE = 1000
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-# What --normalization knows by name: the range that pixels 0..255 are brought to.
-NAMED_NORMALIZATIONS = {
-    "0..255": Normalization((0.0,), (1.0,)),
-    "0..1": Normalization((0.0,), (255.0,)),
-    "-1..1": Normalization((127.5,), (127.5,)),
-}
-
-
-class NormalizationType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
-    """0..255, 0..1, -1..1, or MEAN,STD for pixels 0..255: one pair, or the means and stds of R, G and B."""
-
-    name = "RANGE|MEAN,STD"
-
-    def convert(
-        self, value: str | Normalization, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Normalization:
-        """Parse the option's text."""
-        if isinstance(value, Normalization):
-            return value
-        if value in NAMED_NORMALIZATIONS:
-            return NAMED_NORMALIZATIONS[value]
-        number = r"[-+]?\d{1,9}(?:\.\d+)?"
-        given = [float(part) for part in value.split(",") if re.fullmatch(number, part)]
-        mean, std = given[: len(given) // 2], given[len(given) // 2 :]
-        if len(given) != value.count(",") + 1 or len(given) not in (2, 6) or min(std) <= 0:
-            names = ", ".join(NAMED_NORMALIZATIONS)
-            self.fail(
-                f"must be {names}, or MEAN,STD such as 127.5,127.5, or of each channel, "
-                f"MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B. Received: {value}",
-                param,
-                ctx,
-            )
-        if min(std) < 1:
-            hint = "MEAN,STD are for pixels 0..255: multiply those of pixels 0..1 by 255"
-            self.fail(f"{hint}. Received: {value}", param, ctx)
-        return Normalization(tuple(mean), tuple(std))
 
 
 class _Failure(click.ClickException):
@@ -69,14 +29,19 @@ class _Failure(click.ClickException):
 
 
 class Command(click.Command):
-    """A click command whose user faults end in one line on stderr and exit status 1."""
+    """A click command whose options keep their rules, and whose errors end in one line on stderr.
+
+    The exit status is 2 for a broken rule, and 1 for an error of the input or the machine.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, turning our errors and the system's into click's."""
+        """Check the options, then run the command; turn our errors and the system's into click's."""
         warnings.filterwarnings("ignore", module="PIL")
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):  # A label may hold letters that its encoding lacks.
                 stream.reconfigure(errors="backslashreplace")
+        for remark in check_rules(ctx):
+            say(remark)
         try:
             return super().invoke(ctx)
         except EdgeClassifyError as error:
@@ -89,22 +54,6 @@ class Command(click.Command):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise _Failure(printable(f"{where}{error.strerror or error}")) from error
-
-
-def foreign_model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --labels and --normalization: what a model without a card does not say about itself."""
-    normalization = click.option(
-        "--normalization",
-        type=NormalizationType(),
-        help="For a float model that does not say: 0..255, 0..1, -1..1, or MEAN,STD: 2 numbers, or 3 and 3.",
-    )
-    labels = click.option(
-        "--labels",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="For a model that carries none: one label a line, the line number is the class.",
-    )
-    return labels(normalization(command))
 
 
 def version_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:

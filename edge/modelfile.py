@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from .appended import Directory, read_directory
 from .card import ModelCard
@@ -31,10 +34,55 @@ _TENSOR_AXIS_LABELS, _NORMALIZATION_OPTIONS = 2, 1
 
 
 class Normalization(NamedTuple):
-    """input = (pixel - mean) / std, with one value or one a channel, for pixels 0..255."""
+    """input = (pixel - mean) / std, with one value or one a channel, for pixels 0..255.
+
+    Example:
+        >>> Normalization.parse("-1..1")
+        Normalization(mean=(127.5,), std=(127.5,))
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Normalization:
+        """Read 0..255, 0..1, -1..1, or MEAN,STD: one pair, or the means and stds of R, G and B.
+
+        Raises ValueError for anything else, and where the values must be meant for pixels 0..1.
+        """
+        if text in NAMED_NORMALIZATIONS:
+            return NAMED_NORMALIZATIONS[text]
+        number = r"[-+]?\d{1,9}(?:\.\d+)?"
+        values = [float(part) for part in text.split(",") if re.fullmatch(number, part)]
+        mean, std = values[: len(values) // 2], values[len(values) // 2 :]
+        if len(values) != text.count(",") + 1 or len(values) not in (2, 6) or min(std) <= 0:
+            raise ValueError(
+                f"must be {', '.join(NAMED_NORMALIZATIONS)}, or MEAN,STD such as 127.5,127.5, or of each "
+                f"channel, MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B. Received: {text}"
+            )
+        if min(std) < 1:
+            raise ValueError(
+                "must be for pixels 0..255: multiply MEAN,STD that are for pixels 0..1 by 255. "
+                f"Received: {text}"
+            )
+        return cls(tuple(mean), tuple(std))
+
+    def to_text(self) -> str:
+        """Return what `parse` reads, without exponents."""
+        for name, normalization in NAMED_NORMALIZATIONS.items():
+            if normalization == self:
+                return name
+        channels = max(len(self.mean), len(self.std))
+        values = [value for part in self for value in (part if len(part) == channels else part * channels)]
+        return ",".join(np.format_float_positional(value, trim="-") for value in values)
+
+
+# The ranges that pixels 0..255 are brought to, by their names.
+NAMED_NORMALIZATIONS = {
+    "0..255": Normalization((0.0,), (1.0,)),
+    "0..1": Normalization((0.0,), (255.0,)),
+    "-1..1": Normalization((127.5,), (127.5,)),
+}
 
 
 class ModelFile(NamedTuple):

@@ -57,12 +57,12 @@ class Execution:
 
     def __post_init__(self) -> None:
         if self.runtime is not None and self.runtime not in RUNTIMES:
-            raise OptionError(f"--runtime must be one of: {', '.join(RUNTIMES)}. Received: {self.runtime}")
+            raise OptionError(f"runtime must be one of: {', '.join(RUNTIMES)}. Received: {self.runtime}")
         if not 1 <= self.threads <= MAX_THREADS:
-            raise OptionError(f"--threads must be 1 to {MAX_THREADS}. Received: {self.threads}")
+            raise OptionError(f"threads must be 1 to {MAX_THREADS}. Received: {self.threads}")
         if self.delegate is None and (self.delegate_options or self.delegate_fallback):
-            name = "--delegate-option" if self.delegate_options else "--delegate-fallback"
-            raise OptionError(f"{name} goes with --delegate LIBRARY, which is not given")
+            name = "delegate_options" if self.delegate_options else "delegate_fallback"
+            raise OptionError(f"{name} goes with delegate, which is None")
 
 
 class Runtime(NamedTuple):

@@ -33,7 +33,7 @@ from edge_classify.edge.outputs.csv_lines import CsvLines
 from edge_classify.edge.outputs.json_lines import JsonLines
 from edge_classify.edge.outputs.output import Output
 from edge_classify.edge.outputs.text_lines import TextLines
-from edge_classify.edge.running.session import Plan, Session
+from edge_classify.edge.running.session import RunnerPlan, Session
 from edge_classify.edge.sources.camera import Shot
 from edge_classify.edge.sources.frames import EncodedPicture, Frame
 from edge_classify.edge.sources.live import LiveSource
@@ -148,9 +148,9 @@ def serve(jpegs: list[bytes], port: Any) -> None:
     server.serve_forever()
 
 
-def plan(frames: int, rules: AnswerRules) -> Plan:
+def plan(frames: int, rules: AnswerRules) -> RunnerPlan:
     """Return the runner's plan for a camera."""
-    return Plan(rules, lambda given: given, lambda result: True, frames, workers=1)
+    return RunnerPlan(rules, lambda given: given, lambda result: True, frames, workers=1)
 
 
 def measure_age(model: Path, inference_ms: float, frames: int) -> None:

@@ -9,8 +9,8 @@ from edge_classify.benchmarks.results.result import Change, MeasuredAccuracy
 from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.benchmarks.scoring.score import NotScored, open_models, score
 from edge_classify.edge.classifier import Classifier
-from edge_classify.edge.console import NAMED_NORMALIZATIONS
 from edge_classify.edge.errors import DatasetError
+from edge_classify.edge.modelfile import NAMED_NORMALIZATIONS
 from scipy import stats
 from sklearn import metrics as reference
 

@@ -88,3 +88,15 @@ def test_audit_of_unusable_data_leaves_nothing_behind(tmp_path: Path) -> None:
     result = train(tmp_path / "data", "--audit-only", "-o", tmp_path / "new" / "run")
     assert result.exit_code == 1 and result.output.splitlines()[-1].startswith("Error: ")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_audit_names_the_options_that_only_a_training_uses(few: Path) -> None:
+    result = train(few, "--audit-only", "--tune", "5", "--epochs", "3,3", "--duplicates", "exact")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[0] == "--epochs and --tune have no effect with --audit-only"
+    assert "no effect" not in train(few, "--audit-only", "--duplicates", "exact").output
+
+
+def test_force_without_a_folder_to_replace_is_a_usage_error(few: Path) -> None:
+    result = train(few, "--audit-only", "--force")
+    assert result.exit_code == 2 and "--force goes with --output" in result.stderr

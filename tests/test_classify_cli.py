@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edge_classify.edge.console import NormalizationType
 from edge_classify.edge.modelfile import Normalization
 from PIL import Image
 
@@ -125,15 +124,14 @@ def test_bad_file_among_good_ones_leaves_them_answered_and_sets_the_exit_status(
 
 def test_normalization_of_each_channel_is_read() -> None:
     given = "123.675,116.28,103.53,58.395,57.12,57.375"
-    read = NormalizationType().convert(given, None, None)
-    assert read == Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    assert Normalization.parse(given) == Normalization((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "Name an image, a folder, or --camera 0"),
-        (["x.png", "--camera", "0"], "either paths or --camera"),
+        (["x.png", "--camera", "0"], "--camera does not go with a PATH"),
         (["x.png", "--frames", "3"], "--frames goes with --camera"),
         (["x.png", "--top", "0"], "--top"),
         (["x.png", "--threads", "9999999"], "--threads"),
@@ -141,7 +139,7 @@ def test_normalization_of_each_channel_is_read() -> None:
         (["x.png", "--normalization", "1,2,3"], "MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B"),
         (["x.png", "--normalization", "1,2,3,4,0,6"], "MEAN_R,MEAN_G,MEAN_B,STD_R,STD_G,STD_B"),
         # ImageNet's values for pixels 0..1, which would silently give nonsense.
-        (["x.png", "--normalization", "0.485,0.229"], "multiply those of pixels 0..1 by 255"),
+        (["x.png", "--normalization", "0.485,0.229"], "multiply MEAN,STD that are for pixels 0..1 by 255"),
         (["x.png", "--no-such-option"], "No such option"),
     ],
 )

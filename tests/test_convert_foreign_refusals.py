@@ -240,7 +240,7 @@ def test_options_that_contradict_the_model_or_belong_to_another_are_refused(
     )
     refuse(convert_foreign(keras_file, output, "--trust"), "--trust is for SavedModels", output)
     refuse(convert_foreign(keras_file, output, scale="2..3"), "must be 0..255, 0..1", output, 2)
-    refuse(convert(tflite, "--inspect", "--trust"), "leave out --trust", output, 2)
+    refuse(convert(tflite, "--inspect", "--trust"), "--trust does not go with --inspect", output, 2)
     refuse(convert_foreign(keras_file, output, variant="int8"), "--calibration FOLDER", output)
 
 

@@ -10,13 +10,12 @@ import pytest
 from edge_classify.benchmarks.scoring.labelled import labelled_images
 from edge_classify.edge.card import Accuracy
 from edge_classify.edge.classifier import DEFAULT_EXECUTION, Classifier
-from edge_classify.edge.console import NAMED_NORMALIZATIONS
 from edge_classify.edge.doctor.feeding import FeedTrial, Way
 from edge_classify.edge.doctor.finding import ERROR, OK, WARNING, Finding
 from edge_classify.edge.doctor.images import check_labelled, find_other_order, sample_images
 from edge_classify.edge.doctor.models import ModelQuestions, check_model
 from edge_classify.edge.errors import DatasetError
-from edge_classify.edge.modelfile import Normalization
+from edge_classify.edge.modelfile import NAMED_NORMALIZATIONS, Normalization
 from edge_classify.edge.tflite.sealing import complete_card, seal
 from PIL import Image
 

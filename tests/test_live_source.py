@@ -229,12 +229,12 @@ def test_arrays_that_stay_the_same_are_noticed_though_they_are_different_objects
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": (0, 480)}, "--size must be 1x1 to 16384x16384. Received: 0x480"),
-        ({"fps": 0.0}, "--fps must be above 0"),
-        ({"fps": float("nan")}, "--fps must be above 0"),
-        ({"rotate": 45}, "--rotate must be 0, 90, 180 or 270 degrees. Received: 45"),
-        ({"frozen_after": -1.0}, "--frozen-after must be 0 or more seconds"),
-        ({"frozen_after": float("inf")}, "--frozen-after must be 0 or more seconds"),
+        ({"size": (0, 480)}, "size must be 1x1 to 16384x16384. Received: 0x480"),
+        ({"fps": 0.0}, "fps must be above 0"),
+        ({"fps": float("nan")}, "fps must be above 0"),
+        ({"rotate": 45}, "rotate must be 0, 90, 180 or 270 degrees. Received: 45"),
+        ({"frozen_after": -1.0}, "frozen_after must be 0 or more seconds"),
+        ({"frozen_after": float("inf")}, "frozen_after must be 0 or more seconds"),
     ],
 )
 def test_options_that_cannot_work_are_refused(values: dict[str, float], message: str) -> None:

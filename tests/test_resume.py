@@ -218,7 +218,7 @@ def test_resume_with_anything_but_json_is_a_usage_error(
 ) -> None:
     _begun(tmp_path / "run", few)
     result = train("--resume", tmp_path / "run", *args)
-    assert result.exit_code == 2 and f"leave out {name}." in result.output
+    assert result.exit_code == 2 and f"{name} does not go with --resume" in result.output
 
 
 def test_resume_from_another_folder_names_the_one_where_the_relative_data_are(

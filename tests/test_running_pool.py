@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import ModelFileError, SourceError
-from edge_classify.edge.running.look import look, look_in_turn
-from edge_classify.edge.running.pool import look_in_parallel
+from edge_classify.edge.running.classify import classify_frame, classify_in_turn
+from edge_classify.edge.running.pool import classify_in_parallel
 from edge_classify.edge.sources.frames import FilePicture, Frame, ReadyPicture
 from PIL import Image
 
@@ -36,14 +36,16 @@ def frames(count: int) -> Iterator[Frame]:
 
 
 def test_workers_answer_in_the_order_of_the_frames(classifier: Classifier) -> None:
-    seen = list(look_in_parallel(frames(60), [classifier], 3))
+    seen = list(classify_in_parallel(frames(60), [classifier], 3))
     assert [each.frame.source for each in seen] == [str(number) for number in range(60)]
     assert [each.predictions[0].best.label for each in seen[:3]] == list(LABELS[:3])
 
 
 def test_workers_give_the_very_answers_of_one_thread(classifier: Classifier) -> None:
-    alone = [seen.predictions[0].probabilities.tolist() for seen in look_in_turn(frames(40), [classifier])]
-    shared = look_in_parallel(frames(40), [classifier], 4)
+    alone = [
+        seen.predictions[0].probabilities.tolist() for seen in classify_in_turn(frames(40), [classifier])
+    ]
+    shared = classify_in_parallel(frames(40), [classifier], 4)
     assert [seen.predictions[0].probabilities.tolist() for seen in shared] == alone
 
 
@@ -56,7 +58,7 @@ def test_source_is_not_read_far_ahead_of_the_workers(classifier: Classifier) -> 
             taken += 1
             yield frame
 
-    for number, _ in enumerate(look_in_parallel(counted(), [classifier], 2), 1):
+    for number, _ in enumerate(classify_in_parallel(counted(), [classifier], 2), 1):
         # Eight under way (four a worker), one being handed over, and one that waits for room.
         assert taken <= number + 10
     assert taken == 500
@@ -76,7 +78,7 @@ def test_answer_does_not_wait_for_the_next_frame(classifier: Classifier) -> None
         if answered.is_set():
             go_on.set()
 
-    looking = look_in_parallel(slow(), [classifier], 2, idle)
+    looking = classify_in_parallel(slow(), [classifier], 2, idle)
     assert next(looking).frame.source == "0"
     answered.set()
     assert list(looking) == []
@@ -100,7 +102,7 @@ def test_interpreters_are_all_loaded_before_a_frame_is_taken(
             assert len(made) == 3
             yield frame
 
-    assert len(list(look_in_parallel(watched(), [classifier], 4))) == 20
+    assert len(list(classify_in_parallel(watched(), [classifier], 4))) == 20
     assert len(made) == 3
 
 
@@ -111,7 +113,7 @@ def test_what_the_source_raises_comes_after_the_answers_before_it(classifier: Cl
 
     seen = []
     with pytest.raises(SourceError, match="the list ended badly"):
-        for each in look_in_parallel(broken(), [classifier], 2):
+        for each in classify_in_parallel(broken(), [classifier], 2):
             seen.append(each.frame.source)
     assert seen == ["0", "1", "2"]
 
@@ -124,7 +126,7 @@ def test_model_that_fails_ends_the_run_instead_of_hanging(
 
     monkeypatch.setattr(Classifier, "classify_pixels", fail)
     with pytest.raises(ModelFileError, match="cannot be run"):
-        list(look_in_parallel(frames(50), [classifier], 2))
+        list(classify_in_parallel(frames(50), [classifier], 2))
 
 
 def test_picture_that_cannot_be_decoded_is_an_error_among_answers(
@@ -132,14 +134,14 @@ def test_picture_that_cannot_be_decoded_is_an_error_among_answers(
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
     bad = Frame("bad.jpg", FilePicture(tmp_path / "bad.jpg"))
-    first, second, third = look_in_parallel([*frames(1), bad, *frames(1)], [classifier], 2)
+    first, second, third = classify_in_parallel([*frames(1), bad, *frames(1)], [classifier], 2)
     assert (first.frame.error, third.frame.error) == (None, None)
     assert second.damaged and second.predictions == ()
     assert second.frame.error is not None and "bad.jpg is damaged or cut off" in second.frame.error
 
 
 def test_workers_end_when_nobody_wants_their_answers(classifier: Classifier) -> None:
-    looking = look_in_parallel(frames(10_000), [classifier], 2)
+    looking = classify_in_parallel(frames(10_000), [classifier], 2)
     next(looking)
     looking.close()  # type: ignore[attr-defined]
     wait_until(
@@ -152,6 +154,6 @@ def test_models_of_one_input_size_share_the_pixels_and_still_answer_alone(
     classifier: Classifier, model: Path
 ) -> None:
     frame = next(frames(1))
-    both = look(frame, [classifier, Classifier.from_file(model)])
+    both = classify_frame(frame, [classifier, Classifier.from_file(model)])
     assert both.predictions[0].probabilities.tolist() == both.predictions[1].probabilities.tolist()
     assert both.decode_ms[0] == both.decode_ms[1] > 0

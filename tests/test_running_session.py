@@ -13,7 +13,7 @@ from edge_classify.edge.answers.result import FrameResult
 from edge_classify.edge.answers.rules import AnswerRules
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.outputs.output import StopRunning
-from edge_classify.edge.running.session import Plan, Session
+from edge_classify.edge.running.session import RunnerPlan, Session
 from edge_classify.edge.sources.frames import EncodedPicture, Frame, Picture, ReadyPicture
 from PIL import Image
 
@@ -73,7 +73,7 @@ def colours(*names: str) -> list[Picture]:
 def run(model: Path, pictures: Sequence[Picture], told: Heard, watching: Sequence[Heard] = (),
         limit: int | None = None, on_change: bool = False) -> Session:  # fmt: skip
     tells = OnChange().passes if on_change else lambda result: True
-    plan = Plan(AnswerRules(), lambda frames: frames, tells, limit, workers=1)
+    plan = RunnerPlan(AnswerRules(), lambda frames: frames, tells, limit, workers=1)
     session = Session(Live(pictures), [Classifier.from_file(model)], plan)
     session.run([told], watching)
     return session
@@ -99,7 +99,7 @@ def test_damaged_frames_of_a_camera_are_told_once_and_all_counted(model: Path) -
     (red,) = colours("red")
     session = run(model, [red, HALF_JPEG, red, HALF_JPEG, HALF_JPEG, red], told)
     assert told.labels == ["red", "error", "red", "red"]
-    assert (session.tally.seen, session.tally.failed, session.tally.damaged) == (6, 3, 3)
+    assert (session.tally.frames, session.tally.failed, session.tally.damaged) == (6, 3, 3)
 
 
 def test_limit_ends_an_endless_source(model: Path) -> None:
@@ -111,4 +111,4 @@ def test_limit_ends_an_endless_source(model: Path) -> None:
 def test_output_that_asks_for_it_ends_the_run(model: Path) -> None:
     told = Heard(stop_after=3)
     session = run(model, colours(*["red"] * 50), told)
-    assert (len(told.results), session.tally.seen) == (3, 3)
+    assert (len(told.results), session.tally.frames) == (3, 3)

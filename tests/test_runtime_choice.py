@@ -143,10 +143,10 @@ def answer_of(runtime: str, folder: Path) -> str:
 
 def test_execution_that_can_never_work_is_refused() -> None:
     for options, message in (
-        ({"threads": 0}, f"--threads must be 1 to {MAX_THREADS}. Received: 0"),
+        ({"threads": 0}, f"threads must be 1 to {MAX_THREADS}. Received: 0"),
         ({"threads": MAX_THREADS + 1}, "Received: 257"),
-        ({"delegate_fallback": True}, "--delegate-fallback goes with --delegate"),
-        ({"delegate_options": (("a", "b"),)}, "--delegate-option goes with --delegate"),
+        ({"delegate_fallback": True}, "delegate_fallback goes with delegate"),
+        ({"delegate_options": (("a", "b"),)}, "delegate_options goes with delegate"),
     ):
         with pytest.raises(OptionError, match=message):
             Execution(**options)

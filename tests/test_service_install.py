@@ -28,7 +28,7 @@ _CAMERA = "rtsp://us er:geheim 1$@cam.local/live?token=geheim2"
 def _rewrite(*arguments: str) -> CommandLine:
     with click.Context(main) as context:
         main.parse_args(context, list(arguments))
-        return for_service(context, arguments, RULES)
+        return for_service(context, RULES)
 
 
 def _parameters(arguments: tuple[str, ...]) -> dict[str, object]:

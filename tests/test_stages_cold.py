@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.stages.cold import _options, as_option, measure_cold_start
-from edge_classify.edge.console import NormalizationType
+from edge_classify.benchmarks.stages.cold import measure_cold_start, runner_options
 from edge_classify.edge.errors import BenchmarkError
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.runtime import Execution
@@ -73,10 +72,10 @@ def test_model_without_a_card_is_started_with_what_it_does_not_say(photo: Path, 
 
 def test_execution_is_passed_on_as_options() -> None:
     execution = Execution("tensorflow", 2, "lib.so", (("device", "usb"), ("x", "1")), True, True)
-    options = _options(Path("/m.tflite"), execution, None, None)
+    options = runner_options(Path("/m.tflite"), execution, None, None)
     assert options == [
-        "--model", "/m.tflite", "--runtime", "tensorflow", "--threads", "2", "--delegate", "lib.so",
-        "--delegate-option", "device=usb", "--delegate-option", "x=1", "--delegate-fallback", "--untrusted",
+        "--model=/m.tflite", "--runtime=tensorflow", "--threads=2", "--delegate=lib.so",
+        "--delegate-option=device=usb", "--delegate-option=x=1", "--delegate-fallback", "--untrusted",
     ]  # fmt: skip
 
 
@@ -89,4 +88,4 @@ normalizations = st.one_of(
 
 @given(normalizations)
 def test_normalization_survives_the_command_line(normalization: Normalization) -> None:
-    assert NormalizationType().convert(as_option(normalization), None, None) == normalization
+    assert Normalization.parse(normalization.to_text()) == normalization

@@ -19,7 +19,7 @@ from edge_classify.edge import image
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import BenchmarkError
 from edge_classify.edge.modelfile import Normalization
-from edge_classify.edge.running.look import Seen
+from edge_classify.edge.running.classify import ClassifiedFrame
 from edge_classify.edge.runtime import Execution
 from edge_classify.edge.sources.camera import CameraOptions
 from edge_classify.edge.sources.frames import Frame
@@ -128,7 +128,7 @@ def test_rate_leaves_out_the_pictures_at_both_ends(
 ) -> None:
     """Answers come 10 ms apart, the first and the last few much slower, and not in order."""
 
-    def looked(frames: Iterator[Frame], _: Sequence[Classifier], workers: int) -> Iterator[Seen]:
+    def looked(frames: Iterator[Frame], _: Sequence[Classifier], workers: int) -> Iterator[ClassifiedFrame]:
         every = list(frames)
         settle = files._SETTLE * workers
         times = [1000.0 + 0.01 * number for number in range(len(every))]
@@ -136,7 +136,7 @@ def test_rate_leaves_out_the_pictures_at_both_ends(
         times[-settle:] = [5000.0 + number for number in range(settle)]
         for number in range(0, len(times) - 1, 2):
             times[number], times[number + 1] = times[number + 1], times[number]
-        yield from (Seen(frame, (), (), when) for frame, when in zip(every, times, strict=True))
+        yield from (ClassifiedFrame(frame, (), (), when) for frame, when in zip(every, times, strict=True))
 
     monkeypatch.setattr(files, "look_in_parallel", looked)
     rate = pictures_per_second(Classifier.from_file(model), pictures[:3], 3, 10.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +13,20 @@ import click
 from ..convert.quiet import import_tensorflow
 from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, printable, say, version_option
 from ..edge.errors import MissingPackageError
-from . import cli_options
+from ..edge.option_rules import is_typed, no_effect, shown
 from .backbones import BACKBONES, check_alpha, check_weights
+from .cli_options import OPTIONS
 from .options import DEFAULT_AUGMENTATIONS, MODELS, TrainOptions
 
 if TYPE_CHECKING:
     from .run import RunResult
 
-_BACKBONE_ONLY = ("weights", "alpha", "fine_tune_layers", "batch_norm", "head_units", "views")
-_PRETRAINED_ONLY = ("fine_tune_layers", "batch_norm", "views")
-_WITH_RESUME = ("resume", "as_json")
+_OWN_SUBSETS = {"cifar10": ("test",)}
+_SUBSET_OF_SHARE = {"test_split": "test", "validation_split": "validation"}
 
 
-@click.command(cls=Command, context_settings=CONTEXT)
+@click.command(cls=Command, context_settings=CONTEXT, params=list(OPTIONS))
 @click.argument("data", required=False)
-@cli_options.options(
-    cli_options.RUN, cli_options.TRAINING, cli_options.BACKBONE_OPTIONS, cli_options.DATA_OPTIONS
-)
 @version_option()
 @click.pass_context
 def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: Path | None, audit_only: bool,
@@ -45,7 +43,6 @@ def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: P
     Images that cannot be read are skipped and named; then the exit status is 1.
     """
     if resume is not None:
-        _refuse_more_than_resume(ctx)
         import_tensorflow("Training", "train")
         from .run import resume as go_on
 
@@ -53,13 +50,14 @@ def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: P
         return
     if not data:
         raise click.UsageError("DATA is missing or empty: a folder of images, digits, or cifar10.")
-    options = _options(ctx, data, values)
+    options = _read_options(data, values)
     command = shlex.join(["edge-train", *sys.argv[1:]])
     if audit_only:
         _audit(data, output, options, force, command, as_json)
         return
     if output is None:
         raise click.UsageError("Missing option '--output': the folder to write.")
+    _say_where_folders_decide(ctx, data)
     import_tensorflow("Training", "train")
     from .run import train
 
@@ -135,40 +133,38 @@ def _with_interval(rate: float, interval: tuple[float, float]) -> str:
     return f"{rate:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
 
 
-def _refuse_more_than_resume(ctx: click.Context) -> None:
-    for param in ctx.command.params:
-        given = param.name and ctx.get_parameter_source(param.name) is click.core.ParameterSource.COMMANDLINE
-        if given and param.name not in _WITH_RESUME:
-            name = param.opts[0] if isinstance(param, click.Option) else param.human_readable_name
-            raise click.UsageError(f"--resume goes on with what was asked for then: leave out {name}.")
+def _say_where_folders_decide(ctx: click.Context, data: str) -> None:
+    """Say that a typed share has no effect where DATA has a folder of that subset."""
+    typed = [p for p in ctx.command.params if p.name in _SUBSET_OF_SHARE and is_typed(ctx, p)]
+    if not typed:
+        return
+    from .datasets import BUILT_IN
+
+    given: Collection[str] = _OWN_SUBSETS.get(data, ())
+    if data not in BUILT_IN:
+        from ..benchmarks.scoring.labelled import scan_class_folders
+
+        given = scan_class_folders(Path(data)).subsets
+    for share in typed:
+        subset = _SUBSET_OF_SHARE[str(share.name)]
+        if subset in given:
+            say(no_effect((shown(share),), f"where DATA has its own {subset} images"))
 
 
-def _say_without_effect(ctx: click.Context) -> None:
-    for name in _PRETRAINED_ONLY:
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            say(f"--{name.replace('_', '-')} has no effect: --weights none trains all layers at once")
-
-
-def _options(ctx: click.Context, data: str, values: dict[str, Any]) -> TrainOptions:
+def _read_options(data: str, values: Mapping[str, Any]) -> TrainOptions:
+    """Return the options of a training; raises UsageError and OptionError."""
     models = tuple(dict.fromkeys(values["models"]))
-    if models == ("cnn",):
-        for name in _BACKBONE_ONLY:
-            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{name.replace('_', '-')} goes with a backbone, and not with cnn.")
     sizes = values["image_size"]
     for_all = set(sizes) == set(MODELS) and len(set(sizes.values())) == 1
     if not for_all and (unused := [name for name in sizes if name not in models]):
         raise click.UsageError(f"--image-size names {unused[0]}, which is not trained.")
-    if values["weights"] == "none":
-        _say_without_effect(ctx)
     check_weights(models, values["weights"])
     for name in filter(BACKBONES.get, models):
         check_alpha(name, values["weights"], values["alpha"])
-    if weights := values.pop("class_weights"):
-        if ctx.get_parameter_source("imbalance") is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError("--class-weights and --imbalance say the same: give one of them.")
-        values["imbalance"] = weights
-    if values["augment"] is None:
+    augment = values["augment"]
+    if augment is None:
         # Mirrored digits are other signs.
-        values["augment"] = tuple(n for n in DEFAULT_AUGMENTATIONS if data != "digits" or n != "flip")
-    return TrainOptions(**{**values, "models": models})
+        augment = tuple(name for name in DEFAULT_AUGMENTATIONS if data != "digits" or name != "flip")
+    options = {name: value for name, value in values.items() if name != "class_weights"}
+    imbalance = values["class_weights"] or values["imbalance"]
+    return TrainOptions(**{**options, "models": models, "augment": augment, "imbalance": imbalance})

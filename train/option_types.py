@@ -13,17 +13,6 @@ from .options import ALL_LAYERS, AUGMENTATIONS, MODELS
 _SIZE = click.IntRange(32, 1024)
 
 
-class FiniteRange(click.FloatRange):
-    """A range that leaves out "nan", which is neither below nor above any limit."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Parse the option's text."""
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
-
-
 class PairType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.
     """Two numbers with a comma between them: a value for each phase."""
 

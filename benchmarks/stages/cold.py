@@ -8,9 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
-import numpy as np
-
 from ...edge.children import describe_end, python_command
+from ...edge.cli_options import MODEL
+from ...edge.command_line import to_arguments
 from ...edge.errors import BenchmarkError
 from ...edge.modelfile import Normalization
 from ...edge.runtime import Execution
@@ -45,7 +45,7 @@ def measure_cold_start(
     process, Python and shared libraries included. `labels` (a file) and `normalization` are for a model
     without a card. Raises BenchmarkError with the reason where edge-classify fails.
     """
-    options = [str(image.absolute()), *_options(path, execution, labels, normalization)]
+    options = [str(image.absolute()), *runner_options(path, execution, labels, normalization)]
     _run(_PROGRAM, options)
     milliseconds = [_run(_PROGRAM, options)[0] for _ in range(runs)]
     peak = _run(_WITH_PEAK, options)[1].split()[-1]
@@ -58,32 +58,22 @@ def measure_cold_start(
     )
 
 
-def _options(
+def runner_options(
     path: Path, execution: Execution, labels: Path | None, normalization: Normalization | None
 ) -> list[str]:
     """Return the options of edge-classify that run the model in this way."""
-    given = {
-        "--model": str(path.absolute()),
-        "--labels": str(labels.absolute()) if labels else None,
-        "--normalization": as_option(normalization) if normalization else None,
-        "--runtime": execution.runtime,
-        "--threads": str(execution.threads),
-        "--delegate": execution.delegate,
+    values = {
+        "models": (path.absolute(),),
+        "labels": labels.absolute() if labels else None,
+        "normalization": normalization,
+        "runtime": execution.runtime,
+        "threads": execution.threads,
+        "delegate": execution.delegate,
+        "delegate_options": tuple(f"{key}={value}" for key, value in execution.delegate_options),
+        "delegate_fallback": execution.delegate_fallback,
+        "untrusted": execution.untrusted,
     }
-    options = [part for name, value in given.items() if value is not None for part in (name, value)]
-    for key, value in execution.delegate_options:
-        options += ["--delegate-option", f"{key}={value}"]
-    flags = {"--delegate-fallback": execution.delegate_fallback, "--untrusted": execution.untrusted}
-    return [*options, *(name for name, chosen in flags.items() if chosen)]
-
-
-def as_option(normalization: Normalization) -> str:
-    """Return MEAN,STD as --normalization reads them, without exponents."""
-    channels = max(len(normalization.mean), len(normalization.std))
-    values = [
-        value for part in normalization for value in (part if len(part) == channels else part * channels)
-    ]
-    return ",".join(np.format_float_positional(value, trim="-") for value in values)
+    return to_arguments(MODEL, values)
 
 
 def _run(code: str, options: list[str]) -> tuple[float, str]:

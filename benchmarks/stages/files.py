@@ -16,8 +16,8 @@ import numpy as np
 from ...edge.classifier import Classifier
 from ...edge.errors import BenchmarkError, ImageError
 from ...edge.image import to_input
-from ...edge.running.look import look_in_turn
-from ...edge.running.pool import look_in_parallel
+from ...edge.running.classify import classify_in_turn
+from ...edge.running.pool import classify_in_parallel
 from ...edge.sources.frames import FilePicture, Frame, Picture, decode_for_input
 from ..results.result import Spread, Stages
 
@@ -200,8 +200,8 @@ def pictures_per_second(
     every = (Frame(str(path), FilePicture(path)) for path in cycle(chosen))
     frames = islice(every, settle + counted + settle)
     if workers == 1:
-        looking = look_in_turn(frames, [classifier])
+        classified = classify_in_turn(frames, [classifier])
     else:
-        looking = look_in_parallel(frames, [classifier], workers)
-    finished = sorted(seen.finished for seen in looking)
+        classified = classify_in_parallel(frames, [classifier], workers)
+    finished = sorted(frame.finished for frame in classified)
     return counted / (finished[settle + counted - 1] - finished[settle - 1])

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..console import NAMED_NORMALIZATIONS
 from ..errors import ImageError
 from ..labelled import LabelledImage
-from ..modelfile import Normalization
+from ..modelfile import NAMED_NORMALIZATIONS, Normalization
 from ..sources.frames import FilePicture
 from ..statistics.paired import mcnemar_p
 from ..statistics.proportions import wilson_interval

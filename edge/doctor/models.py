@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..classifier import Classifier
-from ..console import NAMED_NORMALIZATIONS
 from ..errors import EdgeClassifyError
-from ..modelfile import ModelFile, Normalization
+from ..modelfile import NAMED_NORMALIZATIONS, ModelFile, Normalization
 from ..proof import FAILED, UNCHECKED, self_check, without_name
 from ..runtime import Execution
 from .finding import ERROR, OK, WARNING, Finding

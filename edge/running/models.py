@@ -7,11 +7,12 @@ from ..console import say
 from ..cores import workers_of
 from ..default_model import DEFAULT_MODEL, describe_default
 from ..labels import read_label_file
+from ..option_rules import no_effect
 from .settings import ModelSettings
 
 
 def load_models(settings: ModelSettings) -> list[Classifier]:
-    """Load all files, or the default one, and say what a user should know about them.
+    """Load all files, or the default model, and print remarks that a user should read about them.
 
     Raises ModelFileError (CardError, LabelError) as load_classifiers does.
     """
@@ -33,10 +34,12 @@ def share_out(
 ) -> tuple[list[Classifier], int]:
     """Return the classifiers to use, and how many workers share out the frames.
 
-    A live source has one, since only its newest frame counts; so has a single photo. Others have one a core,
-    or fewer where each has several threads. With --threads auto both are measured on the first model, and
-    said.
+    A live source has one worker, since only its newest frame counts; so has a single photo. Others have one
+    a core, or fewer where each has several threads. With --threads auto both are measured on the first model,
+    and printed.
     """
+    if settings.auto_threads and not (live or several):
+        say(no_effect(("--threads auto",), "with a single photo"))
     if not settings.auto_threads or not (live or several):
         return classifiers, workers_of(settings.execution.threads) if several else 1
     from ..threads import choose_parallelism, choose_threads

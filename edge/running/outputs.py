@@ -14,30 +14,30 @@ from .settings import OutputSettings
 if TYPE_CHECKING:
     from ..outputs.window import Window
 
-Pump = Callable[[], None]
+Callback = Callable[[], None]
 
 
 class Outputs:
     """All outputs of a run.
 
-    `telling` ones get what is worth telling, `watching` ones every result: what people look at, and what
-    collects. `pumps` are to be called at least once a second, also while no frame comes.
+    `reporting` ones get the results that are to be reported, `watching` ones every result: tables, windows
+    and collected pictures. `refreshers` are to be called at least once a second, also while no frame comes.
     """
 
     def __init__(self, settings: OutputSettings, stack: ExitStack) -> None:
-        """Open none yet; `stack` will close those that are."""
-        self.telling: list[Output] = []
+        """Open none yet; `stack` will close those that are opened."""
+        self.reporting: list[Output] = []
         self.watching: list[Output] = []
-        self.pumps: list[Pump] = []
+        self.refreshers: list[Callback] = []
         self._settings = settings
         self._stack = stack
         self._window: Window | None = None
 
     def open(self, classifiers: Sequence[Classifier], top: int, live: bool) -> None:
-        """Open what was asked for, the cheapest to refuse first.
+        """Open the outputs that were asked for, the cheapest to refuse first.
 
-        Raises OutputExistsError and OptionError for what cannot be written to, for addresses that are none
-        and where no window can be opened, and MissingPackageError.
+        Raises OutputExistsError, OptionError for a file that cannot be written, for a broken address and
+        where no window can be opened, and MissingPackageError.
         """
         settings = self._settings
         self._open_lines(top, live)
@@ -55,11 +55,11 @@ class Outputs:
 
     @property
     def failed(self) -> bool:
-        """Whether anything was lost on its way to one of them; known after they were closed."""
-        return any(output.failed for output in (*self.telling, *self.watching))
+        """Whether anything was lost on its way to an output; known after they were closed."""
+        return any(output.failed for output in (*self.reporting, *self.watching))
 
     def _add(self, output: Output, watching: bool = False) -> None:
-        (self.watching if watching else self.telling).append(output)
+        (self.watching if watching else self.reporting).append(output)
         self._stack.callback(output.close)
 
     def _open_lines(self, top: int, live: bool) -> None:
@@ -82,7 +82,7 @@ class Outputs:
             if can_redraw():
                 table = LiveTable()
                 self._add(table, watching=True)
-                self.pumps.append(table.refresh)
+                self.refreshers.append(table.refresh)
                 return
         from ..outputs.text_lines import TextLines
 
@@ -103,7 +103,7 @@ class Outputs:
 
         window = Window()
         self._add(window, watching=True)
-        self.pumps.append(window.refresh)
+        self.refreshers.append(window.refresh)
         self._window = None if live else window
 
     def linger(self) -> None:

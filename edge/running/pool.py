@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..classifier import Classifier
 from ..sources.frames import Frame
-from .look import Seen, look
+from .classify import ClassifiedFrame, classify_frame
 
 # Frames under way for each worker: enough to even out large and small pictures, few enough for memory.
 _AHEAD = 4
 _IDLE_SECONDS = 1.0
 
 
-def look_in_parallel(
+def classify_in_parallel(
     frames: Iterable[Frame],
     classifiers: Sequence[Classifier],
     workers: int,
     idle: Callable[[], None] = lambda: None,
-) -> Iterator[Seen]:
+) -> Iterator[ClassifiedFrame]:
     """Classify frames in `workers` threads, and yield in the order of the frames.
 
     Decoding and inference release Python's lock, so that threads suffice. Workers take frames from the source
@@ -29,14 +29,14 @@ def look_in_parallel(
     """
     pool = _Pool(frames, classifiers, workers)
     try:
-        while (seen := pool.next(idle)) is not None:
-            yield seen
+        while (classified := pool.next(idle)) is not None:
+            yield classified
     finally:
         pool.close()
 
 
 class _Pool:
-    """The workers and what they have found, by the frames' numbers."""
+    """The workers and the frames that they have classified, by the frames' numbers."""
 
     def __init__(self, frames: Iterable[Frame], classifiers: Sequence[Classifier], workers: int) -> None:
         self._frames = iter(frames)
@@ -45,17 +45,17 @@ class _Pool:
         self._taken = 0
         self._ended = False
         self._changed = threading.Condition()  # Guards the next four.
-        self._found: dict[int, Seen | BaseException | None] = {}
+        self._found: dict[int, ClassifiedFrame | BaseException | None] = {}
         self._wanted = 0
-        self._looking = 0
+        self._working = 0
         self._stopped = False
-        # Made before any answer is told: while an interpreter is loaded, what the process prints is dropped.
+        # Made before any answer is printed: what the process prints while an interpreter loads is dropped.
         sets = [classifiers, *([each.clone() for each in classifiers] for _ in range(workers - 1))]
         for own in sets:
             threading.Thread(target=self._work, args=(own,), name="classify", daemon=True).start()
 
-    def next(self, idle: Callable[[], None]) -> Seen | None:
-        """Wait for what comes next, None after the last; raises what the source or a worker raised."""
+    def next(self, idle: Callable[[], None]) -> ClassifiedFrame | None:
+        """Wait for the next frame, None after the last; raises what the source or a worker raised."""
         while not self._is_there():
             idle()
         with self._changed:
@@ -72,7 +72,7 @@ class _Pool:
         self._room.release()
         with self._changed:
             self._stopped = True
-            self._changed.wait_for(lambda: self._looking == 0)
+            self._changed.wait_for(lambda: self._working == 0)
 
     def _is_there(self) -> bool:
         with self._changed:
@@ -83,11 +83,11 @@ class _Pool:
             number, found = taken
             if isinstance(found, Frame):
                 try:
-                    self._tell(number, look(found, classifiers))
+                    self._hand_over(number, classify_frame(found, classifiers))
                 except BaseException as error:  # Handed to the thread that waits for it.
-                    self._tell(number, error)
+                    self._hand_over(number, error)
             else:
-                self._tell(number, found)
+                self._hand_over(number, found)
 
     def _take(self) -> tuple[int, Frame | BaseException | None] | None:
         """Return the next frame and its number, or the source's end or error; None when all is taken."""
@@ -99,7 +99,7 @@ class _Pool:
                 self._ended |= not isinstance(frame, Frame)
                 with self._changed:
                     if not self._stopped:
-                        self._looking += 1
+                        self._working += 1
                         return number, frame
         self._room.release()  # For the next worker to end, too.
         return None
@@ -110,9 +110,9 @@ class _Pool:
         except BaseException as error:  # As above.
             return error
 
-    def _tell(self, number: int, found: Seen | BaseException | None) -> None:
+    def _hand_over(self, number: int, found: ClassifiedFrame | BaseException | None) -> None:
         with self._changed:
-            self._looking -= 1
+            self._working -= 1
             self._found[number] = found
-            if number == self._wanted or not self._looking:
+            if number == self._wanted or not self._working:
                 self._changed.notify()

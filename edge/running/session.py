@@ -1,4 +1,4 @@
-"""One run of edge-classify: what the source yields goes through models and rules to the outputs."""
+"""One run of edge-classify: frames go from the source through models and rules to the outputs."""
 
 from __future__ import annotations
 
@@ -11,42 +11,45 @@ from ..answers.rules import AnswerRules, Answers
 from ..classifier import Classifier, Prediction
 from ..outputs.output import Output, StopRunning
 from ..sources.frames import Frame, Source
-from .look import Seen, look_in_turn
+from .classify import ClassifiedFrame, classify_in_turn
 
-Pump = Callable[[], None]
+Callback = Callable[[], None]
 
 
 def _nothing() -> None:
     """Do nothing."""
 
 
-class Plan(NamedTuple):
+class RunnerPlan(NamedTuple):
     """What is done with each frame.
 
-    `prepare` cuts and thins out frames before anything is decoded; `tells` says whether a result is told.
-    `limit` ends the run after so many frames. `workers` share out the frames of a source that isn't live;
-    1 is this thread.
+    `prepare` cuts and thins out frames before anything is decoded; `reports` says which results reach the
+    outputs. `limit` ends the run after so many frames. `workers` share out the frames of a source that isn't
+    live; 1 is this thread.
     """
 
     rules: AnswerRules
     prepare: Callable[[Iterator[Frame]], Iterator[Frame]]
-    tells: Callable[[FrameResult], bool]
+    reports: Callable[[FrameResult], bool]
     limit: int | None
     workers: int
 
 
 class Tally:
-    """How many frames were looked at, how many could not be read, and how many of these were damaged."""
+    """How many frames were classified, how many could not be read, and how many of these were damaged.
+
+    `moving` are those of animations, videos and cameras, `photos` the others that could be read.
+    """
 
     def __init__(self) -> None:
         """Begin without any."""
-        self.seen = self.failed = self.damaged = 0
+        self.frames = self.failed = self.damaged = self.photos = self.moving = 0
 
 
 class Session:
     """Classifies what a source yields; `tally` is true at any time, also after Ctrl-C."""
 
-    def __init__(self, source: Source, classifiers: Sequence[Classifier], plan: Plan) -> None:
+    def __init__(self, source: Source, classifiers: Sequence[Classifier], plan: RunnerPlan) -> None:
         """Take what was opened already, and stays the caller's to close."""
         self.tally = Tally()
         self.live = source.live
@@ -59,49 +62,52 @@ class Session:
         self,
         outputs: Sequence[Output],
         watching: Sequence[Output] = (),
-        alive: Pump = _nothing,
-        idle: Pump = _nothing,
+        alive: Callback = _nothing,
+        idle: Callback = _nothing,
     ) -> None:
         """Classify until the source ends, the limit is reached, or an output stops it.
 
-        `outputs` are told what the plan tells, and `watching` ones see every result. `alive` is called after
-        every frame, and `idle` once a second while files keep the workers waiting.
+        `outputs` get the results that the plan reports, and `watching` ones every result. `alive` is called
+        after every frame, and `idle` once a second while files keep the workers waiting.
         """
         try:
-            for seen in self._look(idle):
-                result = self._result(seen)
-                self._count(seen)
-                told = self._plan.tells(result) and not self._is_old_news(seen)
-                for output in (*watching, *outputs) if told else watching:
+            for classified in self._classify(idle):
+                result = self._result(classified)
+                self._count(classified)
+                reported = self._plan.reports(result) and not self._is_old_news(classified)
+                for output in (*watching, *outputs) if reported else watching:
                     output.show(result)
                 alive()
         except StopRunning:
             return
 
-    def _count(self, seen: Seen) -> None:
-        self.tally.seen += 1
-        self.tally.failed += seen.frame.error is not None
-        self.tally.damaged += seen.damaged
+    def _count(self, classified: ClassifiedFrame) -> None:
+        frame, tally = classified.frame, self.tally
+        tally.frames += 1
+        tally.failed += frame.error is not None
+        tally.damaged += classified.damaged
+        tally.moving += frame.time is not None
+        tally.photos += frame.time is None and frame.error is None
 
-    def _is_old_news(self, seen: Seen) -> bool:
-        """A stream with a bad connection damages frame after frame: the first is told, all are counted."""
-        return self.live and seen.damaged and self.tally.damaged > 1
+    def _is_old_news(self, classified: ClassifiedFrame) -> bool:
+        """A stream with a bad connection damages frame after frame: all are counted, the first is shown."""
+        return self.live and classified.damaged and self.tally.damaged > 1
 
-    def _look(self, idle: Pump) -> Iterator[Seen]:
+    def _classify(self, idle: Callback) -> Iterator[ClassifiedFrame]:
         frames = islice(self._plan.prepare(iter(self._source)), self._plan.limit)
         if self._plan.workers == 1:
-            return look_in_turn(frames, self._classifiers)
-        from .pool import look_in_parallel
+            return classify_in_turn(frames, self._classifiers)
+        from .pool import classify_in_parallel
 
-        return look_in_parallel(frames, self._classifiers, self._plan.workers, idle)
+        return classify_in_parallel(frames, self._classifiers, self._plan.workers, idle)
 
-    def _result(self, seen: Seen) -> FrameResult:
-        frame = seen.frame
-        age = None if frame.grabbed is None else (seen.finished - frame.grabbed) * 1000
+    def _result(self, classified: ClassifiedFrame) -> FrameResult:
+        frame = classified.frame
+        age = None if frame.grabbed is None else (classified.finished - frame.grabbed) * 1000
         answers = tuple(
             Answer(classifier.name, self._answer(classifier, prediction, frame), decode_ms)
             for classifier, prediction, decode_ms in zip(
-                self._classifiers, seen.predictions, seen.decode_ms, strict=False
+                self._classifiers, classified.predictions, classified.decode_ms, strict=False
             )
         )
         return FrameResult(frame, answers, age)

@@ -5,11 +5,17 @@ Named tuples: a frozen dataclass takes a millisecond to make, and a photo is cla
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import click
+
 from ..answers.rules import AnswerRules
+from ..cli_types import AUTO
+from ..console import say
 from ..modelfile import Normalization
+from ..option_rules import no_effect
 from ..runtime import Execution
 
 if TYPE_CHECKING:  # Loaded only where they are used: a photo is classified without them.
@@ -18,7 +24,7 @@ if TYPE_CHECKING:  # Loaded only where they are used: a photo is classified with
 
 
 class SourceSettings(NamedTuple):
-    """Either `paths` or `camera`; `frames` ends a camera's run, `region` is what is looked at."""
+    """Either `paths` or `camera`; `frames` ends a camera's run, `region` is the part to classify."""
 
     paths: tuple[str, ...]
     recursive: bool
@@ -29,7 +35,7 @@ class SourceSettings(NamedTuple):
 
 
 class ModelSettings(NamedTuple):
-    """Which files, and what those without a card don't say; `auto_threads` has their number measured."""
+    """Which files, and what those without a card do not say; with `auto_threads` the number is measured."""
 
     files: tuple[Path, ...]
     labels: Path | None
@@ -39,7 +45,7 @@ class ModelSettings(NamedTuple):
 
 
 class AnswerSettings(NamedTuple):
-    """What becomes of a prediction, and when it is told: each `every` seconds, or when it changes."""
+    """What becomes of a prediction; reported are one each `every` seconds, or changes alone."""
 
     rules: AnswerRules
     every: float | None
@@ -60,8 +66,8 @@ class OutputSettings(NamedTuple):
     collect_rules: CollectRules | None
 
 
-class Settings(NamedTuple):
-    """All of it."""
+class RunnerSettings(NamedTuple):
+    """What a run is asked to do."""
 
     source: SourceSettings
     model: ModelSettings
@@ -69,18 +75,37 @@ class Settings(NamedTuple):
     outputs: OutputSettings
 
 
-def read_settings(paths: tuple[str, ...], options: dict[str, Any]) -> Settings:
+class DoctorSettings(NamedTuple):
+    """What --doctor checks beside the machine; `labelled` is a folder of labelled images."""
+
+    labelled: Path | None
+    model: ModelSettings
+    camera: str | None
+    camera_options: CameraOptions
+
+
+def read_doctor_settings(paths: tuple[str, ...], options: Mapping[str, Any]) -> DoctorSettings:
+    """Return what --doctor is to check; raises UsageError for several paths."""
+    if len(paths) > 1:
+        raise click.UsageError(f"--doctor takes one folder of labelled images. Received: {len(paths)} paths")
+    if options["threads"] == AUTO:
+        say(no_effect(("--threads auto",), "with --doctor: models are run with one thread"))
+    labelled = Path(paths[0]) if paths else None
+    return DoctorSettings(labelled, _model_settings(options), options["camera"], _camera_options(options))
+
+
+def read_settings(paths: tuple[str, ...], options: Mapping[str, Any]) -> RunnerSettings:
     """Sort the values of the command line's options by what they are about."""
-    return Settings(
+    return RunnerSettings(
         SourceSettings(
             paths,
             options["recursive"],
             options["camera"],
-            camera_options(options) if options["camera"] is not None else None,
+            _camera_options(options) if options["camera"] is not None else None,
             options["frames"],
             options["region"],
         ),
-        model_settings(options),
+        _model_settings(options),
         AnswerSettings(
             AnswerRules(
                 options["top"], options["threshold"], options["smooth"], options["hold"], options["every"]
@@ -92,32 +117,32 @@ def read_settings(paths: tuple[str, ...], options: dict[str, Any]) -> Settings:
     )
 
 
-def model_settings(options: dict[str, Any]) -> ModelSettings:
+def _model_settings(options: Mapping[str, Any]) -> ModelSettings:
     """Return what the options say about models and how they are run."""
     delegate_options: tuple[tuple[str, str], ...] = ()
     if options["delegate_options"]:
         from ..delegates import parse_delegate_options
 
         delegate_options = parse_delegate_options(options["delegate_options"])
+    auto = options["threads"] == AUTO
     execution = Execution(
         options["runtime"],
-        options["threads"] or 1,
+        1 if auto else options["threads"],
         options["delegate"],
         delegate_options,
         options["delegate_fallback"],
         options["untrusted"],
     )
-    auto = options["threads"] is None
     return ModelSettings(options["models"], options["labels"], options["normalization"], execution, auto)
 
 
-def camera_options(options: dict[str, Any]) -> CameraOptions:
+def _camera_options(options: Mapping[str, Any]) -> CameraOptions:
     """Return what the options say about the camera."""
 
     return CameraOptions(options["size"], options["fps"], int(options["rotate"]), options["frozen_after"])
 
 
-def _output_settings(options: dict[str, Any]) -> OutputSettings:
+def _output_settings(options: Mapping[str, Any]) -> OutputSettings:
     form = "json" if options["as_json"] else "csv" if options["as_csv"] else "text"
     rules = None
     if options["collect"] is not None:

@@ -1,13 +1,14 @@
-"""From the command line to a session, and to what is said at its end."""
+"""From the settings of a run to its session, and to the remarks at its end."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import click
 
@@ -15,31 +16,26 @@ from ..answers.pacing import OnChange, paced
 from ..answers.result import FrameResult
 from ..classifier import Classifier
 from ..console import say, stderr_is_terminal
-from ..log import use_format
 from ..service.notify import Watchdog, graceful_termination
-from ..sources.files import FileSource
+from ..sources.files import LISTING, FileSource, is_video
 from ..sources.frames import Frame, Source
 from .models import load_models, share_out
 from .outputs import Outputs
-from .session import Plan, Session
-from .settings import Settings, read_settings
-from .usage import check_usage, is_one_photo
+from .session import RunnerPlan, Session
+from .settings import RunnerSettings
 
 TERMINATED = 143  # Exit status after SIGTERM: 128 and the signal's number, as shells have it.
 
 
-def start(context: click.Context, paths: tuple[str, ...], options: dict[str, Any]) -> None:
-    """Classify what the command line names; exit status 1 if anything could not be read or written.
+def start(settings: RunnerSettings, photo_remark: str | None = None) -> None:
+    """Classify what the settings name; exit status 1 if anything could not be read or written.
 
     SIGTERM ends it in good order: a camera's run as a success, since nothing else ends it, and one of files
-    with the status that shells give. Raises UsageError for options that don't go together.
+    with the status that shells give. `photo_remark` is printed at the end where all frames were photos.
     """
-    use_format(options["log_format"])
-    check_usage(context, paths, options)
-    settings = read_settings(paths, options)
     status = 0 if settings.source.camera is not None else TERMINATED
     with graceful_termination():
-        status = 0 if Run(settings).execute() else 1
+        status = 0 if Run(settings, photo_remark).execute() else 1
     if status:
         raise click.exceptions.Exit(status)
 
@@ -47,9 +43,10 @@ def start(context: click.Context, paths: tuple[str, ...], options: dict[str, Any
 class Run:
     """Opens everything, runs the session and closes everything, whatever happens."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Open nothing yet."""
+    def __init__(self, settings: RunnerSettings, photo_remark: str | None = None) -> None:
+        """Open nothing yet; see `start`."""
         self._settings = settings
+        self._photo_remark = photo_remark
         self._watchdog = Watchdog()
         self._idlers: list[Callable[[], None]] = [self._watchdog.feed]
 
@@ -70,14 +67,14 @@ class Run:
             self._watchdog.ready("Classifying")
             try:
                 with self._bar(source, several) as alive:
-                    session.run(outputs.telling, outputs.watching, alive, self._idle)
+                    session.run(outputs.reporting, outputs.watching, alive, self._idle)
                 outputs.linger()
             except KeyboardInterrupt:
                 if not source.live:
                     raise
             finally:
                 self._watchdog.stopping()
-        conclude(session, time.monotonic() - began)
+        conclude(session, time.monotonic() - began, self._photo_remark)
         return source.live or not (outputs.failed or session.tally.failed)
 
     def _open_source(self, stack: ExitStack) -> Source:
@@ -99,13 +96,15 @@ class Run:
     def _open_outputs(self, classifiers: list[Classifier], source: Source, stack: ExitStack) -> Outputs:
         outputs = Outputs(self._settings.outputs, stack)
         outputs.open(classifiers, self._settings.answers.rules.top, source.live)
-        self._idlers += outputs.pumps
+        self._idlers += outputs.refreshers
         return outputs
 
-    def _plan(self, workers: int) -> Plan:
+    def _plan(self, workers: int) -> RunnerPlan:
         answers, asked = self._settings.answers, self._settings.source
-        tells = OnChange().passes if answers.on_change else _always
-        return Plan(answers.rules, partial(self._prepare, answers.every), tells, asked.frames, workers)
+        reports = OnChange().passes if answers.on_change else _always
+        return RunnerPlan(
+            answers.rules, partial(self._prepare, answers.every), reports, asked.frames, workers
+        )
 
     def _prepare(self, every: float | None, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Thin out and cut frames before anything is decoded."""
@@ -139,17 +138,26 @@ class Run:
             yield alive
 
 
-def conclude(session: Session, seconds: float) -> None:
-    """Say what a person wants to know at the end."""
+def conclude(session: Session, seconds: float, photo_remark: str | None = None) -> None:
+    """Print the remarks at the end of a run; see `start` for `photo_remark`."""
     tally = session.tally
     if session.live:
-        rate = tally.seen / seconds if seconds else 0.0
-        say(f"{tally.seen} frames in {seconds:.1f} s: {rate:.1f} frames/s")
+        rate = tally.frames / seconds if seconds else 0.0
+        say(f"{tally.frames} frames in {seconds:.1f} s: {rate:.1f} frames/s")
         if tally.damaged:
-            say(f"Damaged, and left out: {tally.damaged} of {tally.seen}", "warning")
+            say(f"Damaged, and left out: {tally.damaged} of {tally.frames}", "warning")
     elif tally.failed:
-        say(f"Skipped, since they could not be read: {tally.failed} of {tally.seen}", "warning")
+        say(f"Skipped, since they could not be read: {tally.failed} of {tally.frames}", "warning")
+    if photo_remark is not None and tally.photos and not tally.moving:
+        say(photo_remark)
 
 
 def _always(_: FrameResult) -> bool:
     return True
+
+
+def is_one_photo(paths: Sequence[str]) -> bool:
+    """Return whether there is a single picture to classify, for which workers are not worth starting."""
+    if len(paths) != 1 or paths[0] == LISTING:
+        return False
+    return not os.path.isdir(paths[0]) and not is_video(Path(paths[0]))  # noqa: PTH112 - Path's raises on long names.

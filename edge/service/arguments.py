@@ -1,9 +1,9 @@
-"""The command line that a service runs: the one that was typed, made independent of where and by whom."""
+"""The command line that a service runs: the one that was typed, whatever the folder and the environment."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,19 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from ..command_line import to_arguments, to_text
 from ..errors import OptionError
 from ..sources.addresses import redact
+
+_GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is done with which parameters; they are named as click names them.
+    """How the parameters are treated; they are called as click calls them.
 
     `dropped` are left out. `secret` options move into the environment variable that click reads them from
-    where one of their values holds a secret: one that `redact` would change; `always_secret` ones do in any
+    where one of their values holds a secret, which `redact` would change; `always_secret` ones do in any
     case. `files` may name a file or something else: they name a file where there is one of that name. The
     values of type click.Path always do.
     """
@@ -39,52 +42,33 @@ class CommandLine:
     secrets: Mapping[str, str]
 
 
-def for_service(context: click.Context, arguments: Sequence[str], rules: Rules) -> CommandLine:
-    """Rewrite `arguments`, which `context` was parsed from, for a service.
+def for_service(context: click.Context, rules: Rules) -> CommandLine:
+    """Return the command line that `context` was parsed from, for a service.
 
     Relative paths of files become absolute, and what came from environment variables is written out: the
     service has neither this folder nor this environment. Raises OptionError for a list of files on stdin.
     """
-    options: list[str] = []
-    positional: list[str] = []
+    values: dict[str, Any] = {}
     secrets: dict[str, str] = {}
-    for parameter, values in (*_typed(context, arguments), *_from_environment(context)):
+    for parameter in context.command.params:
         name = parameter.name or ""
-        if name in rules.dropped:
+        value = context.params.get(name)
+        if name in rules.dropped or value is None or context.get_parameter_source(name) not in _GIVEN:
             continue
-        texts = [value for value in values if isinstance(value, str)]
+        texts = [to_text(parameter, one) for one in (value if isinstance(value, tuple) else (value,))]
         exposed = any(redact(text) != text for text in texts)
         if name in rules.always_secret or (name in rules.secret and exposed):
             secrets[str(parameter.envvar)] = _to_variable(texts, parameter)
-            continue
-        may_be_file = isinstance(parameter.type, click.Path) or name in rules.files
-        written = [_absolute(value, parameter) if may_be_file else value for value in values]
-        if isinstance(parameter, click.Argument):
-            positional += written
+        elif isinstance(parameter.type, click.Path) or name in rules.files:
+            absolute = tuple(_absolute(text, parameter) for text in texts)
+            values[name] = absolute if isinstance(value, tuple) else absolute[0]
         else:
-            options += _to_words(parameter, written)
-    return CommandLine((*options, *positional), secrets)
-
-
-def _typed(context: click.Context, arguments: Sequence[str]) -> Iterator[tuple[click.Parameter, list[Any]]]:
-    """Yield each parameter that was typed, and its values: texts, or what a flag stands for."""
-    parsed, _, order = context.command.make_parser(context).parse_args(list(arguments))
-    for parameter in dict.fromkeys(order):
-        value = parsed.get(parameter.name or "")
-        values = list(value) if isinstance(value, (list, tuple)) else [value]
-        yield parameter, [value for value in values if isinstance(value, (str, int))]  # Not click's "unset".
-
-
-def _from_environment(context: click.Context) -> Iterator[tuple[click.Parameter, list[str]]]:
-    for parameter in context.command.params:
-        if context.get_parameter_source(parameter.name or "") is ParameterSource.ENVIRONMENT:
-            text = os.environ[str(parameter.envvar)]
-            several = getattr(parameter, "multiple", False)
-            yield parameter, list(parameter.type.split_envvar_value(text)) if several else [text]
+            values[name] = value
+    return CommandLine(tuple(to_arguments(context.command.params, values)), secrets)
 
 
 def _absolute(value: str, parameter: click.Parameter) -> str:
-    """Return the path that does not depend on the folder; what is not meant as a path stays."""
+    """Return a path that does not depend on the folder; a value that is no path stays."""
     if isinstance(parameter.type, click.Path):
         if value == "-":
             raise OptionError("a service has nobody to read from: name files or folders instead of -")
@@ -93,21 +77,7 @@ def _absolute(value: str, parameter: click.Parameter) -> str:
     return os.path.abspath(value) if is_file else value  # noqa: PTH100
 
 
-def _to_words(parameter: click.Parameter, values: Sequence[Any]) -> list[str]:
-    """Return an option as words; --NAME=VALUE, since a value may begin with a dash."""
-    name = max(parameter.opts, key=len)
-    words = []
-    for value in values:
-        if isinstance(value, str):
-            words += [f"{name}={value}"] if name.startswith("--") else [name, value]
-        elif value is False:
-            words += parameter.secondary_opts[:1]
-        else:
-            words += [name] * (value if type(value) is int else 1)  # A counted option stands there as often.
-    return words
-
-
-def _to_variable(values: Sequence[str], parameter: click.Parameter) -> str:
+def _to_variable(values: list[str], parameter: click.Parameter) -> str:
     """Return an environment variable's value, which click splits at spaces where several are allowed."""
     if not getattr(parameter, "multiple", False):
         return values[-1]

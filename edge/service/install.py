@@ -1,4 +1,4 @@
-"""`edge-classify --install-service`: writes a systemd user unit for a command line, after showing it."""
+"""`edge-classify --install-service`: shows a systemd user unit for a command line, and writes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,27 +30,28 @@ Start it now and whenever you log in:
   systemctl --user enable --now {name}
 Start it with the machine, before anybody logs in:
   sudo loginctl enable-linger {user}
-See how it is, and what it says:
+See its state and its remarks:
   systemctl --user status {name}
   journalctl --user --unit {name} --follow"""
 
 
-def install_service(context: click.Context, typed: Sequence[str] | None = None) -> None:
-    """Show the unit for the command line that was `typed` (sys.argv), ask, write it, and say how to start it.
+def install_service(context: click.Context, program: str | None = None) -> None:
+    """Show the unit for the command line of `context`, ask, write it, and say how to start it.
 
-    `context` is the one that was parsed from it; its parameters are `service` (the name), `yes` and `force`.
-    Nothing is started. Without a terminal nobody can be asked: then it is only shown, and the exit status is
-    1, unless `yes`. Raises OutputExistsError when the unit is there, unless `force`, and OptionError for what
-    cannot stand in a unit.
+    The context's parameters are `service` (the name), `yes` and `force` among others; `program` is how the
+    command was called (sys.argv[0]). Nothing is started. Without a terminal nobody can be asked: then it is
+    only shown, and the exit status is 1, unless `yes`. Raises OutputExistsError when the unit is there,
+    unless `force`, and OptionError for a value that cannot stand in a unit.
     """
-    program, *arguments = sys.argv if typed is None else typed
     options = context.params
     name, force = options["service"], options["force"]
     rules = RULES
-    if options["output"] is None and options["save_annotated"] is None:  # Then it is meant for the unit only.
+    if options["output"] is None and options["save_annotated"] is None:  # Then it is for the unit only.
         rules = replace(rules, dropped=(*rules.dropped, "force"))
-    line = for_service(context, arguments, rules)
-    unit = build_unit(name, (find_program(program), *line.arguments), line.secrets)
+    line = for_service(context, rules)
+    unit = build_unit(
+        name, (find_program(sys.argv[0] if program is None else program), *line.arguments), line.secrets
+    )
     folder = _configuration_folder(os.environ)
     unit_path = folder / "systemd" / "user" / f"{name}.service"
     secrets_path = folder / "edge-classify" / f"{name}.env" if line.secrets else None

@@ -1,4 +1,4 @@
-"""What a service tells systemd while it runs, and how it ends when it is told to."""
+"""What a service reports to systemd while it runs, and how it ends on SIGTERM."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Terminated(KeyboardInterrupt):
 def graceful_termination() -> Iterator[None]:
     """End the block in good order when SIGTERM comes, and go on after it.
 
-    In the main thread Terminated is raised where the block just is, so that its `finally` and `with` clauses
-    run; it is swallowed here. Whatever signals come while they do are ignored, of SIGTERM. Raises ValueError
-    outside of the main thread, as signal.signal does.
+    In the main thread Terminated is raised wherever the block is, so that its `finally` and `with` clauses
+    run; it is swallowed here. A second SIGTERM meanwhile is ignored. Raises ValueError outside of the main
+    thread, as signal.signal does.
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -40,10 +40,10 @@ def graceful_termination() -> Iterator[None]:
 
 
 class Watchdog:
-    """Tells systemd that the service is ready, alive, and what it does, as sd_notify(3) describes.
+    """Reports to systemd that the service is ready, alive, and what it does, as sd_notify(3) describes.
 
-    Does nothing where no service manager asked for it, by NOTIFY_SOCKET. A message that cannot be sent at
-    once is lost: nothing here waits, and nothing fails.
+    Does nothing without NOTIFY_SOCKET, by which a service manager asks for it. A message that cannot be sent
+    at once is lost: nothing here waits, and nothing fails.
     """
 
     def __init__(
@@ -54,25 +54,25 @@ class Watchdog:
         self._clock = clock
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._pause = _feeding_pause(environment)
-        self._next_meal = 0.0
+        self._next_feed = 0.0
         self._status = ""
 
     @property
     def active(self) -> bool:
-        """Return whether somebody listens."""
-        # Other kinds, as vsock: of virtual machines, don't reach a user's service.
+        """Return whether a service manager listens."""
+        # Other kinds, such as vsock: of virtual machines, don't reach a user's service.
         return self._address.startswith(("/", "@"))
 
     def ready(self, status: str = "") -> None:
-        """Say that the service is up: models loaded, source opened."""
+        """Report that the service is up: models loaded, source opened."""
         self._send(f"READY=1\n{_status_line(status)}")
         self.feed()
 
     def feed(self) -> None:
-        """Say that the service is alive. To be called often: it is sent each third of the watchdog's time."""
+        """Report that the service is alive. Call it often: it is sent each third of the watchdog's time."""
         now = self._clock()
-        if self._pause is not None and now >= self._next_meal and self._send("WATCHDOG=1"):
-            self._next_meal = now + self._pause
+        if self._pause is not None and now >= self._next_feed and self._send("WATCHDOG=1"):
+            self._next_feed = now + self._pause
 
     def status(self, text: str) -> None:
         """Show one line in `systemctl status`; sent only when it differs from the last."""
@@ -80,7 +80,7 @@ class Watchdog:
             self._status = text
 
     def stopping(self) -> None:
-        """Say that the service is ending."""
+        """Report that the service is ending."""
         self._send("STOPPING=1")
 
     def _send(self, state: str) -> bool:
@@ -100,7 +100,7 @@ class Watchdog:
 
 
 def _feeding_pause(environment: Mapping[str, str]) -> float | None:
-    """Return seconds between two meals; None where no watchdog waits for this process."""
+    """Return seconds between two reports; None where no watchdog waits for this process."""
     period, process = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID")
     if not period.isdecimal() or int(period) == 0 or process not in (None, "", str(os.getpid())):
         return None

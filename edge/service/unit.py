@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from ..errors import OptionError
 
-# What systemd takes as it is, outside of quotes.
+# Words that systemd takes as they are, outside of quotes.
 _PLAIN = re.compile(r"[A-Za-z0-9_/.,:=+@^~-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 # Restarted for ever, but not after a usage error (2), which no restart heals. Pauses that grow need systemd
-# 254, and Debian 12 has 252; the runner itself waits longer and longer for cameras and brokers that are away.
+# 254, and Debian 12 has 252; the runner itself waits longer and longer for lost cameras and brokers.
 # A user's manager knows no network-online.target, which is why nothing is said about the network here.
 _TEMPLATE = """\
 [Unit]
@@ -57,7 +57,7 @@ def build_unit(name: str, command: Sequence[str], secrets: Mapping[str, str]) ->
     """Return the unit that runs `command`, a program's absolute path and its arguments, as they are.
 
     `secrets` are environment variables that stand in a file beside it, NAME.env. `%h` and `%E` are the user's
-    home and configuration folder, see systemd.unit(5). Raises OptionError for a name that cannot be one, and
+    home and configuration folder, see systemd.unit(5). Raises OptionError for a broken name, and
     for arguments with control characters or bytes that are not UTF-8, which no unit can hold.
     """
     if not _NAME.fullmatch(name):

@@ -40,13 +40,13 @@ class CameraOptions:
         """Check the values."""
         if self.size is not None and not all(1 <= side <= _MAX_SIDE for side in self.size):
             width, height = self.size
-            raise OptionError(f"--size must be 1x1 to {_MAX_SIDE}x{_MAX_SIDE}. Received: {width}x{height}")
+            raise OptionError(f"size must be 1x1 to {_MAX_SIDE}x{_MAX_SIDE}. Received: {width}x{height}")
         if self.fps is not None and not 0 < self.fps <= _MAX_FPS:
-            raise OptionError(f"--fps must be above 0 and at most {_MAX_FPS:g}. Received: {self.fps:g}")
+            raise OptionError(f"fps must be above 0 and at most {_MAX_FPS:g}. Received: {self.fps:g}")
         if self.rotate not in _TURNS:
-            raise OptionError(f"--rotate must be 0, 90, 180 or 270 degrees. Received: {self.rotate}")
+            raise OptionError(f"rotate must be 0, 90, 180 or 270 degrees. Received: {self.rotate}")
         if not (math.isfinite(self.frozen_after) and self.frozen_after >= 0):
-            raise OptionError(f"--frozen-after must be 0 or more seconds. Received: {self.frozen_after:g}")
+            raise OptionError(f"frozen_after must be 0 or more seconds. Received: {self.frozen_after:g}")
 
     @property
     def patience(self) -> float:

@@ -15,11 +15,11 @@ from ..errors import ImageError
 from ..sources.frames import Frame, picture_error
 
 
-class Seen(NamedTuple):
-    """What each model says about one frame, in the models' order; nothing where `frame.error` says why.
+class ClassifiedFrame(NamedTuple):
+    """The prediction of each model for one frame, in the models' order; none where there is `frame.error`.
 
-    `decode_ms` are what decoding and resizing cost for each model, `finished` is time.monotonic() after the
-    last of them. `damaged` is whether there was a picture that could not be decoded.
+    `decode_ms` are the milliseconds of decoding and resizing for each model, `finished` is time.monotonic()
+    after the last of them. `damaged` is whether there was a picture that could not be decoded.
     """
 
     frame: Frame
@@ -29,14 +29,14 @@ class Seen(NamedTuple):
     damaged: bool = False
 
 
-def look(frame: Frame, classifiers: Sequence[Classifier]) -> Seen:
+def classify_frame(frame: Frame, classifiers: Sequence[Classifier]) -> ClassifiedFrame:
     """Classify one frame with every model; a picture that cannot be decoded makes a frame with an error.
 
-    Models of the same input share the pixels; every model gets those that it would get alone.
+    Models with the same input share the pixels; each gets the pixels that it would get alone.
     Raises ModelFileError when a model cannot be run.
     """
     if frame.picture is None:
-        return Seen(frame, (), (), time.monotonic())
+        return ClassifiedFrame(frame, (), (), time.monotonic())
     inputs: dict[tuple[tuple[int, int], Preprocess], tuple[NDArray[np.uint8], float]] = {}
     predictions, decode_ms = [], []
     for classifier in classifiers:
@@ -47,14 +47,14 @@ def look(frame: Frame, classifiers: Sequence[Classifier]) -> Seen:
                 made = classifier.to_pixels(frame.picture)
                 inputs[key] = made, (time.perf_counter() - started) * 1000
         except ImageError as error:
-            return Seen(picture_error(frame, error), (), (), time.monotonic(), damaged=True)
+            return ClassifiedFrame(picture_error(frame, error), (), (), time.monotonic(), damaged=True)
         pixels, elapsed = inputs[key]
         predictions.append(classifier.classify_pixels(pixels))
         decode_ms.append(elapsed)
-    return Seen(frame, tuple(predictions), tuple(decode_ms), time.monotonic())
+    return ClassifiedFrame(frame, tuple(predictions), tuple(decode_ms), time.monotonic())
 
 
-def look_in_turn(frames: Iterable[Frame], classifiers: Sequence[Classifier]) -> Iterator[Seen]:
+def classify_in_turn(frames: Iterable[Frame], classifiers: Sequence[Classifier]) -> Iterator[ClassifiedFrame]:
     """Classify frames one after the other, in this thread."""
     for frame in frames:
-        yield look(frame, classifiers)
+        yield classify_frame(frame, classifiers)

@@ -35,8 +35,9 @@ def main(ctx: click.Context, /, files: tuple[Path, ...], **options: Any) -> None
       edge-benchmark --compare last-week.jsonl today.jsonl
 
     Each model runs in processes of its own, and the models take turns, so that other load slows all of
-    them. It is reported: other programs, the clock, heat. Median, p90 and p99 are of single inferences, after a
-    warm-up that lasts until their time is steady; peak memory is the whole process's, Python included.
+    them. Such load is reported: other programs, the clock, heat. Median, p90 and p99 are of single
+    inferences, after a warm-up that lasts until their time is steady; peak memory is the whole process's,
+    Python included.
 
     The exit status is 1 when something could not be measured, when it got worse than the --baseline by more
     than --max-regression, or when no file keeps the --budget.

@@ -111,7 +111,8 @@ MORE = (
 )  # fmt: skip
 _where = section("On other machines")
 WHERE = (
-    _where("--on", "targets", multiple=True, type=ParsedType("TARGET", Target.parse),
+    _where("--on", "targets", multiple=True,
+           type=ParsedType("TARGET", Target.parse, lambda target: target.name),
            help="user@host, by ssh, or adb[:SERIAL]; may be repeated. Sets up there, measures, cleans up."),
     _where("--sample", type=click.IntRange(1), default=200, show_default=True, metavar="N",
            requires=(Given("targets"), _DATA),

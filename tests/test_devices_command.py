@@ -135,10 +135,10 @@ def test_phone_has_a_table_of_its_own_and_is_no_result_to_compare(
     assert json.loads(saved.read_text())["tool"] == "benchmark_model"
     assert not list(phone.iterdir())
     refused = benchmark(model, "--on", "adb", "--benchmark-model", program, "--soak", 1)
-    assert refused.exit_code == 1 and "--soak cannot be had by adb" in refused.stderr
+    assert refused.exit_code == 2 and "--soak does not go with --on adb, which only" in refused.stderr
     page = tmp_path / "report.html"
     refused = benchmark(model, "--on", "adb", "--benchmark-model", program, "--report", page)
-    assert refused.exit_code == 1 and "--report cannot be had by adb" in refused.stderr
+    assert refused.exit_code == 2 and "--report does not go with --on adb alone" in refused.stderr
 
 
 def test_folder_without_wheels_is_an_error(model: Path, tmp_path: Path) -> None:

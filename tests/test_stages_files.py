@@ -138,7 +138,7 @@ def test_rate_leaves_out_the_pictures_at_both_ends(
             times[number], times[number + 1] = times[number + 1], times[number]
         yield from (ClassifiedFrame(frame, (), (), when) for frame, when in zip(every, times, strict=True))
 
-    monkeypatch.setattr(files, "look_in_parallel", looked)
+    monkeypatch.setattr(files, "classify_in_parallel", looked)
     rate = pictures_per_second(Classifier.from_file(model), pictures[:3], 3, 10.0)
     assert rate == pytest.approx(100)
 

@@ -138,12 +138,11 @@ def _say_where_folders_decide(ctx: click.Context, data: str) -> None:
     typed = [p for p in ctx.command.params if p.name in _SUBSET_OF_SHARE and is_typed(ctx, p)]
     if not typed:
         return
-    from .datasets import BUILT_IN
+    from ..edge.labelled import scan_class_folders
+    from .built_in import BUILT_IN
 
     given: Collection[str] = _OWN_SUBSETS.get(data, ())
     if data not in BUILT_IN:
-        from ..benchmarks.scoring.labelled import scan_class_folders
-
         given = scan_class_folders(Path(data)).subsets
     for share in typed:
         subset = _SUBSET_OF_SHARE[str(share.name)]

@@ -32,7 +32,7 @@ _option = section()
 
 
 def _fine_tunes(given: Mapping[str, Any]) -> bool:
-    """Return whether a backbone gets a phase 2; see recipe.make_recipe."""
+    """Return whether a backbone gets a phase 2; see hyperparameters.choose_hyperparameters."""
     epochs: tuple[int, int] | None = given["epochs"]
     if epochs is not None:
         return epochs[1] > 0

@@ -26,9 +26,9 @@ MIXES = ("none", "mixup", "cutmix")
 class TrainOptions:
     """The options of edge-train, after parsing; pairs hold a value for each of the two phases.
 
-        `image_size` is the side of the square input in pixels, for each model. Fields that may be None are
-            completed by choose_hyperparameters.
-        """
+    `image_size` is the side of the square input in pixels, for each model. Fields that may be None are
+    completed by choose_hyperparameters.
+    """
 
     models: tuple[str, ...]
     image_size: dict[str, int]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from edge_classify.convert.cli import main as convert
 from edge_classify.edge.cli import main as classify
 from edge_classify.edge.command_line import to_arguments
 from edge_classify.edge.default_model import DEFAULT_MODEL
+from edge_classify.edge.log import use_format
 from edge_classify.edge.option_rules import Option, check_rules
 from edge_classify.train.cli import main as train
 
@@ -66,6 +68,13 @@ TEXTS = {
     "--alpha": "0.5", "--fine-tune-layers": "all", "--head-units": "8", "--validation-split": "0.2",
     "--test-split": "0.1", "--answer-precision": "0.9", "--note": "mine", "--seed": "7",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def text_log() -> Iterator[None]:
+    """Undo --log, which holds for the whole process."""
+    yield
+    use_format("text")
 
 
 def options_of(command: click.Command) -> list[Option]:

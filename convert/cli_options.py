@@ -18,8 +18,8 @@ from .recipes import DEFAULT_VARIANTS, RECIPES, find_recipe
 from .tflite.compatibility import OLDER_RUNTIMES, find_older_runtime
 
 if TYPE_CHECKING:  # --help does without them.
-    from .sources.job import ModelSource
     from .job_tools import ConversionSettings
+    from .sources.job import ModelSource
 
 _FOLDER = click.Path(path_type=Path)
 _option = section()

@@ -21,6 +21,7 @@ from ..runtime import Execution
 if TYPE_CHECKING:  # Loaded only where they are used: a photo is classified without them.
     from ..answers.region import Region
     from ..collect.rules import CollectRules
+    from ..sources.camera import CameraOptions
 
 
 class SourceSettings(NamedTuple):
@@ -138,6 +139,7 @@ def _model_settings(options: Mapping[str, Any]) -> ModelSettings:
 
 def _camera_options(options: Mapping[str, Any]) -> CameraOptions:
     """Return what the options say about the camera."""
+    from ..sources.camera import CameraOptions
 
     return CameraOptions(options["size"], options["fps"], int(options["rotate"]), options["frozen_after"])
 

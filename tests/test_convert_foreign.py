@@ -150,7 +150,7 @@ def test_model_that_is_random_in_use_becomes_a_file_that_is_not(name: str, tmp_p
     model = network(_augmented)
     result = convert_foreign(save(model, tmp_path / name), tmp_path / "out")
     assert result.exit_code == 0, result.stderr
-    assert "only acts in training: flip, crop, turn" in result.stderr
+    assert "left out the layers that act in training only: flip, crop, turn" in result.stderr
     file = tmp_path / "out" / "m_float32.tflite"
     operations = _operations(file)
     assert "SOFTMAX" in operations

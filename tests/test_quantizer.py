@@ -11,15 +11,17 @@ from edge_classify.convert.tflite.quantizer import Kind, quantize, requantize
 from edge_classify.convert.tflite.ranges import observe
 from edge_classify.edge.errors import ConversionError
 from edge_classify.edge.runtime import load_interpreter
-from edge_classify.edge.tflite.metadata import add_metadata
+from edge_classify.edge.tflite.metadata import add_metadata, build_metadata
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .support import tiny_model
 from .support.tiny_tflite import Builder, colours, tiny_classifier
 
 IMAGES, TRUTH = colours(60, 1)
 FLOAT = tiny_classifier()
 RANGES = observe(FLOAT, colours(40, 0)[0])
+METADATA = build_metadata(tiny_model.card())
 LAYERS = {layer.name: layer for layer in read_layers(unpack(FLOAT))}
 INT8, FLOAT32, UINT8 = (getattr(schema.TensorType, name) for name in ("INT8", "FLOAT32", "UINT8"))
 
@@ -50,7 +52,7 @@ def test_every_kind_has_all_weights_inside_the_flatbuffer(kind: Kind) -> None:
     assert changed == requantize(FLOAT, kind, RANGES)
     assert all(not buffer.offset for buffer in unpack(changed).buffers)
     # Writing metadata packs the flatbuffer anew, which loses weights that lie behind it.
-    assert (answer(add_metadata(changed, b"metadata"), IMAGES) == answer(changed, IMAGES)).all()
+    assert (answer(add_metadata(changed, METADATA), IMAGES) == answer(changed, IMAGES)).all()
 
 
 def test_weights_behind_the_flatbuffer_are_brought_inside() -> None:
@@ -61,7 +63,7 @@ def test_weights_behind_the_flatbuffer_are_brought_inside() -> None:
     build.conv("tiny/large/convolution", rng.normal(size=(1000, 300)) / 300, np.zeros(1000), 1)
     model = build.head(rng.normal(size=(3, 1000)))  # Large enough for litert-quantizer to write them behind.
     changed = quantize(model, observe(model, IMAGES))
-    assert (answer(add_metadata(changed, b"metadata"), IMAGES) == answer(changed, IMAGES)).all()
+    assert (answer(add_metadata(changed, METADATA), IMAGES) == answer(changed, IMAGES)).all()
     assert len(changed) > 300_000
 
 

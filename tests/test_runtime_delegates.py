@@ -115,7 +115,7 @@ def test_delegate_whose_library_is_missing_or_none_is_refused_with_the_remedy(
     model: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        DelegateError, match=r"libnone\.so cannot be loaded \(.*Install it, or give its whole"
+        DelegateError, match=r"libnone\.so cannot be loaded \(.*Install it, or give its full path"
     ):
         opened(model, "libnone.so", "refuse")
     with pytest.raises(DelegateError, match="apt install libedgetpu1-std"):

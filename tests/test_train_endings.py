@@ -157,7 +157,7 @@ def test_full_disk_is_named_and_nothing_half_written_is_left(few: Path, small_di
 
 def test_disk_that_cannot_be_written_is_named_before_the_images_are_read(few: Path, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    for kind in ((), ("--audit-only",)):
-        result = train(few, "-o", small_disk / "run", *CNN, *kind)
+    for options in (CNN, ("--audit-only",)):
+        result = train(few, "-o", small_disk / "run", *options)
         assert result.exit_code == 1 and "Read-only file system" in result.output
         assert len(result.output.splitlines()) == 1

@@ -16,7 +16,7 @@ from .output import Converted
 from .recipes import Recipe
 from .repair.report import RepairReport
 from .scoring import Scored, Scorer
-from .sources.job import Job
+from .sources.job import TRAINING_IMAGES, Job
 from .tflite.compatibility import OlderRuntime
 from .variant import Variant, VariantMaker
 
@@ -86,6 +86,11 @@ def open_job_tools(job: Job, settings: ConversionSettings, outcome: ConversionOu
         for warning in calibration.warnings:
             say(f"{job.name}: {warning}")
         outcome.skip(calibration.skipped)
+    elif job.images.calibrated_with != TRAINING_IMAGES and not job.images.validation:
+        say(
+            f"{job.name}: --calibration has no effect without an int8 variant, since none of its images "
+            "lies in a folder that is named like a class, and the confidence cannot be fitted to them"
+        )
     used = {image.path for image in calibration.images} if calibration else set()
     validation = [image for image in job.images.validation if image.path not in used]
     maker = VariantMaker(model, job.card, calibration, settings.target)

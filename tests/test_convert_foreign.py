@@ -267,6 +267,18 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_calibration_images_of_no_class_are_said_to_have_no_effect_on_a_float_file(tmp_path: Path) -> None:
+    path = save(network(head), tmp_path / "m.keras")
+    folder = write_colours(tmp_path / "unlabelled", 2)
+    remark = "--calibration has no effect without an int8 variant"
+    labelled = convert_foreign(path, tmp_path / "labelled", "--calibration", folder)
+    assert labelled.exit_code == 0 and remark not in labelled.stderr
+    for number, images in enumerate(sorted(folder.iterdir())):
+        images.rename(folder / f"no class {number}")
+    result = convert_foreign(path, tmp_path / "out", "--calibration", folder)
+    assert result.exit_code == 0 and remark in result.stderr
+
+
 def test_without_data_files_are_unscored_and_have_golden_examples_of_the_calibration(own: Path) -> None:
     summary = json.loads((own / "out" / "conversion.json").read_text())
     assert [item["top1"] for item in summary["files"]] == [None, None]

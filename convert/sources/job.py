@@ -20,7 +20,8 @@ from ..recipes import Recipe
 
 # The trained model in a model's folder of a run; its card lies beside it.
 KERAS_NAME = "model.keras"
-_PRECISION = 0.95  # The default of edge-train's --threshold-precision.
+_PRECISION = 0.95  # The default of edge-train's --answer-precision.
+TRAINING_IMAGES = "training images"  # Of a run, as the card calls them.
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ModelSource:
     @property
     def calibrated_with(self) -> str:
         """The card's words for the calibration images, without their path."""
-        return "training images" if self.calibration is None else "images of --calibration"
+        return TRAINING_IMAGES if self.calibration is None else "images of --calibration"
 
     def card(self, classes: int, height: int, width: int) -> ModelCard:
         """Return the card of a model file that has none; `height` and `width` are those of its input.

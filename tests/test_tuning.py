@@ -179,7 +179,7 @@ def test_search_that_was_stopped_goes_on_to_the_same_run(
     assert status == (130 if number == signal.SIGINT else -number), text
     assert [path.name for path in run.iterdir()] == [UNFINISHED]
     assert len(read_trials(trials_of(run / UNFINISHED, "cnn"))) == 2
-    assert number == signal.SIGKILL or f"Go on with: edge-train --resume {run}" in text
+    assert number == signal.SIGKILL or f"Continue with: edge-train --resume {run}" in text
     (tmp_path / "log").unlink()
     status, text = start(tmp_path / "log", "--resume", run).wait()
     assert status == 0, text

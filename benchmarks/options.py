@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from .budget import Budget
 from .devices.target import AdbTarget, SshTarget, Target
 from .measuring.plan import PROCESSES
 from .request import RemoteOptions, Request, ResultOptions
-from .results.compare import parse_share
 
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_MOST_PER_CENT = 1000
 
 
 def parse_thread_counts(text: str) -> tuple[int, ...]:
@@ -42,6 +43,20 @@ def parse_runtimes(text: str) -> tuple[str, ...]:
 
 def _join(values: tuple[object, ...]) -> str:
     return ",".join(map(str, values))
+
+
+def parse_share(text: str) -> float:
+    """Read a percentage such as "5%" as a fraction; raises ValueError.
+
+    The sign must be there: 0.05 may mean 5 % or 0.05 %.
+    """
+    match = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,6})?)\s*%\s*", text, re.ASCII)
+    if match is None or float(match[1]) > _MOST_PER_CENT:
+        raise ValueError(
+            f"must be a percentage with its sign, such as 5%, of at most {_MOST_PER_CENT}%. "
+            f"Received: {text!r}"
+        )
+    return float(match[1]) / 100
 
 
 def share_to_text(share: float) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
-from ...edge.errors import BenchmarkError, OptionError
+from ...edge.errors import BenchmarkError
 from ...edge.statistics.paired import describe_p
 from ...edge.statistics.proportions import two_proportions_p
 from .comparison import Comparison, Pair, Worsening
@@ -14,7 +13,6 @@ from .noise import REGRESSION_LEVEL, LatencyChange, judge_latency, possible_slow
 from .result import Failure, MeasuredAccuracy, Result
 
 DEFAULT_LIMIT = 0.05  # For verdicts where no limit is given.
-_MOST_PER_CENT = 1000
 # A p99 that is this many times as long is worse, of at least so many runs and without neighbours: less may be
 # chance.
 _TAIL, _TAIL_RUNS = 3.0, 500
@@ -70,20 +68,6 @@ def check(
                     "Measure a baseline on this machine, or compare nevertheless with --force"
                 )
     return compare(baseline, now, max_regression)
-
-
-def parse_share(text: str, option: str = "--max-regression") -> float:
-    """Read a percentage such as "5%" as a fraction.
-
-    Raises OptionError for any other text: 0.05 may mean 5 % or 0.05 %.
-    """
-    match = re.fullmatch(r"\s*(\d{1,4}(?:\.\d{1,6})?)\s*%\s*", text, re.ASCII)
-    if match is None or float(match[1]) > _MOST_PER_CENT:
-        raise OptionError(
-            f"{option} must be a percentage with its sign, such as 5%, of at most {_MOST_PER_CENT}%. "
-            f"Received: {text!r}"
-        )
-    return float(match[1]) / 100
 
 
 def find_worse(old: Result, new: Result, latency: LatencyChange, limit: float) -> Iterator[Worsening]:

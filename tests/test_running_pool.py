@@ -143,11 +143,13 @@ def test_picture_that_cannot_be_decoded_is_an_error_among_answers(
 def test_workers_end_when_nobody_wants_their_answers(classifier: Classifier) -> None:
     looking = classify_in_parallel(frames(10_000), [classifier], 2)
     next(looking)
+
+    def workers() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("classify")]
+
+    assert len(workers()) == 2
     looking.close()  # type: ignore[attr-defined]
-    wait_until(
-        lambda: not any(thread.name.startswith("classify") for thread in threading.enumerate()),
-        "the workers have ended",
-    )
+    wait_until(lambda: not workers(), "the workers have ended")
 
 
 def test_models_of_one_input_size_share_the_pixels_and_still_answer_alone(

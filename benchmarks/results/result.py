@@ -6,7 +6,7 @@ could not be measured is None, and a text beside it says why.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -398,10 +398,6 @@ class Result:
             **rest,
         }
 
-    def on(self, device: str) -> Result:
-        """Return the result as that of another device of this name."""
-        return replace(self, subject=replace(self.subject, device=device))
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -432,10 +428,6 @@ class Failure:
     def to_record(self) -> dict[str, Any]:
         """Return the object that --json prints."""
         return {"format": FORMAT, **asdict(self)}
-
-    def on(self, device: str) -> Failure:
-        """Return the failure as that of another device of this name."""
-        return replace(self, device=device)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import inspect
 import json
 import re
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ import keras
 from packaging.specifiers import SpecifierSet
 
 from ...edge.card import ModelCard
+from ...edge.children import python_command
 from ...edge.errors import CardError, ConversionError
 from ...edge.output_meaning import ACTIVATIONS, OutputMeaning
 from ...edge.quiet import silenced
@@ -205,7 +205,7 @@ def _read_zip(path: Path) -> bytes:
 
 def _read_h5(path: Path) -> bytes:
     """Read the configuration in another process: a damaged file can hang or crash the HDF5 library."""
-    command = [sys.executable, "-c", _READ_HDF5, str(path.resolve())]
+    command = python_command(_READ_HDF5, str(path.resolve()))
     try:
         done = subprocess.run(command, capture_output=True, timeout=_HDF5_SECONDS, check=False)
     except subprocess.TimeoutExpired:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..edge.errors import OptionError
-
 # The units of each limit: sizes in bytes, memory in MB, times in ms, drop in points.
 _MEMORY = {"MB": 1.0, "GB": 1e3, "MiB": 1024.0**2 / 1e6, "GiB": 1024.0**3 / 1e6}
 _UNITS = {
@@ -31,25 +29,24 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read "size=4MB,p99=20ms,drop=1"; raises OptionError that lists the valid names or units."""
+        """Read "size=4MB,p99=20ms,drop=1"; raises ValueError with the valid names or units."""
         limits: dict[str, float] = {}
         for part in text.split(","):
             name, _, value = part.strip().partition("=")
             units = _UNITS.get(name)
             if units is None:
-                raise OptionError(f"--budget knows {', '.join(_UNITS)}. Received: {name!r} in {text!r}")
+                raise ValueError(f"must be limits of {', '.join(_UNITS)}. Received: {name!r} in {text!r}")
             match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
             if match is None or match[2] not in units:
                 example = (
                     f"{name}={'4' if name != 'drop' else '1'}{next(iter(units)) if name != 'size' else 'MB'}"
                 )
                 valid = ", ".join(unit for unit in units if unit) or "none"
-                raise OptionError(
-                    f"--budget {name} must be a number with a unit ({valid}), such as {example}. Received: "
-                    f"{value!r}"
+                raise ValueError(
+                    f"{name} must be a number with a unit ({valid}), such as {example}. Received: {value!r}"
                 )
             name = "memory" if name == "ram" else name
             if name in limits:
-                raise OptionError(f"--budget gives {name} twice. Received: {text!r}")
+                raise ValueError(f"must give {name} once. Received: {text!r}")
             limits[name] = float(match[1]) * units[match[2]]
         return cls(**limits)

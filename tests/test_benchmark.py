@@ -286,7 +286,7 @@ def test_every_number_of_threads_takes_turns_and_the_advice_names_them(
         (("--threads", "1,0"), "1 to 256, or several such as 1,2,4. Received: 1,0"),
         (("--runtime", "onnx"), "ai-edge-litert, tflite-runtime, tensorflow. Received: 'onnx'"),
         (("--max-regression", "0.05"), "such as 5%"),
-        (("--budget", "speed=1"), "--budget knows size, ram"),
+        (("--budget", "speed=1"), "'--budget': must be limits of size, ram"),
         (("--budget", "drop=1"), "--budget drop goes with --data"),
         (("--stages",), "--stages goes with --data"),
         (("--wheel", "x.whl"), "--wheel goes with --on user@host"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..benchmarks.measuring.plan import CheckedModel, ModelRun, Plan
 from ..benchmarks.measuring.turns import measure, steps
+from ..benchmarks.results.origin import describe_origin
 from ..benchmarks.results.result import Failure, Result
 from ..benchmarks.results.tables import worst_of_each_kind
 from ..benchmarks.scoring.predict import top1_agreement
@@ -104,7 +105,8 @@ def _with_latencies(made: Sequence[Converted], output: Path, name: str) -> list[
     model_runs = tuple(ModelRun(CheckedModel.read(output / item.file), Execution()) for item in made)
     plan = Plan(model_runs, runs=_TIMED_RUNS, processes=1, yardstick=False)
     with progress(f"timing {name}", steps(plan), "files") as advance:
-        measured = measure(plan, advance)
+        # The results are not kept: there is no need to ask git for a commit.
+        measured = measure(plan, advance, describe_origin(ask_git=False))
     done = []
     for item, found in zip(made, measured, strict=True):
         if isinstance(found, Failure):

@@ -12,18 +12,18 @@ from .result import Origin
 _TIMEOUT_S = 2.0
 
 
-def describe_origin(folder: Path | None = None) -> Origin:
+def describe_origin(folder: Path | None = None, *, ask_git: bool = True) -> Origin:
     """Return the version, the time now (UTC, whole seconds), and the commit of `folder`; None: this folder.
 
     The commit ends in "-dirty" when tracked files were changed since. It is None without git, outside of a
-    repository, before the first commit, and where git takes longer than 2 s.
+    repository, before the first commit, where git takes longer than 2 s, and where git is not asked.
     """
     try:
         version = metadata.version("edge-classify")
     except metadata.PackageNotFoundError:  # Run from a checkout that is not installed.
         version = "unknown"
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Origin(version, _commit(folder or Path()), started)
+    return Origin(version, _commit(folder or Path()) if ask_git else None, started)
 
 
 def _commit(folder: Path) -> str | None:

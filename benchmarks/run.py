@@ -10,11 +10,9 @@ from pathlib import Path
 import click
 
 from ..edge.console import INTERRUPTED, print_json, say
-from ..edge.errors import BenchmarkError, EdgeClassifyError
+from ..edge.errors import BenchmarkError
 from ..edge.files import write_atomically
 from ..edge.log import scrub
-from ..edge.modelfile import ModelFile
-from ..edge.option_rules import no_effect
 from .budget import Budget
 from .host import describe_host
 from .recommend import advise, print_advice
@@ -31,7 +29,6 @@ from .session import BenchmarkSession, Outcome, Results
 def measure_here(request: Request, options: ResultOptions) -> int:
     """Measure on this machine, and return the exit status."""
     baseline = _read_baseline(options, here=True)
-    _say_what_models_carry(request)
     session = BenchmarkSession(request)
     session.run()
     return _finish(Outcome(session.results, session.status), options, baseline)
@@ -55,21 +52,6 @@ def compare(files: tuple[Path, ...], options: ResultOptions, limit: float | None
         print_comparison(comparison)
     _keep(Outcome(after, 0), options, comparison)
     return 1 if comparison.regressions else 0
-
-
-def _say_what_models_carry(request: Request) -> None:
-    """Say that options have no effect on the models of a camera's stages; scoring refuses them itself."""
-    given = {"--labels": request.labels, "--normalization": request.normalization}
-    names = [name for name, value in given.items() if value is not None]
-    if names and request.data is None and all(_has_card(path) for path in request.files):
-        say(no_effect(names, "with models that carry a card"))
-
-
-def _has_card(path: Path) -> bool:
-    try:
-        return ModelFile.read(path).card is not None
-    except EdgeClassifyError:  # The session reports it.
-        return True
 
 
 def _read_baseline(options: ResultOptions, here: bool) -> Results | None:

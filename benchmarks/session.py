@@ -13,6 +13,7 @@ from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, EdgeClassifyError
 from ..edge.labels import read_label_file
 from ..edge.modelfile import Normalization
+from ..edge.option_rules import no_effect
 from ..edge.progress import progress
 from ..edge.runtime import Execution
 from .host import describe_host
@@ -70,6 +71,7 @@ class BenchmarkSession:
     def _take_turns(self) -> None:
         origin = describe_origin()
         asked = self._open_models(origin)
+        self._report_useless_options()
         model_runs = tuple(item for item in asked if isinstance(item, ModelRun))
         measured = iter(self._measure(model_runs, origin) if model_runs else ())
         found = [next(measured) if isinstance(item, ModelRun) else item for item in asked]
@@ -95,6 +97,14 @@ class BenchmarkSession:
             else:
                 asked += [ModelRun(model, execution) for execution in dict.fromkeys(self.request.executions)]
         return asked
+
+    def _report_useless_options(self) -> None:
+        """Say that options have no effect on the models of a camera's stages; scoring refuses them itself."""
+        given = {"--labels": self.request.labels, "--normalization": self.request.normalization}
+        names = [name for name, value in given.items() if value is not None]
+        carries = [model.file.card is not None for model in self._models.values()]
+        if names and self.request.data is None and carries and all(carries):
+            say(no_effect(names, "with models that carry a card"))
 
     def _measure(self, model_runs: tuple[ModelRun, ...], origin: Origin) -> Sequence[Result | Failure | None]:
         """Return what was measured of each; None for those that Ctrl-C left without a turn."""

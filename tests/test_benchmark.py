@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from edge_classify.benchmarks.cli import main
 from edge_classify.benchmarks.host import describe_host
 from edge_classify.benchmarks.scoring.split import Split
+from edge_classify.edge.default_model import DEFAULT_MODEL
 
 from .support.commands import BIN, run_command
 from .support.pictures import write_shapes
@@ -428,3 +429,12 @@ def test_password_of_a_camera_is_in_no_output(
     result = benchmark(*arguments, "--camera", url)
     assert result.exit_code == 1 and "edge-benchmark" in result.stdout
     assert "s3cret" not in result.output
+
+
+def test_labels_for_models_that_carry_a_card_are_said_to_have_no_effect(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a\nb\n")
+    quick = (DEFAULT_MODEL, "--runs", 5, "--processes", 1, "--camera", tmp_path / "none.mp4")
+    remark = "--labels has no effect with models that carry a card"
+    assert remark in benchmark(*quick, "--labels", labels).stderr
+    assert remark not in benchmark(*quick).stderr

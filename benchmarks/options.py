@@ -162,12 +162,10 @@ RESULTS = (
                   "p99=20ms,size=4MB,drop=1,ram=100MB."),
 )  # fmt: skip
 OPTIONS = (*RUNNING, *DATA, *MORE, *WHERE, *RESULTS)
-# What the edge-benchmark of another machine gets as it is. Files are sent there, under other names, and
-# results are shown, kept and judged here.
-FORWARDED = (
-    "threads", "runtimes", "delegate", "delegate_options", "delegate_fallback", "runs", "processes",
-    "normalization", "stages", "camera", "by_operation", "soak",
-)  # fmt: skip
+# Files are sent to another machine under other names, and its first file is the base.
+_NOT_FORWARDED = {"base", "data", "images", "split", "labels"}
+# What the edge-benchmark of another machine gets as it is; results are shown, kept and judged here.
+FORWARDED = tuple(option for option in (*RUNNING, *DATA, *MORE) if option.name not in _NOT_FORWARDED)
 
 
 def read_request(files: tuple[Path, ...], options: Mapping[str, Any]) -> Request:
@@ -200,14 +198,13 @@ def read_request(files: tuple[Path, ...], options: Mapping[str, Any]) -> Request
 
 def read_remote_options(options: Mapping[str, Any]) -> RemoteOptions:
     """Return on which other machines is to be measured."""
-    forwarded = {name: options[name] for name in FORWARDED}
     return RemoteOptions(
         options["targets"],
         options["sample"],
         options["wheels"],
         options["keep"],
         options["benchmark_model"],
-        tuple(to_arguments(OPTIONS, forwarded)),
+        tuple(to_arguments(FORWARDED, options)),
     )
 
 

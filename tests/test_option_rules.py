@@ -11,6 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from edge_classify.benchmarks.cli import main as benchmark
+from edge_classify.benchmarks.options import read_remote_options
 from edge_classify.convert.cli import main as convert
 from edge_classify.edge.cli import main as classify
 from edge_classify.edge.command_line import to_arguments
@@ -220,6 +221,13 @@ def test_command_line_made_of_values_is_parsed_to_the_same_values(name: str) -> 
         values = parsed(command, words)
         assert values[str(option.name)] != parsed(command, positional(command))[str(option.name)], option.opts
         assert parsed(command, to_arguments(command.params, values)) == values, option.opts
+
+
+def test_another_machine_gets_the_options_on_how_to_measure_and_none_on_files_or_results() -> None:
+    how = ["--threads=1,2", "--runs=7", "--delegate=l.so", "--delegate-option=a=b", "--by-operation"]
+    here = ["--on=pi@host", "--base=m", "--json", "--budget=size=1MB", "--keep"]
+    given = benchmark.make_context("edge-benchmark", ["m", *how, *here]).params
+    assert set(how) == set(read_remote_options(given).arguments) - {"--processes=5"}
 
 
 def test_paths_that_begin_with_a_dash_are_no_options() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..edge.card import ModelCard
 from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, OptionError
 from ..edge.labelled import LabelledImage
@@ -29,8 +30,7 @@ def measure_far(request: Request, remote: RemoteOptions) -> Outcome:
     """
     from .scoring.labelled import choose_sample
 
-    for path in request.files:
-        ModelFile.read(path)
+    cards = {str(path): ModelFile.read(path).card for path in request.files}
     data = request.data
     sample = choose_sample(data.images, remote.sample) if data else []
     # The other machine takes its first file as the base.
@@ -61,7 +61,7 @@ def measure_far(request: Request, remote: RemoteOptions) -> Outcome:
         status = INTERRUPTED
     results = received.results
     if data is not None:
-        results = _with_training_images(results, data, sample, request.split)
+        results = _with_training_images(results, cards, data, sample, request.split)
     return Outcome(results, status, tuple(received.others))
 
 
@@ -101,11 +101,15 @@ def _wheels(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 def _with_training_images(
     results: Sequence[Result | Failure],
+    cards: Mapping[str, ModelCard | None],
     data: LabelledData,
     sample: Sequence[LabelledImage],
     split: Path | None,
 ) -> list[Result | Failure]:
-    """Look the sample up in the splits that are known here: other machines have none."""
+    """Look the sample up in the splits that are known here: other machines have none.
+
+    `cards` are those of the models, by file.
+    """
     from .scoring.training_images import choose_split, find_overlap, find_splits, hash_images, training_remark
 
     splits = find_splits(data, [Path(r.subject.file) for r in results if isinstance(r, Result)], split)
@@ -116,20 +120,19 @@ def _with_training_images(
         if not isinstance(result, Result) or result.accuracy is None:
             done.append(result)
             continue
-        path = Path(result.subject.file)
-        found = choose_split(ModelFile.read(path).card, splits)
+        found = choose_split(cards.get(result.file), splits)
         if found is None:
             done.append(result)
             continue
-        seen = find_overlap(*found, hashed)
+        overlap = find_overlap(*found, hashed)
         accuracy = replace(
             result.accuracy,
-            training_images=seen.training,
-            validation_images=seen.validation,
-            training_examples=seen.examples,
-            own_split=seen.own,
+            training_images=overlap.training,
+            validation_images=overlap.validation,
+            training_examples=overlap.examples,
+            own_split=overlap.own,
         )
-        remark = training_remark(accuracy, path.name)
+        remark = training_remark(accuracy, Path(result.file).name)
         remarks = (*result.remarks, remark) if remark else result.remarks
         done.append(replace(result, accuracy=accuracy, remarks=remarks))
     return done

@@ -18,10 +18,10 @@ from typing import Any
 
 from ...edge.console import print_table, say
 from ...edge.errors import BenchmarkError, EdgeClassifyError
-from ...edge.modelfile import ModelFile
 from ..host import Host
+from ..measuring.plan import CheckedModel
 from ..results.origin import describe_origin
-from ..results.result import Failure, ToolResult
+from ..results.result import Failure, Origin, ToolResult
 from .link import Stopped
 from .remote_job import DeviceOutcome, RemoteJob
 from .remote_run import OnRecords
@@ -116,34 +116,46 @@ def _measure(adb: Adb, target: AdbTarget, job: RemoteJob, folder: str, add: Any)
     adb.shell(f"chmod 755 {folder}/{_TOOL}")
     for number, path in enumerate(job.files):
         sent = f"{folder}/model_{number}.tflite"
+
+        def fail(error: EdgeClassifyError, threads: int, path: Path = path) -> None:
+            text = f"{path}: {_TOOL} gives no figures on {target.name} ({_explain(str(error))})"
+            add(Failure(str(path), threads, text, host, origin, _TOOL, device=target.name).to_record())
+
+        try:
+            model = CheckedModel.read(path)
+            adb.push(path, sent)
+        except EdgeClassifyError as error:
+            for threads in job.threads:
+                fail(error, threads)
+            continue
         for threads in job.threads:
             say(f"{target.name}: measuring {path.name}, threads: {threads}")
             try:
-                card = ModelFile.read(path).card
-                if threads == job.threads[0]:
-                    adb.push(path, sent)
                 figures = parse_figures(adb.shell(_command(folder, sent, threads, job.runs), _RUN_SECONDS))
             except EdgeClassifyError as error:
-                text = f"{path}: {_TOOL} gives no figures on {target.name} ({_explain(str(error))})"
-                failure = Failure(str(path), threads, text, host, origin, _TOOL, device=target.name)
-                add(failure.to_record())
-                continue
-            values = asdict(figures)
-            result = ToolResult(
-                file=str(path),
-                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-                size_bytes=path.stat().st_size,
-                variant=card.conversion.variant if card and card.conversion else None,
-                threads=threads,
-                tool=_TOOL,
-                device=target.name,
-                host=host,
-                origin=origin,
-                load_ms=values.pop("init_ms"),
-                remarks=(_REMARK,) if figures.median_ms is None else (),
-                **values,
-            )
-            add(result.to_record())
+                fail(error, threads)
+            else:
+                add(_to_result(model, threads, figures, target, host, origin).to_record())
+
+
+def _to_result(
+    model: CheckedModel, threads: int, figures: ToolFigures, target: AdbTarget, host: Host, origin: Origin
+) -> ToolResult:
+    values = asdict(figures)
+    return ToolResult(
+        file=str(model.path),
+        sha256=model.sha256,
+        size_bytes=model.size_bytes,
+        variant=model.variant,
+        threads=threads,
+        tool=_TOOL,
+        device=target.name,
+        host=host,
+        origin=origin,
+        load_ms=values.pop("init_ms"),
+        remarks=(_REMARK,) if figures.median_ms is None else (),
+        **values,
+    )
 
 
 def _command(folder: str, model: str, threads: int, runs: int | None) -> str:

@@ -13,6 +13,7 @@ from ..edge.cli_types import SectionedCommand
 from ..edge.console import CONTEXT, version_option
 from ..edge.errors import OutputExistsError
 from ..edge.files import refuse_to_overwrite, require_writable
+from ..edge.interrupts import loading
 from ..edge.option_rules import goes_with
 from ..edge.sources.addresses import keep_secrets
 from .options import OPTIONS, read_remote_options, read_request, read_result_options
@@ -39,14 +40,16 @@ def main(ctx: click.Context, /, files: tuple[Path, ...], **options: Any) -> None
     inferences, after a warm-up that lasts until their time is steady; peak memory is the whole process's,
     Python included.
 
-    The exit status is 1 when something could not be measured, when it got worse than the --baseline by more
-    than --max-regression, or when no file keeps the --budget.
+    The exit status is 1 when something could not be measured, when a model is not better than chance on
+    --data, when it got worse than the --baseline by more than --max-regression, or when no file keeps the
+    --budget.
     """
     results = read_result_options(options)
     _check(ctx, files, options, results)
     if options["camera"] is not None:
         keep_secrets(options["camera"])
-    from .run import compare, measure_here, measure_there
+    with loading():
+        from .run import compare, measure_here, measure_there
 
     if options["compare"]:
         judged = ctx.get_parameter_source("max_regression") is ParameterSource.COMMANDLINE

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from ..edge.cli_types import FiniteRange, ParsedType, section
+from ..edge.cli_types import FINGERPRINT, HTTPS_CAMERA, FiniteRange, ParsedType, section
 from ..edge.command_line import to_arguments
+from ..edge.data_options import DATA_OPTION_NAMES, image_label_options, read_label_source
 from ..edge.delegates import parse_delegate_options
-from ..edge.model_options import delegate_options, foreign_model_options
+from ..edge.model_options import delegate_options, foreign_model_options, read_facts
 from ..edge.option_rules import Given, When
 from ..edge.runtime import MAX_THREADS, RUNTIMES, Execution
 from .budget import Budget
@@ -105,7 +106,9 @@ RUNNING = (
 _data = section("On labelled images")
 DATA = (
     _data("--data", type=_PATH, metavar="DATA", excludes=_NOT_BY_ADB,
-          help="Measures accuracy: class folders, or a run of edge-train, whose test images are taken."),
+          help="Measures accuracy: a folder of labelled images, or a run of edge-train, whose test images "
+               "are taken."),
+    *image_label_options(_data, (_DATA,)),
     _data("--images", type=_PATH, metavar="FOLDER", requires=_DATA,
           help="Where the run's photos are now, if they moved."),
     _data("--split", type=_PATH, metavar="RUN", requires=_DATA,
@@ -119,6 +122,8 @@ MORE = (
                "of a process."),
     _more("--camera", metavar="SOURCE", excludes=_NOT_BY_ADB,
           help="The stages of a camera's frames: SOURCE as in edge-classify --camera."),
+    _more("--tls-fingerprint", type=FINGERPRINT, requires=HTTPS_CAMERA,
+          help="Trust the https camera whose certificate has this SHA-256 fingerprint, and no other."),
     _more("--by-operation", is_flag=True, excludes=_NOT_BY_ADB,
           help="Where the time goes, and how fast the machine could be."),
     _more("--soak", type=FiniteRange(0, min_open=True), metavar="MINUTES", excludes=_NOT_BY_ADB,
@@ -128,7 +133,8 @@ _where = section("On other machines")
 WHERE = (
     _where("--on", "targets", multiple=True,
            type=ParsedType("TARGET", Target.parse, lambda target: target.name),
-           help="user@host, by ssh, or adb[:SERIAL]; may be repeated. Sets up there, measures, cleans up."),
+           help="user@host, by ssh, or adb[:SERIAL] (not tried on a real phone); may be repeated. Sets up "
+                "there, measures, cleans up."),
     _where("--sample", type=click.IntRange(1), default=200, show_default=True, metavar="N",
            requires=(Given("targets"), _DATA),
            help="How many images of --data are copied there."),
@@ -163,7 +169,7 @@ RESULTS = (
 )  # fmt: skip
 OPTIONS = (*RUNNING, *DATA, *MORE, *WHERE, *RESULTS)
 # Files are sent to another machine under other names, and its first file is the base.
-_NOT_FORWARDED = {"base", "data", "images", "split", "labels"}
+_NOT_FORWARDED = {"base", "data", "images", "split", "labels", *DATA_OPTION_NAMES}
 # What the edge-benchmark of another machine gets as it is; results are shown, kept and judged here.
 FORWARDED = tuple(option for option in (*RUNNING, *DATA, *MORE) if option.name not in _NOT_FORWARDED)
 
@@ -186,12 +192,15 @@ def read_request(files: tuple[Path, ...], options: Mapping[str, Any]) -> Request
         processes=options["processes"],
         base=options["base"],
         soak_minutes=options["soak"],
-        data=labelled_images(data, options["images"]) if data is not None else None,
+        data=None
+        if data is None
+        else labelled_images(data, options["images"], source=read_label_source(options)),
         split=options["split"],
         labels=options["labels"],
-        normalization=options["normalization"],
+        facts=read_facts(options),
         stages=options["stages"],
         camera=options["camera"],
+        tls_fingerprint=options["tls_fingerprint"],
         by_operation=options["by_operation"],
     )
 

@@ -1,4 +1,4 @@
-"""Which of several model files to ship on each device: of those as accurate as the best, the fastest.
+"""Which of several model files to ship on each device: of those not shown to be less accurate, the fastest.
 
 A file may be among them several times, run with different numbers of threads or by different runtimes.
 """
@@ -6,6 +6,7 @@ A file may be among them several times, run with different numbers of threads or
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,15 @@ from typing import Any
 import click
 
 from ..edge.console import print_table, printable
+from ..edge.statistics.chance import HasChance, Standing, against_chance, describe_chance
 from .budget import Budget
+from .results.bits import unpack
 from .results.machines import by_machine, machine_names
 from .results.names import FILE_NAMES, result_names
 from .results.numbers import points
 from .results.result import Failure, MeasuredAccuracy, Result
-from .scoring.loss import Loss
+from .scoring.choice import RightAnswers, compare_with_best, count_comparisons
+from .scoring.loss import AnyLoss, Loss, describe_doubt
 
 MAX_DROP = 0.01  # Of top-1, where the budget says nothing: as --max-drop of edge-convert.
 # Medians of one run, sizes, and memory that differ by a smaller factor count as equal.
@@ -27,19 +31,28 @@ _SAME_SPEED, _SAME_SIZE, _SAME_MEMORY = 1.1, 1.05, 1.1
 
 @dataclass(frozen=True)
 class Candidate:
-    """A measured model file: `top1` is a fraction of 1, times are ms, `memory` MB; None: not measured.
+    """A measured model file: times are ms, `memory` MB; None: not measured.
 
-    `lost` is relative to the model that it was made from.
+    `answers` are to the images that one of the files is chosen by. `lost` is relative to the model that the
+    file was made from, and None where that was not measured. `accuracy` is what the file is reported with,
+    and was compared with chance.
     """
 
     name: str
     size: int
-    top1: float | None
-    lost: Loss | None
+    answers: RightAnswers | None
+    lost: AnyLoss | None
     median: float
     p99: float
     memory: float | None
     threads: int = 1
+    accuracy: HasChance | None = None
+
+    @property
+    def at_chance(self) -> str | None:
+        """How often it is right, where that is no more often than by chance; None where it is, or unknown."""
+        useless = self.accuracy and against_chance(self.accuracy) is Standing.NOT_BETTER
+        return describe_chance(self.accuracy) if self.accuracy and useless else None
 
 
 @dataclass(frozen=True)
@@ -47,17 +60,24 @@ class Recommendation:
     """The file to ship, or None; `reason` is a phrase.
 
     `misses` holds, for each file that breaks limits, which ones, and `why_not` a phrase for each file that
-    keeps the limits and was not chosen.
+    keeps the limits and was not chosen. `basis` is a sentence about the images that chose, empty where none
+    did, and `doubts` are sentences about what they could not tell.
     """
 
     name: str | None
     reason: str
     misses: dict[str, list[str]]
     why_not: dict[str, str] = field(default_factory=dict)
+    basis: str = ""
+    doubts: tuple[str, ...] = ()
 
     def against(self, name: str) -> str:
         """Return why a file was not chosen, in words; empty for the chosen one."""
         return "; ".join(self.misses.get(name, [])) or self.why_not.get(name, "")
+
+    def remarks(self) -> list[str]:
+        """Return the sentences that belong below the name of the chosen file."""
+        return [line for line in (self.basis, *self.doubts) if line]
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,10 @@ class Advice:
     names: tuple[str, ...]
 
     def to_record(self) -> dict[str, Any]:
-        """Return the object that --json prints after the results: device, ship (or null), reason, why_not."""
+        """Return the object that --json prints after the results.
+
+        Its keys are device, ship (a name or null), reason, basis, why_not and doubts.
+        """
         found = self.recommendation
         others = {name: found.against(name) for name in self.names if name != found.name}
         return {
@@ -77,7 +100,9 @@ class Advice:
                 "device": self.device,
                 "ship": found.name,
                 "reason": found.reason,
+                "basis": found.basis,
                 "why_not": others,
+                "doubts": list(found.doubts),
             }
         }
 
@@ -108,6 +133,8 @@ def print_advice(advice: Sequence[Advice]) -> None:
             shown = [(name, why or "ship this") for name, why in rows]
             print_table(f"What to ship on {one.device}", ("file", ""), shown)
         click.echo(printable(one.sentence()))
+        for line in one.recommendation.remarks():
+            click.echo(printable(line))
 
 
 def recommend_result(results: Sequence[Result], names: Sequence[str], budget: Budget) -> Recommendation:
@@ -119,32 +146,84 @@ def recommend_result(results: Sequence[Result], names: Sequence[str], budget: Bu
 def recommend(candidates: Sequence[Candidate], budget: Budget, max_drop: float) -> Recommendation:
     """Choose among files that were measured in one run.
 
-    Files within the budget stay; of these, those whose top-1 is within `max_drop` (a fraction) of the best;
-    of these the fastest by the median; of those that are as fast within 10 % the smallest; of those that are
-    as small within 5 % those with the fewest threads; of those that take as little memory within 10 % the one
+    Files within the budget stay; of these, those that are not shown to be less accurate, by more than
+    `max_drop` (a fraction), than the most accurate of the float models that the files were made from; of
+    these the fastest by the median; of those that are as fast within 10 % the smallest; of those that are as
+    small within 5 % those with the fewest threads; of those that take as little memory within 10 % the one
     with the lowest p99. The drop of the budget, if any, replaces `max_drop` as the most that a file may have
-    lost. Raises ValueError for no files.
+    lost. A file that was not scored is set aside where others were. Raises ValueError for no files.
     """
     if not candidates:
         raise ValueError("no files to choose from")
     limit = max_drop if budget.drop is None else budget.drop / 100
-    misses = {c.name: found for c in candidates if (found := _misses(c, budget, limit))}
+    misses = {c.name: found for c in candidates if (found := _misses(c, budget, limit, len(candidates)))}
     fitting = [c for c in candidates if c.name not in misses]
     if not fitting:
-        closest = min(misses, key=lambda name: len(misses[name]))
-        return Recommendation(
-            None,
-            f"none of the {len(candidates)} files keeps the limits; {closest}: {', '.join(misses[closest])}",
-            misses,
-        )
-    best = max((c.top1 or 0.0) for c in fitting)
-    accurate = [c for c in fitting if (c.top1 or 0.0) >= best - limit]
+        return Recommendation(None, _why_none(candidates, misses), misses)
+    check = _AccuracyCheck(fitting, limit)
+    accurate = [c for c in fitting if check.why_less_accurate(c) is None]
     fastest = min(c.median for c in accurate)
     fast = [c for c in accurate if c.median <= fastest * _SAME_SPEED]
     smallest = min(c.size for c in fast)
     chosen = _steadiest([c for c in fast if c.size <= smallest * _SAME_SIZE])
-    why_not = {c.name: _why_not(c, chosen, best, limit) for c in fitting if c is not chosen}
-    return Recommendation(chosen.name, _reason(chosen, fitting, accurate, fast, limit), misses, why_not)
+    why_not = {
+        c.name: check.why_less_accurate(c) or _why_slower(c, chosen) for c in fitting if c is not chosen
+    }
+    reason = _reason(chosen, fitting, accurate, fast, limit, bool(misses))
+    return Recommendation(chosen.name, reason, misses, why_not, check.basis(), check.doubts(chosen))
+
+
+class _AccuracyCheck:
+    """The files that keep the limits, and what the images show of their accuracy."""
+
+    def __init__(self, fitting: Sequence[Candidate], limit: float) -> None:
+        self._limit = limit
+        answered = {c.name: c.answers for c in fitting if c.answers is not None}
+        sets = Counter((row.data, len(row.file)) for row in answered.values())
+        most = sets.most_common(1)[0][0] if sets else None
+        scored = {name: row for name, row in answered.items() if (row.data, len(row.file)) == most}
+        rows = self._rows = list(scored.values())
+        self._comparisons = count_comparisons(rows)
+        losses = compare_with_best(rows) if rows else []
+        self._losses = dict(zip(scored, losses, strict=True))
+
+    def why_less_accurate(self, candidate: Candidate) -> str | None:
+        """Return why a file is set aside, in words; None where it is not."""
+        found = self._losses.get(candidate.name)
+        if found is None:
+            return "it was not scored on the same images" if self._losses else None
+        if found.loss is None or not found.loss.is_shown_above(self._limit, self._comparisons):
+            return None
+        return f"{found.loss} less accurate than the best, and that is no chance"
+
+    def basis(self) -> str:
+        """Return which images the files were compared on, as a sentence; empty where none were compared."""
+        if len(self._rows) < 2:
+            return ""
+        first = self._rows[0]
+        others = "the figures are of other images" if first.apart else "the figures are of the same images"
+        return f"Chosen by {len(first.file):,} images of {first.data}; {others}."
+
+    def doubts(self, chosen: Candidate) -> tuple[str, ...]:
+        """Return sentences about what is not known: whether it is better than chance, and as the best."""
+        sentences = []
+        accuracy, found = chosen.accuracy, self._losses.get(chosen.name)
+        if accuracy is not None and against_chance(accuracy) is Standing.UNTOLD:
+            sentences.append(f"{chosen.name} cannot be told from chance: {describe_chance(accuracy)}.")
+        doubt = describe_doubt(found.loss, self._limit) if found and found.loss else None
+        if found is not None and doubt is not None:
+            than = "its own float model" if found.own else "the most accurate of these models"
+            limit = points(self._limit)
+            sentences.append(f"Whether {chosen.name} is more than {limit} less accurate than {than} {doubt}.")
+        return tuple(sentences)
+
+
+def _why_none(candidates: Sequence[Candidate], misses: dict[str, list[str]]) -> str:
+    useless = [c for c in candidates if c.at_chance is not None]
+    if len(useless) == len(candidates):
+        return f"no file is right more often than chance; {useless[0].name}: {useless[0].at_chance}"
+    closest = min(misses, key=lambda name: len(misses[name]))
+    return f"none of the {len(candidates)} files keeps the limits; {closest}: {', '.join(misses[closest])}"
 
 
 def _candidate(result: Result, name: str) -> Candidate:
@@ -152,24 +231,44 @@ def _candidate(result: Result, name: str) -> Candidate:
     return Candidate(
         name,
         subject.size_bytes,
-        accuracy.top1 if accuracy else None,
+        _right_answers(accuracy) if accuracy else None,
         _lost(subject.variant, accuracy) if accuracy else None,
         result.latency.median_ms,
         result.latency.p99_ms,
         result.memory.peak if result.memory else None,
         subject.threads,
+        accuracy,
     )
 
 
-def _lost(variant: str | None, accuracy: MeasuredAccuracy) -> Loss:
-    """Return the loss to the model that the file is paired with, if it was made from that one.
+def _right_answers(accuracy: MeasuredAccuracy) -> RightAnswers | None:
+    """Return the answers that the record holds; None where it holds none, as those of earlier versions."""
+    choice = accuracy.choice
+    if choice is None:
+        return None
+    float_model = None if choice.float_right is None else unpack(choice.float_right, choice.images)
+    return RightAnswers(
+        choice.data,
+        choice.data != accuracy.data,
+        unpack(choice.right, choice.images),
+        float_model,
+        choice.differing or 0,
+        choice.compared or 0,
+    )
 
-    A float32 file is what its variants are made from: it is only ever paired with other models.
+
+def _lost(variant: str | None, accuracy: MeasuredAccuracy) -> Loss | None:
+    """Return the loss to the model that the file was made from, or that the user named to compare with.
+
+    Nothing is known to be lost, and nothing to be kept, where that model was not measured beside it.
     """
     pairing = accuracy.pairing
-    if pairing is None or variant == "float32":
-        return Loss(0.0)
-    return Loss((pairing.only_base - pairing.only_this) / accuracy.images)
+    if variant == "float32":  # Its variants are made from it: it is only ever paired with other models.
+        return Loss(0, 0, accuracy.images)
+    if pairing is None or not pairing.is_origin:
+        return None
+    differing = accuracy.images - round(pairing.agreement * accuracy.images)
+    return Loss(pairing.only_base, pairing.only_this, accuracy.images, differing, accuracy.images)
 
 
 def _steadiest(alike: Sequence[Candidate]) -> Candidate:
@@ -184,11 +283,8 @@ def _memory(candidate: Candidate) -> float:
     return math.inf if candidate.memory is None else candidate.memory
 
 
-def _why_not(other: Candidate, chosen: Candidate, best: float, limit: float) -> str:
-    """Return why a file that keeps the limits was not chosen, by the first rule that decided it."""
-    behind = best - (other.top1 or 0.0)
-    if behind > limit:
-        return f"{behind * 100:.2f} points less accurate than the best"
+def _why_slower(other: Candidate, chosen: Candidate) -> str:
+    """Return why a file that may be as accurate was not chosen, by the first rule that decided it."""
     if other.median > chosen.median * _SAME_SPEED:
         return f"{other.median / chosen.median:.1f} times as slow"
     return f"as fast within 10 %, {_what_it_costs(other, chosen)}"
@@ -206,10 +302,15 @@ def _what_it_costs(other: Candidate, chosen: Candidate) -> str:
     return f"and its p99 is {other.p99:.2f} ms"
 
 
-def _misses(candidate: Candidate, budget: Budget, max_drop: float) -> list[str]:
+def _misses(candidate: Candidate, budget: Budget, max_drop: float, files: int) -> list[str]:
     found = []
-    if candidate.lost is not None and candidate.lost.exceeds(max_drop):
-        found.append(f"loses {candidate.lost}, more than {max_drop * 100:g}")
+    if candidate.at_chance is not None:
+        found.append("right no more often than by chance")
+    lost = candidate.lost
+    if lost is None and budget.drop is not None:
+        found.append("drop could not be measured: measure it together with its float32 file, or name --base")
+    elif lost is not None and lost.is_shown_above(max_drop, files):
+        found.append(f"loses {lost}, and more than {max_drop * 100:g} is no chance")
     rows = (
         ("size", candidate.size, budget.size, 1e6, "MB"),
         ("peak memory", candidate.memory, budget.memory, 1.0, "MB"),
@@ -230,12 +331,17 @@ def _reason(
     accurate: Sequence[Candidate],
     fast: Sequence[Candidate],
     max_drop: float,
+    others_missed: bool,
 ) -> str:
     if len(fitting) == 1:
-        return "the only file that keeps the limits"
+        only = "the only file that keeps the limits" if others_missed else "there is no other file"
+        return only if chosen.answers is not None else f"{only}; it was not scored"
     kind = "smallest of the fastest" if len(fast) > 1 else "fastest"
-    if chosen.top1 is None:
+    if chosen.answers is None:
         return f"the {kind} of {len(fitting)} files; none was scored"
     if len(accurate) == 1:
-        return f"the others are more than {points(max_drop)} less accurate"
-    return f"the {kind} of {len(accurate)} files within {points(max_drop)} of the best top-1"
+        return f"the others are shown to be more than {points(max_drop)} less accurate"
+    return (
+        f"the {kind} of {len(accurate)} files, none of which is shown to be more than {points(max_drop)} "
+        "less accurate than the best"
+    )

@@ -20,7 +20,7 @@ from .request import RemoteOptions, Request
 from .results.reading import parse_record
 from .results.result import Failure, Result
 from .scoring.labelled import LabelledData
-from .session import Outcome
+from .session import Outcome, say_untold
 
 
 def measure_far(request: Request, remote: RemoteOptions) -> Outcome:
@@ -62,6 +62,7 @@ def measure_far(request: Request, remote: RemoteOptions) -> Outcome:
     results = received.results
     if data is not None:
         results = _with_training_images(results, cards, data, sample, request.split)
+        say_untold(results)  # What a device says of a model at chance is shown as it is: its status is 1.
     return Outcome(results, status, tuple(received.others))
 
 

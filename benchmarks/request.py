@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..edge.modelfile import Normalization
+from ..edge.foreign import NO_FACTS, ForeignFacts
 from ..edge.runtime import Execution
 from .budget import Budget
 from .devices.target import AdbTarget, SshTarget
@@ -17,8 +17,8 @@ from .scoring.labelled import LabelledData
 class Request:
     """What to measure: every file with every execution; ratios are to `base`, else to the first.
 
-    `labels` and `normalization` are for models that carry none. `split` is a run whose split tells which of
-    the images of `data` the models were trained on.
+    `labels`, a file, and `facts`, which have none yet, are for models without a card. `split` is a run whose
+    split tells which of the images of `data` the models were trained on.
     """
 
     files: tuple[Path, ...]
@@ -30,9 +30,10 @@ class Request:
     data: LabelledData | None = None
     split: Path | None = None
     labels: Path | None = None
-    normalization: Normalization | None = None
+    facts: ForeignFacts = NO_FACTS
     stages: bool = False
     camera: str | None = None
+    tls_fingerprint: str | None = None
     by_operation: bool = False
 
 

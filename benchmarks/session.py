@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, EdgeClassifyError
+from ..edge.foreign import ForeignFacts
 from ..edge.labels import read_label_file
-from ..edge.modelfile import Normalization
 from ..edge.option_rules import no_effect
 from ..edge.progress import progress
 from ..edge.runtime import Execution
+from ..edge.statistics.chance import untold_remark
 from .host import describe_host
 from .measuring.plan import CheckedModel, ModelRun, Plan
 from .measuring.turns import MeasuringInterrupted, measure, steps
@@ -100,10 +101,10 @@ class BenchmarkSession:
 
     def _report_useless_options(self) -> None:
         """Say that options have no effect on the models of a camera's stages; scoring refuses them itself."""
-        given = {"--labels": self.request.labels, "--normalization": self.request.normalization}
-        names = [name for name, value in given.items() if value is not None]
+        request = self.request
+        names = [*(["--labels"] if request.labels else []), *request.facts.options]
         carries = [model.file.card is not None for model in self._models.values()]
-        if names and self.request.data is None and carries and all(carries):
+        if names and request.data is None and carries and all(carries):
             say(no_effect(names, "with models that carry a card"))
 
     def _measure(self, model_runs: tuple[ModelRun, ...], origin: Origin) -> Sequence[Result | Failure | None]:
@@ -155,6 +156,8 @@ class BenchmarkSession:
         for place, result in zip(measured, results, strict=True):
             self.results[place] = result
         self.status = self.status if well else 1
+        if examine_readings(self.request, data, results):
+            self.status = 1
 
     def _add_to_each(self, title: str, part: Part) -> None:
         measured = self._measured()
@@ -192,29 +195,50 @@ def add_accuracy(
     return added, not remarks
 
 
+def examine_readings(request: Request, data: LabelledData, results: Sequence[Result]) -> bool:
+    """Say why models may not be better than chance, and what to type; return whether there are such."""
+    from .scoring.readings import examine_at_chance
+
+    say_untold(results)
+    said = examine_at_chance(results, data.images, _facts(request))
+    for sentence in said:
+        say(sentence)
+    return bool(said)
+
+
+def say_untold(results: Sequence[Result | Failure]) -> None:
+    """Say of which models the images cannot tell whether they are better than chance."""
+    remarks = [
+        untold_remark(Path(result.file).name, result.accuracy)
+        for result in results
+        if isinstance(result, Result) and result.accuracy is not None
+    ]
+    for remark in dict.fromkeys(remarks):
+        if remark is not None:
+            say(remark)
+
+
 def add_stages(request: Request, data: LabelledData, model: CheckedModel, result: Result) -> Result:
     """Measure the stages on labelled images, and the start of a process."""
     from .stages.cold import measure_cold_start
     from .stages.measure import measure_stages
 
     execution = result.known_execution()
-    labels, normalization = _given_for(model, request)
+    facts = _facts(request).on(model.file)
+    labels = request.labels if model.file.card is None else None
     images = [image.path for image in data.images]
-    names = read_label_file(labels) if labels else None
-    stages = measure_stages(model.path, execution, images, names, normalization)
-    cold = measure_cold_start(model.path, _readable(images), execution, labels, normalization)
+    stages = measure_stages(model.path, execution, images, facts)
+    cold = measure_cold_start(model.path, _readable(images), execution, labels, facts)
     return replace(result, stages=(*result.stages, stages), cold_start=cold)
 
 
 def add_camera(request: Request, camera: str, model: CheckedModel, result: Result) -> Result:
     """Measure the stages of the frames of a camera."""
+    from ..edge.sources.camera import CameraOptions
     from .stages.measure import measure_camera
 
-    labels, normalization = _given_for(model, request)
-    names = read_label_file(labels) if labels else None
-    stages = measure_camera(
-        model.path, result.known_execution(), camera, labels=names, normalization=normalization
-    )
+    facts, options = _facts(request).on(model.file), CameraOptions(tls_fingerprint=request.tls_fingerprint)
+    stages = measure_camera(model.path, result.known_execution(), camera, options=options, facts=facts)
     return replace(result, stages=(*result.stages, stages))
 
 
@@ -250,10 +274,10 @@ def _score(
     splits: Sequence[KnownSplit],
 ) -> tuple[dict[str, MeasuredAccuracy], list[str]]:
     """Return the accuracy of each file that could be scored, and sentences about what could not be read."""
-    from .scoring.score import open_models, score
+    from .scoring.answers import open_models
+    from .scoring.score import score
 
-    labels = read_label_file(request.labels) if request.labels else None
-    opened = open_models([model.file for model in models], labels, request.normalization, how)
+    opened = open_models([model.file for model in models], _facts(request), how)
     paths = [model.path for model in models]
     base = paths.index(request.base) if request.base in paths else None
     scores = score(opened, data, splits, base)
@@ -276,11 +300,9 @@ def _with_accuracy(result: Result, accuracy: MeasuredAccuracy | None) -> Result:
     return replace(result, accuracy=accuracy, remarks=(*result.remarks, *([remark] if remark else ())))
 
 
-def _given_for(model: CheckedModel, request: Request) -> tuple[Path | None, Normalization | None]:
-    """Return --labels and --normalization, but neither for a model that has a card."""
-    if model.file.card is not None:
-        return None, None
-    return request.labels, request.normalization
+def _facts(request: Request) -> ForeignFacts:
+    """Return what the request says about models without a card, with the labels read from their file."""
+    return replace(request.facts, labels=read_label_file(request.labels) if request.labels else None)
 
 
 def _readable(images: Sequence[Path]) -> Path:

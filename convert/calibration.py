@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from ..benchmarks.scoring.predict import read_pixels
 from ..benchmarks.scoring.split import SkippedImage
 from ..edge.card import Calibration, InputSpec, ModelCard, Preprocess
+from ..edge.console import say
 from ..edge.errors import ConversionError, DatasetError, ImageError, SourceError
-from ..edge.labelled import LabelledImage
-from ..edge.sources.paths import find_images
+from ..edge.labelled import LabelledImage, scan_class_folders
+from ..edge.sources.paths import OtherFiles, find_images
 
 # Ranges of fewer images are often too narrow; of more than 100 they hardly grow.
 _FEW = 50
+# In the card: names of folders that are no classes say more of their owner than the file needs.
+NO_CLASS = "(no class)"
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,26 @@ def order_by_turns(images: Sequence[LabelledImage], labels: Sequence[str], seed:
 
 
 def folder_images(folder: Path) -> list[LabelledImage]:
-    """Return the images of --calibration, at any depth, each labelled by the folder that it lies in.
+    """Return the images of --calibration, at any depth, each labelled by its class folder, if there are such.
 
-    Raises DatasetError when there are none.
+    Else the folder that it lies in is its label. Raises DatasetError when there are none.
     """
     if not folder.is_dir():
-        found = "is not a folder" if folder.exists() else "no such folder"
-        raise DatasetError(f"--calibration {folder}: {found}")
+        reason = "is not a folder" if folder.exists() else "no such folder"
+        raise DatasetError(f"--calibration {folder}: {reason}")
     try:
-        paths = find_images([folder], recursive=True)
+        paths = find_images([folder], recursive=True, others=(others := OtherFiles()))
     except SourceError as error:
         raise DatasetError(f"--calibration {error}") from None
-    return [LabelledImage(path, path.parent.name) for path in paths]
+    try:
+        found = scan_class_folders(folder)
+        classes = [pair for subset in found.subsets.values() for pair in subset.items()]
+        labels, remarks = {path: label for label, own in classes for path in own}, found.remarks
+    except DatasetError:  # They need no classes.
+        labels, remarks = {}, tuple(filter(None, (others.remark(),)))
+    for remark in remarks:
+        say(f"--calibration: {remark}")
+    return [LabelledImage(path, labels.get(path, path.parent.name)) for path in paths]
 
 
 def load_calibration(
@@ -104,18 +115,12 @@ def load_calibration(
         used.append(image)
     if not used:
         raise ConversionError(f"None of the {len(images)} {source} can be read to calibrate int8 with")
-    counts = Counter(image.label for image in used)
     # Images of --calibration may lie in folders that are no classes of the model.
-    names = (
-        [*card.labels, *sorted(set(counts) - set(card.labels))] if _labelled(used, card) else sorted(counts)
-    )
+    counts = Counter(image.label if image.label in card.labels else NO_CLASS for image in used)
+    names = [*(card.labels if set(counts) != {NO_CLASS} else ()), *([NO_CLASS] if NO_CLASS in counts else [])]
     info = Calibration(len(used), digest.hexdigest(), {n: counts[n] for n in names}, source, copies)
     warnings = tuple(_warnings(info, count, constant, card))
     return CalibrationSet(used, card.input, card.preprocess, info, skipped, warnings)
-
-
-def _labelled(images: Sequence[LabelledImage], card: ModelCard) -> bool:
-    return any(image.label in card.labels for image in images)
 
 
 def _warnings(info: Calibration, wanted: int, constant: int, card: ModelCard) -> Iterator[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..benchmarks.budget import Budget
-from ..edge.console import CONTEXT, Command, print_json, say, version_option
-from .cli_options import OPTIONS, read_settings, read_source
+from ..edge.console import CONTEXT, Command, print_json, printable, say, version_option
+from ..edge.interrupts import loading
+from ..edge.option_rules import is_typed
+from .cli_options import OPTIONS, SEALING, read_settings, read_source, without_calibrated
 
 if TYPE_CHECKING:
     from .job_tools import ConversionOutcome, ConversionSettings
@@ -20,12 +24,21 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="MODEL", type=click.Path(path_type=Path))
 @version_option()
 def main(
-    path: Path, inspect: bool, doctor: bool, as_json: bool, budget: Budget | None, **options: Any
+    path: Path,
+    inspect: bool,
+    without_photos: bool,
+    sealed: bool,
+    doctor: bool,
+    as_json: bool,
+    budget: Budget | None,
+    **options: Any,
 ) -> None:
     """Convert MODEL to .tflite files, and score each for what it lost.
 
     MODEL is a run of edge-train, or one model's folder in it; or somebody else's Keras model (.keras, .h5),
-    SavedModel or float .tflite, about which --labels and --normalization tell the rest.
+    SavedModel or float .tflite, about which --labels and --normalization tell the rest; or one of Keras's own
+    ImageNet networks, which Keras downloads. A quantized .tflite is not converted, but copied with labels,
+    metadata and card, as any is with --seal.
 
     \b
     Examples:
@@ -33,15 +46,18 @@ def main(
       edge-convert run/cnn -o models --variant int8 --budget size=1MB,p99=5ms
       edge-convert theirs.keras --labels labels.txt --normalization -1..1 \\
         --data photos/test --calibration photos/train -o models
+      edge-convert keras:mobilenet_v2 --calibration photos -o models
       edge-convert --inspect anything.tflite
+      edge-convert --without-photos old/cnn_int8.tflite -o shared
+      edge-convert --seal theirs_int8.tflite --labels labels.txt -o models
       edge-convert --doctor run/mobilenet_v2
 
     Every file is run on the labelled images with the interpreter that devices use, and carries its labels,
     preprocessing and measured accuracy inside. Its temperature, and the confidence below which it answers
     "unknown", are fitted to what it itself gives for other images.
 
-    The exit status is 1 when images could not be read, when int8 loses too much and no repair helps, or
-    when no file keeps the --budget.
+    The exit status is 1 when images could not be read, when a model is not better than chance on --data,
+    when int8 is shown to lose too much and no repair helps, or when no file keeps the --budget.
     """
     if inspect:
         from .inspection.view import run_inspection
@@ -50,11 +66,16 @@ def main(
         return
     if options["output"] is None and not doctor:
         raise click.UsageError("Name the folder for the files: --output DIR.")
-    source = read_source(path, options)
-    if source.path.suffix != ".tflite":
-        from .quiet import import_tensorflow
+    if without_photos:
+        from .without_photos import write_without_photos
 
-        import_tensorflow("Converting", "convert")
+        click.echo(write_without_photos(path, options["output"], options["force"]))
+        return
+    source = read_source(path, options)
+    if sealed or _is_sealed_unasked(path):
+        _seal(source, options, as_json)
+        return
+    _prepare(source, options, doctor)
     settings = read_settings(options)
     if doctor:
         _examine(source, settings, as_json)
@@ -62,11 +83,71 @@ def main(
     _convert(source, settings, budget, as_json)
 
 
+def _is_sealed_unasked(path: Path) -> bool:
+    """Return whether a quantized .tflite came with nothing that sealing does not take, and say so.
+
+    One with a card is not sealed again.
+    """
+    with loading():
+        from ..edge.modelfile import ModelFile
+        from .finished_model import is_quantized
+        from .sources.model_format import ModelFormat, model_format
+
+    context = click.get_current_context()
+    typed = {str(parameter.name) for parameter in context.command.params if is_typed(context, parameter)}
+    if typed - set(SEALING) or not path.is_file() or model_format(path) is not ModelFormat.TFLITE:
+        return False
+    if ModelFile.read(path).card is not None or not is_quantized(path):
+        return False
+    say(
+        f"{path} is quantized already, and is not converted: it gets labels, metadata and card as it is "
+        "(--seal)"
+    )
+    return True
+
+
+def _seal(source: ModelSource, options: Mapping[str, Any], as_json: bool) -> None:
+    with loading():
+        from .sealed_copy import write_sealed_copy
+
+    copy = write_sealed_copy(source.path, source.facts, source.resize, options["output"], options["force"])
+    if as_json:
+        print_json(copy.to_json())
+    else:
+        click.echo(printable(str(copy.path)))
+
+
+def _prepare(source: ModelSource, options: dict[str, Any], doctor: bool) -> None:
+    """Refuse what cannot be right before TensorFlow is loaded for it, and choose variants for a network."""
+    with loading():
+        from .sources.imagenet import check_imagenet, is_imagenet
+
+    named = is_imagenet(source.path)
+    if named:
+        check_imagenet(source)
+    if named or _needs_tensorflow(source.path):
+        from .quiet import import_tensorflow
+
+        import_tensorflow("Converting", "convert")
+    chosen = click.get_current_context().get_parameter_source("variants") is not ParameterSource.DEFAULT
+    if named and not doctor and options["calibration"] is None and not chosen:
+        options["variants"] = without_calibrated(options["variants"])
+        say(f"{source.path}: int8 is made too where --calibration FOLDER names some 100 photos")
+
+
+def _needs_tensorflow(path: Path) -> bool:
+    """Return whether a model's format needs it; a path that holds none is refused before it is loaded."""
+    from .sources.model_format import ModelFormat, model_format
+
+    return path.exists() and model_format(path) is not ModelFormat.TFLITE
+
+
 def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget | None, as_json: bool) -> None:
-    from .repair.view import print_report
-    from .run import convert
-    from .sources.jobs import find_jobs
-    from .tables import choose, print_tables
+    with loading():
+        from .repair.view import print_report
+        from .run import convert
+        from .sources.jobs import find_jobs
+        from .tables import choose, print_tables
 
     outcome = convert(find_jobs(source, settings.target), settings, source.path.resolve().name)
     advice = choose(outcome.files, budget or Budget(), settings.max_drop)
@@ -88,16 +169,17 @@ def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget |
 def _say_what_failed(outcome: ConversionOutcome) -> bool:
     if outcome.skipped:
         say(f"Skipped, since they could not be read: {len(outcome.skipped)}; the rest was used")
-    for sentence in outcome.unrepaired:
+    for sentence in (*outcome.unrepaired, *outcome.at_chance):
         say(sentence)
-    return bool(outcome.skipped or outcome.unrepaired)
+    return bool(outcome.skipped or outcome.unrepaired or outcome.at_chance)
 
 
 def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -> None:
-    from .int8_loss import examine_int8
-    from .output import plot_file_name
-    from .repair.view import print_report
-    from .sources.jobs import find_jobs
+    with loading():
+        from .int8_loss import examine_int8
+        from .output import plot_file_name
+        from .repair.view import print_report
+        from .sources.jobs import find_jobs
 
     jobs = find_jobs(source, settings.target)
     reports = examine_int8(jobs, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,11 @@ import click
 from ..benchmarks.budget import Budget
 from ..edge.card import RESIZE_RULES
 from ..edge.cli_types import FiniteRange, ParsedType, section
+from ..edge.data_options import DATA_OPTION_NAMES, image_label_options, read_label_source
+from ..edge.interrupts import loading
 from ..edge.labels import read_label_file
 from ..edge.model_options import foreign_model_options
-from ..edge.option_rules import When
+from ..edge.option_rules import Given, When
 from .recipes import DEFAULT_VARIANTS, RECIPES, find_recipe
 from .tflite.compatibility import OLDER_RUNTIMES, find_older_runtime
 
@@ -37,14 +39,23 @@ _INT8 = When("an int8 variant", _calibrates)
 # Labelled ones of them are what temperature and threshold of a foreign model are fitted on.
 _IMAGES_USED = When("an int8 variant", lambda given: _calibrates(given) or not _is_run(given["path"]))
 
+SEALING = (
+    "path", "labels", "normalization", "color", "outputs", "output_index", "resize", "output", "force",
+    "as_json",
+)  # fmt: skip
 WHAT = (
     _option("--inspect", is_flag=True, takes=("path", "as_json"),
             help="Show all that anyone's .tflite file holds; nothing is converted."),
     _option("--doctor", is_flag=True,
             takes=("path", "compatible", "data", "calibration", "calibration_images", "labels",
-                   "normalization", "image_size", "resize", "trust", "max_drop", "output", "force",
-                   "as_json"),
+                   "normalization", "color", "outputs", "output_index", "image_size", "resize", "trust",
+                   "max_drop", "output", "force", "as_json", *DATA_OPTION_NAMES),
             help="Only find out which layers int8 spoils, and what repairs it."),
+    _option("--without-photos", is_flag=True, takes=("path", "output", "force"),
+            help="Copy a finished file of edge-convert, with drawn patterns in place of its golden photos."),
+    _option("--seal", "sealed", is_flag=True, takes=SEALING,
+            help="Copy anyone's finished .tflite, quantized or not, with labels, metadata, card and "
+                 "checksum; its graph stays as it is."),
     _option("--variant", "variants", multiple=True, type=click.Choice(list(RECIPES)),
             default=DEFAULT_VARIANTS, show_default=", ".join(DEFAULT_VARIANTS),
             help="Make only this one; may be repeated."),
@@ -54,6 +65,7 @@ WHAT = (
 IMAGES = (
     _option("--data", type=_FOLDER, metavar="DIR",
             help="Labelled images to score on. For a run: where its images are now, if they moved."),
+    *image_label_options(_option, (Given("data"),)),
     _option("--calibration", type=_FOLDER, metavar="FOLDER", useless_without=_IMAGES_USED,
             help="Images to calibrate int8 with, labelled or not, in place of a run's training images."),
     _option("--calibration-images", type=click.IntRange(1), default=100, show_default=True,
@@ -71,12 +83,16 @@ FOREIGN = (
 )  # fmt: skip
 LIMITS = (
     _option("--max-drop", type=FiniteRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
-            help="Top-1 that int8 may lose. If it loses more, a repair is made: the variant mixed."),
+            help="Top-1 that int8 may lose. Where images show that it loses more, a repair is made: "
+                 "the variant mixed."),
     _option("--budget", type=ParsedType("LIMITS", Budget.parse),
             help="Limits for the file to recommend, of size, ram, median, p99 and drop: "
                  "size=4MB,p99=20ms,drop=1."),
 )  # fmt: skip
 OUTPUT = (
+    _option("--golden", type=click.Choice(["patterns", "photos"]), default="patterns", show_default=True,
+            help="What --self-check compares on devices: drawn patterns, or two of your photos. It lies in "
+                 "every file."),
     _option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
             help="The folder for the .tflite files; with --doctor, for its plot.  "
                  "[default: the current one, with --doctor only]"),
@@ -88,19 +104,29 @@ OPTIONS = (*WHAT, *IMAGES, *FOREIGN, *LIMITS, *OUTPUT)
 
 def read_source(path: Path, options: Mapping[str, Any]) -> ModelSource:
     """Return what the options say about the model and its images; raises LabelError."""
-    from .sources.job import ModelSource
+    with loading():
+        from .sources.job import ModelSource
 
     labels: Path | None = options["labels"]
     return ModelSource(
         path,
         data=options["data"],
+        label_source=read_label_source(options),
         calibration=options["calibration"],
         labels=read_label_file(labels) if labels else None,
         normalization=options["normalization"],
+        color=options["color"],
+        outputs=options["outputs"],
+        output_index=options["output_index"],
         image_size=options["image_size"],
         resize=options["resize"],
         trust=options["trust"],
     )
+
+
+def without_calibrated(variants: Sequence[str]) -> tuple[str, ...]:
+    """Return the variants that need no calibration images."""
+    return tuple(name for name in variants if not RECIPES[name].calibrated)
 
 
 def read_settings(options: Mapping[str, Any]) -> ConversionSettings:
@@ -112,6 +138,7 @@ def read_settings(options: Mapping[str, Any]) -> ConversionSettings:
         output=options["output"] or Path(),
         calibration_images=options["calibration_images"],
         max_drop=options["max_drop"] / 100,
+        golden_photos=options["golden"] == "photos",
         target=find_older_runtime(options["compatible"]) if options["compatible"] else None,
         force=options["force"],
     )

@@ -16,6 +16,7 @@ from ..edge.errors import DatasetError
 from ..edge.labelled import LabelledImage
 from ..edge.statistics.proportions import Z95
 from ..edge.tflite.last_layer import TAKES_NONE
+from .fitted import FittedVariant, ValidationAnswers
 from .scoring import predict_files
 from .variant import Variant
 
@@ -37,7 +38,7 @@ class _Measured:
 
 def refit_confidence(
     variants: Sequence[Variant], validation: Sequence[LabelledImage], name: str
-) -> tuple[list[Variant], list[SkippedImage]]:
+) -> tuple[list[FittedVariant], list[SkippedImage]]:
     """Return the variants with temperature and threshold fitted to their own validation outputs.
 
     A variant whose best temperature differs gets that temperature, which is fitted at most three times: where
@@ -47,16 +48,22 @@ def refit_confidence(
     """
     if not any(image.path.is_file() for image in validation):
         say(f"{name}: no validation images here; temperature and threshold stay as they are")
-        return list(variants), []
+        return [FittedVariant(variant) for variant in variants], []
     say(f"{name}: fitting temperature and threshold on {len(validation):,} validation images")
     predictions = predict_files([c.sealed for c in variants], validation, f"fitting {name}")
     if not predictions.images:
         say(f"{name}: no validation image can be read; temperature and threshold stay as they are")
-        return list(variants), predictions.skipped
+        return [FittedVariant(variant) for variant in variants], predictions.skipped
     truth = true_indices(predictions.images, variants[0].card.labels)
     measured = [_Measured(*pair) for pair in zip(variants, predictions.probabilities, strict=True)]
     settled = _settle_temperatures(measured, predictions.images, truth, name)
-    return [_with_threshold(item, truth, name) for item in settled], predictions.skipped
+    fitted = [
+        FittedVariant(
+            _with_threshold(item, truth, name), ValidationAnswers(item.probabilities.argmax(1), truth)
+        )
+        for item in settled
+    ]
+    return fitted, predictions.skipped
 
 
 def _settle_temperatures(

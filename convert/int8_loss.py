@@ -1,4 +1,4 @@
-"""Decides whether int8 lost too much, and has it diagnosed, repaired, and the repair scored."""
+"""Decides whether int8 is shown to lose too much, and has it diagnosed, repaired, and the repair scored."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.results.numbers import points
-from ..benchmarks.scoring.loss import Loss
+from ..benchmarks.scoring.loss import AnyLoss, describe_doubt, in_points
 from ..benchmarks.scoring.predict import read_pixels, true_indices
 from ..edge.card import ModelCard
 from ..edge.console import say
 from ..edge.errors import ImageError
 from ..edge.files import write_atomically
 from ..edge.labelled import LabelledImage
-from ..edge.statistics.paired import SIGNIFICANT, describe_p
+from ..edge.statistics.chance import Standing, against_chance
+from ..edge.statistics.paired_loss import LEVEL
 from .calibration import CalibrationSet, order_by_turns
 from .job_tools import ConversionOutcome, ConversionSettings, JobTools, choose_calibration, open_job_tools
 from .output import check_writable, made_folder, plot_file_name
 from .recipes import FLOAT32, INT8, INT8_FLOAT_IO, MIXED
-from .repair.answers import answer, drop, store_pixels
+from .repair.answers import answer, lost_to, store_pixels
 from .repair.report import Attempt, RepairReport, RepairRequest
 from .repair.search import find_repair
 from .scoring import Scored
@@ -46,32 +47,39 @@ def repair_int8(
     """Return the variant mixed, scored, where int8 loses too much or mixed was asked for; else nothing.
 
     `calibration` is the set of int8, and the first of `scored` is float32. The report of the search joins
-    `outcome`, and a sentence where no repair passes.
+    `outcome`, and a sentence where no repair passes. Only a loss that the images show calls for a repair;
+    one that they cannot exclude is reported.
     """
-    name = tools.job.name
-    losses = {
-        place: item.loss
-        for place, item in enumerate(scored)
+    name, float32_accuracy = tools.job.name, scored[0].accuracy
+    if float32_accuracy is not None and against_chance(float32_accuracy) is Standing.NOT_BETTER:
+        return []  # There is nothing to lose, and nothing that a repair could bring back.
+    losses = [
+        (item.loss, item)
+        for item in scored
         if item.variant.recipe in (INT8, INT8_FLOAT_IO) and item.loss is not None
-    }
+    ]
     if not losses:
         return []
-    worst_place = max(losses, key=losses.__getitem__)
-    worst, loss = scored[worst_place], losses[worst_place]
-    too_much = loss.exceeds(settings.max_drop)
+    loss, worst = max(losses, key=lambda pair: pair[0].fraction)
+    too_much = loss.is_shown_above(settings.max_drop, len(losses))
     if too_much:
-        say(f"{name}: int8 loses {loss}, and --max-drop allows {settings.max_drop * 100:g}: looking why")
-    elif MIXED not in settings.recipes:
-        return []
+        say(
+            f"{name}: int8 loses {loss} on {loss.images:,} images, at least {in_points(loss.at_least())} at "
+            f"{LEVEL * 100:.0f} %, and --max-drop allows {settings.max_drop * 100:g}: looking why"
+        )
+    else:
+        _report_doubt(name, loss, settings)
+        if MIXED not in settings.recipes:
+            return []
     larger = _larger_calibration(tools.job, calibration)
     float32, int8 = scored[0].variant.plain, worst.variant.plain
     report = _search(tools, larger, float32, int8, settings.max_drop)
     outcome.repairs.append(report)
     write_atomically(settings.output / plot_file_name(name), _plot(report))
     if too_much and report.chosen is report.int8:
-        outcome.unrepaired.append(_describe_contradiction(worst, loss, report))
+        outcome.unrepaired.append(_describe_contradiction(loss, report))
         return []
-    repaired = _score_repairs(tools, larger, report, settings, outcome)
+    repaired = _score_repairs(tools, larger, report, settings, outcome, scored[0])
     if repaired is None:
         outcome.unrepaired.append(
             f"{name}: no repair of int8 stays within {points(settings.max_drop)}: {_ADVICE}"
@@ -80,16 +88,22 @@ def repair_int8(
     return [repaired]
 
 
-def _describe_contradiction(int8: Scored, loss: Loss, report: RepairReport) -> str:
+def _report_doubt(name: str, loss: AnyLoss, settings: ConversionSettings) -> None:
+    """Say where the images are too few to tell whether int8 loses too much."""
+    doubt = describe_doubt(loss, settings.max_drop)
+    if doubt is not None:
+        say(
+            f"{name}: the measured loss of int8 is {loss}; whether its true loss is more than "
+            f"{points(settings.max_drop)} {doubt}. --doctor looks for losses all the same"
+        )
+
+
+def _describe_contradiction(loss: AnyLoss, report: RepairReport) -> str:
     """Return the sentence for a loss on the scored images that the validation images do not show."""
-    accuracy = int8.accuracy
-    chance = ""
-    if accuracy is not None and accuracy.p_value is not None and accuracy.p_value >= SIGNIFICANT:
-        chance = f", which may be chance ({describe_p(accuracy.p_value)})"
     return (
-        f"{report.name}: int8 loses {loss} on the images that it is scored on{chance}, and "
-        f"{report.int8.drop * 100:.2f} on {report.images} validation images, which call for no repair. More "
-        "images to score on would decide it"
+        f"{report.name}: int8 loses {loss} on the {loss.images:,} images that it is scored on, and "
+        f"{report.int8.drop * 100:.2f} on {report.images} validation images, which call for no repair. Are "
+        f"these of another kind? If not, {_ADVICE}"
     )
 
 
@@ -101,7 +115,7 @@ def estimate_losses(tools: JobTools, calibration: CalibrationSet, scored: Sequen
     images, truth = _validation(tools, calibration)
     pixels = store_pixels(_read(images, tools.job.card))
     reference = answer(scored[0].variant.plain, pixels)
-    losses = [drop(reference, answer(item.variant.plain, pixels), truth) for item in scored]
+    losses = [lost_to(reference, answer(item.variant.plain, pixels), truth) for item in scored]
     return [replace(item, estimated_loss=loss) for item, loss in zip(scored, losses, strict=True)]
 
 
@@ -191,6 +205,7 @@ def _score_repairs(
     report: RepairReport,
     settings: ConversionSettings,
     outcome: ConversionOutcome,
+    float32: Scored,
 ) -> Scored | None:
     """Score the chosen repair, and where it loses too much on these images, the repair that lost least."""
     passing = [attempt for attempt in report.attempts[1:] if attempt.passes]
@@ -198,10 +213,10 @@ def _score_repairs(
     for attempt in dict.fromkeys([report.chosen, safest]):
         if attempt is None:
             continue
-        scored = tools.fit_and_score([_make_mixed(tools, calibration, attempt)], outcome)[0]
+        scored = tools.fit_and_score([_make_mixed(tools, calibration, attempt)], outcome, float32)[0]
         if scored.loss is None:
-            return replace(scored, estimated_loss=attempt.drop)
-        if not scored.loss.exceeds(settings.max_drop):
+            return replace(scored, estimated_loss=attempt.loss)
+        if not scored.loss.is_shown_above(settings.max_drop):
             return scored
         say(
             f"{tools.job.name}: a repair that passed on validation images loses "

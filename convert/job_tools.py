@@ -6,24 +6,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..benchmarks.scoring.predict import read_pixels
 from ..benchmarks.scoring.split import SkippedImage
+from ..edge.card import ModelCard
 from ..edge.console import say
-from ..edge.errors import ConversionError
+from ..edge.errors import ConversionError, ImageError
 from ..edge.labelled import LabelledImage
 from .calibration import CalibrationSet, load_calibration
 from .confidence import refit_confidence
+from .golden import PHOTOS_CHOSEN_FROM, GoldenChoice, choose_patterns, choose_photos
 from .output import Converted
 from .recipes import Recipe
 from .repair.report import RepairReport
-from .scoring import Scored, Scorer
+from .scoring import Scored, Scorer, predict_files
 from .sources.job import TRAINING_IMAGES, Job
 from .tflite.compatibility import OlderRuntime
 from .variant import Variant, VariantMaker
+
+# Enough to exclude a loss of half a point where no answer differs.
+_MOST_UNLABELLED = 1000
 
 
 @dataclass(frozen=True)
 class ConversionSettings:
     """What to make, and where. `max_drop` is the top-1 accuracy, a fraction, that int8 may lose unrepaired.
+
+    With `golden_photos` two of the user's photos travel in each file, in place of drawn patterns.
 
     ConversionSettings((find_recipe("float16"), find_recipe("int8")), Path("models"))
     """
@@ -32,6 +43,7 @@ class ConversionSettings:
     output: Path
     calibration_images: int = 100
     max_drop: float = 0.01
+    golden_photos: bool = False
     target: OlderRuntime | None = None
     force: bool = False
 
@@ -40,13 +52,15 @@ class ConversionSettings:
 class ConversionOutcome:
     """The files made so far, in order, the images that could not be read, and the repairs.
 
-    `unrepaired` holds a sentence for each model whose int8 variant could not be repaired.
+    `unrepaired` holds a sentence for each model whose int8 variant could not be repaired, `at_chance` what is
+    said of the models that are not better than chance.
     """
 
     files: list[Converted] = field(default_factory=list)
     skipped: dict[str, SkippedImage] = field(default_factory=dict)
     unrepaired: list[str] = field(default_factory=list)
     repairs: list[RepairReport] = field(default_factory=list)
+    at_chance: list[str] = field(default_factory=list)
 
     def skip(self, images: Sequence[SkippedImage]) -> None:
         """Remember images that could not be read, each once."""
@@ -62,15 +76,82 @@ class JobTools:
     scorer: Scorer
     calibration: CalibrationSet | None
     validation: list[LabelledImage]
+    golden_photos: bool = False
 
-    def fit_and_score(self, variants: Sequence[Variant], outcome: ConversionOutcome) -> list[Scored]:
-        """Fit temperature and threshold of the variants, and score them."""
+    @property
+    def scores_validation(self) -> bool:
+        """Whether the scored images are those that confidence is fitted on, and a file chosen by."""
+        scored = {image.path for image in self.job.images.evaluation}
+        return bool(scored) and any(image.path in scored for image in self.validation)
+
+    @property
+    def unlabelled(self) -> list[LabelledImage]:
+        """Images of unknown classes that nothing is calibrated with: answers to them are compared.
+
+        Not training images: a model is surer of these, and quantizing changes fewer answers.
+        """
+        if self.job.images.calibrated_with == TRAINING_IMAGES:
+            return []
+        taken = [*self.job.images.evaluation, *self.job.images.validation]
+        taken += self.calibration.images if self.calibration else []
+        paths = {image.path.resolve() for image in taken}
+        own = [image for image in self.job.images.calibration if image.path.resolve() not in paths]
+        return own[:_MOST_UNLABELLED]
+
+    def fit_and_score(
+        self, variants: Sequence[Variant], outcome: ConversionOutcome, float32: Scored | None = None
+    ) -> list[Scored]:
+        """Fit temperature and threshold of the variants, score them, and compare their answers.
+
+        They are compared with those of `float32`, or else of the first variant.
+        """
         fitted, unread = refit_confidence(variants, self.validation, self.job.name)
         if self.job.images.evaluation:
             say(f"{self.job.name}: scoring on {len(self.job.images.evaluation):,} images")
         scored = self.scorer.score(fitted)
         outcome.skip([*unread, *self.scorer.skipped])
-        return scored
+        if self.unlabelled:
+            scored = self._answer_unlabelled(scored, outcome)
+        return [item.compared_with(float32 or scored[0]) for item in scored]
+
+    def _answer_unlabelled(self, scored: Sequence[Scored], outcome: ConversionOutcome) -> list[Scored]:
+        """Return the variants with their answers to the unlabelled images, where any of these can be read."""
+        files = [item.variant.sealed for item in scored]
+        found = predict_files(files, self.unlabelled, f"comparing {self.job.name}")
+        outcome.skip(found.skipped)
+        if not found.images:
+            return list(scored)
+        rows = zip(scored, found.probabilities, strict=True)
+        return [replace(item, unlabelled=probabilities.argmax(1)) for item, probabilities in rows]
+
+    def choose_golden(self, variant: Variant) -> GoldenChoice:
+        """Return the golden examples of a variant's file.
+
+        Photos are those that were scored, one of each class, or else images to calibrate with. Raises
+        ConversionError where photos are wanted and none can be read.
+        """
+        sealed, tolerance = variant.sealed, variant.recipe.tolerance
+        if not self.golden_photos:
+            return choose_patterns(sealed, tolerance)
+        card = variant.card
+        photos = self.scorer.one_of_each_class or self.job.images.calibration
+        pixels = _read_some(photos, card)
+        if not pixels:
+            raise ConversionError(f"{self.job.name}: --golden photos finds none that can be read")
+        return choose_photos(sealed, pixels, tolerance)
+
+
+def _read_some(images: Sequence[LabelledImage], card: ModelCard) -> list[NDArray[np.uint8]]:
+    """Return the pixels of the first images that can be read, as many as photos are chosen from."""
+    found: list[NDArray[np.uint8]] = []
+    for image in images:
+        if len(found) == PHOTOS_CHOSEN_FROM:
+            break
+        try:
+            found.append(read_pixels(image, card.input, card.preprocess))
+        except ImageError:
+            continue  # Calibration or scoring reported it.
+    return found
 
 
 def open_job_tools(job: Job, settings: ConversionSettings, outcome: ConversionOutcome) -> JobTools:
@@ -99,7 +180,14 @@ def open_job_tools(job: Job, settings: ConversionSettings, outcome: ConversionOu
         if calibration is not None:
             say(f"{job.name}: losses are estimated on images of --calibration")
     scorer = Scorer(model, job.images.evaluation, job.card, job.images.dataset)
-    return JobTools(job, maker, scorer, calibration, validation)
+    tools = JobTools(job, maker, scorer, calibration, validation, settings.golden_photos)
+    if tools.scores_validation:
+        say(
+            f"{job.name}: no test images were kept: the {len(job.images.evaluation):,} scored images are "
+            "validation images, which chose the epoch, the temperature, the threshold and the file to ship. "
+            "The figures are a little too good"
+        )
+    return tools
 
 
 def choose_calibration(job: Job, count: int) -> CalibrationSet:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..benchmarks.scoring.loss import Loss
+from ..benchmarks.scoring.choice import RightAnswers
+from ..benchmarks.scoring.loss import AnyLoss, Loss
 from ..edge.card import Accuracy, OutputSpec
 from ..edge.errors import OutputExistsError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
@@ -43,7 +44,8 @@ class Converted:
 
     `accuracy` and `float32_agreement`, the share of images that the float32 variant answers alike, are None
     where there were no labelled images; `estimated_loss` is then the loss on other images. `reference_top1`
-    is the accuracy of the model that the file was made from.
+    is the accuracy of the model that the file was made from, and `loss` what the file lost to it. `answers`
+    are to the images that one of the files is chosen by; they are no part of the record.
     """
 
     file: str
@@ -56,13 +58,10 @@ class Converted:
     reference_top1: float | None
     float32_agreement: float | None
     float32_difference: float | None
-    estimated_loss: float | None
+    estimated_loss: AnyLoss | None
+    loss: AnyLoss | None
     latency: TimedInference | None
-
-    @property
-    def loss(self) -> Loss | None:
-        """The top-1 accuracy lost to the model that the file was made from; None where it is not known."""
-        return loss_of(self.accuracy, self.estimated_loss)
+    answers: RightAnswers | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return one flat object, as conversion.json and --json have it."""
@@ -79,7 +78,9 @@ class Converted:
             "keras_top1": self.reference_top1,
             "float32_agreement": self.float32_agreement,
             "float32_difference": self.float32_difference,
-            "estimated_loss": self.estimated_loss,
+            "estimated_loss": self.estimated_loss.fraction if self.estimated_loss else None,
+            "loss_at_least": _rounded(self.loss.at_least()) if self.loss else None,
+            "loss_at_most": _rounded(self.loss.at_most()) if self.loss else None,
             **output,
             **latency,
         }
@@ -89,11 +90,19 @@ _ACCURACY = [name for name in Accuracy.__dataclass_fields__ if name != "dataset"
 _LATENCY = list(TimedInference.__dataclass_fields__)
 
 
-def loss_of(accuracy: Accuracy | None, estimated: float | None) -> Loss | None:
+def loss_of(accuracy: Accuracy | None, estimated: AnyLoss | None) -> AnyLoss | None:
     """Return the measured loss of top-1 accuracy, or else the estimated one; None without either."""
-    if accuracy is not None:
-        return Loss(0.0 - (accuracy.keras_difference or 0.0))
-    return None if estimated is None else Loss(estimated)
+    if accuracy is None or accuracy.only_float is None or accuracy.only_this is None:
+        return estimated
+    differing, compared = 0, 0
+    if accuracy.float_agreement is not None:
+        compared = accuracy.images
+        differing = compared - round(accuracy.float_agreement * compared)
+    return Loss(accuracy.only_float, accuracy.only_this, accuracy.images, differing, compared)
+
+
+def _rounded(fraction: float) -> float:
+    return round(fraction, 6)
 
 
 @contextmanager

@@ -11,8 +11,11 @@ from ..benchmarks.measuring.turns import measure, steps
 from ..benchmarks.results.origin import describe_origin
 from ..benchmarks.results.result import Failure, Result
 from ..benchmarks.results.tables import worst_of_each_kind
+from ..benchmarks.scoring.choice import RightAnswers
+from ..benchmarks.scoring.loss import Loss
 from ..benchmarks.scoring.predict import top1_agreement
 from ..edge.console import say
+from ..edge.errors import OptionError
 from ..edge.files import write_atomically
 from ..edge.progress import progress
 from ..edge.runtime import Execution
@@ -29,6 +32,7 @@ from .output import (
     read_summary,
     write_summary,
 )
+from .reading_check import check_reading
 from .recipes import FLOAT32, INT8, MIXED, Recipe
 from .scoring import Scored
 from .sources.job import Job
@@ -41,7 +45,8 @@ def convert(jobs: Sequence[Job], settings: ConversionSettings, source: str) -> C
     """Convert every job by every recipe, score the files, and write them to the output folder.
 
     The files of a model are written after all of them were scored. conversion.json lies beside them, in which
-    `source` names the input. Raises ConversionError, CardError, DatasetError and OutputExistsError.
+    `source` names the input. Raises ConversionError, CardError, DatasetError, OptionError and
+    OutputExistsError.
     """
     outcome = ConversionOutcome()
     names = [model_file_name(job.name, recipe) for job in jobs for recipe in settings.recipes]
@@ -51,6 +56,7 @@ def convert(jobs: Sequence[Job], settings: ConversionSettings, source: str) -> C
         summary["source"] = source
         summary["files"] = [item for item in summary["files"] if item["file"] not in names]
         _check_repairs(jobs, settings)
+        _check_golden(jobs, settings)
         for job in jobs:
             made = _convert_job(job, settings, outcome)
             outcome.files += made
@@ -73,6 +79,16 @@ def _check_repairs(jobs: Sequence[Job], settings: ConversionSettings) -> None:
         check_writable(settings.output, names, settings.force)
 
 
+def _check_golden(jobs: Sequence[Job], settings: ConversionSettings) -> None:
+    """Raise OptionError where photos are asked for and there are none."""
+    for job in jobs:
+        if settings.golden_photos and not job.images.evaluation and not job.images.calibration:
+            raise OptionError(
+                f"{job.name}: --golden photos finds none. Name some with --data or --calibration, or leave "
+                "--golden out: drawn patterns need none"
+            )
+
+
 def _convert_job(job: Job, settings: ConversionSettings, outcome: ConversionOutcome) -> list[Converted]:
     tools = open_job_tools(job, settings, outcome)
     variants = []
@@ -83,6 +99,7 @@ def _convert_job(job: Job, settings: ConversionSettings, outcome: ConversionOutc
     if tools.calibration is not None and not job.images.evaluation:
         scored = estimate_losses(tools, tools.calibration, scored)
     _warn_of_conversion(job, scored[0])
+    check_reading(job, scored[0], outcome)
     wanted = [item for item in scored if item.variant.recipe in settings.recipes]
     if tools.calibration is not None:
         wanted += repair_int8(tools, tools.calibration, scored, settings, outcome)
@@ -141,10 +158,11 @@ def _to_make(wanted: Sequence[Recipe]) -> list[Recipe]:
 
 def _write(tools: JobTools, item: Scored, float32: Scored, output: Path) -> Converted:
     variant, scorer = item.variant, tools.scorer
-    others = tools.calibration.images if tools.calibration else []
-    golden = scorer.golden(item, others)
-    sealed = seal(variant.flatbuffer, replace(variant.card, accuracy=item.accuracy), golden)
     name = model_file_name(tools.job.name, variant.recipe)
+    golden = tools.choose_golden(variant)
+    if golden.hidden:
+        say(f"{name}: {golden.describe_hidden()}")
+    sealed = seal(variant.flatbuffer, replace(variant.card, accuracy=item.accuracy), golden.examples)
     write_atomically(output / name, sealed)
     agreement = difference = None
     if item.answers is not None and float32.answers is not None:
@@ -162,5 +180,27 @@ def _write(tools: JobTools, item: Scored, float32: Scored, output: Path) -> Conv
         float32_agreement=agreement,
         float32_difference=difference,
         estimated_loss=item.estimated_loss,
+        loss=item.loss,
         latency=None,
+        answers=_choice_answers(tools, item, float32),
+    )
+
+
+def _choice_answers(tools: JobTools, item: Scored, float32: Scored) -> RightAnswers | None:
+    """Return the answers that a file is chosen by: to validation images, or else to the scored ones."""
+    mine, theirs, images = item.validation, float32.validation, tools.job.images
+    if mine is not None and theirs is not None:
+        data, right, model_right = images.validated_with, mine.right, theirs.right
+    elif (scored_right := tools.scorer.right(item)) is not None:
+        data, right, model_right = images.dataset, scored_right, tools.scorer.reference_right
+    else:
+        return None
+    loss = item.loss
+    return RightAnswers(
+        data=data,
+        apart=data != images.dataset and not tools.scores_validation,
+        file=right,
+        float_model=None if item is float32 else model_right,
+        differing=loss.differing if isinstance(loss, Loss) else 0,
+        compared=loss.compared if isinstance(loss, Loss) else 0,
     )

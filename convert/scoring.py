@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.scoring.confidence import answered_above, apply_temperature
-from ..benchmarks.scoring.loss import Loss
+from ..benchmarks.scoring.loss import AnyLoss, Loss
 from ..benchmarks.scoring.predict import (
     Predictions,
     predict_images,
@@ -27,16 +27,12 @@ from ..edge.errors import DatasetError
 from ..edge.labelled import LabelledImage
 from ..edge.modelfile import ModelFile
 from ..edge.progress import progress
-from ..edge.runtime import Loaded, load_interpreter
 from ..edge.statistics.paired import mcnemar
-from ..edge.tflite.sealing import Golden
+from .fitted import FittedVariant, ValidationAnswers
 from .output import loss_of
 from .sources.job import FloatModel
 from .variant import Variant
 
-_GOLDEN_EXAMPLES, _GOLDEN_CHOICE = 2, 10
-# Other processors round differently again: a difference between two sets of kernels here may double there.
-_MARGIN = 2.0
 _CHUNK_PIXELS = 1 << 19  # MobileNetV2 in Keras takes 2 kB a pixel: 1 GB.
 
 
@@ -52,12 +48,18 @@ class ScoredAnswers:
 class Scored:
     """A variant and its answers, which are None where there are no labelled images.
 
-    `estimated_loss` may then be the loss on other images, as a fraction.
+    `estimated_loss` may then be the loss on other images. `validation` holds the answers to the validation
+    images, `unlabelled` those to images of unknown classes, indices int64 [images]. To `compared` of these
+    images, `differing` answers are not the float32 file's.
     """
 
     variant: Variant
     answers: ScoredAnswers | None
-    estimated_loss: float | None = None
+    estimated_loss: AnyLoss | None = None
+    validation: ValidationAnswers | None = None
+    unlabelled: NDArray[np.int64] | None = None
+    differing: int = 0
+    compared: int = 0
 
     @property
     def accuracy(self) -> Accuracy | None:
@@ -65,9 +67,23 @@ class Scored:
         return self.answers.accuracy if self.answers else None
 
     @property
-    def loss(self) -> Loss | None:
+    def loss(self) -> AnyLoss | None:
         """The top-1 accuracy lost to the float model, measured or else estimated; None where not known."""
-        return loss_of(self.accuracy, self.estimated_loss)
+        loss = loss_of(self.accuracy, self.estimated_loss)
+        if not isinstance(loss, Loss):
+            return loss
+        differing, compared = loss.differing + self.differing, loss.compared + self.compared
+        return replace(loss, differing=differing, compared=compared)
+
+    def compared_with(self, float32: Scored) -> Scored:
+        """Return it with the number of answers that are not the float32 file's, on images not scored on."""
+        pairs = []
+        if self.validation is not None and float32.validation is not None:
+            pairs.append((self.validation.answers, float32.validation.answers))
+        if self.unlabelled is not None and float32.unlabelled is not None:
+            pairs.append((self.unlabelled, float32.unlabelled))
+        differing = sum(int((mine != theirs).sum()) for mine, theirs in pairs)
+        return replace(self, differing=differing, compared=sum(len(mine) for mine, _ in pairs))
 
 
 class Scorer:
@@ -91,39 +107,41 @@ class Scorer:
     @property
     def reference_top1(self) -> float | None:
         """The float model's top-1 accuracy; None where nothing was scored."""
-        return float(_right(self.reference, self.truth).mean()) if len(self.truth) else None
+        return float(self.reference_right.mean()) if len(self.truth) else None
 
-    def score(self, variants: Sequence[Variant]) -> list[Scored]:
+    def right(self, scored: Scored) -> NDArray[np.bool_] | None:
+        """Return which of the scored images a variant has right, bool [images]; None where it has none."""
+        return None if scored.answers is None else _right(scored.answers.probabilities, self.truth)
+
+    @property
+    def reference_right(self) -> NDArray[np.bool_]:
+        """Which of the scored images the float model has right, bool [images]."""
+        return _right(self.reference, self.truth)
+
+    def score(self, variants: Sequence[FittedVariant]) -> list[Scored]:
         """Run the variants on the images.
 
         Raises DatasetError when none of the images can be read; single unreadable ones are skipped.
         """
         if not self._images:
-            return [Scored(variant, None) for variant in variants]
-        files = [variant.sealed for variant in variants]
+            return [Scored(item.variant, None, validation=item.validation) for item in variants]
+        files = [item.variant.sealed for item in variants]
         predictions = predict_files(files, self._images, f"scoring {self._card.name}")
         self._learn_reference(predictions)
         return [
-            Scored(variant, ScoredAnswers(self._accuracy(probabilities, variant.card), probabilities))
-            for variant, probabilities in zip(variants, predictions.probabilities, strict=True)
+            Scored(
+                item.variant,
+                ScoredAnswers(self._accuracy(probabilities, item.variant.card), probabilities),
+                validation=item.validation,
+            )
+            for item, probabilities in zip(variants, predictions.probabilities, strict=True)
         ]
 
-    def golden(self, scored: Scored, others: Sequence[LabelledImage]) -> list[Golden]:
-        """Return two examples for a file, of different classes where labelled images were scored.
-
-        Of several images these are the two on which the runtime's own kernels and its delegate's agree best:
-        the two round differently, and old runtimes have the first only. Where nothing was scored, the images
-        are the first of `others`, which must be readable.
-        """
-        variant = scored.variant
-        if scored.answers is not None:
-            _, first = np.unique(self.truth, return_index=True)
-            images = [self._images[i] for i in first[:_GOLDEN_CHOICE]]
-        else:
-            images = list(others[:_GOLDEN_CHOICE])
-        pixels = [read_pixels(image, variant.card.input, variant.card.preprocess) for image in images]
-        examples = _golden_examples(variant.sealed, pixels, variant.recipe.tolerance)
-        return sorted(examples, key=lambda example: example.tolerance)[:_GOLDEN_EXAMPLES]
+    @property
+    def one_of_each_class(self) -> list[LabelledImage]:
+        """The first image of each class that was scored; empty where nothing was."""
+        _, first = np.unique(self.truth, return_index=True)
+        return [self._images[i] for i in first]
 
     def _learn_reference(self, predictions: Predictions) -> None:
         if not predictions.images:
@@ -137,7 +155,7 @@ class Scorer:
 
     def _accuracy(self, probabilities: NDArray[np.float32], card: ModelCard) -> Accuracy:
         metrics = measure(probabilities, self.truth, card.labels)
-        right, reference_right = _right(probabilities, self.truth), _right(self.reference, self.truth)
+        test = mcnemar(self.reference_right, _right(probabilities, self.truth))
         # Both at the file's temperature, so that only what quantizing changed differs.
         differences = np.abs(probabilities - apply_temperature(self.reference, card.output.temperature))
         coverage, selective_accuracy = None, None
@@ -151,13 +169,17 @@ class Scorer:
             macro_f1=metrics.macro_f1,
             ece=metrics.ece,
             float_agreement=top1_agreement(probabilities, self.reference),
-            keras_difference=metrics.accuracy - float(reference_right.mean()),
+            keras_difference=metrics.accuracy - float(self.reference_right.mean()),
             ece_uncalibrated=expected_calibration_error(self.reference, self.truth),
             coverage=coverage,
             selective_accuracy=selective_accuracy,
             mean_difference=round(float(differences.mean()), 4),
             largest_difference=round(float(differences.max()), 4),
-            p_value=mcnemar(right, reference_right).p_value,
+            p_value=test.p_value,
+            only_float=test.only_a,
+            only_this=test.only_b,
+            chance=metrics.chance,
+            above_chance_p=metrics.above_chance_p,
         )
 
 
@@ -183,20 +205,3 @@ def _run_float(model: FloatModel, images: Sequence[LabelledImage], card: ModelCa
             rows.append(model.probabilities(np.stack(list(pixels))))
             advance(len(chunk))
     return np.concatenate(rows)
-
-
-def _golden_examples(sealed: bytes, pixels: Sequence[NDArray[np.uint8]], tolerance: float) -> list[Golden]:
-    """Return an example for each image, uint8 [height, width, 3], from a sealed file.
-
-    Its tolerance is `tolerance`, or twice the largest difference of a probability between the runtime's own
-    kernels and its delegate's, whichever is larger.
-    """
-    file = ModelFile.read(sealed)
-    classifier = Classifier(file)
-    plain = Classifier(file, loaded=Loaded(load_interpreter(sealed, 1, keep_all=True)))
-    examples = []
-    for image in pixels:
-        expected = classifier.classify_pixels(image).probabilities
-        difference = float(np.abs(plain.classify_pixels(image).probabilities - expected).max())
-        examples.append(Golden(image, expected, max(tolerance, round(_MARGIN * difference, 3))))
-    return examples

@@ -10,10 +10,9 @@ import click
 from ..benchmarks.budget import Budget
 from ..benchmarks.host import describe_host
 from ..benchmarks.recommend import Candidate, Recommendation, recommend
-from ..benchmarks.scoring.loss import Loss
+from ..benchmarks.scoring.loss import AnyLoss
 from ..edge.card import Accuracy
 from ..edge.console import print_table, printable
-from ..edge.statistics.paired import describe_difference
 from .output import Converted
 
 _LOST = (
@@ -21,7 +20,7 @@ _LOST = (
     "top-1",
     "95 %\ninterval",
     "points\nlost",
-    "is the loss\nreal?",
+    "at most\nlost, 95 %",
     "same\nanswer",
     "probability off by\nmean, most",
     "calib.\nerror",
@@ -36,11 +35,12 @@ def choose(files: Sequence[Converted], budget: Budget, max_drop: float) -> Recom
         Candidate(
             item.file,
             item.size_bytes,
-            item.accuracy.top1 if item.accuracy else None,
+            item.answers,
             item.loss,
             item.latency.median_ms,
             item.latency.p99_ms,
             item.latency.peak_rss_mb,
+            accuracy=item.accuracy,
         )
         for item in files
         if item.latency is not None
@@ -64,18 +64,19 @@ def print_tables(files: Sequence[Converted], output: Path, advice: Recommendatio
     print_table(title, _SHIP, [_ship_row(item, advice) for item in files])
     chosen = f"Ship {advice.name}" if advice.name else "Ship none of them"
     click.echo(printable(f"{chosen}: {advice.reason}."))
+    for line in advice.remarks():
+        click.echo(printable(line))
 
 
 def _lost_row(item: Converted, accuracy: Accuracy) -> tuple[str, ...]:
     threshold = item.output.threshold
     low, high = accuracy.top1_ci95
-    p_value = 1.0 if accuracy.p_value is None else accuracy.p_value
     return (
         item.file,
         f"{accuracy.top1:.2%}",
         f"{low * 100:.1f} to {high:.1%}",
         _points(item.loss),
-        _verdict(item.loss, p_value),
+        "-" if item.loss is None else f"{item.loss.at_most() * 100:.2f}",
         f"{accuracy.float_agreement:.2%}",
         f"{accuracy.mean_difference:.4f}, {accuracy.largest_difference:.3f}",
         f"{accuracy.ece:.2%}",
@@ -99,9 +100,5 @@ def _ship_row(item: Converted, advice: Recommendation) -> tuple[str, ...]:
     )
 
 
-def _verdict(loss: Loss | None, p_value: float) -> str:
-    return "-" if loss is None or loss.fraction <= 0 else describe_difference(p_value)
-
-
-def _points(loss: Loss | None) -> str:
-    return "-" if loss is None else f"{loss.points:.2f}"
+def _points(loss: AnyLoss | None) -> str:
+    return "-" if loss is None else f"{loss.fraction * 100:.2f}"

@@ -9,9 +9,11 @@ Importing this package loads nothing else: each name is loaded when it is first 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # Importing typing takes longer than all else here, before Ctrl-C is caught.
 if TYPE_CHECKING:
+    from typing import Any
+
     from .answers.rules import AnswerRules, Answers
     from .card import ModelCard
     from .classifier import Classifier, Prediction, Score

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 
+from .interrupts import quit_on_interrupt
+
 
 def main() -> None:
     """Load the program, then run it.
@@ -13,6 +15,7 @@ def main() -> None:
     again: that would be an eighth of the time that a single photo takes. And numpy would start a thread a
     core for linear algebra, of which there is none here: half of its import.
     """
+    quit_on_interrupt()
     gc.disable()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .cli import main as command

@@ -1,6 +1,7 @@
 """The model card: the contract that travels with a model through every stage.
 
-Raw RGB bytes go in, probabilities come out. Training writes the card beside `model.keras`, conversion
+Raw RGB bytes go in, probabilities come out; a card of format 2 says where a file that was finished elsewhere
+takes or gives something else. Training writes the card beside `model.keras`, conversion
 completes it and puts it inside the `.tflite`, and the runner needs nothing else. A card holds no times, host
 names or absolute paths, so that the same input gives the same bytes.
 """
@@ -16,16 +17,26 @@ from typing import Any
 
 import dacite
 
+from .channels import ORDERS, RGB
 from .errors import CardError
 
-# 1.1 added output.threshold_precision, ece_uncalibrated, coverage and selective_accuracy; 1.2 the last
-# three fields of accuracy, calibration.source and .copies, and conversion.compatible.
-FORMAT = "1.2"
-INPUT_DTYPES = ("uint8", "float32")
-OUTPUT_DTYPES = ("uint8", "float32")
+# 1.1 added output.threshold_precision, ece_uncalibrated, coverage and selective_accuracy; 1.2
+# mean_difference, largest_difference and p_value, calibration.source and .copies, and conversion.compatible;
+# 1.3 accuracy.chance, .above_chance_p, .only_float and .only_this, input.trained_color, golden.kind and
+# training.cross_validation; 1.4 input.mean and .std, and output.index.
+FORMAT = "1.4"
+# Of a file whose graph does not keep the contract itself: readers of 1.x would feed it wrongly.
+FORMAT_BEYOND_CONTRACT = "2.0"
+_MAJOR_VERSIONS = ("1", "2")
+DTYPES = ("uint8", "int8", "int16", "float32")
+LAYOUTS = ("NHWC", "NCHW", "NHW")
+GREY = "GREY"
 RESIZE_RULES = ("stretch", "crop")
 FILTERS = ("bilinear",)
-ACTIVATIONS = ("softmax",)
+ACTIVATIONS = ("softmax", "sigmoid", "linear")
+_CONTRACT_DTYPES = ("uint8", "float32")
+_MOST_OUTPUTS = 1000
+GOLDEN_KINDS = ("pattern", "photo")
 
 
 def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
@@ -36,7 +47,16 @@ def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The model's input tensor: a batch of RGB images, [batch, height, width, 3], values 0..255."""
+    """The model's input: by the contract a batch of RGB images, [1, height, width, 3], values 0..255.
+
+    `trained_color` is the order of the colours that the model was trained on, RGB or BGR. For BGR the graph
+    exchanges them itself, where `color` is RGB.
+
+    A file that was finished elsewhere may take something else: other `color`s, RGB, BGR or GREY; a `layout`
+    of NCHW, or of NHW for grey pictures without a side for channels; and numbers (pixel - mean) / std,
+    quantized as the tensor says, with one value or one of each of red, green and blue. Without `mean` and
+    `std` pixels go in as they are, in int8 less 128.
+    """
 
     height: int
     width: int
@@ -44,15 +64,43 @@ class InputSpec:
     layout: str = "NHWC"
     color: str = "RGB"
     batch: int = 1
+    trained_color: str = RGB
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for side in ("height", "width"):
             if not 1 <= getattr(self, side) <= 8192:
                 raise CardError(f"input.{side} must be 1 to 8192 pixels. Received: {getattr(self, side)}")
-        _require("input.dtype", self.dtype, INPUT_DTYPES)
-        _require("input.layout", self.layout, ("NHWC",))
-        _require("input.color", self.color, ("RGB",))
+        _require("input.dtype", self.dtype, DTYPES)
+        _require("input.layout", self.layout, LAYOUTS if self.color == GREY else LAYOUTS[:2])
+        _require("input.color", self.color, (*ORDERS, GREY))
         _require("input.batch", self.batch, (1,))
+        _require("input.trained_color", self.trained_color, ORDERS)
+        counts = {len(self.mean), len(self.std)}
+        if not counts <= ({0} if 0 in counts else {1} if self.color == GREY else {1, 3}):
+            raise CardError(
+                "input.mean and input.std must have one value, or one for each colour, or both none. "
+                f"Received: {len(self.mean)} and {len(self.std)}"
+            )
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std, default=1) <= 0:
+            raise CardError(f"input.std must be above 0. Received: {self.std}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor."""
+        channels = 1 if self.color == GREY else 3
+        return {
+            "NHWC": (1, self.height, self.width, channels),
+            "NCHW": (1, channels, self.height, self.width),
+            "NHW": (1, self.height, self.width),
+        }[self.layout]
+
+    @property
+    def takes_raw_rgb(self) -> bool:
+        """Whether RGB pixels 0..255 go in as they are, row by row."""
+        plain = (self.layout, self.color, self.mean) == ("NHWC", RGB, ())
+        return plain and self.dtype in _CONTRACT_DTYPES
 
 
 @dataclass(frozen=True)
@@ -72,10 +120,14 @@ class Preprocess:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """The model's output tensor: probability = (value - zero_point) * scale.
+    """The model's output tensor: by the contract, probability = (value - zero_point) * scale.
 
-    A `.tflite` has `temperature` inside the graph; `model.keras` gives probabilities without it. Below
-    `threshold`, a probability after temperature, the answer is "unknown"; None means no threshold.
+    In a file that was finished elsewhere `activation` may be "sigmoid", a probability of each label by
+    itself, or of the second of two; or "linear", values whose softmax are probabilities, and whose sigmoid is
+    that of the second of two. `index` is the number of the output, where there are several.
+
+    A converted `.tflite` has `temperature` inside the graph; `model.keras` gives probabilities without it.
+    Below `threshold`, a probability after temperature, the answer is "unknown"; None means no threshold.
     `threshold_precision` is the share of right answers that the threshold was chosen for; None where no share
     was requested.
     """
@@ -87,10 +139,13 @@ class OutputSpec:
     temperature: float = 1.0
     threshold: float | None = None
     threshold_precision: float | None = None
+    index: int = 0
 
     def __post_init__(self) -> None:
-        _require("output.dtype", self.dtype, OUTPUT_DTYPES)
+        _require("output.dtype", self.dtype, DTYPES)
         _require("output.activation", self.activation, ACTIVATIONS)
+        if not 0 <= self.index < _MOST_OUTPUTS:
+            raise CardError(f"output.index must be 0 to {_MOST_OUTPUTS - 1}. Received: {self.index}")
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise CardError(f"output.scale must be above 0. Received: {self.scale}")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
@@ -101,6 +156,11 @@ class OutputSpec:
         if stated is not None and not 0 < stated <= 1:
             raise CardError(f"output.threshold_precision must be above 0 to 1, or null. Received: {stated}")
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the first output gives probabilities of all classes as they are."""
+        return (self.activation, self.index) == ("softmax", 0) and self.dtype in _CONTRACT_DTYPES
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -109,12 +169,17 @@ class Accuracy:
     These compare the file with the Keras model on the same images, and are None in the card of the Keras
     model: `float_agreement`, the share of images with the same top-1; `keras_difference`, this file's top-1
     accuracy minus the Keras model's; `mean_difference` and `largest_difference` of single probabilities, both
-    models at this file's temperature; `p_value` of the exact McNemar test that both are right equally often.
+    models at this file's temperature; `p_value` of the exact McNemar test that both are right equally often;
+    `only_float` and `only_this`, the numbers of images that only one of the two has right.
 
     `ece` is the expected calibration error of probabilities after temperature, `ece_uncalibrated` that of the
     Keras model before temperature. `coverage` is the share of images that are answered at the card's
     threshold, and `selective_accuracy` the share of right ones among these answers; None without a threshold
     or answers.
+
+    `chance` is the share of right answers that the same answers give in a random order, and `above_chance_p`
+    the probability that chance gives as many as were measured; see statistics/chance.py. Both are None in
+    older cards, and `above_chance_p` where all images are of one class.
     """
 
     dataset: str
@@ -131,6 +196,25 @@ class Accuracy:
     mean_difference: float | None = None
     largest_difference: float | None = None
     p_value: float | None = None
+    only_float: int | None = None
+    only_this: int | None = None
+    chance: float | None = None
+    above_chance_p: float | None = None
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What `folds` models, trained as this one, answered to `images`, each tested once by one of them.
+
+    No model was tested on images that it had seen. Rates are fractions of 1.
+    """
+
+    folds: int
+    images: int
+    top1: float
+    top1_ci95: tuple[float, float]
+    macro_f1: float
+    ece: float
 
 
 @dataclass(frozen=True)
@@ -145,6 +229,7 @@ class TrainingInfo:
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     note: str = ""
+    cross_validation: CrossValidation | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -155,7 +240,8 @@ class TrainingInfo:
 class Calibration:
     """The images that calibrated the quantization: their number, also per class, and a hash of the pixels.
 
-    `source` names their origin; `copies` is the number of duplicates that were left out.
+    `source` names their origin; `copies` is the number of duplicates that were left out. Images that lie in
+    no class's folder are counted together, without the folder's name.
     """
 
     images: int
@@ -178,11 +264,19 @@ class ConversionInfo:
 
 @dataclass(frozen=True)
 class GoldenExample:
-    """The name of an image inside the file, and the probabilities that the new file gave for it."""
+    """The name of an image inside the file, and the probabilities that the new file gave for it.
+
+    `kind` is "pattern" for a drawn one, and "photo" for a photo or a picture of unknown origin: cards before
+    format 1.3 don't say.
+    """
 
     image: str
     expected: tuple[float, ...]
     tolerance: float
+    kind: str = "photo"
+
+    def __post_init__(self) -> None:
+        _require("golden.kind", self.kind, GOLDEN_KINDS)
 
 
 @dataclass(frozen=True)
@@ -211,6 +305,16 @@ class ModelCard:
             raise CardError("labels must differ from each other")
         if any(not label or "\n" in label or "\r" in label for label in self.labels):
             raise CardError("labels must be non-empty and of one line each")
+        if self.format.startswith("1.") and not self.keeps_contract:
+            raise CardError(
+                "input and output are not raw RGB pixels and probabilities, which format "
+                f"{self.format} promises: such cards have format {FORMAT_BEYOND_CONTRACT}"
+            )
+
+    @property
+    def keeps_contract(self) -> bool:
+        """Whether raw RGB pixels go in, and probabilities come out."""
+        return self.input.takes_raw_rgb and self.output.gives_probabilities
 
     def to_json(self) -> str:
         """Return the card as indented JSON, keys in the order of the fields."""
@@ -260,8 +364,8 @@ def _check_version(version: object) -> None:
     match = re.fullmatch(r"(\d+)\.(\d+)", version) if isinstance(version, str) else None
     if match is None:
         raise CardError(f'card.json must have a "format" such as "{FORMAT}". Received: {version!r}')
-    if match[1] != FORMAT.split(".", maxsplit=1)[0]:
+    if match[1] not in _MAJOR_VERSIONS:
         raise CardError(
-            f"card.json has format {version}, and this program reads {FORMAT.split('.', maxsplit=1)[0]}.x. "
-            "Upgrade it with: pip install --upgrade edge-classify"
+            f"card.json has format {version}, and this program reads {FORMAT[0]}.x and "
+            f"{FORMAT_BEYOND_CONTRACT[0]}.x. Upgrade it with: pip install --upgrade edge-classify"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,8 +65,8 @@ def show_doctor(asked: DoctorSettings, as_json: bool) -> None:
         asked.camera_options,
         asked.labelled,
         model.execution,
-        read_label_file(model.labels) if model.labels else None,
-        model.normalization,
+        replace(model.facts, labels=read_label_file(model.labels) if model.labels else None),
+        source=asked.source,
     )
     failed = False
     for finding in findings:

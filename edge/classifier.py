@@ -15,9 +15,9 @@ from PIL import Image
 
 from .card import InputSpec, Preprocess
 from .errors import CardError, ImageError, ModelFileError, error_text
-from .foreign import choose_labels, choose_normalization
+from .foreign import NO_FACTS, ForeignFacts, choose_color, choose_labels, choose_normalization, facts_of
 from .modelfile import ModelFile, Normalization
-from .output_meaning import to_probabilities
+from .output_meaning import Meaning, to_probabilities
 from .runtime import REFUSALS, Execution, Loaded, open_interpreter
 from .sources.frames import FilePicture, Picture, ReadyPicture, to_pixels
 from .tensors import dequantize, read_tensors, to_tensor
@@ -68,32 +68,35 @@ class Classifier:
     def __init__(
         self,
         file: ModelFile,
-        labels: tuple[str, ...] | None = None,
-        normalization: Normalization | None = None,
+        facts: ForeignFacts = NO_FACTS,
         execution: Execution = DEFAULT_EXECUTION,
         loaded: Loaded | None = None,
     ) -> None:
         """Load `file` into an interpreter; see `from_file`.
 
-        `loaded` is an interpreter that has loaded the file already, in a way that `execution` cannot express;
-        clones open their own.
+        `facts` are for files without a card. `loaded` is an interpreter that has loaded the file already, in
+        a way that `execution` cannot express; clones open their own.
         """
         self.file = file
         self.execution = execution
-        self._given = labels, normalization
+        self._facts = facts
         self.name = Path(file.name).stem
-        if file.card is not None and (labels is not None or normalization is not None):
+        if file.card is not None and facts.options:
             raise ModelFileError(
-                f"{file.name} carries its own labels and preprocessing: --labels and --normalization are for "
-                "models that carry none"
+                f"{file.name} carries its own labels and preprocessing: {', '.join(facts.options)} "
+                f"{'is' if len(facts.options) == 1 else 'are'} for models that carry none"
             )
+        if file.card is not None:
+            facts = facts_of(file.card)
         loaded = loaded or _open(file, execution)
         self.remarks = loaded.remarks
         self._interpreter = loaded.interpreter
-        self.input, self.output = read_tensors(file.name, loaded.interpreter)
-        self.labels = choose_labels(file, labels, self.classes)
+        self.input, self.output = read_tensors(file.name, loaded.interpreter, facts.output_index)
+        self._meaning = Meaning(file.name, file.statement(self.output.number), facts.outputs)
+        self.labels = choose_labels(file, facts.labels, self.classes)
         self.spec, self.preprocess = self._contract()
-        self.normalization = choose_normalization(file, self.input, normalization)
+        self.color = choose_color(file, self.input, facts.color)
+        self.normalization = choose_normalization(file, self.input, facts.normalization, self.color)
 
     @classmethod
     def from_file(
@@ -102,15 +105,20 @@ class Classifier:
         labels: tuple[str, ...] | None = None,
         normalization: Normalization | None = None,
         execution: Execution = DEFAULT_EXECUTION,
+        color: str | None = None,
+        outputs: str | None = None,
+        output_index: int | None = None,
     ) -> Classifier:
         """Load a .tflite: a file, or its bytes.
 
-        A file made by edge-convert needs nothing else. For others, `labels` and `normalization` add
-        what the file does not state. Raises ModelFileError (CardError, LabelError) when the file is
-        damaged, is no image classifier, or needs one of them.
+        A file made by edge-convert needs nothing else. For others, `labels`, `normalization`, `color`,
+        `outputs` and `output_index` add what the file does not state: see `ForeignFacts`. Raises
+        ModelFileError (CardError, LabelError) when the file is damaged, is no image classifier, or needs one
+        of them.
         """
         source = model if isinstance(model, bytes) else Path(model)
-        return cls(ModelFile.read(source), labels, normalization, execution)
+        facts = ForeignFacts(labels, normalization, color, outputs, output_index)
+        return cls(ModelFile.read(source), facts, execution)
 
     def clone(self) -> Classifier:
         """Return a classifier of the same file and settings with its own interpreter, for another thread."""
@@ -118,7 +126,8 @@ class Classifier:
 
     def with_threads(self, threads: int) -> Classifier:
         """Return a classifier of the same file whose interpreter has `threads` threads."""
-        twin = type(self)(self.file, *self._given, replace(self.execution, threads=threads))
+        twin = type(self)(self.file, self._facts, replace(self.execution, threads=threads))
+        twin._meaning = self._meaning
         twin.name = self.name
         return twin
 
@@ -161,7 +170,7 @@ class Classifier:
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """Return pixels as the values of the model's input: the first step of classify_pixels."""
-        return to_tensor(pixels, self.input, self.normalization)
+        return to_tensor(pixels, self.input, self.normalization, self.color)
 
     def invoke(self, tensor: NDArray[Any]) -> None:
         """Run the model on the values from `prepare`; raises ModelFileError when it fails."""
@@ -176,10 +185,11 @@ class Classifier:
 
         `infer_ms` counts from `started`, of time.perf_counter().
         """
-        probabilities = to_probabilities(self.read_output(), self.file.outputs)
-        elapsed = (time.perf_counter() - started) * 1000
-        if not np.isfinite(probabilities).all():
+        values = self.read_output()
+        if not np.isfinite(values).all():
             raise ModelFileError(f"{self.file.name} gives values that are no numbers (NaN or infinite)")
+        probabilities = to_probabilities(values, self._meaning.of(values, self.output.scale))
+        elapsed = (time.perf_counter() - started) * 1000
         scores = top_scores(probabilities, self.labels, top)
         unknown = self.threshold is not None and scores[0].score < self.threshold
         return Prediction(scores, unknown, probabilities, elapsed)
@@ -208,7 +218,7 @@ class Classifier:
             layout = self.input.layout
             assert layout is not None  # check_shapes has refused all others.
             return InputSpec(layout.height, layout.width, "uint8"), Preprocess()
-        promised = (1, card.input.height, card.input.width, 3)
+        promised = card.input.shape
         if promised != self.input.shape or card.input.dtype != self.input.dtype:
             raise CardError(
                 f"{self.file.name}: the card promises input {promised} {card.input.dtype}, and the model "
@@ -224,25 +234,18 @@ class Classifier:
 
 def load_classifiers(
     models: Sequence[Path | bytes],
-    labels: tuple[str, ...] | None = None,
-    normalization: Normalization | None = None,
+    facts: ForeignFacts = NO_FACTS,
     execution: Execution = DEFAULT_EXECUTION,
 ) -> list[Classifier]:
-    """Load several files, or their bytes; `labels` and `normalization` go to those without a card.
+    """Load several files, or their bytes; `facts` hold for those without a card.
 
     Where two files have the same name, the names of all are their full paths.
 
-    Raises as Classifier.from_file does, also when labels or normalization are given and every file has a
-    card.
+    Raises as Classifier.from_file does, also when there are `facts` and every file has a card.
     """
     files = [ModelFile.read(model) for model in models]
     all_carded = all(file.card is not None for file in files)
-    classifiers = [
-        Classifier(file, labels, normalization, execution)
-        if file.card is None or all_carded
-        else Classifier(file, execution=execution)
-        for file in files
-    ]
+    classifiers = [Classifier(file, facts if all_carded else facts.on(file), execution) for file in files]
     if len({classifier.name for classifier in classifiers}) < len(classifiers):
         for classifier in classifiers:
             classifier.name = classifier.file.name

@@ -27,7 +27,8 @@ def main(ctx: click.Context, /, paths: tuple[str, ...], **options: Any) -> None:
       find . -name '*.jpg' | edge-classify -m cats_int8.tflite --csv -
       edge-classify --doctor -m cats_int8.tflite --camera auto
 
-    Paths are image files, folders, videos (every frame in order), or - for a list of them on stdin.
+    Paths are image files, folders, videos (every frame in order), or - for a list of them,
+    or one image, on stdin.
     The exit status is 1 if anything could not be read, or a check failed.
     """
     if options["checked"] is not None:
@@ -64,4 +65,5 @@ def _require_source(paths: tuple[str, ...], camera: str | None) -> None:
         if "://" in path:
             from .sources.addresses import redact
 
-            raise click.UsageError(f"{redact(path)} is an address: give it as --camera.")
+            remedy = "give the file's path" if path.startswith("file:") else "give it as --camera"
+            raise click.UsageError(f"{redact(path)} is an address: {remedy}.")

@@ -10,6 +10,8 @@ import click
 from click.core import ParameterSource
 
 from .cli_types import (
+    FINGERPRINT,
+    HTTPS_CAMERA,
     FiniteRange,
     ParsedType,
     bytes_to_text,
@@ -19,6 +21,7 @@ from .cli_types import (
     section,
     size_to_text,
 )
+from .data_options import DATA_OPTION_NAMES, image_label_options
 from .log import Format, use_format
 from .model_options import delegate_options, foreign_model_options
 from .option_rules import Given, When
@@ -26,8 +29,9 @@ from .runtime import RUNTIMES
 
 _PATH = click.Path(path_type=Path)
 _DOCTOR_TAKES = (
-    "paths", "models", "labels", "normalization", "runtime", "threads", "delegate", "delegate_options",
-    "delegate_fallback", "camera", "size", "fps", "rotate", "frozen_after", "as_json",
+    "paths", "models", "labels", "normalization", "color", "outputs", "output_index", "runtime", "threads",
+    "delegate", "delegate_options", "delegate_fallback", "camera", "size", "fps", "rotate", "frozen_after",
+    "tls_fingerprint", "as_json", *DATA_OPTION_NAMES,
 )  # fmt: skip
 _LISTING = "-"  # As FileSource has it.
 # Known only when the frames have come: a path may be a list, a folder, or an animation.
@@ -61,11 +65,11 @@ def _use_format(_: click.Context, __: click.Parameter, value: Format) -> Format:
 _what = section("Where pictures come from")
 SOURCE = (
     _what("--recursive", "-r", is_flag=True, requires=Given("paths"), useless_without=_FOLDER,
-          help="Search the sub-folders of folders too."),
+          help="Search the sub-folders of folders too, and links to other folders."),
     _what("--camera", metavar="SOURCE", envvar="EDGE_CLASSIFY_CAMERA", callback=_unless_files_are_named,
           excludes=When("a PATH", lambda given: given["paths"] and not given["doctor"]),
-          help="A camera's number, picamera, auto, a stream's URL (http, https, rtsp), or a video file "
-               "in real time."),
+          help="A camera's number, picamera (not tried on a real Pi), auto, a stream's URL (http, https, "
+               "rtsp), or a video file in real time."),
     _what("--list-cameras", is_flag=True, takes=("as_json",),
           help="List the cameras of this machine and their formats."),
     _what("--size", type=ParsedType("WxH", parse_size, size_to_text), requires=_CAMERA,
@@ -78,8 +82,10 @@ SOURCE = (
           requires=_CAMERA,
           help="Open the camera again after this time without a frame, or with the same one; 0 allows a "
                "picture that stands still."),
+    _what("--tls-fingerprint", type=FINGERPRINT, requires=HTTPS_CAMERA,
+          help="Trust the https camera whose certificate has this SHA-256 fingerprint, and no other."),
     _what("--frames", type=click.IntRange(1), metavar="N", requires=_CAMERA,
-          help="With --camera: stop after N frames."),
+          help="With --camera: stop after N answered frames."),
     _what("--roi", "region", type=ParsedType("X,Y,W,H", _region),
           help="Classify only this part: pixels, or all four in per cent (25%,25%,50%,50%)."),
 )  # fmt: skip
@@ -154,7 +160,8 @@ OTHER = (
     _other("--self-check", "checked", type=_PATH, metavar="FILE", takes=("as_json",),
            help="Prove that a model file is whole and gives its golden examples' answers here."),
     _other("--doctor", is_flag=True, takes=_DOCTOR_TAKES,
-           help="Check this machine, the models, the camera, and the models on labelled images."),
+           help="Check this machine, the models, the camera, and the models on the labelled images of PATH."),
+    *image_label_options(_other, (Given("doctor"), Given("paths"))),
     _other("--install-service", "service", metavar="NAME",
            help="Write a systemd user service of the rest of this command line; shows it and asks."),
     _other("--yes", is_flag=True, requires=Given("service"),

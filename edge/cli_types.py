@@ -11,7 +11,7 @@ import click
 
 from .console import Command
 from .errors import OptionError
-from .option_rules import Option
+from .option_rules import Option, When
 from .runtime import MAX_THREADS
 
 Threads = int | Literal["auto"]
@@ -65,6 +65,23 @@ class ParsedType(click.ParamType):  # type: ignore[type-arg]  # Generic only sin
             return self._parse(value)
         except (OptionError, ValueError) as error:
             self.fail(str(error), param, ctx)
+
+
+def _has_certificate(camera: str | None) -> bool:
+    from .sources.camera import has_certificate
+
+    return camera is not None and has_certificate(camera)
+
+
+def _parse_fingerprint(text: str) -> str:
+    from .sources.fingerprints import parse_fingerprint
+
+    return parse_fingerprint(text)
+
+
+# The type of --tls-fingerprint, and what it needs.
+FINGERPRINT = ParsedType("SHA256", _parse_fingerprint)
+HTTPS_CAMERA = When("--camera https://...", lambda given: _has_certificate(given["camera"]))
 
 
 class FiniteRange(click.FloatRange):

@@ -12,8 +12,9 @@ from typing import IO, Any
 import click
 
 from .errors import EdgeClassifyError
+from .interrupts import raise_on_interrupt
 from .log import Level, to_line
-from .option_rules import check_rules
+from .option_rules import check_rules, shown
 
 INTERRUPTED = 130  # Exit status after Ctrl-C: 128 and the signal's number, as shells have it.
 _WIDE = 1000
@@ -34,6 +35,18 @@ class Command(click.Command):
     The exit status is 2 for a broken rule, and 1 for an error of the input or the machine.
     """
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an empty path, which would mean the current folder, and parse the arguments."""
+        if any(not arg or arg.endswith("=") for arg in args):
+            given, _, _ = self.make_parser(ctx).parse_args(list(args))
+            for param in self.get_params(ctx):
+                value = given.get(str(param.name))
+                is_path = isinstance(param, click.Argument) or isinstance(param.type, click.Path)
+                if is_path and "" in (value if isinstance(value, (list, tuple)) else (value,)):
+                    name = shown(param)
+                    raise click.UsageError(f"{name} is empty. Is a variable of the shell unset?", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Check the options, then run the command; turn our errors and the system's into click's."""
         warnings.filterwarnings("ignore", module="PIL")
@@ -43,6 +56,7 @@ class Command(click.Command):
         for remark in check_rules(ctx):
             say(remark)
         try:
+            raise_on_interrupt()
             return super().invoke(ctx)
         except EdgeClassifyError as error:
             raise _Failure(printable(str(error))) from error

@@ -13,6 +13,7 @@
       BenchmarkError        a model that could not be measured
       OutputExistsError     a file or folder of the user's that would be overwritten
       MissingPackageError   an optional package is not installed
+        NoPackageError      and there is none for this Python or this machine
       RuntimeLoadError      a TFLite runtime is installed and cannot be loaded
       DelegateError         an external delegate cannot be loaded, or cannot be applied to the model
 
@@ -79,6 +80,14 @@ class MissingPackageError(EdgeClassifyError):
     def __init__(self, package: str, purpose: str, install: str) -> None:
         """Say that `purpose` needs `package`, and that `pip install "install"` brings it."""
         super().__init__(f'{purpose} needs {package}, which is not installed. Run: pip install "{install}"')
+
+
+class NoPackageError(MissingPackageError):
+    """An optional package is needed, and there is none for this Python or this machine."""
+
+    def __init__(self, package: str, purpose: str, reason: str) -> None:
+        """Say that `purpose` needs `package`, and why there is none; `reason` ends with the remedy."""
+        EdgeClassifyError.__init__(self, f"{purpose} needs {package}, and {reason}")
 
 
 class RuntimeLoadError(EdgeClassifyError):

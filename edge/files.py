@@ -1,12 +1,28 @@
-"""Writing files whole or not at all, without overwriting a file of the user's unasked."""
+"""Reading files that must be small; writing whole or not at all, and over a user's file only when asked."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
-from .errors import OptionError, OutputExistsError
+from .errors import EdgeClassifyError, OptionError, OutputExistsError
+
+
+def read_small(path: Path, most: int, what: str, error: type[EdgeClassifyError]) -> bytes:
+    """Return the bytes of a file or pipe that should be `what`, such as "a label file".
+
+    Raises `error` where it cannot be read, or holds more than `most` bytes; no more is read.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(most + 1)
+    except OSError as failure:
+        raise error(f"{path} cannot be read as {what}: {failure.strerror}") from None
+    if len(raw) > most:
+        raise error(f"{path} is larger than {most // 2**20} MiB: too large for {what}")
+    return raw
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -21,7 +37,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
-        Path(temporary).chmod(default_mode())
+        Path(temporary).chmod(mode_for(path))
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -47,6 +63,14 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
         return
     kind = "is a folder that is not empty" if path.is_dir() else "exists"
     raise OutputExistsError(f"{path} {kind}. Name another --output, or replace what is there with --force")
+
+
+def mode_for(path: Path) -> int:
+    """Return the permissions of a file written as `path`: those of the file that it replaces, if any."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return default_mode()
 
 
 def default_mode() -> int:

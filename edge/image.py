@@ -21,22 +21,17 @@ from .image_file import open_image, require_decodable
 Cover = tuple[int, int]
 Box = tuple[float, float, float, float]
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 # A JPEG is decoded at reduced size only if it keeps this many pixels for each pixel of the input, both ways.
 # With fewer, the filter has hardly anything to smooth, and the input is sharper than in training: at 1.0 to
-# 1.3 a CNN gave the same answer to 91 % of photos, from 1.5 on to about as many as with one grey level of
-# noise (studies/reduced_decode.py).
-INPUT_MARGIN = 1.5
+# 1.3 a CNN gave the same answer to 91 % of photos. In small inputs each pixel shows a large part of a photo,
+# and what a reduction changes is no longer noise: at 32 and 1.5 an int8 CNN changed its answer on 7 % of
+# photos, and at 64 and 2.25 a float32 one on 0.6 % more than by noise. So the number of pixels grows again
+# below _SMALL (studies/reduced_decode.py).
+_MARGIN, _SMALL = 1.5, 96
 _EXIF_ORIENTATION = 0x0112
 _ORIENTATIONS = range(2, 9)  # All but 1, upright.
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-
-
-def is_image_name(path: Path | str) -> bool:
-    """Return whether a file's name or path ends with one of SUFFIXES; hidden files are no images."""
-    name = path.name if isinstance(path, Path) else path
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def load_image(source: Path | bytes, cover: Cover | None = None) -> Image.Image:
@@ -54,8 +49,17 @@ def load_image(source: Path | bytes, cover: Cover | None = None) -> Image.Image:
 
 
 def input_cover(spec: InputSpec) -> Cover:
-    """Return the smallest width and height at which a picture may be decoded for this input."""
-    return math.ceil(spec.width * INPUT_MARGIN), math.ceil(spec.height * INPUT_MARGIN)
+    """Return the smallest width and height at which a picture may be decoded for this input.
+
+    That is 1.5 pixels for each pixel of the input; an input below 96 pixels keeps as many as one that is as
+    much above 96: 240 at 32, 192 at 64, 144 at 96, 336 at 224.
+    """
+    return _decoded(spec.width), _decoded(spec.height)
+
+
+def _decoded(side: int) -> int:
+    """Return the fewest pixels to decode for a side of the input."""
+    return math.ceil(_MARGIN * max(side, 2 * _SMALL - side))
 
 
 def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
@@ -67,10 +71,9 @@ def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) ->
 def load_for_input(source: Path | bytes, spec: InputSpec) -> tuple[Image.Image, Box | None]:
     """Decode a file no larger than this input needs, and return the image and the `box` for to_input.
 
-    A JPEG is decoded at its strongest reduction that keeps INPUT_MARGIN pixels for each pixel of the input,
-    both ways. Reduced to an eighth, 1001 columns become 126, of which the last stands for one column and not
-    for eight: `box` leaves the rest of it out, which would shift the picture. Raises ImageError as load_image
-    does.
+    A JPEG is decoded at its strongest reduction that keeps the pixels of `input_cover`. Reduced to an eighth,
+    1001 columns become 126, of which the last stands for one column and not for eight: `box` leaves the rest
+    of it out, which would shift the picture. Raises ImageError as load_image does.
     """
     with open_image(source) as image:
         box = _reduce(image, input_cover(spec))
@@ -84,8 +87,30 @@ def decode(image: Image.Image) -> Image.Image:
     """
     require_decodable(image.size)
     if image.format == "TIFF":
-        image.getexif()  # Pillow 9 cannot read it after the page is decoded.
+        return _decode_tiff(image)
+    if image.format == "PNG" and "transparency" in image.info:
+        from .png import load_with_key
+
+        return _upright(load_with_key(image))
     image.load()
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        return _upright(
+            image.convert("RGB")
+        )  # Programs that know no alpha leave its byte 0, as browsers know.
+    return _upright(image)
+
+
+def _decode_tiff(image: Image.Image) -> Image.Image:
+    from .tiff import full_range, load_page, require_readable
+
+    require_readable(image)
+    image.getexif()  # Pillow 9 cannot read it after the page is decoded.
+    load_page(image)
+    return _upright(full_range(image))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a decoded image turned by its EXIF orientation, and in RGB."""
     # exif_transpose copies also an upright picture: a tenth of the time of a small photo.
     turned = image.getexif().get(_EXIF_ORIENTATION) in _ORIENTATIONS
     return to_rgb(ImageOps.exif_transpose(image) if turned else image)

@@ -1,8 +1,9 @@
-"""Label files: one class per line, in the order of the model's outputs."""
+"""Labels: from label files, told apart, and compared with the number of a model's outputs."""
 
 from __future__ import annotations
 
-import re
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from .errors import LabelError
@@ -20,7 +21,7 @@ def parse_labels(raw: bytes, origin: str) -> tuple[str, ...]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise LabelError(f"{origin} is not UTF-8 text ({error.reason} at byte {error.start})") from None
-    lines = [line.strip() for line in text.replace("\r\n", "\n").split("\n")]
+    lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, 1):
@@ -35,36 +36,64 @@ def parse_labels(raw: bytes, origin: str) -> tuple[str, ...]:
 
 
 def read_label_file(path: Path) -> tuple[str, ...]:
-    """Read a label file, with or without the numbers of the classes before their names.
+    """Read a label file: one class a line, or another form that is told by its content.
 
-    Where every line starts with its own number, from 0, and the names without numbers differ, as in "0 tench"
-    and "1 goldfish", the numbers are dropped. Raises LabelError when the file cannot be read, is no label
-    file, or numbers its lines in another order.
+    Numbers that count the lines are dropped, as in "0 tench" and "1 goldfish". Names that occur twice are
+    told apart (`tell_apart`). Remarks on both are printed once. Raises LabelError when the
+    file cannot be read, is no label file, or numbers its lines in another order.
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise LabelError(f"{path}: the label file cannot be read ({error.strerror})") from None
-    if len(raw) > MAX_BYTES:
-        raise LabelError(f"{path} is larger than {MAX_BYTES // 1024**2} MiB: not a label file")
-    return _without_numbers(parse_labels(raw, str(path)), str(path))
+    from .files import read_small
+    from .label_formats import FoundLabels, decode_text, parse_structured, without_numbers
+    from .placeholders import PLACEHOLDER_BYTES, placeholder
+
+    text = decode_text(read_small(path, MAX_BYTES, "a label file", LabelError), str(path))
+    if other := placeholder(text[:PLACEHOLDER_BYTES].encode()):
+        raise LabelError(f"{path} {other}")
+    found: FoundLabels | None = parse_structured(text, str(path))
+    if found is None:
+        found = without_numbers(parse_labels(text.encode(), str(path)), str(path))
+    for remark in found.remarks:
+        _say_once(remark)
+    names = composed(found.labels)
+    labels = tell_apart(names)
+    if labels != names:
+        twice = sorted({old for old, new in zip(names, labels, strict=True) if old != new})
+        _say_once(
+            f"{path} has names that occur more than once ({', '.join(twice[:5])}"
+            f"{', ...' if len(twice) > 5 else ''}): the number of the class is added to them, as in "
+            f"{next(new for old, new in zip(names, labels, strict=True) if old != new)!r}"
+        )
+    return labels
 
 
-def _without_numbers(labels: tuple[str, ...], origin: str) -> tuple[str, ...]:
-    matches = [re.fullmatch(r"(\d{1,9})[\s:,]+(\S.*)", label) for label in labels]
-    if len(labels) < 2 or not all(matches):
+def composed(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels in Unicode's composed form (NFC), as the names of class folders are read."""
+    if all(label.isascii() for label in labels):
         return labels
-    numbers, names = zip(*((int(match[1]), match[2]) for match in matches if match), strict=True)
-    if sorted(numbers) != list(range(len(labels))) or len(set(names)) < len(names):
+    import unicodedata
+
+    return tuple(unicodedata.normalize("NFC", label) for label in labels)
+
+
+def tell_apart(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels that differ from each other: the class's number is added to those that occur twice.
+
+    Example:
+        >>> tell_apart(("crane", "heron", "crane"))
+        ('crane (class 0)', 'heron', 'crane (class 2)')
+    """
+    counts = Counter(labels)
+    if len(counts) == len(labels):
         return labels
-    for line, number in enumerate(numbers):
-        if line != number:
-            raise LabelError(
-                f"{origin} numbers its classes in another order than its lines: line {line + 1} is for class "
-                f"{line}, but has the number {number}. Sort the lines by number"
-            )
-    return names
+    told = tuple(f"{name} (class {i})" if counts[name] > 1 else name for i, name in enumerate(labels))
+    return tell_apart(told)
+
+
+@cache
+def _say_once(remark: str) -> None:
+    from .console import say
+
+    say(remark)
 
 
 def check_label_count(labels: tuple[str, ...], outputs: int, origin: str) -> None:
@@ -72,14 +101,17 @@ def check_label_count(labels: tuple[str, ...], outputs: int, origin: str) -> Non
     if len(labels) == outputs:
         return
     hint = ""
-    if len(labels) == outputs - 1:
+    near_imagenet = outputs in range(999, 1003)
+    if len(labels) == outputs - 1 and near_imagenet:
         hint = (
             " (a difference of one: ImageNet models with 1,001 outputs have a background class first; if "
             "this is such a model, add a first line: background)"
         )
-    elif len(labels) == outputs + 1:
+    elif len(labels) == outputs + 1 and near_imagenet:
         hint = (
             " (a difference of one: only ImageNet models with 1,001 outputs have a background class first; "
             "if the first line is background, remove it)"
         )
+    elif comment := next((label for label in labels if label.startswith(("# ", "//"))), None):
+        hint = f" (each line counts, also {comment[:60]!r}: remove comments)"
     raise LabelError(f"{origin} names {len(labels)} classes, and the model has {outputs} outputs{hint}")

@@ -21,7 +21,9 @@ from .card import ModelCard
 from .errors import CardError, ModelFileError, model_name
 from .flatbuffer import INT8, MALFORMED, UINT8, UINT32, FlatTable
 from .labels import parse_labels
-from .output_meaning import OutputMeaning, meaning_of_tflite
+from .meanings import BY_CARD, OF_ACTIVATION, UNREAD, OutputMeaning, Statement
+from .output_meaning import meanings_of_tflite
+from .placeholders import PLACEHOLDER_BYTES, placeholder
 
 CARD_NAME = "card.json"
 LABELS_NAME = "labels.txt"
@@ -89,8 +91,9 @@ class ModelFile(NamedTuple):
     """The facts that a .tflite states about itself, read without the interpreter.
 
     `model` is the file, or its bytes, and `name` its name in messages. `labels` come from the card or else
-    from the TFLite metadata, `normalization` from the TFLite metadata. `outputs` is the meaning of the
-    outputs. `zip_offset` is the length of the flatbuffer: where the appended zip starts, or the file's size.
+    from the TFLite metadata, `normalization` from the TFLite metadata. `outputs` has what the file states
+    about each output, of the first 64, or its card about the one that has the classes. `zip_offset` is the
+    length of the flatbuffer: where the appended zip starts, or the file's size.
     """
 
     model: Path | bytes
@@ -98,7 +101,7 @@ class ModelFile(NamedTuple):
     card: ModelCard | None
     labels: tuple[str, ...] | None
     normalization: Normalization | None
-    outputs: OutputMeaning
+    outputs: tuple[Statement, ...]
     zip_offset: int
 
     @classmethod
@@ -124,7 +127,7 @@ class ModelFile(NamedTuple):
                 metadata = find_metadata(root)
                 labels_name = find_labels_name(metadata) if metadata else None
                 normalization = find_normalization(metadata) if metadata else None
-                outputs = meaning_of_tflite(root, has_card=card is not None)
+                outputs = _stated(card) if card is not None else meanings_of_tflite(root, metadata)
         labels = card.labels if card else None
         if labels is None and labels_name is not None and labels_name in directory.names:
             labels = parse_labels(directory.read(labels_name, MAX_TEXT_BYTES), f"{name}: {labels_name}")
@@ -132,8 +135,18 @@ class ModelFile(NamedTuple):
 
     @property
     def gives_probabilities(self) -> bool:
-        """Whether the outputs are probabilities, of classes that exclude each other or not: no logits."""
-        return self.outputs is not OutputMeaning.LOGITS
+        """Whether probabilities are stated of the first output, of classes that exclude each other or not."""
+        return self.statement(0).meaning in (OutputMeaning.PROBABILITIES, OutputMeaning.SIGMOIDS)
+
+    def statement(self, output: int) -> Statement:
+        """Return what the file states about its output of that number."""
+        if self.card is not None:
+            return self.outputs[0]
+        return self.outputs[output] if output < len(self.outputs) else UNREAD
+
+
+def _stated(card: ModelCard) -> tuple[Statement]:
+    return (Statement(OF_ACTIVATION[card.output.activation], True, BY_CARD),)
 
 
 def read_card(directory: Directory) -> ModelCard | None:
@@ -179,25 +192,39 @@ def mapped(model: Path | bytes, name: str | None = None) -> Iterator[mmap.mmap |
     """
     name = name or model_name(model)
     if isinstance(model, bytes):
-        _check_start(name, model[:8])
+        _check_start(name, model[:PLACEHOLDER_BYTES])
         yield model
         return
     try:
         if not model.is_file():
-            raise ModelFileError(f"{name}: no such file" if not model.exists() else f"{name} is not a file")
+            raise ModelFileError(
+                f"{name}: no such file" if not model.exists() else f"{name} {_no_file(model)}"
+            )
         with model.open("rb") as file:
-            _check_start(name, file.read(8))
+            _check_start(name, file.read(PLACEHOLDER_BYTES))
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 yield data
     except OSError as error:
         raise ModelFileError(f"{name} cannot be read ({error.strerror})") from None
 
 
+def _no_file(path: Path) -> str:
+    """Return what is said of a folder in place of a file."""
+    from .other_formats import folder_format
+
+    return folder_format(path) or "is not a file"
+
+
 def _check_start(name: str, head: bytes) -> None:
-    if len(head) < 8 or head[4:] != IDENTIFIER:
-        raise ModelFileError(
-            f"{name} is not a TFLite model: it starts with {head!r}, and a model has {IDENTIFIER!r} at byte 4"
-        )
+    if head[4:8] == IDENTIFIER:
+        return
+    from .other_formats import other_format
+
+    if instead := placeholder(head) or other_format(name, head):
+        raise ModelFileError(f"{name} {instead}")
+    raise ModelFileError(
+        f"{name} is not a TFLite model: it starts with {head[:8]!r}, and a model has {IDENTIFIER!r} at byte 4"
+    )
 
 
 @contextmanager
@@ -235,26 +262,25 @@ def find_metadata(model: FlatTable) -> FlatTable | None:
     return None
 
 
-def _tensor_metadata(metadata: FlatTable, field: int) -> FlatTable | None:
-    """Return TensorMetadata of the first input (field 2) or output (field 3)."""
+def _tensor_metadata(metadata: FlatTable, field: int) -> list[FlatTable]:
+    """Return TensorMetadata of the inputs (field 2) or outputs (field 3)."""
     subgraphs = metadata.tables(3)
-    tensors = subgraphs[0].tables(field) if subgraphs else []
-    return tensors[0] if tensors else None
+    return subgraphs[0].tables(field) if subgraphs else []
 
 
 def find_labels_name(metadata: FlatTable) -> str | None:
-    """Return the name of the appended file that holds the output's labels; None where none is named."""
-    output = _tensor_metadata(metadata, 3)
-    for file in output.tables(6) if output else []:
-        if file.scalar(2, INT8) == _TENSOR_AXIS_LABELS:
-            return file.string(0)
+    """Return the name of the appended file with the labels of an output, the first that has some, or None."""
+    for output in _tensor_metadata(metadata, 3):
+        for file in output.tables(6):
+            if file.scalar(2, INT8) == _TENSOR_AXIS_LABELS:
+                return file.string(0)
     return None
 
 
 def find_normalization(metadata: FlatTable) -> Normalization | None:
     """Return the normalization of the input in the metadata; None where it has none that can be applied."""
-    tensor = _tensor_metadata(metadata, 2)
-    for unit in tensor.tables(4) if tensor else []:
+    inputs = _tensor_metadata(metadata, 2)
+    for unit in inputs[0].tables(4) if inputs else []:
         options = unit.table(1)
         if unit.scalar(0, UINT8) == _NORMALIZATION_OPTIONS and options is not None:
             mean, std = (tuple(float(v) for v in options.numbers(field, "<f4")) for field in (0, 1))

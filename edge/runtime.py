@@ -12,12 +12,14 @@ from .errors import (
     DelegateError,
     MissingPackageError,
     ModelFileError,
+    NoPackageError,
     OptionError,
     RuntimeLoadError,
     error_text,
     model_name,
 )
 from .quiet import silenced
+from .runtime_packages import PythonBuild, runtime_package, why_no_runtime, why_not
 
 MAX_THREADS = 256  # Runtimes crash with far more.
 # Distributions and their modules, in order of preference.
@@ -105,7 +107,8 @@ class Loaded(NamedTuple):
 def find_runtime(name: str | None = None) -> Runtime:
     """Return the runtime called `name`, or the first that is installed and can be loaded.
 
-    Raises MissingPackageError where none is installed, RuntimeLoadError where one is but cannot be loaded.
+    Raises MissingPackageError where none is installed (NoPackageError where none can be), RuntimeLoadError
+    where one is but cannot be loaded.
     """
     broken: list[str] = []
     for candidate in (name,) if name else RUNTIMES:
@@ -119,9 +122,7 @@ def find_runtime(name: str | None = None) -> Runtime:
                 broken.append(_describe_broken(candidate, error))
     if broken:
         raise RuntimeLoadError(f"No TFLite runtime can be used: {'; '.join(broken)}")
-    if name:
-        raise MissingPackageError(f"the package {name}", f"--runtime {name}", name)
-    raise MissingPackageError("a TFLite runtime", "Running a model", "ai-edge-litert")
+    raise _missing(name, PythonBuild.here())
 
 
 def open_interpreter(model: Path | bytes, execution: Execution, name: str | None = None) -> Loaded:
@@ -217,6 +218,16 @@ def _count_delegate_nodes(interpreter: Any) -> int | None:
     except (AttributeError, *REFUSALS):  # The method is private, since no public one reports it.
         return None
     return [node["op_name"] for node in nodes].count("DELEGATE")
+
+
+def _missing(name: str | None, python: PythonBuild) -> MissingPackageError:
+    """Return the error for no runtime, or for that called `name`, where it is not installed."""
+    package = f"the package {name}" if name else "a TFLite runtime"
+    purpose = f"--runtime {name}" if name else "Running a model"
+    reason = why_not(name, python) if name else why_no_runtime(python)
+    if reason is not None:
+        return NoPackageError(package, purpose, reason)
+    return MissingPackageError(package, purpose, name or str(runtime_package(python)))
 
 
 def _describe_broken(name: str, error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .channels import BGR, RGB
 from .errors import ModelFileError, error_text
 from .modelfile import Normalization
 from .runtime import REFUSALS
@@ -30,7 +32,8 @@ class Layout(NamedTuple):
 class TensorSpec:
     """An input or output tensor: `real = (stored - zero_point) * scale` where scale is above 0.
 
-    `resizable` is whether the model leaves sides other than the batch open, to be set before running.
+    `number` counts the inputs, or the outputs. `resizable` is whether the model leaves sides other than the
+    batch open, to be set before running.
     """
 
     index: int
@@ -39,15 +42,16 @@ class TensorSpec:
     scale: float
     zero_point: int
     resizable: bool = False
+    number: int = 0
 
     @classmethod
-    def from_details(cls, details: dict[str, Any]) -> TensorSpec:
-        """Read one entry of an interpreter's get_input_details() or get_output_details()."""
+    def from_details(cls, details: dict[str, Any], number: int = 0) -> TensorSpec:
+        """Read entry `number` of an interpreter's get_input_details() or get_output_details()."""
         scale, zero_point = details["quantization"]
         shape = tuple(int(side) for side in details["shape"])
         resizable = any(int(side) < 0 for side in details.get("shape_signature", ())[1:])
         dtype = np.dtype(details["dtype"]).name
-        return cls(int(details["index"]), shape, dtype, float(scale), int(zero_point), resizable)
+        return cls(int(details["index"]), shape, dtype, float(scale), int(zero_point), resizable, number)
 
     @property
     def layout(self) -> Layout | None:
@@ -67,34 +71,49 @@ class TensorSpec:
         return None
 
     @property
+    def real_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest real value that it holds; None where it is not quantized."""
+        if self.dtype == "float32" or self.scale <= 0:
+            return None
+        limits = np.iinfo(self.dtype)
+        return (limits.min - self.zero_point) * self.scale, (limits.max - self.zero_point) * self.scale
+
+    @property
     def classes(self) -> int:
         """The number of classes; a single output value is that of the second of two classes."""
         return max(2, math.prod(self.shape))
 
 
 def to_tensor(
-    pixels: NDArray[np.uint8], spec: TensorSpec, normalization: Normalization | None
+    pixels: NDArray[np.uint8],
+    spec: TensorSpec,
+    normalization: Normalization | None,
+    color: str = RGB,
 ) -> NDArray[Any]:
-    """Turn uint8 pixels [height, width, 3] into the input's values, in its dtype and shape.
+    """Turn uint8 RGB pixels [height, width, 3] into the input's values, in its dtype and shape.
 
     A grey input gets the luma of ITU-R 601, as Pillow computes it for its mode L. Without `normalization` the
     pixels go in as they are: float inputs get 0..255, and of 8-bit inputs the whole range stands for 0..255
-    (int8 is shifted by 128). With it, the normalised values are quantized as the tensor says.
+    (int8 is shifted by 128). With it, the normalised values are quantized as the tensor says. For BGR the
+    channels are exchanged afterwards: the normalization is that of red, green and blue in any case.
     """
     layout = spec.layout
     if layout is None:
         raise ValueError(f"no picture fits into {spec.shape}")
     if layout.channels == 1:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
-    values = _stored_values(pixels, spec, normalization)
+    values = stored_values(pixels, spec, normalization)
+    if color == BGR:
+        values = values[:, :, ::-1]
     if layout.channels_first:
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(values).reshape(spec.shape)
 
 
-def _stored_values(
+def stored_values(
     pixels: NDArray[np.uint8], spec: TensorSpec, normalization: Normalization | None
 ) -> NDArray[Any]:
+    """Return what stands in an input for pixels, uint8 [height, width, channels]; see to_tensor."""
     if normalization is None:
         if spec.dtype == "int8":
             return (pixels.astype(np.int16) - 128).astype(np.int8)
@@ -133,7 +152,15 @@ def check_shapes(name: str, given: TensorSpec, result: TensorSpec) -> None:
         )
     for side, tensor in (("input", given), ("output", result)):
         if tensor.dtype not in _DTYPES:
-            raise ModelFileError(f"{name}: its {side} is {tensor.dtype}; supported are {', '.join(_DTYPES)}")
+            remedy = f"Convert it again with float32 or 8-bit {side}"
+            if side == "output" and tensor.dtype in ("int32", "int64"):
+                remedy = (
+                    "Such numbers say which class, and not how sure it is: convert it again without ARG_MAX "
+                    "at its end"
+                )
+            raise ModelFileError(
+                f"{name}: its {side} is {tensor.dtype}; supported are {', '.join(_DTYPES)}. {remedy}"
+            )
     if result.dtype != "float32" and not result.scale > 0:
         raise ModelFileError(
             f"{name}: its output is {result.dtype} without a scale, and nothing says what the numbers mean. "
@@ -141,17 +168,61 @@ def check_shapes(name: str, given: TensorSpec, result: TensorSpec) -> None:
         )
 
 
-def read_tensors(name: str, interpreter: Any) -> tuple[TensorSpec, TensorSpec]:
-    """Return the only input and the only output; raises ModelFileError unless it is a classifier."""
+def choose_output(
+    name: str, outputs: Sequence[tuple[str, Sequence[int | None]]], output_index: int | None
+) -> int:
+    """Return the number of the output that has the classes: the only one, or `output_index`.
+
+    `outputs` are names and shapes. Raises ValueError, which names them, for several outputs without an index,
+    and for an index beyond them.
+    """
+    if output_index is None and len(outputs) == 1:
+        return 0
+    if output_index is not None and output_index < len(outputs):
+        return output_index
+    listed = "; ".join(
+        f"{number}: {output[:60]!r} {list(shape)}" if output else f"{number}: {list(shape)}"
+        for number, (output, shape) in enumerate(outputs[:10])
+    )
+    given = "" if output_index is None else f", and no number {output_index}"
+    count = "1 output" if len(outputs) == 1 else f"{len(outputs)} outputs"
+    raise ValueError(
+        f"{name} has {count}{given} ({listed}). If one of them "
+        "has a value for each class, give --output-index with its number; models that find several objects "
+        "in a picture cannot be run"
+    )
+
+
+def read_tensors(
+    name: str, interpreter: Any, output_index: int | None = None
+) -> tuple[TensorSpec, TensorSpec]:
+    """Return the only input, and the only output or that of the given number.
+
+    Raises ModelFileError unless it is a classifier.
+    """
     try:
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except REFUSALS as error:  # A tensor's name that is not UTF-8.
         raise ModelFileError(f"{name} is damaged: its tensors cannot be read ({error_text(error)})") from None
-    if len(inputs) != 1 or len(outputs) != 1:
+    return choose_tensors(name, inputs, outputs, output_index)
+
+
+def choose_tensors(
+    name: str,
+    inputs: Sequence[dict[str, Any]],
+    outputs: Sequence[dict[str, Any]],
+    output_index: int | None = None,
+) -> tuple[TensorSpec, TensorSpec]:
+    """Return the tensors that `read_tensors` does, of an interpreter's details; raises ModelFileError."""
+    if len(inputs) != 1:
         raise ModelFileError(
-            f"{name} is not an image classifier: it has {len(inputs)} inputs and {len(outputs)} outputs, and "
-            "a classifier has one of each. Models that find several objects in a picture cannot be run"
+            f"{name} is not an image classifier: it has {len(inputs)} inputs, and a classifier has one"
         )
-    given, result = TensorSpec.from_details(inputs[0]), TensorSpec.from_details(outputs[0])
+    named = [(str(details.get("name", "")), tuple(map(int, details["shape"]))) for details in outputs]
+    try:
+        number = choose_output(name, named, output_index)
+    except ValueError as error:
+        raise ModelFileError(str(error)) from None
+    given, result = TensorSpec.from_details(inputs[0]), TensorSpec.from_details(outputs[number], number)
     check_shapes(name, given, result)
     return given, result

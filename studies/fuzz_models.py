@@ -29,6 +29,7 @@ import click
 import numpy as np
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import EdgeClassifyError, ModelFileError
+from edge_classify.edge.foreign import ForeignFacts
 from edge_classify.edge.modelfile import CARD_NAME, ModelFile, Normalization
 from edge_classify.edge.runtime import Execution
 
@@ -87,7 +88,7 @@ def run_one(path: Path) -> tuple[str, str]:
     try:
         file = ModelFile.read(path)
         normalization = None if file.card or file.normalization else Normalization((0.0,), (255.0,))
-        classifier = Classifier(file, None, normalization, Execution(untrusted=True))
+        classifier = Classifier(file, ForeignFacts(normalization=normalization), Execution(untrusted=True))
         pixels = np.full((classifier.spec.height, classifier.spec.width, 3), 128, np.uint8)
         return "answer", classifier.classify_pixels(pixels).best.label
     except EdgeClassifyError as error:

@@ -4,8 +4,8 @@ Claim: the F1 of a class with 14 images among 1,886 of four others is 0.78 by de
 --imbalance none.
 
 Makes a folder of five classes from FOLDER (class folders, or train/ and test/ with class folders), trains on
-it by default and with --imbalance none, and prints a Markdown table. edge-train gets TRAIN_OPTIONS both
-times.
+it by default and with --imbalance none, or by each --recipe, and prints a Markdown table. edge-train gets
+TRAIN_OPTIONS each time. CIFAR-10 as such a folder: run/images of `edge-train cifar10 --output run`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ import click
 # Counts of the large classes, in the order of --classes: 1,900 images with 14 of the small one.
 LARGE = (480, 470, 470, 466)
 TEST_IMAGES = 100
-RECIPES: dict[str, tuple[str, ...]] = {"default": (), "plain": ("--imbalance", "none")}
+RECIPES: dict[str, tuple[str, ...]] = {
+    "default": (),
+    "plain": ("--imbalance", "none"),
+    **{name: ("--imbalance", name) for name in ("balanced", "effective", "oversample")},
+}
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -47,22 +51,25 @@ class Score:
 @click.option("--images", type=click.IntRange(5), default=14, show_default=True,
               help="Training images of the small class.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Runs of each recipe.")
+@click.option("--recipe", "recipes", multiple=True, type=click.Choice(list(RECIPES)),
+              default=("default", "plain"), show_default=True,
+              help="What is compared; may be repeated.")  # fmt: skip
 @click.option("--model", default="mobilenet_v2", show_default=True, help="What edge-train --model is given.")
 @click.argument("train_options", nargs=-1, type=click.UNPROCESSED)
-def main(data: Path, small: str, classes: str | None, images: int, seeds: int, model: str,
-         train_options: tuple[str, ...]) -> None:  # fmt: skip
-    """Compare the defaults with the plain recipe; TRAIN_OPTIONS after -- go to edge-train."""
+def main(data: Path, small: str, classes: str | None, images: int, seeds: int,
+         recipes: tuple[str, ...], model: str, train_options: tuple[str, ...]) -> None:  # fmt: skip
+    """Compare recipes; TRAIN_OPTIONS after -- go to edge-train."""
     counts = class_counts(data, small, classes, images)
     click.echo(f"{data.name}: " + ", ".join(f"{label} {count}" for label, count in counts.items()))
     click.echo(f"\n| recipe | seed | F1 of {small} | macro F1 | accuracy |\n|---|---|---|---|---|")
-    scores: dict[str, list[Score]] = {recipe: [] for recipe in RECIPES}
+    scores: dict[str, list[Score]] = {recipe: [] for recipe in recipes}
     with tempfile.TemporaryDirectory(prefix="imbalance-") as scratch:
         for seed in range(seeds):
             folder = Path(scratch) / f"data-{seed}"
             make_folder(data, folder, counts, seed)
-            for recipe, options in RECIPES.items():
+            for recipe in recipes:
                 output = Path(scratch) / f"{recipe}-{seed}"
-                score = train(folder, output, model, (*options, *train_options), seed, small)
+                score = train(folder, output, model, (*RECIPES[recipe], *train_options), seed, small)
                 scores[recipe].append(score)
                 click.echo(_row(recipe, str(seed), score))
     for recipe, of_recipe in scores.items():

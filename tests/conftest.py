@@ -24,7 +24,8 @@ settings.load_profile("calm")
 
 
 TRAIN_OPTIONS = (
-    "--epochs", "16,4", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
+    "--epochs", "40,4", "--alpha", "0.35", "--weights", "none", "--image-size", "32", "--batch-size", "16",
+    "--folds", "0",
 )  # fmt: skip
 FOREIGN_MODELS = ("float32", "uint8", "int8", "logits")
 # Fixtures that take longest to make.
@@ -118,6 +119,19 @@ def foreign_models(shared: SharedFolders) -> dict[str, Path]:
 
     folder = shared.folder("foreign", write)
     return {name: folder / f"{name}.tflite" for name in FOREIGN_MODELS}
+
+
+@pytest.fixture(scope="session")
+def finished_files(shared: SharedFolders) -> dict[str, Path]:
+    """Files of every kind that edge-classify runs, which name no labels: see support/finished_files.py."""
+
+    def write(folder: Path) -> None:
+        from .support.finished_files import write_finished_files
+
+        write_finished_files(folder)
+
+    folder = shared.folder("finished", write)
+    return {path.stem: path for path in folder.glob("*.tflite")}
 
 
 @pytest.fixture

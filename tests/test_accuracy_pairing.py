@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from edge_classify.benchmarks.scoring.score import choose_bases
+from edge_classify.benchmarks.scoring.pairing import choose_bases
 from edge_classify.edge.card import ConversionInfo, InputSpec, ModelCard, TrainingInfo
 
 _CARD = ModelCard("a", ("x", "y"), InputSpec(8, 8, "float32"))

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edge_classify.benchmarks.results.result import Change, MeasuredAccuracy
+from edge_classify.benchmarks.scoring.answers import NotScored, open_models
 from edge_classify.benchmarks.scoring.labelled import labelled_images
-from edge_classify.benchmarks.scoring.score import NotScored, open_models, score
+from edge_classify.benchmarks.scoring.score import score
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import DatasetError
+from edge_classify.edge.foreign import ForeignFacts
 from edge_classify.edge.modelfile import NAMED_NORMALIZATIONS
 from scipy import stats
 from sklearn import metrics as reference
@@ -123,9 +125,9 @@ def test_models_that_cannot_be_scored_stop_no_other(tmp_path: Path) -> None:
 def test_label_that_a_model_uses_twice_is_not_guessed(tmp_path: Path) -> None:
     file = Foreign().write(tmp_path / "foreign.tflite")
     data = random_pictures(tmp_path / "data", ("red", "crane"), 2)
-    models = open_models([file], ("crane", "red", "crane"), NAMED_NORMALIZATIONS["-1..1"])
+    models = open_models([file], ForeignFacts(("crane", "red", "crane"), NAMED_NORMALIZATIONS["-1..1"]))
     (outcome,) = score(models, labelled_images(data)).outcomes
-    assert isinstance(outcome, NotScored) and "several classes called 'crane'" in outcome.error
+    assert isinstance(outcome, NotScored) and "does not know: crane" in outcome.error
 
 
 def test_unreadable_images_are_counted_and_none_readable_is_an_error(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from edge_classify.benchmarks.results.result import MeasuredAccuracy
+from edge_classify.benchmarks.scoring.answers import open_models
 from edge_classify.benchmarks.scoring.labelled import LabelledData, labelled_images
-from edge_classify.benchmarks.scoring.score import open_models, score
+from edge_classify.benchmarks.scoring.score import score
 from edge_classify.benchmarks.scoring.split import Split, SplitImage
 from edge_classify.benchmarks.scoring.training_images import find_splits, training_remark
 from edge_classify.edge.errors import DatasetError

@@ -211,3 +211,61 @@ def test_plan_without_augmentation_has_one_view_whatever_was_asked_for() -> None
 def test_plan_for_oversampling_has_more_views_of_the_small_class_only() -> None:
     counts = plan_views(TRUTH, 3, _choose(views=4, imbalance="oversample"), 20).counts
     assert set(counts[TRUTH < 2]) == {4} and set(counts[TRUTH == 2]) == {8}
+
+
+def _pool(task: Task) -> Examples:
+    """Return the images of a task and four others, in the order of their rows."""
+    both = np.concatenate([task.train.rows, task.validation.rows + len(task.train.pixels)])
+    pixels = np.concatenate([task.train.pixels, task.validation.pixels])
+    rows = np.union1d(both, np.setdiff1d(np.arange(len(pixels)), both)[:4])
+    return Examples(pixels, rows, np.zeros(len(rows), np.int64))
+
+
+def _of_pool(task: Task, pool: Examples, **changes: Any) -> Cut | None:
+    moved = len(task.train.pixels)
+    train = Examples(pool.pixels, task.train.rows, task.train.truth)
+    validation = Examples(pool.pixels, task.validation.rows + moved, task.validation.truth)
+    chosen = replace(task.hyperparameters, **{k: v for k, v in changes.items() if k != "swap"})
+    if changes.get("swap"):
+        train, validation = validation, train
+    return cut_activations(
+        task.built, HEAD, train, validation, 3, chosen, task.seed, task.cache, pool
+    )  # fmt: skip
+
+
+def test_split_of_a_pool_gets_the_activations_of_its_own_images_only(task: Task) -> None:
+    cut = _of_pool(task, _pool(task), views=3)
+    assert cut is not None
+    assert np.allclose(_view(cut, 0), _features(task.built, task.train), atol=1e-4)
+    validation = cut.validation.values[cut.validation.place[0]]
+    assert np.allclose(validation, _features(task.built, task.validation), atol=1e-4)
+    assert np.array_equal(cut.table.truth, task.train.truth) and set(cut.table.views) == {3}
+    assert np.array_equal(cut.validation.truth, task.validation.truth)
+    # Not even a later view is of another image: each row of the table belongs to one training image.
+    used, of_validation = cut.table.place.ravel(), cut.validation.place[0]
+    assert len(set(used)) == 3 * len(task.train.rows) and not set(used) & set(of_validation)
+
+
+def test_activations_of_a_pool_are_computed_once_for_all_its_splits(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = _pool(task)
+    first = _of_pool(task, pool)
+    monkeypatch.setattr(activations, "run_front", None)
+    other = _of_pool(task, pool, swap=True)
+    assert first is not None and other is not None
+    assert np.array_equal(_view(other, 0), first.validation.values[first.validation.place[0]])
+
+
+def test_pool_that_has_no_room_or_needs_other_views_in_each_split_is_left_aside(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = _pool(task)
+    small = _of_pool(task, pool, imbalance="oversample", views=1)
+    # 12, 10 and 4 images: each is drawn as often as gives every class 12.
+    assert small is not None and set(small.table.views) == {1, 2, 3}
+    # 26 and 13 images with 12 features of 4 bytes each have room, and the pool's 43 images have not.
+    monkeypatch.setattr(activations, "BUDGET", (26 + 13) * 12 * 4)
+    cut = _of_pool(task, pool, views=1)
+    assert cut is not None and len(cut.table.values) == 26 + 13
+    assert np.allclose(_view(cut, 0), _features(task.built, task.train), atol=1e-4)

@@ -46,6 +46,6 @@ def test_drop_is_what_a_file_lost_to_its_float_model_and_not_to_another_one() ->
     int8 = result(file="int8.tflite", variant="int8", accuracy=worse)
     float32 = result(file="float32.tflite", variant="float32", accuracy=worse)
     (found,) = advise([int8, float32], Budget(drop=1.0))
-    assert found.recommendation.misses == {"int8.tflite": ["loses 3.00 points, more than 1"]}
+    assert found.recommendation.misses == {"int8.tflite": ["loses 3.00 points, and more than 1 is no chance"]}
     record = found.to_record()["recommendation"]
     assert record["ship"] == "float32.tflite" and "int8.tflite" in record["why_not"]

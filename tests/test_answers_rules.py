@@ -47,6 +47,15 @@ def test_answer_below_the_threshold_is_unknown_and_the_option_beats_the_card() -
         assert shown(AnswerRules(threshold=option), [(0, CAT)], card) == [expected], (option, card)
 
 
+def test_answer_exactly_at_the_threshold_is_given() -> None:
+    """8-bit files give multiples of 1/256, and their thresholds are such multiples."""
+    at = said(136 / 256, 100 / 256, 20 / 256)
+    rules = AnswerRules()
+    assert shown(rules, [(0, at)], 136 / 256) == ["cat"]
+    assert shown(rules, [(0, at)], 136.5 / 256) == ["unknown"]
+    assert shown(AnswerRules(threshold=136 / 256), [(0, at)]) == ["cat"]
+
+
 def test_photos_are_neither_smoothed_nor_held() -> None:
     answers = Answers(AnswerRules(smooth=5, hold=60))
     for prediction in (CAT, DOG, CAT):
@@ -102,12 +111,16 @@ def test_unknown_must_last_too_before_it_is_shown_and_before_it_goes() -> None:
 
 
 def test_held_label_stands_first_and_the_others_follow_by_probability() -> None:
-    for top, expected in ((1, ["cat"]), (2, ["cat", "owl"]), (3, ["cat", "owl", "dog"])):
-        answers = Answers(AnswerRules(top=top, hold=60))
-        answers.answer("m", LABELS, CAT, None, "camera", 0.0)
-        found = answers.answer("m", LABELS, said(0.3, 0.1, 0.6), None, "camera", 1.0)
-        assert [score.label for score in found.top] == expected
-        assert found.best.score == pytest.approx(0.3)
+    for first, second, expected in (
+        (CAT, said(0.3, 0.1, 0.6), ["cat", "owl", "dog"]),
+        (OWL, said(0.6, 0.1, 0.3), ["owl", "cat", "dog"]),
+    ):
+        for top in (1, 2, 3):
+            answers = Answers(AnswerRules(top=top, hold=60))
+            answers.answer("m", LABELS, first, None, "camera", 0.0)
+            found = answers.answer("m", LABELS, second, None, "camera", 1.0)
+            assert [score.label for score in found.top] == expected[:top]
+            assert found.best.score == pytest.approx(0.3)
 
 
 def test_held_label_that_fell_below_the_threshold_is_still_the_answer() -> None:
@@ -130,6 +143,15 @@ def test_past_is_forgotten_by_another_source_after_a_gap_and_when_the_clock_goes
 def test_frames_that_are_far_apart_because_it_was_asked_for_are_no_gap() -> None:
     frames = [(60.0 * i, DOG if i else CAT) for i in range(4)]
     assert shown(AnswerRules(hold=120, every=60), frames) == ["cat", "cat", "cat", "dog"]
+
+
+@pytest.mark.parametrize(("every", "gap"), [(None, 10.0), (1.0, 10.0), (4.0, 12.0)])
+def test_gap_is_ten_seconds_or_three_times_the_pause_that_was_asked_for(
+    every: float | None, gap: float
+) -> None:
+    rules = AnswerRules(hold=60, every=every)
+    assert shown(rules, [(0.0, CAT), (gap, DOG)]) == ["cat", "cat"]
+    assert shown(rules, [(0.0, CAT), (gap + 0.01, DOG)]) == ["cat", "dog"]
 
 
 def test_models_side_by_side_do_not_mix() -> None:
@@ -176,6 +198,7 @@ def test_mean_of_one_frame_is_that_frame() -> None:
     [
         ({"top": 0}, "--top"),
         ({"threshold": 1.5}, "--threshold"),
+        ({"threshold": -0.1}, "--threshold"),
         ({"threshold": float("nan")}, "--threshold"),
         ({"smooth": 0}, "--smooth"),
         ({"smooth": MAX_SMOOTH + 1}, "--smooth"),

@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from edge_classify.train.audit import audit_images
 from edge_classify.train.audit_report import render_audit, view_audit
 from edge_classify.train.findings import Audit
 from edge_classify.train.image_facts import ImageFacts, inspect_image
-from edge_classify.train.near_duplicates import close_pairs, connect
+from edge_classify.train.near_duplicates import connect
+from edge_classify.train.thumbnails import make_thumbnail
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
@@ -24,10 +26,27 @@ from PIL import Image, ImageEnhance, ImageOps
 unhurried = settings(deadline=None)  # How long an example takes says how busy the machine is.
 
 
+@cache
+def photo(seed: int) -> Image.Image:
+    """A picture with large and small forms, as a photo has; noise alone has no likeness to keep."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize(
+        (160, 120), Image.Resampling.BICUBIC
+    )
+    fine = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize((160, 120))
+    return Image.blend(coarse, fine, 0.2)
+
+
+def saved_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
 def fact(
     path: str,
     sha256: str | None = None,
-    phash: int | None = None,
+    look: Image.Image | None = None,
     *,
     reason: str | None = None,
     found: str = "PNG",
@@ -38,8 +57,8 @@ def fact(
     digest = sha256 or hashlib.sha256(path.encode()).hexdigest()
     if reason is not None:
         return ImageFacts(path, digest, reason)
-    look = random.Random(path).getrandbits(64) if phash is None else phash
-    return ImageFacts(path, digest, None, found, side, side, look, deviation)
+    shown = photo(random.Random(digest).getrandbits(32)) if look is None else look
+    return ImageFacts(path, digest, None, found, side, side, deviation, make_thumbnail(shown))
 
 
 def audit(*facts: ImageFacts, near_duplicates: bool = True) -> Audit:
@@ -47,35 +66,6 @@ def audit(*facts: ImageFacts, near_duplicates: bool = True) -> Audit:
     parts = [f.path.split("/") for f in facts]
     subsets = [p[0] if len(p) == 3 else "all" for p in parts]
     return audit_images(facts, [p[-2] for p in parts], subsets, near_duplicates)
-
-
-def differing(bits: int, phash: int = 0xF0F0_A5A5_1234_9999) -> int:
-    return phash ^ ((1 << bits) - 1)
-
-
-hash_lists = st.lists(st.integers(0, 2**64 - 1), max_size=12, unique=True)
-flips = st.lists(st.tuples(st.integers(0, 11), st.sets(st.integers(0, 63), max_size=6)), max_size=20)
-
-
-@unhurried
-@given(hash_lists, flips, st.integers(0, 6))
-def test_close_pairs_are_exactly_those_that_comparing_all_with_all_finds(
-    start: list[int], changes: list[tuple[int, set[int]]], distance: int
-) -> None:
-    values = set(start)
-    for place, bits in changes:
-        if start:
-            values.add(start[place % len(start)] ^ sum(1 << bit for bit in bits))
-    hashes = sorted(values)
-    found = {
-        tuple(sorted(pair)) for some in close_pairs(np.array(hashes, np.uint64), distance) for pair in some
-    }
-    assert found == {
-        (i, j)
-        for j in range(len(hashes))
-        for i in range(j)
-        if (hashes[i] ^ hashes[j]).bit_count() <= distance
-    }
 
 
 @unhurried
@@ -96,55 +86,90 @@ def test_connect_gives_one_number_to_what_pairs_lead_to_and_counts_from_0(
 
 def test_copies_and_near_duplicates_share_a_group_and_others_do_not() -> None:
     found = audit(
-        fact("a/1.png", "x", differing(0)),
-        fact("a/2.png", "x", differing(0)),
-        fact("a/3.png", "y", differing(4)),
-        fact("a/4.png", "z", differing(0) ^ (0x1F << 32)),
+        fact("a/1.png", "x", photo(1)),
+        fact("a/2.png", "x", photo(1)),
+        fact("a/3.png", "y", saved_jpeg(photo(1), 60)),
+        fact("a/4.png", "z", photo(2)),
         fact("a/5.png"),
     )
-    assert found.groups.tolist() == [0, 0, 0, 1, 2]
+    assert found.groups.tolist() == found.twin_groups.tolist() == [0, 0, 0, 1, 2]
     assert [(group.identical, [i.path for i in group.images]) for group in found.copies] == [
         (True, ["a/1.png", "a/2.png"]),
         (False, ["a/1.png", "a/2.png", "a/3.png"]),
     ]
 
 
-def test_pictures_with_too_little_in_them_are_no_near_duplicates() -> None:
+def test_blank_tiny_and_unreadable_pictures_are_compared_by_bytes_alone() -> None:
     found = audit(
-        fact("sky/1.png", phash=differing(0), deviation=19.0), fact("sky/2.png", phash=differing(2)),
-        fact("sky/3.png", phash=differing(2), deviation=19.0),
-        fact("tiny/1.png", phash=differing(0), side=31),
-        fact("blank/1.png", phash=differing(0), deviation=1.0),
-        fact("bad/1.png", "x", reason="cut off"), fact("bad/2.png", "x", reason="cut off"),
+        fact("sky/1.png", look=photo(1)), fact("tiny/1.png", look=photo(1), side=15),
+        fact("blank/1.png", look=photo(1), deviation=1.0), fact("blank/2.png", "x", photo(1), deviation=1.0),
+        fact("blank/3.png", "x", photo(1), deviation=1.0),
+        fact("bad/1.png", "y", reason="cut off"), fact("bad/2.png", "y", reason="cut off"),
     )  # fmt: skip
-    assert found.groups.tolist() == [0, 1, 1, 2, 3, 4, 5]
+    assert found.groups.tolist() == [0, 1, 2, 3, 3, 4, 5]
+    assert audit(fact("blank/1.png", look=photo(1), deviation=1.0)).groups.tolist() == [0]
 
 
 def test_audit_without_near_duplicates_compares_bytes_only() -> None:
-    rows = fact("a/1.png", "x", 1), fact("a/2.png", "x", 1), fact("a/3.png", "y", 1)
+    rows = fact("a/1.png", "x", photo(1)), fact("a/2.png", "x", photo(1)), fact("a/3.png", "y", photo(1))
     assert audit(*rows).groups.tolist() == [0, 0, 0]
     assert audit(*rows, near_duplicates=False).groups.tolist() == [0, 0, 1]
 
 
 def test_leaks_name_the_nearest_twin_of_each_test_and_validation_image() -> None:
     found = audit(
-        fact("train/a/1.png", "x", differing(4)), fact("train/a/2.png", "x2", differing(1)),
-        fact("test/a/1.png", "y", differing(0)), fact("test/b/2.png", "x", differing(4)),
-        fact("validation/a/1.png", "z", 7), fact("train/b/3.png", "z2", 7), fact("test/a/3.png"),
+        fact("train/a/1.png", "x", photo(1)), fact("train/a/2.png", "x2", ImageOps.mirror(photo(1))),
+        fact("test/a/1.png", "y", photo(1).resize((80, 60))), fact("test/b/2.png", "x", photo(1)),
+        fact("validation/b/1.png", "z", photo(3)), fact("train/b/3.png", "z2", ImageOps.mirror(photo(3))),
+        fact("test/a/3.png"),
     )  # fmt: skip
-    assert [(leak.image.path, leak.twin.path, leak.identical) for leak in found.leaks] == [
-        ("test/a/1.png", "train/a/2.png", False),
-        ("test/b/2.png", "train/a/1.png", True),
-        ("validation/a/1.png", "train/b/3.png", False),
+    assert [(leak.image.path, leak.twin.path, leak.identical, leak.mirrored) for leak in found.leaks] == [
+        ("test/a/1.png", "train/a/1.png", False, False),
+        ("test/b/2.png", "train/a/1.png", True, False),
+        ("validation/b/1.png", "train/b/3.png", False, True),
     ]
     assert found.summary()[0].startswith(
         "2 of 3 test images (66.7%) have a twin among the training or validation"
     )
 
 
+def test_mirrored_copies_of_one_label_are_twins_and_each_pair_is_found() -> None:
+    rows = [
+        fact(f"{subset}/a/{i}.png", look=turn(photo(i)))
+        for i in range(24)
+        for subset, turn in (("train", ImageOps.mirror), ("test", lambda image: image))
+    ]
+    found = audit(*rows)
+    assert found.groups.tolist() == [i // 2 for i in range(48)]
+    assert len(found.leaks) == 24 and all(leak.mirrored and not leak.identical for leak in found.leaks)
+    assert all(group.mirrored for group in found.copies) and not found.mirrored
+
+
+def test_mirror_images_under_two_labels_share_a_subset_and_contradict_nothing() -> None:
+    found = audit(
+        fact("train/left/1.png", look=photo(1)), fact("test/right/1.png", look=ImageOps.mirror(photo(1))),
+        fact("train/left/2.png", look=photo(2)), fact("train/right/2.png", look=ImageOps.mirror(photo(2))),
+        fact("train/left/3.png", look=photo(3)),
+    )  # fmt: skip
+    assert found.groups.tolist() == [0, 0, 1, 1, 2]
+    assert found.twin_groups.tolist() == [0, 1, 2, 3, 4]
+    assert not (found.conflicts or found.leaks or found.copies)
+    assert [(pair.image.path, pair.mirror.path) for pair in found.mirrored] == [
+        ("train/left/1.png", "test/right/1.png"),
+        ("train/left/2.png", "train/right/2.png"),
+    ]
+    assert found.summary()[0] == (
+        "2 images of left are mirror images of images of right, such as train/left/1.png and "
+        "test/right/1.png: either mirroring changes the class, or one label is wrong. They stay in one "
+        "subset, and none is left out"
+    )
+    assert len(json.loads(found.to_json())["mirrored"]) == 2
+
+
 def test_twins_under_several_labels_are_conflicts_and_not_copies() -> None:
     found = audit(
-        fact("a/1.png", "x"), fact("b/1.png", "x"), fact("a/2.png", "y", 0), fact("c/2.png", "z", 3),
+        fact("a/1.png", "x"), fact("b/1.png", "x"), fact("a/2.png", "y", photo(1)),
+        fact("c/2.png", "z", saved_jpeg(photo(1), 70)),
         fact("c/3.png", "w"), fact("c/4.png", "w"),
     )  # fmt: skip
     assert [(group.identical, group.labels) for group in found.conflicts] == [
@@ -188,17 +213,17 @@ def bad_audit(name: str = "x") -> Audit:
     rows = []
     for i in range(30):
         train, test = f"train/{name}{i}", f"test/{name}{i}"
-        rows += [fact(f"{train}/{name}.png", f"{i}", i << 40), fact(f"{test}/{name}.png", f"t{i}", i << 40)]
+        rows += [fact(f"{train}/{name}.png", f"{i}", photo(i)), fact(f"{test}/{name}.png", f"t{i}", photo(i))]
         rows += [fact(f"{train}/{name}1.png", "same"), fact(f"{train}/{name}cut.png", reason=f"bad {name}")]
-        rows += [fact(f"validation/{name}{i}/{name}.png", f"v{i}", i << 40, found="GIF")]
+        rows += [fact(f"validation/{name}{i}/{name}.png", f"v{i}", photo(i), found="GIF")]
         rows += [fact(f"{train}/{name}small.png", side=9, deviation=0), fact(f"{train}/{name}c.png", f"c{i}")]
         rows += [fact(f"{train}/{name}c2.png", f"c{i}")]
     return audit(*rows, *(fact(f"train/{name}0/{name}{i}more.png") for i in range(30)))
 
 
-def test_summary_of_everything_wrong_has_at_most_12_lines_that_a_terminal_does_not_obey() -> None:
+def test_summary_of_everything_wrong_has_at_most_14_lines_that_a_terminal_does_not_obey() -> None:
     lines = bad_audit("\x1b[31m\nred").summary()
-    assert 10 <= len(lines) <= 12
+    assert 10 <= len(lines) <= 14
     assert all(line.isprintable() for line in lines)
     assert "\\x1b[31m\\x0ared" in lines[0]
 
@@ -209,24 +234,8 @@ def test_audit_json_lists_every_file_at_fault_and_no_number_of_a_group() -> None
     assert len(record["unreadable"]) == 30 and record["unreadable"][0]["remark"] == "bad é"
     assert len(record["leaks"]) == 60 and record["leaks"][0]["twin"]["subset"] in ("train", "validation")
     assert {len(record[kind]) for kind in ("misnamed", "small", "blank")} == {30}
-    assert record["near_duplicates"]["bits_differing_at_most"] == 4
-    assert "groups" not in record and found.to_json() == bad_audit("é").to_json()
-
-
-def photo(seed: int) -> Image.Image:
-    """A picture with large and small forms, as a photo has; noise alone has no likeness to keep."""
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize(
-        (160, 120), Image.Resampling.BICUBIC
-    )
-    fine = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).resize((160, 120))
-    return Image.blend(coarse, fine, 0.2)
-
-
-def saved_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
+    assert record["near_duplicates"]["mirrored"] and record["near_duplicates"]["overlap_at_least"] == 0.5
+    assert not {"groups", "twin_groups"} & set(record) and found.to_json() == bad_audit("é").to_json()
 
 
 @pytest.mark.parametrize(
@@ -236,10 +245,27 @@ def saved_jpeg(image: Image.Image, quality: int) -> Image.Image:
         (lambda image: image.resize((80, 60)), True),
         (lambda image: ImageEnhance.Brightness(image).enhance(1.1), True),
         (lambda image: image.crop((1, 1, 159, 119)), True),
-        (ImageOps.mirror, False),
+        (lambda image: image.crop((4, 9, 148, 117)), True),
+        (lambda image: image.crop((16, 12, 144, 108)), True),
+        (lambda image: image.resize((170, 110)), True),
+        (ImageOps.mirror, True),
+        (lambda image: saved_jpeg(ImageOps.mirror(image).crop((12, 2, 156, 110)), 60), True),
         (ImageOps.flip, False),
+        (lambda image: image.crop((0, 0, 80, 120)), False),
     ],
-    ids=["jpeg-50", "half-size", "brighter", "cropped-1-percent", "mirrored", "upside-down"],
+    ids=[
+        "jpeg-50",
+        "half-size",
+        "brighter",
+        "cropped-1-percent",
+        "cropped-by-10-percent",
+        "middle",
+        "wider",
+        "mirrored",
+        "mirrored-cropped-jpeg",
+        "upside-down",
+        "left-half",
+    ],
 )
 def test_changed_copies_of_pictures_are_twins_of_their_originals_only(
     change: Callable[[Image.Image], Image.Image], twin: bool

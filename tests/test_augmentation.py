@@ -14,6 +14,7 @@ from edge_classify.train.augmentation import (
     Mixer,
     RandomAffine,
     make_augmentation,
+    strong_augmentation,
 )
 from edge_classify.train.feeds import ExampleTable, Feed
 from edge_classify.train.options import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, MIXES
@@ -46,6 +47,13 @@ def test_augmentation_outside_training_changes_nothing() -> None:
     layer = RandomAffine(DEFAULT_AUGMENTATIONS, 0)
     assert np.array_equal(layer(_ramps(), training=False), _ramps())
     assert np.array_equal(layer(_ramps()), _ramps())
+
+
+def test_strong_augmentation_turns_no_further_than_the_usual_one_and_not_at_all_without_rotation() -> None:
+    layer = strong_augmentation(0, rotation=True)
+    _is_rotation(*_affine(np.asarray(layer.random_rotation(_ramps(), training=True))))
+    still = strong_augmentation(0, rotation=False)
+    assert np.allclose(still.random_rotation(_ramps(), training=True), _ramps(), atol=1e-3)
 
 
 def test_augmentation_by_nothing_changes_nothing_in_training() -> None:

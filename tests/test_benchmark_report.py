@@ -311,7 +311,7 @@ def _column(title: str) -> str:
 
 
 def test_report_in_a_browser_sorts_asks_for_nothing_and_fits_a_phone(tmp_path: Path) -> None:
-    browser = require("chromium")
+    browser = require("chromium", "bash")
     hostile = _full(12.25, file=f"{HOSTILE}.tflite", accuracy=accuracy(labels=(HOSTILE, "b")))
     results = [hostile, _full(12.5, file="b.tflite"), result(median_ms=110.0, file="c.tflite", memory=None)]
     path = tmp_path / "report.html"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from edge_classify.edge.card import (
+    GOLDEN_KINDS,
     Accuracy,
     Calibration,
     ConversionInfo,
@@ -56,7 +57,13 @@ CARDS = st.builds(
         VERSIONS,
     ),
     golden=st.lists(
-        st.builds(GoldenExample, LINES, st.lists(FRACTIONS).map(tuple), FRACTIONS), max_size=2
+        st.builds(
+            GoldenExample,
+            LINES,
+            st.lists(FRACTIONS).map(tuple),
+            FRACTIONS,
+            st.sampled_from(GOLDEN_KINDS),
+        ), max_size=2
     ).map(tuple),
     sha256=st.none() | LINES,
 )  # fmt: skip
@@ -84,12 +91,20 @@ def test_card_with_only_the_required_fields_gets_the_documented_defaults() -> No
     assert (card.preprocess, card.golden, card.sha256) == (Preprocess("stretch", "bilinear"), (), None)
 
 
+def test_golden_example_of_an_older_card_is_read_as_a_photo() -> None:
+    example = {"image": "golden_0.png", "expected": [0.9, 0.1], "tolerance": 0.01}
+    (read,) = ModelCard.from_json(minimal(format="1.2", golden=[example])).golden
+    assert read.kind == "photo"
+    with pytest.raises(CardError, match=r"golden\.kind must be one of: pattern, photo\. Received: drawing"):
+        ModelCard.from_json(minimal(golden=[example | {"kind": "drawing"}]))
+
+
 def test_card_of_a_newer_minor_version_with_unknown_keys_is_read() -> None:
     text = minimal(format="1.9", novelty={"a": 1}, input={**json.loads(minimal())["input"], "depth": 3})
     assert ModelCard.from_json(text).labels == ("cat", "dog")
 
 
-@pytest.mark.parametrize("version", ["2.0", "0.9", "10.0"])
+@pytest.mark.parametrize("version", ["3.0", "0.9", "10.0"])
 def test_card_of_another_major_version_is_refused_with_the_remedy(version: str) -> None:
     with pytest.raises(CardError, match=rf"format {version}.* reads 1\.x.*pip install --upgrade"):
         ModelCard.from_json(minimal(format=version))
@@ -148,11 +163,29 @@ def test_card_without_a_required_field_is_refused_by_its_name() -> None:
     ("changes", "message"),
     [
         ({"input": {"height": 0, "width": 8, "dtype": "uint8"}}, "input.height must be 1 to 8192"),
-        ({"input": {"height": 8, "width": 8, "dtype": "int8"}}, "input.dtype must be one of: uint8, float32"),
+        ({"input": {"height": 8, "width": 8, "dtype": "int32"}}, "one of: uint8, int8, int16, float32"),
+        (
+            {"input": {"height": 8, "width": 8, "dtype": "uint8", "color": "HSV"}},
+            "one of: RGB, BGR, GREY. Received: HSV",
+        ),
         (
             {"input": {"height": 8, "width": 8, "dtype": "uint8", "color": "BGR"}},
-            "one of: RGB. Received: BGR",
+            "not raw RGB pixels and probabilities, which format 1.0 promises",
         ),
+        (
+            {"input": {"height": 8, "width": 8, "dtype": "uint8", "layout": "NHW"}},
+            "one of: NHWC, NCHW. Received: NHW",
+        ),
+        (
+            {"input": {"height": 8, "width": 8, "dtype": "uint8", "mean": [0.0]}},
+            "or both none. Received: 1 and 0",
+        ),
+        (
+            {"input": {"height": 8, "width": 8, "dtype": "uint8", "mean": [0.0], "std": [0.0]}},
+            "input.std must be above 0",
+        ),
+        ({"output": {"activation": "relu"}}, "one of: softmax, sigmoid, linear. Received: relu"),
+        ({"output": {"index": -1}}, "output.index must be 0 to 999. Received: -1"),
         ({"preprocess": {"resize": "pad"}}, "one of: stretch, crop. Received: pad"),
         ({"output": {"scale": 0.0}}, "output.scale must be above 0"),
         ({"output": {"scale": float("nan")}}, "output.scale must be above 0"),

@@ -6,6 +6,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,22 @@ import pytest
 from edge_classify.edge import Classifier, EdgeClassifyError
 from edge_classify.edge.classifier import load_classifiers, top_scores
 from edge_classify.edge.errors import CardError, LabelError, ModelFileError
+from edge_classify.edge.foreign import ForeignFacts
+from edge_classify.edge.meanings import OutputMeaning
 from edge_classify.edge.modelfile import ModelFile, Normalization
-from edge_classify.edge.output_meaning import OutputMeaning, to_probabilities
+from edge_classify.edge.output_meaning import to_probabilities
 from edge_classify.edge.runtime import Execution
 from edge_classify.edge.tensors import TensorSpec, dequantize, to_tensor
 from edge_classify.edge.tflite.metadata import add_metadata
+from edge_classify.edge.tflite.sealing import seal
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
 
-from .support.tiny_model import CARD, with_zip
+from .support.tiny_model import CARD, golden_pixels, with_zip, write_sealed
+from .support.tiny_model import classifier as tiny
 
 COLOURS = ("red", "green", "blue")
 LABELS = ("r", "g", "b")
@@ -185,6 +190,18 @@ def test_answer_below_the_cards_threshold_is_unknown(
     assert (prediction.best.label, prediction.unknown) == ("r", unknown)
 
 
+def test_answer_exactly_at_the_cards_threshold_is_given(tmp_path: Path) -> None:
+    path = write_sealed(tmp_path / "m.tflite")
+    pixels = golden_pixels(1)
+    plain = Classifier.from_file(path)
+    score = plain.classify_pixels(pixels).best.score
+    assert plain.file.card is not None
+    for threshold, unknown in ((score, False), (float(np.nextafter(score, 1)), True)):
+        output = replace(plain.file.card.output, threshold=threshold)
+        path.write_bytes(seal(tiny(), replace(plain.file.card, output=output)))
+        assert Classifier.from_file(path).classify_pixels(pixels).unknown == unknown
+
+
 def test_card_refuses_a_normalization_from_outside(foreign_models: dict[str, Path], tmp_path: Path) -> None:
     card = json.dumps({**CARD, "output": {"dtype": "uint8"}}).encode()
     path = with_zip(foreign_models["uint8"], tmp_path / "m.tflite", {"card.json": card})
@@ -290,7 +307,7 @@ def test_logits_of_any_size_become_probabilities_in_the_same_order(logits: NDArr
 
 
 def test_model_file_can_be_read_before_it_is_loaded(foreign_models: dict[str, Path]) -> None:
-    classifier = Classifier(ModelFile.read(foreign_models["uint8"]), LABELS)
+    classifier = Classifier(ModelFile.read(foreign_models["uint8"]), ForeignFacts(LABELS))
     assert (classifier.name, classifier.classes, classifier.threshold) == ("uint8", 3, None)
 
 
@@ -309,7 +326,7 @@ def test_model_in_memory_answers_as_its_file(variant: str, converted: Path) -> N
 
 def test_models_in_memory_without_a_name_are_called_the_model(foreign_models: dict[str, Path]) -> None:
     data = foreign_models["uint8"].read_bytes()
-    both = load_classifiers([data, foreign_models["uint8"]], LABELS)
+    both = load_classifiers([data, foreign_models["uint8"]], ForeignFacts(LABELS))
     assert [classifier.name for classifier in both] == ["the model", "uint8"]
     with pytest.raises(ModelFileError, match=r"^the model is not a TFLite model"):
         Classifier.from_file(b"nothing")

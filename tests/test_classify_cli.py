@@ -166,7 +166,7 @@ def test_no_arguments_at_all_exit_with_2_and_ask_for_something_to_classify() -> 
             ["-m", "MODEL", "--camera", "http://me:geheim@127.0.0.1:1/"],
             "--camera http://***@127.0.0.1:1/ cannot be",
         ),
-        (["-m", "MODEL", "--labels", "none.txt", "x.png"], "none.txt: the label file cannot be read"),
+        (["-m", "MODEL", "--labels", "none.txt", "x.png"], "none.txt cannot be read as a label file"),
         (["-m", "MODEL", "."], ". holds no images"),
     ],
 )
@@ -240,7 +240,7 @@ def test_interrupt_during_a_video_ends_with_the_summary_and_no_traceback(
         process.send_signal(signal.SIGINT)
         _, remarks = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert re.search(r"^\d+ frames in ", remarks, re.MULTILINE)
+    assert re.search(r"^(One frame|\d+ frames) in ", remarks, re.MULTILINE)
     assert "Traceback" not in remarks
 
 

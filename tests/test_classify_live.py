@@ -100,6 +100,7 @@ def test_service_manager_is_told_of_the_start_the_life_and_the_end(
         env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
         with start(model, "--camera", camera.address("/stream"), "--json", env=env) as process:
             assert manager.recv(1000).startswith(b"READY=1")
+            line(process)
             camera.mode = "stalled"  # Also while no frame comes.
             assert [manager.recv(1000) for _ in range(5)] == [b"WATCHDOG=1"] * 5
             process.send_signal(signal.SIGTERM)
@@ -140,3 +141,54 @@ def test_unsure_frames_are_collected_within_the_limit(
     assert sorted(path.name for path in (tmp_path / "kept" / "labelled").iterdir()) == [
         "blue", "green", "grey", "red",
     ]  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    lines, remarks = process.communicate(timeout=60)
+    return process.returncode, lines, remarks
+
+
+def test_camera_that_never_gives_a_picture_ends_the_run_with_the_reason(
+    model: Path, camera: CameraServer
+) -> None:
+    camera.mode = "stalled"
+    arguments = ("--camera", camera.address("/stream"), "--json", "--frames", "1", "--frozen-after", "1")
+    with start(model, *arguments) as process:
+        status, lines, remarks = finish(process)
+    assert (status, lines) == (1, "")
+    assert (
+        "gives no pictures: it gave no picture for 1 s" in remarks
+        and "frame" not in remarks.split("gives")[0]
+    )
+
+
+def test_notice_of_a_lost_camera_is_printed_and_is_no_frame(model: Path, camera: CameraServer) -> None:
+    few = ("--frames", "5", "--fps", "2", "--frozen-after", "1")
+    with start(model, "--camera", camera.address("/stream"), "--json", *few) as process:
+        records = [line(process)]
+        camera.mode = "stalled"
+        while "error" not in records[-1]:
+            records.append(line(process))
+        camera.mode = "normal"
+        status, lines, remarks = finish(process)
+    records += [json.loads(text) for text in lines.splitlines()]
+    assert status == 0
+    assert len([record for record in records if "predictions" in record]) == 5
+    assert "5 frames in " in remarks
+
+
+def test_lone_frame_has_no_rate(model: Path, camera: CameraServer) -> None:
+    with start(model, "--camera", camera.address("/stream"), "--frames", "1") as process:
+        status, _, remarks = finish(process)
+    assert status == 0 and "One frame in " in remarks and "frames/s" not in remarks
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_run_that_is_ended_before_its_first_frame_is_no_success(
+    model: Path, camera: CameraServer, number: signal.Signals, status: int
+) -> None:
+    camera.mode = "stalled"
+    with start(model, "--camera", camera.address("/stream"), "--frozen-after", "60") as process:
+        wait_until(lambda: camera.requests > 0)
+        process.send_signal(number)
+        assert finish(process)[0] == status

@@ -201,3 +201,17 @@ def test_nothing_answered_has_no_accuracy() -> None:
     assert answered_above(*two_answers(5, 0, 0), 0.95) == (0.0, None)
     with pytest.raises(ValueError, match="no images"):
         answered_above(*two_answers(0, 0, 0), 0.5)
+
+
+def test_probabilities_that_8_bits_rounded_to_nothing_share_what_is_missing_up_to_half_a_step_each() -> None:
+    for first, each in ((0.5, STEP / 2), (1.0, STEP / 2 / 3), (1 - STEP, STEP / 3)):
+        rounded = np.array([[first, 0, 0, 0]], np.float32)
+        powers = np.sqrt([first, each, each, each])  # At temperature 2.
+        expected = powers / powers.sum()
+        np.testing.assert_allclose(apply_temperature(rounded, 2.0, STEP)[0], expected, rtol=1e-5)
+
+
+def test_reliability_bins_lie_side_by_side_from_0_to_1() -> None:
+    bins = reliability_bins(*calibrated(0, 50, 3), bins=4)
+    edges = [(one.low, one.high) for one in bins]
+    assert edges == [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]

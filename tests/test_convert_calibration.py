@@ -110,11 +110,13 @@ def test_good_calibration_is_not_warned_of(tmp_path: Path) -> None:
     assert load_calibration(images, 100, CARD).warnings == ()
 
 
-def test_folder_without_known_classes_calibrates_without_a_word_about_classes(tmp_path: Path) -> None:
+def test_folder_without_known_classes_calibrates_without_a_word_about_classes_and_without_its_name(
+    tmp_path: Path,
+) -> None:
     write_pictures(tmp_path / "holiday" / "2025", list(range(60)))
     found = load_calibration(folder_images(tmp_path / "holiday"), 50, CARD, "images of --calibration")
     assert found.warnings == ()
-    assert (found.info.per_class, found.info.source) == ({"2025": 50}, "images of --calibration")
+    assert (found.info.per_class, found.info.source) == ({"(no class)": 50}, "images of --calibration")
 
 
 def test_calibration_folder_without_images_is_refused(tmp_path: Path) -> None:
@@ -131,4 +133,4 @@ def test_calibration_option_replaces_the_training_images_of_a_run(run: Path, tmp
     card = Classifier.from_file(tmp_path / "out" / "cnn_int8.tflite").file.card
     assert card is not None and card.conversion is not None and card.conversion.calibration is not None
     info = card.conversion.calibration
-    assert (info.source, info.images, info.per_class) == ("images of --calibration", 55, {"others": 55})
+    assert (info.source, info.images, info.per_class) == ("images of --calibration", 55, {"(no class)": 55})

@@ -62,6 +62,27 @@ def _ends_in_operation() -> Any:
     return network(lambda x: keras.ops.softmax(inner(x)))
 
 
+@keras.saving.register_keras_serializable("of_mine")  # type: ignore[untyped-decorator]
+def _first_values(shape: tuple[int, ...], dtype: Any = None) -> Any:
+    return keras.random.normal(shape, dtype=dtype, seed=1)
+
+
+def _with_own_training() -> Any:
+    """Return a model of which its author's code is needed to train it, and none to use it."""
+    inner = network(
+        lambda x: layers.Conv2D(4, 3, kernel_initializer=_first_values)(layers.Rescaling(1 / 255)(x))
+    )
+    inner.compile(loss=lambda truth, answer: truth - answer)
+    return network(
+        lambda x: layers.Dense(
+            3,
+            "softmax",
+            kernel_initializer=lambda shape, dtype: keras.random.normal(shape, seed=2),
+            kernel_regularizer=lambda w: w[0, 0],
+        )(layers.Flatten()(inner(x)))
+    )
+
+
 MODELS: dict[str, tuple[Callable[[], Any], str]] = {
     "functional.keras": (lambda: network(head), "-1..1"),
     "functional.h5": (lambda: network(head), "100,50"),
@@ -69,6 +90,12 @@ MODELS: dict[str, tuple[Callable[[], Any], str]] = {
     "sequential.h5": (_sequential, "0..1"),
     "nested.keras": (_nested, "0..255"),
     "nested.h5": (_nested, "0..255"),
+    "training.keras": (_with_own_training, "0..255"),
+    "training.h5": (_with_own_training, "0..255"),
+    "arithmetic.h5": (
+        lambda: network(lambda x: head(keras.ops.reshape(x / 127.5 - 1, (-1, 6, 24, 3)) * 0.9 + 0.1)),
+        "0..255",
+    ),
     "operation.keras": (_ends_in_operation, "0..1"),
     "exported": (lambda: network(head), "0..1"),
     "plain.tflite": (lambda: network(head), "-1..1"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from .support.foreign import (
     write_labels,
     write_whole,
 )
+from .support.system import small_disk
 
 
 class Twice(layers.Layer):  # type: ignore[misc]
@@ -51,7 +51,7 @@ def _two_inputs() -> Any:
 
 
 def _two_outputs() -> Any:
-    return network(lambda x: [head(x), head(x)])
+    return network(lambda x: {"species": head(x), "age": head(x)})
 
 
 def _unbuilt() -> Any:
@@ -111,21 +111,24 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "function.keras": (_custom_function, "custom function, 'swish_of_mine'"),
     "function.h5": (_custom_function, "custom function, 'swish_of_mine'"),
     "unbuilt.keras": (_unbuilt, "saved before its input was known"),
-    "two_inputs.keras": (_two_inputs, "one input and one output. Received: 2 and 1"),
-    "two_outputs.keras": (_two_outputs, "one input and one output. Received: 1 and 2"),
+    "two_inputs.keras": (_two_inputs, "it has 2 inputs, and a classifier has one"),
+    "two_outputs.keras": (_two_outputs, r"2 outputs \(0: 'age' .*1: 'species' .*--output-index"),
     "detector.keras": (_detector, r"its output is \[None, 12, 36\]"),
-    "channels_first.keras": (lambda: _flat((3, 12, 12)), "channels first"),
     "four_channels.keras": (lambda: _flat((12, 12, 4)), "takes 4 channels"),
     "table.keras": (lambda: _flat((12,)), r"its input is \[None, 12\]"),
     "batch.keras": (lambda: network(head, None, batch_shape=(8, 12, 12, 3)), "takes 8 pictures at once"),
     "several.keras": (
         lambda: network(lambda x: head(x, 5, "sigmoid")),
-        "5 outputs .* several labels at once",
+        "gives 5 sigmoids.*--outputs sigmoids",
     ),
     "useless.keras": (lambda: network(lambda x: head(x, 1, "softmax")), "one output .*, which is always 1"),
     "nan.keras": (_with_nan, "values that are no numbers"),
     "random.keras": (_random, "draws random numbers in 'memory"),
     "half.keras": (_float16, "computes with f16"),
+    "activation.keras": (
+        lambda: network(lambda x: layers.Dense(3, lambda t: 2 * t)(layers.Flatten()(x))),
+        "holds a Python lambda, as an activation or another function, which is code .*--trust",
+    ),
     "svd.keras": (_decomposed, "no operation for Svd"),
 }
 
@@ -163,7 +166,7 @@ class Module(tf.Module):  # type: ignore[misc]
 SAVED: dict[str, tuple[Callable[[Module], Any], str]] = {
     "none": (lambda module: None, "has no signature serving_default.* It has: none"),
     "several": (lambda module: {"a": module.one, "b": module.two}, "It has: a, b"),
-    "two_outputs": (lambda module: module.two, "Received: 1 and 2"),
+    "two_outputs": (lambda module: module.two, "2 outputs .*--output-index"),
     "shapeless": (lambda module: module.shapeless, r"its input is \[\]"),
 }
 
@@ -189,7 +192,7 @@ def test_saved_model_is_loaded_only_with_trust_and_refused_when_damaged(whole: P
         )
 
 
-@pytest.mark.parametrize("name", ["m.pb", "m.onnx", "m.pt", "m"])
+@pytest.mark.parametrize("name", ["m.xyz", "m"])
 def test_file_of_another_kind_is_refused_with_what_can_be_converted(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"something")
     result = convert_foreign(tmp_path / name, tmp_path / "out")
@@ -201,7 +204,7 @@ def test_file_of_another_kind_is_refused_with_what_can_be_converted(name: str, t
 LABEL_FILES = {
     "fewer": ("a\nb\n", "names 2 classes, and the model has 3 outputs"),
     "more": ("a\nb\nc\nd\n", "names 4 classes, and the model has 3 outputs"),
-    "twice": ("a\nb\na\n", "names 'a' twice"),
+    "web page": ("<!DOCTYPE html>\n<html>", "is a web page"),
     "blank": ("a\n\nc\n", "blank line, number 2"),
     "empty": ("", "is empty"),
 }
@@ -264,11 +267,10 @@ def test_options_of_other_peoples_models_are_refused_with_a_run(
 
 
 TFLITES: dict[str, tuple[Callable[[], Any], str]] = {
-    "two_outputs": (_two_outputs, "Received: 1 and 2"),
+    "two_outputs": (_two_outputs, "2 outputs .*--output-index"),
     "detector": (_detector, "its output is"),
     "any_size": (lambda: network(head, (None, 12, 3)), "of a fixed size"),
-    "several": (lambda: network(lambda x: head(x, 5, "sigmoid")), "several labels at once"),
-    "grey": (lambda: network(head, (12, 12, 1)), r"feeds \[1, height, width, 3\]"),
+    "several": (lambda: network(lambda x: head(x, 5, "sigmoid")), "gives 5 sigmoids.*--outputs sigmoids"),
     "nan": (_with_nan, "values that are no numbers"),
 }
 
@@ -306,25 +308,20 @@ def test_output_that_is_a_file_or_exists_is_kept(whole: Path, tmp_path: Path) ->
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 KiB, where mounting one is permitted."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small disk is not permitted here")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with small_disk(folder, "8k"):
+        yield folder
 
 
-def test_full_disk_ends_in_one_sentence_and_leaves_no_part_of_a_file(
-    tmp_path: Path, small_disk: Path
-) -> None:
+def test_full_disk_ends_in_one_sentence_and_leaves_no_part_of_a_file(tmp_path: Path, full_disk: Path) -> None:
     def large(x: Any) -> Any:
         return layers.Dense(3, "softmax")(layers.Dense(20)(layers.Flatten()(x)))
 
     path = save(network(large), tmp_path / "m.keras")
-    result = convert_foreign(path, small_disk)
+    result = convert_foreign(path, full_disk)
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
     assert "No space left on device" in result.stderr.splitlines()[-1]
-    assert list(small_disk.iterdir()) == []
+    assert list(full_disk.iterdir()) == []

@@ -21,6 +21,7 @@ from edge_classify.benchmarks.operations.xnnpack import Delegation
 from edge_classify.convert.inspection import inspection
 from edge_classify.convert.inspection.inspection import inspect
 from edge_classify.convert.inspection.view import run_inspection
+from edge_classify.edge.card import TrainingInfo
 from edge_classify.edge.console import Command
 from edge_classify.edge.errors import ModelFileError
 from edge_classify.edge.flatbuffer import MAX_TABLES
@@ -30,7 +31,7 @@ from edge_classify.edge.tflite.sealing import complete_card, seal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .support.tiny_model import LABELS, SIDE, TinyModel, card, classifier, write_sealed
+from .support.tiny_model import LABELS, SIDE, TinyModel, card, classifier, with_zip, write_sealed
 
 
 @click.command(cls=Command)
@@ -237,6 +238,34 @@ def test_sealed_file_shows_metadata_labels_card_golden_examples_and_checksum(tmp
     for line in ("checksum    holds", "labels      4: red, green, blue, grey", "golden      golden_0.png ("):
         assert line in text
     assert "tiny, 4 classes" in text.splitlines()[0]
+
+
+def test_what_travels_is_said_in_words_with_names_notes_and_paths(tmp_path: Path) -> None:
+    plain = complete_card(classifier(name="/home/anna/model/image"), card(), "float32")
+    training = TrainingInfo("cnn", "none", "anna's skin", 0, "", note="for Dr. Berg")
+    path = write(
+        tmp_path / "m.tflite",
+        seal(classifier(name="/home/anna/model/image"), replace(plain, training=training)),
+    )
+    lines = run(path).stdout.splitlines()
+    start = lines.index("Travels inside:") + 1
+    assert [line for line in lines[start:] if line.startswith("  - ")] == [
+        "  - the names of 4 classes",
+        "  - a card: the model's name 'tiny', the names of its data sets (\"anna's skin\")",
+        "  - the note 'for Dr. Berg'",
+        "  - the settings of its training, and the versions of the programs that made it",
+        "  - no golden examples, so no photo",
+        "  - paths that name a user: '/home/anna'",
+    ]
+    assert json.loads(run(path, "--json").stdout)["user_paths"] == ["/home/anna"]
+
+
+def test_what_travels_in_a_file_without_a_card_is_not_guessed(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.tflite", classifier())
+    with_zip(path, path, {"photo.jpg": b"x"})
+    text = run(path).stdout
+    assert "- no card, so nothing that says which pictures, if any, come from its maker" in text
+    assert "- other files: 'photo.jpg'" in text
 
 
 def test_json_is_one_object_with_the_keys_that_are_documented(tmp_path: Path) -> None:

@@ -102,11 +102,15 @@ def test_file_that_is_no_keras_model_is_refused(run: Path, tmp_path: Path) -> No
     copy = copy_run(run, tmp_path)
     whole = (run / "cnn" / "model.keras").read_bytes()
     holed = whole[:9000] + b"\0" * 5000 + whole[14000:]
-    for damaged in (b"PK\x03\x04 cut off", b"", holed):
+    for damaged, sentence in (
+        (b"PK\x03\x04 cut off", "cannot be loaded as a Keras model"),
+        (b"", "is empty: a copy or a download was cut off"),
+        (holed, "cannot be loaded as a Keras model"),
+    ):
         (copy / "cnn" / "model.keras").write_bytes(damaged)
         result = convert(copy, "--output", tmp_path / "out")
         assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
-        assert "cannot be loaded as a Keras model" in result.stderr
+        assert sentence in result.stderr
         assert not (tmp_path / "out").exists()
 
 

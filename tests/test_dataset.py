@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from edge_classify.train.cache import Cache, open_cache
 from edge_classify.train.dataset import prepare_audit, split_audited
+from PIL import ImageOps
 
 from .support.pictures import SHAPES, make_picture, write_shapes
 from .support.train_options import make_options
@@ -77,13 +78,28 @@ def test_twins_of_given_test_images_are_found_said_and_not_trained_on(
     write_shapes(root / "test", 4, seed=50)
     leaked = (root / "test" / SHAPES[1] / "bild 000.png").read_bytes()
     (root / "train" / SHAPES[1] / "copy.png").write_bytes(leaked)
+    ImageOps.mirror(make_picture(SHAPES[2], 51)).save(root / "train" / SHAPES[2] / "mirrored.png")
     options = make_options(image_size={"cnn": 32}, models=("cnn",))
     prepared = split_audited(prepare_audit(str(root), tmp_path, cache, options))
-    assert [file.path for file in prepared.split.left_out] == [f"train/{SHAPES[1]}/copy.png"]
-    assert prepared.paths.index(f"train/{SHAPES[1]}/copy.png") not in np.concatenate(
-        [*prepared.rows.values()]
-    )
+    left_out = [f"train/{SHAPES[1]}/copy.png", f"train/{SHAPES[2]}/mirrored.png"]
+    assert sorted(file.path for file in prepared.split.left_out) == sorted(left_out)
+    used = np.concatenate([*prepared.rows.values()])
+    assert not {prepared.paths.index(path) for path in left_out} & set(used.tolist())
     assert {prepared.paths[row].split("/")[0] for row in prepared.rows["test"]} == {"test"}
     message = capsys.readouterr().err
-    assert "1 of 12 test images" in message and "copy.png" in message
+    assert "2 of 12 test images" in message and "copy.png" in message
     assert json.loads((tmp_path / "audit.json").read_text())["leaks"]
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.9, "Few images are left to train on: 3 of 24, and 1 of class"), (0.2, "")]
+)
+def test_shares_that_leave_little_to_train_on_are_warned_of_with_the_number(
+    share: float, said: str, tmp_path: Path, cache: Cache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = make_options(
+        image_size={"cnn": 40}, models=("cnn",), validation_split=share, test_split=share, duplicates="exact"
+    )
+    split_audited(prepare_audit(str(write_shapes(tmp_path / "d", 8)), tmp_path, cache, options))
+    warned = capsys.readouterr().err
+    assert said in warned and bool(said) == ("Few images" in warned)

@@ -14,6 +14,7 @@ import pytest
 from edge_classify.edge.doctor.board import check_board
 from edge_classify.edge.doctor.finding import OK, WARNING, Finding
 from edge_classify.edge.doctor.machine import check_system, check_userland
+from edge_classify.edge.runtime_packages import PythonBuild
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -115,7 +116,13 @@ def test_board_with_a_file_of_any_bytes_is_still_examined(tmp_path: Path, name: 
     [(32, "aarch64", WARNING), (64, "aarch64", OK), (32, "armv7l", OK), (64, "x86_64", OK)],
 )
 def test_python_of_32_bits_on_a_kernel_of_64_is_a_warning(bits: int, machine: str, status: str) -> None:
-    assert check_userland(bits, machine).status == status
+    assert check_userland(PythonBuild(bits, machine, (3, 11))).status == status
+
+
+def test_32_bits_of_a_python_without_a_runtime_are_not_to_be_kept() -> None:
+    kept, given_up = (str(check_userland(PythonBuild(32, "aarch64", (3, n))).remedy) for n in (11, 13))
+    assert "or keep this one, with tflite-runtime" in kept
+    assert given_up == "Install the 64-bit Raspberry Pi OS"
 
 
 def _system(root: Path, now: datetime = NOW) -> dict[str, Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from edge_classify.edge.doctor.finding import ERROR, OK, WARNING, Finding
 from edge_classify.edge.doctor.models import ModelQuestions, check_model
 from edge_classify.edge.doctor.probe import Probe, probe
 from edge_classify.edge.doctor.run import run_doctor
+from edge_classify.edge.foreign import NO_FACTS
 from edge_classify.edge.runtime import Execution
 from edge_classify.edge.tflite.sealing import Golden, complete_card, seal
 
@@ -26,7 +28,7 @@ from .support.tiny_model import SIDE, TinyModel, card, classifier, golden_pixels
 
 
 def _examine(path: Path, execution: Execution = DEFAULT_EXECUTION) -> dict[str, Finding]:
-    asked = ModelQuestions(None, None, execution, None, 1)
+    asked = ModelQuestions(NO_FACTS, execution, None, 1)
     return {finding.name.partition(": ")[2] or "file": finding for finding in check_model(path, asked)}
 
 
@@ -71,6 +73,19 @@ def test_model_that_the_runtime_refuses_is_an_error_that_says_why(tmp_path: Path
     found = _examine(path)
     assert found["running it"].status == ERROR
     assert "MyOwnOperation" in found["running it"].detail
+    assert "Convert it again" in str(found["running it"].remedy)
+
+
+def test_model_is_not_to_be_converted_again_where_no_runtime_can_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tflite_runtime").mkdir()
+    (tmp_path / "tflite_runtime" / "__init__.py").write_text("raise ImportError('built for another Python')")
+    # For the child process that runs the model.
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    found = _examine(write_sealed(tmp_path / "tiny.tflite"), Execution(runtime="tflite-runtime"))
+    assert "built for another Python" in found["running it"].detail
+    assert found["running it"].remedy == "A runtime is needed first: see above"
 
 
 def test_operators_that_xnnpack_leaves_are_counted(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edge_classify.edge.doctor import packages
 from edge_classify.edge.doctor.display import check_display
 from edge_classify.edge.doctor.finding import ERROR, OK, WARNING, Finding
 from edge_classify.edge.doctor.packages import check_image_packages, check_runtimes
+from edge_classify.edge.runtime_packages import PythonBuild
 
 from .support.system import require
 
@@ -67,6 +69,23 @@ def test_runtime_that_was_named_is_the_one_used(site: Path) -> None:
     found = _by_name(check_runtimes("tflite-runtime"))
     assert found["runtime ai-edge-litert"].detail.endswith("not used, since tflite-runtime is")
     assert found["runtime tflite-runtime"] == Finding("runtime tflite-runtime", OK, "2.14.0, used")
+
+
+@pytest.mark.parametrize(
+    ("python", "remedy"),
+    [
+        (PythonBuild(64, "aarch64", (3, 13)), "Run: pip install ai-edge-litert"),
+        (PythonBuild(32, "armv7l", (3, 11)), "Run: pip install tflite-runtime"),
+        (PythonBuild(32, "armv7l", (3, 13)), "Use the 64-bit Raspberry Pi OS"),
+    ],
+)
+def test_machine_without_a_runtime_is_told_what_can_be_installed_there(
+    python: PythonBuild, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "is_installed", lambda distribution: False)
+    (found,) = check_runtimes(python=python)
+    assert (found.name, found.status) == ("runtime", ERROR)
+    assert remedy in str(found.remedy)
 
 
 def test_image_packages_name_the_decoder_of_jpeg() -> None:

@@ -174,6 +174,10 @@ def test_python_without_venv_or_debians_packages_is_an_error_with_the_package_to
     with pytest.raises(BenchmarkError, match=r"lacks numpy, PIL\. Run there: sudo apt install python3-numpy"):
         check_python("pi", {**FACTS, "bits": 32, "missing_from_debian": ["numpy", "PIL"]})
     check_python("pi", {**FACTS, "missing_from_debian": ["numpy"]})
+    with pytest.raises(
+        BenchmarkError, match=r"^pi: .* 32-bit Python 3\.13 .* Use the 64-bit Raspberry Pi OS"
+    ):
+        check_python("pi", {**FACTS, "bits": 32, "python": "3.13.5"})
 
 
 def test_files_that_cannot_be_sent_are_refused_before_any_device_is_called(

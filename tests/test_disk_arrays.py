@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .support.cache_files import files, writer
+from .support.system import small_disk
 
 
 def test_new_array_is_zeros_in_a_file_that_opens_read_only(tmp_path: Path) -> None:
@@ -68,26 +68,18 @@ def test_full_disk_is_named_with_what_is_needed_and_leaves_nothing(
 
 
 def test_disk_that_really_fills_up_ends_in_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk is not permitted here")
-    try:
-        with open_cache(str(tmp_path / "cache"), tmp_path, None) as cache:
-            with pytest.raises(DatasetError, match=r"is full: 2\.0 MB are needed and 1\.0 MB are free"):
-                require_room(cache.root, 2_000_000)
-            with (
-                pytest.raises(DatasetError, match=r"is full: 2\.0 MB are needed"),
-                cache.making("pixels", {}) as folder,
-            ):
-                new_array(folder / "a.npy", (2_000_000,), np.uint8)
-            with pytest.raises(DatasetError, match=r"cache is full: .* are free"):
-                cache.make("facts", {}, writer(bytes(2_000_000)))
-            assert files(cache.root) == []
-            cache.make("pixels", {}, writer(bytes(500_000)))
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
+    with small_disk(tmp_path, "1m"), open_cache(str(tmp_path / "cache"), tmp_path, None) as cache:
+        with pytest.raises(DatasetError, match=r"is full: 2\.0 MB are needed and 1\.0 MB are free"):
+            require_room(cache.root, 2_000_000)
+        with (
+            pytest.raises(DatasetError, match=r"is full: 2\.0 MB are needed"),
+            cache.making("pixels", {}) as folder,
+        ):
+            new_array(folder / "a.npy", (2_000_000,), np.uint8)
+        with pytest.raises(DatasetError, match=r"cache is full: .* are free"):
+            cache.make("facts", {}, writer(bytes(2_000_000)))
+        assert files(cache.root) == []
+        cache.make("pixels", {}, writer(bytes(500_000)))
 
 
 @settings(max_examples=50, deadline=None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edge_classify.benchmarks.scoring.loss import Loss
 from edge_classify.convert.repair.plot import plot_errors
 from edge_classify.convert.repair.report import Attempt, RepairReport
 from edge_classify.convert.repair.sensitivity import LayerError
@@ -24,10 +25,12 @@ def make_report(layers: int = 20, guilty: int = 2, name: str = "layer") -> Repai
         )
         for index in range(layers)
     ]  # fmt: skip
-    as_it_is = Attempt("int8", "as it is", 0.4, False, b"12345", latency_ratio=1.0)
+    as_it_is = Attempt("int8", "as it is", Loss(200, 0, 500), False, b"12345", latency_ratio=1.0)
     kept = tuple(range(guilty))
     names = tuple(f"{name} {index}" for index in kept)
-    fixed = Attempt("selective", f"{guilty} layers in float", 0.004, True, b"1234567", names, kept, 1.04)
+    fixed = Attempt(
+        "selective", f"{guilty} layers in float", Loss(2, 0, 500), True, b"1234567", names, kept, 1.04
+    )
     channels = tuple(float(value) for value in (*np.linspace(3, 7, 29), 900.0))
     return RepairReport(name, 0.01, 500, True, 0.9, tuple(errors), channels, (as_it_is, fixed), fixed)
 

@@ -125,7 +125,7 @@ def test_strong_view_of_each_image_is_made_of_that_image(seed: int) -> None:
     # Whatever is drawn, a flat picture stays flat but for its border, and noise has many colours.
     pixels, flat = _noise(19, 32), np.isin(np.arange(19), (1, 2, 7, 8, 13, 18))
     pixels[flat] = np.array([60, 120, 180], np.uint8)
-    views = strong_views(pixels, seed, 1)
+    views = strong_views(pixels, True, seed, 1)
     assert views.dtype == np.uint8 and views.shape == pixels.shape
     colours = views.astype(int).reshape(19, -1, 3)
     usual = np.abs(colours - np.median(colours, axis=1, keepdims=True)).max(-1) <= 2
@@ -135,16 +135,16 @@ def test_strong_view_of_each_image_is_made_of_that_image(seed: int) -> None:
 def test_strong_views_depend_on_pixels_and_numbers_alone() -> None:
     pixels = _noise(11)
     original = pixels.copy()
-    first = strong_views(pixels, LARGEST_SEED, 2, 5)
+    first = strong_views(pixels, True, LARGEST_SEED, 2, 5)
     assert np.array_equal(pixels, original)
-    assert np.array_equal(first, strong_views(pixels, LARGEST_SEED, 2, 5))
+    assert np.array_equal(first, strong_views(pixels, True, LARGEST_SEED, 2, 5))
     for numbers in ((LARGEST_SEED - 1, 2, 5), (LARGEST_SEED, 3, 5), (LARGEST_SEED, 2, 6)):
-        assert not np.array_equal(first, strong_views(pixels, *numbers))
+        assert not np.array_equal(first, strong_views(pixels, True, *numbers))
 
 
 def test_strong_augmentation_outside_training_changes_nothing() -> None:
     pixels = _noise(3).astype(np.float32)
-    assert np.array_equal(strong_augmentation(0)(pixels, training=False), pixels)
+    assert np.array_equal(strong_augmentation(0, rotation=True)(pixels, training=False), pixels)
 
 
 counts_of_classes = st.lists(st.integers(0, 2_000), min_size=2, max_size=6).filter(any)
@@ -179,7 +179,7 @@ def _of_classes(*counts: int) -> Examples:
 def test_table_of_strong_views_has_each_image_itself_first_and_then_variants_of_it() -> None:
     images = _of_classes(12, 6, 3)
     original = images.pixels.copy()
-    table = with_strong_views(images, 3, 7)
+    table = with_strong_views(images, 3, True, 7)
     assert np.array_equal(images.pixels, original)
     assert [set(table.views[images.truth == label]) for label in range(3)] == [{1}, {2}, {4}]
     own = images.pixels[images.rows]
@@ -188,7 +188,7 @@ def test_table_of_strong_views_has_each_image_itself_first_and_then_variants_of_
         rows = np.flatnonzero(table.views > view)
         made = table.values[table.place[view, rows]]
         assert made.dtype == np.uint8
-        assert np.array_equal(made, strong_views(own[rows], 7, view))
+        assert np.array_equal(made, strong_views(own[rows], True, 7, view))
         assert (made != own[rows]).any()
     mixed = np.array([table.place[3, images.truth == 2][0], images.rows[0], table.place[1].max()])
     for row, picture in zip(mixed, table.values[mixed], strict=True):
@@ -197,13 +197,13 @@ def test_table_of_strong_views_has_each_image_itself_first_and_then_variants_of_
 
 def test_table_of_equally_large_classes_is_the_images_without_a_copy() -> None:
     images = _of_classes(4, 4, 4)
-    table = with_strong_views(images, 3, 0)
+    table = with_strong_views(images, 3, True, 0)
     assert table.values is images.pixels and set(table.views) == {1}
 
 
 def test_feed_of_strong_views_shows_a_repeated_image_in_another_variant_each_time() -> None:
     images = _of_classes(16, 16, 2)
-    table = with_strong_views(images, 3, LARGEST_SEED)
+    table = with_strong_views(images, 3, True, LARGEST_SEED)
     feed = Feed(table, 3, 8, order=lambda epoch: sample_order(images.truth, 0, epoch, "oversample"))
     batches = [feed[number] for number in range(len(feed))]
     pixels, labels = (np.concatenate([batch[part] for batch in batches]) for part in (0, 1))

@@ -8,16 +8,21 @@ from edge_classify.edge.errors import OptionError, OutputExistsError
 from edge_classify.edge.files import refuse_to_overwrite, write_atomically
 
 
-def test_file_is_replaced_whole_and_readable_as_the_umask_allows(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("before", "after"), [(None, 0o640), (0o604, 0o604)])
+def test_file_is_written_whole_as_the_umask_allows_or_as_what_it_replaces(
+    before: int | None, after: int, tmp_path: Path
+) -> None:
     path = tmp_path / "grün 1.json"
-    write_atomically(path, b"old")
-    before = os.umask(0o027)
+    if before is not None:
+        path.write_bytes(b"old")
+        path.chmod(before)
+    umask = os.umask(0o027)
     try:
         write_atomically(path, "neu\n")
     finally:
-        os.umask(before)
+        os.umask(umask)
     assert path.read_bytes() == b"neu\n"
-    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_mode & 0o777 == after
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -147,16 +147,18 @@ def _infect(config: dict[str, Any], attack: dict[str, Any]) -> bytes:
     return json.dumps(config).encode()
 
 
-def _with_layer(source: Path, folder: Path, layer: dict[str, Any]) -> Path:
-    """Copy a model file into `folder` with one more layer."""
+def _with_layer(source: Path, folder: Path, layer: dict[str, Any], version: str = "3.15.1") -> Path:
+    """Copy a model file into `folder` with one more layer, as if this version of Keras had written it."""
     path = folder / source.name
     if source.suffix == ".keras":
         with zipfile.ZipFile(source) as archive:
             config = json.loads(archive.read("config.json"))
-        return _rewrite(source, path, {"config.json": _infect(config, layer)})
+        metadata = json.dumps({"keras_version": version}).encode()
+        return _rewrite(source, path, {"config.json": _infect(config, layer), "metadata.json": metadata})
     shutil.copy(source, path)
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = _infect(json.loads(file.attrs["model_config"]), layer)
+        file.attrs["keras_version"] = version
     return path
 
 
@@ -170,17 +172,38 @@ def test_file_with_one_more_harmless_layer_is_converted(suffix: str, whole: Path
     assert result.exit_code == 0, result.stderr
 
 
+@pytest.mark.parametrize("version", ["3.15.1", "2.15.0", "1.2.2"])
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_file_that_would_run_code_or_read_files_is_refused_and_does_neither(
-    attack: str, suffix: str, whole: Path, tmp_path: Path
+    attack: str, suffix: str, version: str, whole: Path, tmp_path: Path
 ) -> None:
+    """Also where it claims to be of an older Keras, whose configurations are translated."""
     marker = tmp_path / "marker"
     (tmp_path / "secret").write_text("a secret\n")
-    path = _with_layer(whole / f"m.{suffix}", tmp_path, _attacks(marker)[attack])
+    path = _with_layer(whole / f"m.{suffix}", tmp_path, _attacks(marker)[attack], version)
     result = convert_foreign(path, tmp_path / "out")
     require_refusal(result, "Lambda|custom|TFSMLayer|another file", tmp_path / "out")
     assert "a secret" not in result.stderr
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("version", ["3.15.1", "2.15.0"])
+def test_loss_of_a_model_inside_another_never_runs(version: str, whole: Path, tmp_path: Path) -> None:
+    """Keras makes the compile configuration of an inner model even where it is told not to compile."""
+    marker = tmp_path / "marker"
+    with zipfile.ZipFile(whole / "m.keras") as archive:
+        inner = json.loads(archive.read("config.json"))
+    evil = {
+        "module": "subprocess",
+        "class_name": "Popen",
+        "config": {"args": f"touch {marker}", "shell": True},
+    }
+    inner |= {"name": "inner", "compile_config": {"loss": evil}}
+    path = _with_layer(whole / "m.keras", tmp_path, inner, version)
+    result = convert_foreign(path, tmp_path / "out")
+    # The loss is left out; what Keras 2 wrote has other faults here.
+    assert (result.exit_code == 0) is (version[0] == "3"), result.stderr
     assert not marker.exists()
 
 
@@ -219,7 +242,7 @@ def test_keras_that_is_required_is_the_one_that_is_checked_and_installed(
     assert f"keras{keras_model.SAFE_KERAS}" in extra
     safe = SpecifierSet(keras_model.SAFE_KERAS)
     assert keras.__version__ in safe
-    assert not any(version in safe for version in ("3.8.0", "3.11.3", "3.12.3", "3.13.2", "3.15.0"))
+    assert not any(version in safe for version in ("3.8.0", "3.11.3", "3.12.3", "3.13.2", "3.15.0", "4.0"))
     assert all(version in safe for version in ("3.12.4", "3.15.1", "3.16.0"))
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import imagehash
 import numpy as np
 import pytest
 from edge_classify.train.image_facts import ImageFacts, inspect_image
+from edge_classify.train.thumbnails import make_thumbnail, read_thumbnails
 from PIL import Image
 
 
@@ -40,16 +40,17 @@ def test_facts_of_a_picture_are_those_of_the_upright_one() -> None:
     assert (facts.path, facts.sha256, facts.reason, facts.format) == ("a/b.png", "f" * 64, None, "PNG")
     assert (facts.width, facts.height) == (40, 60)
     assert np.array_equal(np.asarray(seen[0]), np.asarray(upright))
-    assert f"{facts.phash:016x}" == str(imagehash.phash(upright))
+    assert facts.thumbnail == make_thumbnail(upright)
 
 
-def test_phash_of_a_small_picture_equals_imagehash_and_of_a_large_one_nearly() -> None:
-    distances = []
-    for seed in range(10):
-        small, large = _noise(32, 32, seed), _noise(1000, 750, seed)
-        assert f"{_inspect(_encode(small)).phash:016x}" == str(imagehash.phash(small))
-        distances.append((_inspect(_encode(large, "BMP")).phash or 0) ^ int(str(imagehash.phash(large)), 16))
-    assert max(bin(distance).count("1") for distance in distances) <= 2
+def test_thumbnail_is_the_luma_and_the_halved_chroma_of_a_picture_of_32_pixels() -> None:
+    picture = _noise(32, 32)
+    expected = np.asarray(picture.convert("YCbCr"), np.float64)  # Pillow's conversion, as JPEG defines it.
+    read = read_thumbnails([_inspect(_encode(picture)).thumbnail, _inspect(_encode(_noise(9, 9))).thumbnail])
+    assert read.grey.shape == (2, 32, 32) and read.colour.shape == (2, 2, 16, 16)
+    assert np.array_equal(read.grey[0], expected[..., 0])
+    chroma = expected[..., 1:].reshape(16, 2, 16, 2, 2).mean((1, 3)).transpose(2, 0, 1)
+    assert np.abs(read.colour[0] - chroma).max() <= 0.5
 
 
 def test_deviation_tells_blank_pictures_from_others() -> None:

@@ -29,11 +29,12 @@ from edge_classify.edge.isolation.messages import (
     parse_ready,
 )
 from edge_classify.edge.isolation.parent import IsolatedModel, Limits, open_isolated
-from edge_classify.edge.modelfile import Normalization
+from edge_classify.edge.modelfile import ModelFile, Normalization
 from edge_classify.edge.runtime import Execution, open_interpreter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .support.finished_files import KINDS
 from .support.tiny_model import LABELS, SIDE, TinyModel, classifier, golden_pixels, write_sealed
 from .support.waiting import wait_until
 
@@ -93,6 +94,13 @@ def test_isolated_model_gives_the_same_answers_as_one_in_this_process(tmp_path: 
             isolated.classify_pixels(pixels).probabilities, plain.classify_pixels(pixels).probabilities
         )
     assert (isolated.input, isolated.output) == (plain.input, plain.output)
+
+
+def test_isolated_model_of_several_outputs_gives_the_chosen_one(finished_files: dict[str, Path]) -> None:
+    file, facts = ModelFile.read(finished_files["two_outputs"]), KINDS["two_outputs"].facts
+    here, there = Classifier(file, facts), Classifier(file, facts, UNTRUSTED)
+    answers = [each.classify_pixels(golden_pixels(1)).probabilities for each in (here, there)]
+    assert (answers[0] == answers[1]).all()
 
 
 def test_clones_of_an_isolated_model_run_side_by_side_in_a_child_each(model: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,11 +43,26 @@ def test_class_folders_are_listed_in_natural_order_with_the_folders_inside(tmp_p
     }
 
 
-def test_hidden_files_other_suffixes_and_links_to_folders_are_left_out(tmp_path: Path) -> None:
+def test_hidden_files_and_other_suffixes_are_left_out(tmp_path: Path) -> None:
     root = _touch(tmp_path / "d", "a/1.png", "a/.2.png", "a/.h/3.png", "a/notes.txt", "a/png", ".b/4.png")
-    _touch(tmp_path / "elsewhere", "5.png")
-    (root / "a" / "link").symlink_to(tmp_path / "elsewhere")
     assert _found(root) == {"all": {"a": ["a/1.png"]}}
+
+
+def test_links_in_a_class_are_followed_to_other_places_once_and_never_to_another_class(
+    tmp_path: Path,
+) -> None:
+    root = _touch(tmp_path / "d", "a/1.png", "b/2.png")
+    (root / "a" / "disk").symlink_to(_touch(tmp_path / "disk", "3.png", "deep/4.png"))
+    (root / "a" / "again").symlink_to(tmp_path / "disk" / "deep")
+    (root / "a" / "other").symlink_to(root / "b")
+    (root / "c").symlink_to(_touch(tmp_path / "class", "5.png"))
+    (tmp_path / "class" / "round").symlink_to(tmp_path / "class")
+    found = _found(root)["all"]
+    assert found["b"] == ["b/2.png"] and found["c"] == ["c/5.png"]
+    assert sorted(Path(name).name for name in found["a"]) == ["1.png", "3.png", "4.png"]
+    assert scan_class_folders(root).remarks == (
+        "Links to folders that are in the data set already, not followed: 2",
+    )
 
 
 def test_labels_that_are_numbers_are_in_the_order_of_the_numbers(tmp_path: Path) -> None:
@@ -111,11 +127,92 @@ def test_subset_folders_with_classes_in_them_are_subsets(
     assert [path.name for path in found.subsets["train"]["b"]] == ["2.png"]
 
 
-def test_subset_names_without_classes_in_them_are_classes(tmp_path: Path) -> None:
-    _touch(tmp_path / "loose", "train/1.png", "test/2.png")
-    _touch(tmp_path / "vehicles", "train/freight/1.png", "bus/2.png")
-    assert scan_class_folders(tmp_path / "loose").labels == ("test", "train")
-    assert scan_class_folders(tmp_path / "vehicles").labels == ("bus", "train")
+def test_subset_name_beside_other_folders_is_a_class(tmp_path: Path) -> None:
+    _touch(tmp_path, "train/freight/1.png", "bus/2.png", "train_station/1.png", "test tube/1.png")
+    assert scan_class_folders(tmp_path).labels == ("bus", "test tube", "train", "train_station")
+
+
+def test_subset_folders_without_classes_are_refused_and_never_become_classes(tmp_path: Path) -> None:
+    loose = _touch(tmp_path / "loose", "train/cat.1.png", "train/cat.2.png", "train/dog.1.png", "test/2.png")
+    _touch(tmp_path / "loose", "train/dog.2.png")
+    with pytest.raises(
+        DatasetError,
+        match=r"test, train, which must hold.*names in .*train begin with cat, dog.*-names start",
+    ):
+        scan_class_folders(loose)
+    with pytest.raises(DatasetError, match=r"test, val, and no folder for training.*give one of them alone"):
+        scan_class_folders(_touch(tmp_path / "no_train", "test/a/1.png", "val/a/1.png"))
+
+
+@pytest.mark.parametrize(
+    ("names", "folders", "said"),
+    [
+        (("training_set", "test_set"), {"train": "training_set", "test": "test_set"}, ""),
+        (("s_train/s_train", "s_test/s_test"), {"train": "s_train/s_train"}, "lie in s_test/s_test"),
+        (("Flowers-Train", "Flowers-Valid"), {"validation": "Flowers-Valid"}, ""),
+        (("trainset", "testimages"), {"test": "testimages"}, ""),
+        (("zip/set/train", "zip/set/dev_set"), {"validation": "zip/set/dev_set"}, "lie in zip/set"),
+        (("archive/set", "__MACOSX/set/x"), {"all": "archive/set"}, "lie in archive/set"),
+    ],
+)  # fmt: skip
+def test_classes_are_found_in_subsets_of_other_names_and_in_wrappers(
+    tmp_path: Path, names: tuple[str, ...], folders: dict[str, str], said: str
+) -> None:
+    for name in names:
+        _touch(tmp_path, f"{name}/a/1.png", f"{name}/b/2.png")
+    found = scan_class_folders(tmp_path)
+    assert found.labels == ("a", "b")
+    for subset, folder in folders.items():
+        assert found.subsets[subset]["a"] == [tmp_path / folder / "a" / "1.png"]
+    assert said in " ".join(found.remarks) and bool(said) == bool(found.remarks)
+
+
+def test_folder_beside_the_subsets_is_left_out_and_named(tmp_path: Path) -> None:
+    _touch(tmp_path, "seg_train/a/1.png", "seg_test/a/2.png", "seg_pred/seg_pred/3.png")
+    found = scan_class_folders(tmp_path)
+    assert found.labels == ("a",) and any("seg_pred" in remark for remark in found.remarks)
+
+
+def test_class_folders_that_hold_subsets_are_used_whole_and_said_to_be(tmp_path: Path) -> None:
+    _touch(tmp_path, "cat/train/1.png", "cat/test/2.png", "dog/train/1.png", "dog/test/2.png")
+    found = scan_class_folders(tmp_path)
+    assert found.labels == ("cat", "dog") and len(found.subsets["all"]["cat"]) == 2
+    assert "cat is a class that holds test, train: all of them are used together" in found.remarks[0]
+
+
+def test_single_class_with_a_folder_inside_is_no_wrapper(tmp_path: Path) -> None:
+    assert _found(_touch(tmp_path, "cat/2020/1.png")) == {"all": {"cat": ["cat/2020/1.png"]}}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("a/1.png", "b/2.png", "3.png"), "without a class.*: 1, such as .*3.png"),
+        (("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png", "test/5.png"), "folder: 1, such"),
+        (("a/1.png", "b/2.png", "c/notes.txt"), r"Classes without pictures: c \(1\)"),
+        (("train/a/1.png", "train/b/n.txt", "test/a/3.png", "test/b/4.png"), "without training pictures: b"),
+        (("pets/cat/1.png", "pets/dog/2.png", "plants/3.png"), r"folders.*: 1, such .*pets \(cat, dog\)"),
+        (("train/pets/cat/1.png", "train/b/2.png", "test/b/3.png", "test/pets/4.png"), "hold folders.* 1"),
+    ],
+)  # fmt: skip
+def test_what_a_user_may_have_meant_otherwise_is_said(
+    names: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    assert any(re.search(said, remark) for remark in scan_class_folders(_touch(tmp_path, *names)).remarks)
+
+
+def test_class_names_in_composed_and_decomposed_letters_are_one_class(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    _touch(tmp_path, f"train/{composed}/1.png", f"test/{decomposed}/2.png")
+    found = scan_class_folders(tmp_path)
+    assert found.labels == (composed,) and found.images("test")[0].label == composed
+
+
+def test_table_beside_loose_images_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(
+        DatasetError, match=r"labels\.csv may name the classes: give --image-labels \S+csv, or"
+    ):
+        scan_class_folders(_touch(tmp_path, "1.png", "2.png", "labels.csv"))
 
 
 @pytest.mark.parametrize("content", ["test/1.png", "test/.keep"])
@@ -230,8 +327,9 @@ def _write_run(folder: Path, root: Path, *subsets: str) -> Path:
 def test_labelled_images_of_a_run_are_those_of_its_test_split(tmp_path: Path) -> None:
     data = _touch(tmp_path / "data", "a/1.png", "a/2.png", "a/3.png")
     run = _write_run(tmp_path / "run", data, "train", "validation", "test")
-    rows, name, root, split = labelled_images(run)
+    rows, name, root, split, validation = labelled_images(run)
     assert name == "run (test split)" and root == data and split == Split.read(run)
+    assert [row.path for row in validation] == [data / "a/2.png"]
     assert [(row.path, row.label, row.sha256) for row in rows] == [(data / "a/3.png", "a", "3" * 64)]
     rows, name, *_ = labelled_images(_write_run(run, data, "train", "validation"))
     assert name == "run (validation split)" and [row.path.name for row in rows] == ["2.png"]
@@ -264,5 +362,5 @@ def test_labelled_images_of_a_folder_are_its_test_part_or_everything(
 
 def test_labelled_images_of_an_empty_test_part_are_refused(tmp_path: Path) -> None:
     _touch(tmp_path, "train/a/1.png", "test/a/readme.txt")
-    with pytest.raises(DatasetError, match="its test folder holds no images"):
+    with pytest.raises(DatasetError, match="holds no test images"):
         labelled_images(tmp_path)

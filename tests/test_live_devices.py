@@ -12,11 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
-import cv2_enumerate_cameras
 import numpy as np
 import pytest
-from cv2_enumerate_cameras.camera_info import CameraInfo
 from edge_classify.edge.errors import SourceError
 from edge_classify.edge.sources import v4l2
 from edge_classify.edge.sources.camera import CameraOptions
@@ -44,7 +41,9 @@ class Kernel:
         self.cards[str(path)] = card, driver, capabilities
 
     def ioctl(self, file: Any, request: int, argument: bytes) -> bytes:
-        card, driver, capabilities = self.cards[file.name if isinstance(file.name, str) else str(file.name)]
+        if str(file.name) not in self.cards:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        card, driver, capabilities = self.cards[str(file.name)]
         size = request >> 16 & 0x3FFF
         assert size == len(argument)  # The kernel copies as many bytes as the request's number says.
         number = request & 0xFF
@@ -74,15 +73,6 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     monkeypatch.setattr(v4l2, "_DEV", tmp_path)
     monkeypatch.setattr(fcntl, "ioctl", fake.ioctl)
     monkeypatch.setitem(sys.modules, "picamera2", None)
-
-    def enumerate_cameras(backend: int) -> list[CameraInfo]:
-        assert backend == cv2.CAP_V4L2
-        return [
-            CameraInfo(int(path.name[5:]), fake.cards[str(path)][0], str(path), None, None, backend)
-            for path in sorted(tmp_path.glob("video*"), reverse=True)
-        ]
-
-    monkeypatch.setattr(cv2_enumerate_cameras, "enumerate_cameras", enumerate_cameras)
     return fake
 
 
@@ -201,6 +191,21 @@ def test_cameras_are_listed_by_name_with_formats_and_without_nodes_that_give_no_
         CameraDevice("Microscope", "2", "uvcvideo", str(kernel.folder / "video2"), formats),
         CameraDevice("HD Webcam", "10", "uvcvideo", str(kernel.folder / "video10"), formats),
     ]
+
+
+def test_cameras_are_listed_without_opencv_and_also_those_that_this_user_may_not_open(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setitem(sys.modules, "cv2_enumerate_cameras", None)
+    kernel.add(2, "Microscope", "uvcvideo", CAPTURE)
+    (tmp_path / "video4").touch()  # The kernel refuses every question about it.
+    (tmp_path / "video4linux" / "video4").mkdir(parents=True)
+    (tmp_path / "video4linux" / "video4" / "name").write_text("Laptop camera\n")
+    monkeypatch.setattr(v4l2, "_SYSFS", tmp_path / "video4linux")
+    first, second = list_cameras()
+    assert (first.address, first.name) == ("2", "Microscope")
+    assert second == CameraDevice("Laptop camera", "4", "", str(tmp_path / "video4"), ())
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,12 @@ def test_stream_with_a_password_is_opened_and_the_password_shown_nowhere(
         ("/basic", USER, "geheim2", "it refuses this user name or password (401 Unauthorized)"),
         ("/digest", USER, "ge/heim", "the address is invalid. In a password, write / as %2F"),
         ("/none?token=geheim", USER, "geheim", "there is no such page (404 Not Found)"),
-        ("/page", USER, "geheim", "it sends text/html, a web page: give the address of the stream itself"),
+        (
+            "/page",
+            USER,
+            "geheim",
+            "it sends a web page (HTML) as text/html, and no pictures: give the address of the stream or",
+        ),
     ],
 )
 def test_address_that_gives_no_pictures_is_refused_with_the_reason_and_without_the_password(

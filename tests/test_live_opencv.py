@@ -19,6 +19,7 @@ from edge_classify.edge.sources.camera import CameraOptions
 from edge_classify.edge.sources.frames import Frame
 from edge_classify.edge.sources.opening import open_source
 
+from .support.films import write_mp4
 from .support.streams import CameraServer, linux_only, own_certificate, serving, write_video
 
 FPS = 25
@@ -39,6 +40,15 @@ def test_video_file_gives_its_frames_in_order_and_at_its_pace_and_ends(tmp_path:
     assert [number_of(frame) for frame in frames] == indices
     assert elapsed >= 14 / FPS  # The last is due then; a busy machine may take longer.
     assert {frame.source for frame in frames} == {str(path)}
+
+
+def test_video_file_of_a_variable_rate_is_played_by_its_time_stamps(tmp_path: Path) -> None:
+    path = write_mp4(tmp_path / "v.mp4", [0, 0.1, 0.2, 0.8, 1.6])
+    frames = list(open_source(str(path)))
+    taken = {frame.index: frame.grabbed for frame in frames}
+    assert frames[0].index == 0 and frames[-1].index == 4
+    first, last = taken[0], taken[4]
+    assert first is not None and last is not None and last - first >= 1.59
 
 
 def test_video_file_read_slowly_skips_what_is_too_late(tmp_path: Path) -> None:

@@ -268,3 +268,14 @@ def test_memory_does_not_grow_over_two_hundred_thousand_frames() -> None:
     after = resident_bytes()
     source.close()
     assert after - grown < 5_000_000
+
+
+def test_camera_that_is_lost_before_its_first_frame_is_an_error_and_not_tried_again() -> None:
+    attempts = Attempts(Scripted(last=0), Scripted(slowly))
+    source = LiveSource("x", attempts, pauses=(0.01,))
+    with pytest.raises(
+        SourceError, match=r"^--camera scripted gives no pictures: it ended after 0 pictures$"
+    ):
+        next(iter(source))
+    source.close()
+    assert len(attempts.times) == 1

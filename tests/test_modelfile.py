@@ -10,8 +10,8 @@ import flatbuffers
 import pytest
 from edge_classify.edge.appended import MAX_ENTRIES, read_entry
 from edge_classify.edge.errors import CardError, ModelFileError
+from edge_classify.edge.meanings import OutputMeaning, Statement
 from edge_classify.edge.modelfile import MAX_TEXT_BYTES, ModelFile
-from edge_classify.edge.output_meaning import OutputMeaning
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -49,15 +49,20 @@ def overlapping(operators: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "outputs"),
-    [("float32", PROBABILITIES), ("uint8", PROBABILITIES), ("int8", PROBABILITIES), ("logits", LOGITS)],
+    ("name", "meaning", "last"),
+    [
+        ("float32", PROBABILITIES, "SOFTMAX"),
+        ("uint8", PROBABILITIES, "SOFTMAX"),
+        ("int8", PROBABILITIES, "SOFTMAX"),
+        ("logits", LOGITS, "FULLY_CONNECTED"),
+    ],
 )
-def test_foreign_model_without_a_card_tells_only_whether_it_ends_in_softmax(
-    name: str, outputs: OutputMeaning, foreign_models: dict[str, Path]
+def test_foreign_model_without_a_card_tells_only_what_its_outputs_mean(
+    name: str, meaning: OutputMeaning, last: str, foreign_models: dict[str, Path]
 ) -> None:
     path = foreign_models[name]
-    size = path.stat().st_size
-    assert ModelFile.read(path) == ModelFile(path, str(path), None, None, None, outputs, size)
+    outputs = (Statement(meaning, True, f"its graph ends in {last}"),)
+    assert ModelFile.read(path) == ModelFile(path, str(path), None, None, None, outputs, path.stat().st_size)
 
 
 def test_sealed_file_holds_card_labels_and_golden_examples(converted: Path) -> None:
@@ -96,7 +101,7 @@ def test_sealed_file_that_is_cut_off_is_refused(converted: Path, tmp_path: Path)
         ModelFile.read(bad)
 
 
-@pytest.mark.parametrize("data", [b"", b"abc", b"\x89PNG\r\n\x1a\n" * 9, b"\x1c\0\0\0TFL2" + b"\0" * 99])
+@pytest.mark.parametrize("data", [b"abc", b"GGUF" * 9, b"\x1c\0\0\0TFL2" + b"\0" * 99])
 def test_file_that_is_no_model_is_refused_with_what_it_starts_with(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(data)

@@ -241,10 +241,8 @@ def guarded(tmp_path: Path) -> Iterator[Broker]:
     """A broker that wants the password of a user."""
     passwords = tmp_path / "passwords"
     passwords.touch(0o600)
-    system.require("mosquitto")
-    subprocess.run(
-        [system.require("mosquitto_passwd"), "-b", str(passwords), "us/er", "geheim@1"], check=True
-    )
+    program = system.require("mosquitto_passwd", "mosquitto")
+    subprocess.run([program, "-b", str(passwords), "us/er", "geheim@1"], check=True)
     with running(tmp_path, "allow_anonymous false", f"password_file {passwords}") as broker:
         yield broker
 

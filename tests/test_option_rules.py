@@ -31,24 +31,27 @@ COMMANDS = {
 # What has an effect whatever else is given, outside of the modes that refuse it.
 ALWAYS = {
     "edge-classify": {
-        "region", "models", "labels", "normalization", "runtime", "threads", "delegate", "untrusted", "top",
-        "threshold", "as_json", "output", "save_annotated", "show", "publish", "webhooks", "log_format",
-        "collect", "service",
+        "region", "models", "labels", "normalization", "color", "outputs",
+        "output_index", "runtime", "threads", "delegate", "untrusted",
+        "top", "threshold", "as_json", "output", "save_annotated", "show", "publish", "webhooks",
+        "log_format", "collect", "service",
     },
     "edge-convert": {
-        "variants", "compatible", "data", "labels", "normalization", "image_size", "resize", "trust",
-        "max_drop", "budget", "output", "force", "as_json",
+        "variants", "compatible", "data", "labels", "normalization", "color", "outputs",
+        "output_index", "image_size", "resize", "trust",
+        "max_drop", "budget", "golden", "output", "force", "as_json",
     },
     "edge-train": {
         "output", "cache", "as_json", "models", "preset", "epochs", "learning_rate", "optimizer", "schedule",
         "warmup", "weight_decay", "label_smoothing", "batch_size", "patience", "class_weights", "augment",
         "mix", "tune", "dropout", "image_size", "validation_split", "test_split", "answer_precision",
-        "duplicates", "resize", "note", "seed",
+        "duplicates", "resize", "note", "seed", "folds", "labels_from_names",
     },
     "edge-benchmark": {"threads", "runs", "as_json", "output", "targets"},
 }  # fmt: skip
 # A text for each option that is no flag and no choice.
 TEXTS = {
+    "--output-index": "1",
     "--camera": "0", "--size": "640x480", "--fps": "12.5", "--frozen-after": "3.5", "--frames": "3",
     "--roi": "25%,25%,50%,50.5%", "--model": "a.tflite", "--labels": "labels.txt",
     "--normalization": "123.675,116.28,103.53,58.395,57.12,57.375", "--threads": "2",
@@ -57,6 +60,7 @@ TEXTS = {
     "--hold": "2.5",
     "--every": "0.1", "--output": "out", "--save-annotated": "drawn", "--publish": "mqtt://h/t",
     "--webhook": "https://h/x y", "--collect": "kept", "--collect-below": "0.25", "--collect-tie": "0.2",
+    "--tls-fingerprint": ":".join(["0A"] * 32),
     "--collect-random": "0.01", "--collect-rate": "30", "--collect-max": "7", "--collect-bytes": "1500KB",
     "--self-check": "m.tflite", "--install-service": "cam", "--runtime": "tensorflow", "--runs": "7",
     "--processes": "3", "--base": "m.tflite", "--data": "data", "--images": "photos", "--split": "run",
@@ -67,7 +71,8 @@ TEXTS = {
     "--weight-decay": "0.1", "--label-smoothing": "0.1", "--batch-size": "8", "--patience": "3",
     "--augment": "flip", "--views": "2", "--tune": "5", "--dropout": "0.1", "--weights": "none",
     "--alpha": "0.5", "--fine-tune-layers": "all", "--head-units": "8", "--validation-split": "0.2",
-    "--test-split": "0.1", "--answer-precision": "0.9", "--note": "mine", "--seed": "7",
+    "--image-labels": "labels.csv", "--label-columns": "image=a,label=b",
+    "--test-split": "0.1", "--answer-precision": "0.9", "--note": "mine", "--folds": "3", "--seed": "7",
 }  # fmt: skip
 
 

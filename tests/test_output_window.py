@@ -63,8 +63,9 @@ Screen = np.ndarray[Any, np.dtype[Any]]
 
 @pytest.fixture(scope="module")
 def display() -> Iterator[str]:
+    program = require("Xvfb", "xdotool")
     reading, writing = os.pipe()
-    command = [require("Xvfb"), "-displayfd", str(writing), "-screen", "0", "900x700x24", "-noreset"]
+    command = [program, "-displayfd", str(writing), "-screen", "0", "900x700x24", "-noreset"]
     server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
     os.close(writing)
     with os.fdopen(reading) as file:

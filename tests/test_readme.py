@@ -13,6 +13,7 @@ from edge_classify.edge.cli import main as classify
 from edge_classify.train.cli import main as train
 
 from studies.peers.run import main as peers
+from studies.reduced_decode import main as reduced_decode
 
 ROOT = Path(__file__).parent.parent
 COMMANDS: dict[str, click.Command] = {
@@ -31,7 +32,8 @@ def _options(command: click.Command) -> set[str]:
 def test_document_names_only_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     known = set().union(
-        *(_options(command) for command in (*COMMANDS.values(), peers)), {"--help", "--version"}
+        *(_options(command) for command in (*COMMANDS.values(), peers, reduced_decode)),
+        {"--help", "--version"},
     )
     foreign = {"--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix", "--dist"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)) <= known | foreign

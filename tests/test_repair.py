@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from edge_classify.benchmarks.scoring.loss import Loss
 from edge_classify.convert.repair.answers import answer
 from edge_classify.convert.repair.report import Attempt, RepairReport, RepairRequest
 from edge_classify.convert.repair.search import cheapest, find_repair
@@ -85,8 +86,10 @@ def test_layers_that_need_not_stay_float_are_put_back_into_8_bits(monkeypatch: p
 
 @pytest.mark.parametrize(("second", "chosen"), [(1.09, 0), (0.99, 0), (0.95, 1)])
 def test_later_repair_is_chosen_only_if_it_is_clearly_faster(second: float, chosen: int) -> None:
-    slow_and_wrong = Attempt("calibration", "", 0.5, False, b"", latency_ratio=0.1)
-    passing = [Attempt("selective", "", 0.0, True, b"", latency_ratio=ratio) for ratio in (1.0, second)]
+    slow_and_wrong = Attempt("calibration", "", Loss(5, 0, 10), False, b"", latency_ratio=0.1)
+    passing = [
+        Attempt("selective", "", Loss(0, 0, 10), True, b"", latency_ratio=ratio) for ratio in (1.0, second)
+    ]
     assert cheapest([slow_and_wrong, *passing]) is passing[chosen]
     assert cheapest([slow_and_wrong]) is None
 

@@ -14,6 +14,7 @@ from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.benchmarks.scoring.statistics import measure
 from edge_classify.train.audit_report import AuditView
 from edge_classify.train.evaluation import PicturedMistake
+from edge_classify.train.pooled import FoldAnswers, pool_answers
 from edge_classify.train.report import ModelReport, render_report
 from edge_classify.train.report_tables import paired_tests
 from PIL import Image
@@ -177,6 +178,41 @@ def test_report_says_whether_the_difference_of_two_models_could_be_chance() -> N
     text = " ".join(_Tags(_page(models=models)).text.split())
     assert "more than chance would give (p < 0.001)" in text and "Only b is right on" in text
     assert "b and c are right on the same images" in text and "divided by 2 comparisons" in text
+
+
+def _crossed(name: str, right: list[bool]) -> ModelReport:
+    """Return a model whose ten folds, of six images each, have these of the images right."""
+    truth = np.arange(60) % 3
+    raw = np.full((60, 3), 0.1, np.float32)
+    raw[np.arange(60), np.where(right, truth, (truth + 1) % 3)] = 0.8
+    folds = [FoldAnswers("s", rows, raw[rows], 1.0, None, 43) for rows in np.arange(60).reshape(10, 6)]
+    pooled = pool_answers(folds, truth, LABELS)
+    return make_report(name, make_evaluation(LABELS, 60), pooled=pooled, pooled_confusion=PNG)
+
+
+def test_report_with_folds_compares_models_on_all_images_and_says_so() -> None:
+    # By hand: 15 images that only a has right, of 15, are p = 2 / 2^15 < 0.001. The test images are the same.
+    models = [_crossed("a", [True] * 60), _crossed("b", [number >= 15 for number in range(60)])]
+    page = _page(models=models)
+    text = " ".join(_Tags(page).text.split())
+    assert "60 images, each tested once by one of 10 models trained as this one" in text
+    assert "Only a is right on 15 images" in text and "more than chance would give (p < 0.001)" in text
+    assert "Is the difference real? (cross-validation)" in text and "an approximation" in text
+    assert _Tags(page).row("Pooled accuracy")[1].startswith("75.0 %62.8 to 84.2")
+    assert _Tags(page).row("Lowest and highest of a fold")[1].startswith("0.0 to 100.0 %")
+    classes = next(table for table in _Tags(page).tables if table[1][-1] == "Tested once")
+    assert sorted(row[0] for row in classes[2:]) == sorted(LABELS)
+    assert {row[-1] for row in classes[2:]} == {"20"}
+
+
+def test_report_of_a_model_without_its_folds_compares_on_the_test_images_and_says_why() -> None:
+    models = [_crossed("a", [True] * 60), make_report("b", make_evaluation(LABELS, 60))]
+    page = _Tags(_page(models=models))
+    text = " ".join(page.text.split())
+    assert "a and b are right on the same images" in text and "Confusion (test images)" in text
+    assert "was not cross-validated: the run was interrupted, or a training diverged" in text
+    assert page.row("Pooled accuracy") == ["100.0 %94.0 to 100.0", "-"]
+    assert "Cross-validation" not in _Tags(_plain_page()).text
 
 
 def test_report_lists_the_classes_from_the_worst_to_the_best() -> None:

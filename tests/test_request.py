@@ -32,6 +32,7 @@ def _request(**changes: Any) -> TrainingRequest:
     options=st.builds(
         make_options, seed=st.integers(0, 2**32 - 1), alpha=st.floats(0.1, 2), cache=st.text(),
         epochs=st.none() | st.tuples(st.integers(0, 99), st.integers(0, 99)),
+        image_labels=st.lists(st.text()).map(tuple), label_columns=st.just("image=1,label=2"),
     ),
 )  # fmt: skip
 def test_request_written_and_read_again_is_the_same(data: str, command: str, finished: list[str],

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+from base64 import b64encode
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -14,7 +15,7 @@ from edge_classify.benchmarks.report.devices import pareto_front
 from edge_classify.benchmarks.results import reading
 from edge_classify.benchmarks.results.origin import describe_origin
 from edge_classify.benchmarks.results.reading import parse_record, read_results, write_results
-from edge_classify.benchmarks.results.result import Failure, Result
+from edge_classify.benchmarks.results.result import ChoiceAnswers, Failure, Result
 from edge_classify.edge.errors import BenchmarkError, OutputExistsError
 from edge_classify.edge.runtime import Execution
 from hypothesis import HealthCheck, given, settings
@@ -31,7 +32,11 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     NoneType: st.none(),
     Execution: st.builds(Execution, threads=st.integers(1, 8)),  # It is no part of the record.
-}
+    ChoiceAnswers: st.builds(
+        ChoiceAnswers, data=st.text(max_size=6), images=st.integers(9, 16), sha256=st.text(max_size=6),
+        right=st.binary(min_size=2, max_size=2).map(lambda raw: b64encode(raw).decode()),
+    ),
+}  # fmt: skip
 
 
 def _any(kind: Any) -> st.SearchStrategy[Any]:
@@ -113,7 +118,7 @@ def test_last_line_that_is_cut_off_is_left_out_and_said(tmp_path: Path) -> None:
     [
         ({"format": "2.0"}, "it has format 2.0, and this program reads 1.x"),
         ({"format": None}, "written by an earlier version; measure again"),
-        ({"format": 1.0}, '"format" must be such as "1.0". Received: 1.0'),
+        ({"format": 1.0}, '"format" must be such as "1.1". Received: 1.0'),
         ({"median_ms": "20"}, "median_ms has a value of the wrong type. Received: '20'"),
         ({"median_ms": 0}, "median_ms must be above 0. Received: 0"),
         ({"blocks": []}, "blocks must be of at least one block of each process"),

@@ -112,3 +112,19 @@ def test_output_that_asks_for_it_ends_the_run(model: Path) -> None:
     told = Heard(stop_after=3)
     session = run(model, colours(*["red"] * 50), told)
     assert (len(told.results), session.tally.frames) == (3, 3)
+
+
+def test_only_answered_frames_of_a_camera_count_towards_the_limit(model: Path) -> None:
+    class Lossy(Live):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                yield Frame("camera", None, "lost", grabbed=time.monotonic())
+                yield frame
+
+    told = Heard()
+    plan = RunnerPlan(AnswerRules(), lambda frames: frames, lambda result: True, 2, workers=1)
+    (red,) = colours("red")
+    session = Session(Lossy([HALF_JPEG, red, red, red]), [Classifier.from_file(model)], plan)
+    session.run([told])
+    assert told.labels == ["error", "error", "error", "red", "error", "red"]
+    assert (session.tally.frames, session.tally.answered, session.tally.damaged) == (3, 2, 1)

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 from edge_classify.edge.classifier import Classifier, Prediction
-from edge_classify.edge.errors import MissingPackageError, ModelFileError, OptionError, RuntimeLoadError
+from edge_classify.edge.errors import (
+    MissingPackageError,
+    ModelFileError,
+    NoPackageError,
+    OptionError,
+    RuntimeLoadError,
+)
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.runtime import MAX_THREADS, RUNTIMES, Execution, find_runtime, open_interpreter
+from edge_classify.edge.runtime_packages import PythonBuild
 from edge_classify.edge.threads import Parallelism, choose_parallelism, choose_threads, pick
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,16 +102,61 @@ def test_runtimes_that_are_all_broken_are_listed_with_their_reasons(
     )
 
 
-def test_runtime_that_is_missing_or_unknown_is_named_with_the_remedy(
+@pytest.mark.parametrize(
+    ("python", "name", "error", "said"),
+    [
+        (
+            (64, "x86_64", (3, 14)),
+            None,
+            MissingPackageError,
+            r'Running a model needs.*install "ai-edge-litert"',
+        ),
+        (
+            (32, "armv7l", (3, 11)),
+            None,
+            MissingPackageError,
+            r'Running a model needs.*install "tflite-runtime"',
+        ),
+        ((32, "aarch64", (3, 11)), None, MissingPackageError, 'install "tflite-runtime"'),
+        (
+            (32, "armv7l", (3, 13)),
+            None,
+            NoPackageError,
+            "32-bit Python 3.13 on armv7l.*Use the 64-bit Raspberry",
+        ),
+        (
+            (32, "aarch64", (3, 13)),
+            None,
+            NoPackageError,
+            "Use the 64-bit Raspberry Pi OS, or the 32-bit one of",
+        ),
+        ((32, "i686", (3, 11)), None, NoPackageError, "Use a 64-bit system"),
+        (
+            (64, "aarch64", (3, 11)),
+            "tflite-runtime",
+            MissingPackageError,
+            '--runtime tflite.*"tflite-runtime"',
+        ),
+        ((64, "aarch64", (3, 13)), "tflite-runtime", NoPackageError, "3.11 and older. Use ai-edge-litert"),
+        ((32, "armv7l", (3, 11)), "ai-edge-litert", NoPackageError, "32-bit Python.*Use tflite-runtime"),
+    ],
+)
+def test_runtime_that_is_missing_is_named_with_a_remedy_that_this_python_can_follow(
+    python: tuple[int, str, tuple[int, int]],
+    name: str | None,
+    error: type[MissingPackageError],
+    said: str,
     packages: Packages,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     packages()
-    with pytest.raises(MissingPackageError, match=r'Running a model needs.*pip install "ai-edge-litert"'):
-        find_runtime()
-    with pytest.raises(
-        MissingPackageError, match=r'--runtime tflite-runtime needs.*pip install "tflite-runtime"'
-    ):
-        find_runtime("tflite-runtime")
+    monkeypatch.setattr(PythonBuild, "here", lambda: PythonBuild(*python))
+    with pytest.raises(MissingPackageError, match=said) as caught:
+        find_runtime(name)
+    assert type(caught.value) is error
+
+
+def test_runtime_that_is_unknown_is_refused() -> None:
     with pytest.raises(
         OptionError, match=r"one of: ai-edge-litert, tflite-runtime, tensorflow\. Received: onnx"
     ):

@@ -63,7 +63,19 @@ def test_8_bit_model_needs_no_normalization_for_the_same_answer(stored: str, tmp
     np.testing.assert_allclose(prediction.probabilities, expected(picture(1)), atol=0.02)
 
 
-@pytest.mark.parametrize(("stored", "kind"), [("float32", "float"), ("int16", "16-bit")])
+@pytest.mark.parametrize("stored", ["uint8", "int8", "int16"])
+@pytest.mark.parametrize("said", ["0..255", "0,50"])
+def test_normalization_that_leads_beyond_the_numbers_of_an_input_is_refused(
+    stored: str, said: str, tmp_path: Path
+) -> None:
+    """The input holds -1 to 1: of such a normalization most brightnesses would become the same number."""
+    path = Foreign(stored).write(tmp_path / "m.tflite")
+    with pytest.raises(ModelFileError, match=r"only \d of 256 brightnesses|leads beyond them for 20. of 256"):
+        Classifier.from_file(path, NAMES, Normalization.parse(said))
+    Classifier.from_file(path, NAMES, Normalization.parse("0..1"))
+
+
+@pytest.mark.parametrize(("stored", "kind"), [("float32", "float"), ("int16", r"16-bit \(-1 to 1\)")])
 def test_model_whose_scaling_nobody_knows_is_a_question(stored: str, kind: str, tmp_path: Path) -> None:
     path = Foreign(stored).write(tmp_path / "m.tflite")
     with pytest.raises(ModelFileError, match=rf"takes {kind} input and does not say how.*--normalization"):
@@ -136,13 +148,16 @@ def test_single_output_is_the_second_of_two_classes(result: str, ending: str | N
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Foreign(outputs=2), r"1 inputs and 2 outputs.*several objects in a picture cannot be run"),
+        (
+            Foreign(outputs=2),
+            r"has 2 outputs \(0: .*--output-index.*several objects",
+        ),
         (Foreign("uint8", "uint8", scaled=False), r"its output is uint8 without a scale"),
         (
             Foreign(input_shape=(2, SIDE, SIDE, 3)),
             r"its input is \[2, 8, 8, 3\], and this program feeds \[1,",
         ),
-        (Foreign("float16"), "its input is float16; supported are uint8, int8, int16, float32"),
+        (Foreign("float16"), "input is float16; supported are uint8, int8, int16, float32. Convert it again"),
     ],
 )
 def test_model_that_is_no_classifier_of_pictures_is_refused_with_the_reason(
@@ -187,11 +202,11 @@ def test_grey_pixels_are_pillows_luma_in_every_layout(pixels: NDArray[np.uint8])
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (("green",), r"names 1 classes, and the model has 2 outputs.*add a first line: background"),
-        (("background", "green", "red"), r"names 3 classes.*if the first line is background, remove it"),
+        (("green",), r"names 1 classes, and the model has 2 outputs$"),
+        (("background", "green", "red"), r"names 3 classes, and the model has 2 outputs$"),
     ],
 )
-def test_labels_one_apart_are_a_question_about_the_background(
+def test_labels_one_apart_are_no_question_about_imagenet_where_the_model_is_small(
     labels: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     path = Foreign("uint8", classes=1, ending="LOGISTIC").write(tmp_path / "m.tflite")
@@ -208,9 +223,13 @@ def test_labels_one_apart_are_a_question_about_the_background(
         # Not every line has its own number: it belongs to the name.
         ("101 dalmatians\n0 cats\n", ("101 dalmatians", "0 cats")),
         ("0 tench\ngoldfish\n", ("0 tench", "goldfish")),
-        ("1 tench\n2 goldfish\n", ("1 tench", "2 goldfish")),
+        ("1 tench\n2 goldfish\n", ("tench", "goldfish")),
+        ("0. tench\n1. goldfish\n", ("tench", "goldfish")),
+        ("tench 0\ngoldfish 1\n", ("tench", "goldfish")),
+        ("1 euro\n2 euro\n", ("1 euro", "2 euro")),
+        ("player 1\nplayer 2\nplayer 3\n", ("player 1", "player 2", "player 3")),
         ("0\n1\n2\n", ("0", "1", "2")),
-        ("0 fingers\n1 finger\n2 fingers\n", ("0 fingers", "1 finger", "2 fingers")),
+        ("0 crane\n1 tench\n2 crane\n", ("crane (class 0)", "tench", "crane (class 2)")),
         ("0 only\n", ("0 only",)),
     ],
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edge_classify.convert.repair.answers import answer, as_probabilities, divergence, drop, store_pixels
+from edge_classify.convert.repair.answers import answer, divergence, lost_to, store_pixels
 from edge_classify.convert.repair.sensitivity import rank_layers
 from edge_classify.convert.tflite.flatgraph import read_layers, unpack
 from edge_classify.convert.tflite.ranges import observe
@@ -54,15 +54,6 @@ def test_ranking_is_the_same_each_time() -> None:
     assert rank_layers(model, ranges, IMAGES) == rank_layers(model, ranges, IMAGES)
 
 
-def test_answers_of_logits_become_probabilities() -> None:
-    rows = np.array([[2.0, -1.0, 0.0], [30.0, -29.0, 0.0]])  # They add up to 1, as probabilities do.
-    probabilities = as_probabilities(rows)
-    np.testing.assert_allclose(probabilities.sum(1), 1)
-    assert probabilities.min() >= 0
-    assert (as_probabilities(probabilities) == probabilities).all()
-    assert (probabilities.argmax(1) == rows.argmax(1)).all()
-
-
 def test_answers_of_more_threads_than_images_are_in_order() -> None:
     model = tiny_classifier()
     one_by_one = np.concatenate([answer(model, IMAGES[i : i + 1]) for i in range(5)])
@@ -84,16 +75,18 @@ def test_divergence_is_zero_only_for_the_same_answers(one: np.ndarray, other: np
 def test_drop_is_of_accuracy_with_classes_and_of_expected_accuracy_without() -> None:
     truth = np.array([0, 0, 1, 1])
     right, other = np.eye(2)[truth], np.eye(2)[[0, 1, 1, 0]]
-    assert drop(right, other, truth) == 0.5 and drop(other, right, truth) == -0.5
-    assert drop(right, other, None) == 0.5
+    assert lost_to(right, other, truth).fraction == 0.5
+    assert lost_to(other, right, truth).fraction == -0.5
+    assert lost_to(right, other, None).fraction == 0.5
     torn = np.array([[0.51, 0.49], [0.9, 0.1]])  # Where two are as likely, another answer costs little.
-    assert drop(torn, np.array([[0.4, 0.6], [0.8, 0.2]]), None) == pytest.approx(0.01)
+    found = lost_to(torn, np.array([[0.4, 0.6], [0.8, 0.2]]), None)
+    assert found.fraction == pytest.approx(0.01)
 
 
 def test_drop_of_exactly_the_limit_is_not_above_it() -> None:
     truth = np.zeros(1000, np.int64)
     reference, other = np.eye(2)[[0] * 900 + [1] * 100], np.eye(2)[[0] * 890 + [1] * 110]
-    assert drop(reference, other, truth) == 0.01
+    assert lost_to(reference, other, truth).fraction == 0.01
 
 
 def test_stored_pixels_are_the_images_up_to_the_limit() -> None:

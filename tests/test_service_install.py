@@ -88,6 +88,13 @@ def test_urls_with_secrets_leave_the_command_line(folder: Path) -> None:
     }
 
 
+def test_fingerprint_of_a_camera_stays_on_the_command_line_where_its_address_is_secret(folder: Path) -> None:
+    digits = "0a" * 32
+    line = _rewrite("--camera", "https://me:geheim@cam.local/live", "--tls-fingerprint", digits)
+    assert line.arguments == ("--tls-fingerprint=" + ":".join(["0A"] * 32),)
+    assert line.secrets == {"EDGE_CLASSIFY_CAMERA": "https://me:geheim@cam.local/live"}
+
+
 def test_broker_without_a_password_stays_on_the_command_line(folder: Path) -> None:
     assert _rewrite("--publish", "mqtt://h/t") == CommandLine(("--publish=mqtt://h/t",), {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -15,8 +16,9 @@ from pathlib import Path
 import pytest
 from edge_classify.edge.console import printable
 from edge_classify.edge.errors import ImageError, SourceError
-from edge_classify.edge.sources.files import FileSource, is_video, read_listing
+from edge_classify.edge.sources.files import FileSource, is_video
 from edge_classify.edge.sources.frames import Frame
+from edge_classify.edge.sources.listing import read_listing
 from edge_classify.edge.sources.paths import count_images, find_images, natural_key, walk_images
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,13 +62,42 @@ def test_folder_gives_its_images_in_natural_order_without_hidden_and_other_files
     assert found(tmp_path) == ["9.JPG", "10.png", "a 2.png", "a 11.png", "b 2.webp"]
 
 
-def test_folder_searched_recursively_gives_sub_folders_too_but_follows_no_links(tmp_path: Path) -> None:
+def test_folder_searched_recursively_gives_each_folder_once_and_follows_links_to_other_places(
+    tmp_path: Path,
+) -> None:
+    root, disk = tmp_path / "root", tmp_path / "disk"
+    touch(root, "1.png", "sub/2.png")
+    touch(disk, "3.png", "deep/4.png")
+    for name, place in {"a": disk, "b": disk / "deep", "again": disk, "back": root, "up": tmp_path}.items():
+        (root / name).symlink_to(place)
+    (disk / "home").symlink_to(root)
+    (root / "s").symlink_to(root / "sub")
+    names = found(root, recursive=True)
+    assert sorted(Path(name).name for name in names) == ["1.png", "2.png", "3.png", "4.png"]
+    assert "sub/2.png" in names
+    assert count_images(root, recursive=True) == len(list(walk_images(root, recursive=True))) == 4
+    assert found(root) == ["1.png"]
+
+
+def test_folder_searched_recursively_leaves_out_links_that_lead_back(tmp_path: Path) -> None:
     touch(tmp_path, "2.png", "sub 10/1.png", "sub 9/ü/1.png", ".git/1.png", "folder.png/notes.txt")
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "album.png").symlink_to(tmp_path / "sub 9")
+    assert found(tmp_path, recursive=True) == ["2.png", "sub 9/ü/1.png", "sub 10/1.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_links_to_nowhere_are_errors_and_what_is_no_file_is_counted(tmp_path: Path) -> None:
+    photo(tmp_path / "2.png")
     (tmp_path / "broken.png").symlink_to(tmp_path / "none.png")
     (tmp_path / "itself.png").symlink_to(tmp_path / "itself.png")
-    assert found(tmp_path, recursive=True) == ["2.png", "sub 9/ü/1.png", "sub 10/1.png"]
+    (tmp_path / "mail").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.png")
+    source = FileSource([tmp_path])
+    good, broken, itself = source
+    assert source.total == 3 and source.others.count == 2
+    assert good.error is None
+    assert "no such file" in reason(broken) and "cannot be read" in reason(itself)
 
 
 def test_folder_without_images_is_refused_with_a_hint_at_recursion(tmp_path: Path) -> None:
@@ -134,7 +165,10 @@ def test_files_that_cannot_be_read_are_frames_with_an_error_between_the_others(t
     first, second, third = FileSource([good, bad, good])
     assert (first.source, first.error, first.index, first.time) == (str(good), None, None, None)
     assert first.picture is not None and first.picture.image().size == (4, 3)
-    assert reason(second) == f"{bad} is no BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP image: it is empty (0 bytes)"
+    assert (
+        reason(second)
+        == f"{bad} is no AVIF, BMP, GIF, HEIF, JPEG, PNG, PPM, TIFF, WEBP image: it is empty (0 bytes)"
+    )
     assert third.picture is not None and third.picture.image().size == (4, 3)
 
 
@@ -225,6 +259,46 @@ def test_list_may_name_folders_and_survives_bad_entries(tmp_path: Path) -> None:
     assert (first.source, fourth.source) == (str(tmp_path / "1.png"),) * 2
     assert "holds no images" in reason(second)
     assert "no such file" in reason(third)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10**6])
+def test_image_instead_of_a_list_is_the_picture(size: int, tmp_path: Path) -> None:
+    data = photo(tmp_path / "a.png").read_bytes()
+    (frame,) = FileSource(["-"], listing=[data[at : at + size] for at in range(0, len(data), size)])
+    assert frame.source == "-" and frame.picture is not None and frame.picture.image().size == (4, 3)
+
+
+def test_film_instead_of_a_list_is_refused_for_what_it_is() -> None:
+    with pytest.raises(SourceError, match="standard input holds a film, and no list"):
+        list(FileSource(["-"], listing=[b"\0\0\0\x18ftypisom" + bytes(100)]))
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", "empty"), ("./a.jpg\n".encode("utf-16"), "UTF-16"), ("./a.jpg\n".encode("utf-16-le"), "UTF-16"),
+        (gzip.compress(b".\n.\n"), "gzip"), (b"PK\3\4\n.\n", "zip"), (b"<!DOCTYPE html>\n.\n", "web page"),
+        (b"a.jpg" + bytes(95) + b"0000644\0\n.\n", "binary"), (b"\x07\x9b\x02\n.\n", "binary"),
+    ],
+    ids=["empty", "UTF-16", "UTF-16 without mark", "gzip", "zip", "page", "tar", "binary"],
+)  # fmt: skip
+def test_what_is_no_list_is_one_error_and_searches_no_folder(data: bytes, kind: str) -> None:
+    with pytest.raises(SourceError, match=f"standard input (is|holds) .*{kind}"):
+        list(FileSource(["-"], listing=[data] if data else []))
+
+
+def test_list_from_windows_names_its_first_file_too(tmp_path: Path) -> None:
+    listing = b"\xef\xbb\xbf" + os.fsencode(photo(tmp_path / "1.png")) + b"\r\n"
+    assert only(FileSource(["-"], listing=[listing])).error is None
+
+
+def test_address_in_a_list_is_called_one() -> None:
+    assert reason(only(FileSource(["-"], listing=[b"https://a.example/1.png\n"]))).startswith("https://a.ex")
+
+
+def test_empty_path_is_refused_and_not_the_current_folder() -> None:
+    with pytest.raises(SourceError, match="an empty path"):
+        FileSource(["", "1.png"])
 
 
 def test_list_that_is_none_is_refused_instead_of_kept_in_memory() -> None:

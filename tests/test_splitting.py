@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.edge.errors import DatasetError
-from edge_classify.edge.labelled import ClassFolders
+from edge_classify.edge.labelled import LabelledFolder
 from edge_classify.train.image_facts import ImageFacts
-from edge_classify.train.splitting import Shares, list_images, make_split
+from edge_classify.train.splitting import Shares, list_images, make_split, twin_groups
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ ROOT = Path("root")
 unhurried = settings(deadline=None)  # How long an example takes says how busy the machine is.
 
 
-def _folders(**counts: list[int]) -> ClassFolders:
+def _folders(**counts: list[int]) -> LabelledFolder:
     """Class folders with counts[subset][label] images; the labels are c0, c1 and so on."""
     labels = tuple(f"c{i}" for i in range(len(next(iter(counts.values())))))
     subsets = {
@@ -28,27 +28,34 @@ def _folders(**counts: list[int]) -> ClassFolders:
         }
         for subset, numbers in counts.items()
     }
-    return ClassFolders(ROOT, labels, subsets)
+    return LabelledFolder(ROOT, labels, subsets)
 
 
 def _split(
-    found: ClassFolders,
+    found: LabelledFolder,
     shares: tuple[float, float] = (0.2, 0.2),
     seed: int = 0,
     unreadable: str = "-",
     twins: Sequence[Collection[str]] = (),
     same_file: Collection[str] = (),
+    mirrored: Sequence[Collection[str]] = (),
 ) -> Split:
-    """Split `found`; each of `twins` is a set of paths that show the same, `same_file` byte for byte."""
+    """Split `found`; each of `twins` is a set of paths that show the same, `same_file` byte for byte.
+
+    The paths of each set in `mirrored` are mirror images under several labels.
+    """
     images = list_images(found)
-    facts, groups = [], []
+    facts, groups, together = [], [], []
     for number, path in enumerate(image.path for image in images):
         name = path.relative_to(ROOT).as_posix()
         group = next((-k for k, names in enumerate([*twins, same_file], 1) if name in names), number)
         digest = f"{-1 if name in same_file else number:064x}"
         facts.append(ImageFacts(name, digest, "damaged" if path.name == unreadable else None, "PNG", 64, 64))
         groups.append(group)
-    return make_split(found, images, facts, np.array(groups), "as given", Shares(*shares), seed)
+        together.append(next((-9 - k for k, names in enumerate(mirrored) if name in names), group))
+    return make_split(
+        found, images, facts, np.array(together), "as given", Shares(*shares), seed, np.array(groups)
+    )
 
 
 per_class = st.lists(st.integers(3, 60), min_size=2, max_size=5)
@@ -145,8 +152,17 @@ def test_class_with_too_few_images_is_named_with_the_number_it_needs(
     _split(_folders(all=[9, needed]), fractions)
 
 
+def test_class_needs_no_image_for_a_subset_that_the_user_gives() -> None:
+    with pytest.raises(DatasetError, match=r"Class 'c1' has 1 readable image to split.*at least 2"):
+        _split(_folders(train=[9, 1], validation=[2, 2]))
+    split = _split(_folders(train=[9, 2], validation=[2, 2]))
+    assert Counter(image.subset for image in split.images if image.label == "c1") == {
+        "train": 1, "test": 1, "validation": 2,
+    }  # fmt: skip
+
+
 def test_given_validation_folder_without_readable_images_is_refused() -> None:
-    with pytest.raises(DatasetError, match="folder for validation without usable images"):
+    with pytest.raises(DatasetError, match="its own validation images, and none that can be used"):
         _split(_folders(train=[5, 5], validation=[0, 0]))
 
 
@@ -260,3 +276,20 @@ def test_split_with_left_out_files_is_read_back_as_it_was_written(tmp_path: Path
     split = _split(_folders(all=[9, 9]), same_file={"all/c0/1.png", "all/c1/2.png"}, unreadable="8.png")
     split.write(tmp_path)
     assert Split.read(tmp_path) == split and len(split.left_out) == len(split.skipped) == 2
+
+
+def test_twin_groups_are_the_units_of_the_given_rows_and_of_no_others() -> None:
+    # Row 4 is a twin of row 1, but not asked for; rows 0 and 5 are twins of each other.
+    groups = np.array([7, 3, 8, 2, 3, 7])
+    assert twin_groups(groups, [0, 1, 2, 3, 5]) == [[0, 5], [1], [2], [3]]
+    assert twin_groups(groups, [5, 4, 1]) == [[5], [4, 1]] and twin_groups(groups, []) == []
+
+
+def test_mirror_images_under_two_labels_share_a_subset_and_none_is_left_out() -> None:
+    pairs = [{f"all/c0/{i}.png", f"all/c1/{i}.png"} for i in range(10)]
+    split = _split(_folders(all=[10, 10]), mirrored=pairs)
+    assert not split.left_out and len(split.images) == 20
+    subset_of = _subset_of(split)
+    assert all(len({subset_of[name] for name in pair}) == 1 for pair in pairs)
+    given = _split(_folders(test=[2, 2], train=[8, 8]), mirrored=[{"test/c0/0.png", "train/c1/0.png"}])
+    assert not given.left_out and _subset_of(given)["train/c1/0.png"] != "test"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from edge_classify.benchmarks.stages.cold import measure_cold_start, runner_options
 from edge_classify.edge.errors import BenchmarkError
+from edge_classify.edge.foreign import ForeignFacts
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.runtime import Execution
 from hypothesis import given
@@ -64,15 +65,16 @@ def test_model_without_a_card_is_started_with_what_it_does_not_say(photo: Path, 
     labels.write_text("\n".join(LABELS))
     with pytest.raises(BenchmarkError, match="does not say how pixels are scaled"):
         measure_cold_start(path, photo, runs=1)
-    assert measure_cold_start(path, photo, labels=labels, normalization=RAW, runs=1).median_ms > 0
+    raw = ForeignFacts(normalization=RAW)
+    assert measure_cold_start(path, photo, labels=labels, facts=raw, runs=1).median_ms > 0
     labels.write_text("one\ntwo")
     with pytest.raises(BenchmarkError, match="names 2 classes"):
-        measure_cold_start(path, photo, labels=labels, normalization=RAW, runs=1)
+        measure_cold_start(path, photo, labels=labels, facts=raw, runs=1)
 
 
 def test_execution_is_passed_on_as_options() -> None:
     execution = Execution("tensorflow", 2, "lib.so", (("device", "usb"), ("x", "1")), True, True)
-    options = runner_options(Path("/m.tflite"), execution, None, None)
+    options = runner_options(Path("/m.tflite"), execution, None)
     assert options == [
         "--model=/m.tflite", "--runtime=tensorflow", "--threads=2", "--delegate=lib.so",
         "--delegate-option=device=usb", "--delegate-option=x=1", "--delegate-fallback", "--untrusted",

@@ -18,6 +18,7 @@ from edge_classify.benchmarks.stages.measure import StagesRequest, measure_stage
 from edge_classify.edge import image
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import BenchmarkError
+from edge_classify.edge.foreign import ForeignFacts
 from edge_classify.edge.modelfile import Normalization
 from edge_classify.edge.running.classify import ClassifiedFrame
 from edge_classify.edge.runtime import Execution
@@ -175,25 +176,27 @@ def test_model_without_a_card_is_run_with_the_labels_and_normalization_given(
     path.write_bytes(flatbuffer())
     with pytest.raises(BenchmarkError, match=r"foreign\.tflite .*does not say how pixels are scaled"):
         measure_stages(path, Execution(), pictures)
-    assert measure_stages(path, Execution(), pictures, LABELS, RAW, 1).images == 6
+    assert measure_stages(path, Execution(), pictures, ForeignFacts(LABELS, RAW), 1).images == 6
     with pytest.raises(BenchmarkError, match="names 2 classes"):
-        measure_stages(path, Execution(), pictures, ("a", "b"), RAW)
+        measure_stages(path, Execution(), pictures, ForeignFacts(("a", "b"), RAW))
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        StagesRequest("m.tflite", Execution(), None, None),
+        StagesRequest("m.tflite", Execution()),
         StagesRequest(
             "ä\udcff.tflite",
             Execution("tensorflow", 3, "lib.so", (("a", "b"), ("c", "d")), True, True),
-            ("x", "y"),
-            Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+            ForeignFacts(("x", "y"), Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)), "BGR", "logits", 2),
             ("1.png", "\n.png"),
             7,
         ),
         StagesRequest(
-            "m", Execution(), None, RAW, camera=CameraRequest("0", CameraOptions((640, 480), 5.0, 90), 3, 1.5)
+            "m",
+            Execution(),
+            ForeignFacts(normalization=RAW),
+            camera=CameraRequest("0", CameraOptions((640, 480), 5.0, 90), 3, 1.5),
         ),
     ],
 )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,9 +15,11 @@ from edge_classify.train.checkpoint import History
 from edge_classify.train.fitting import Task, fit
 from edge_classify.train.output import UNFINISHED
 
+from .support.system import small_disk
 from .support.training import CNN, MODEL_FILES, RUN_FILES, metrics, start, train, tree
 
-RANDOM = ("--image-size", "32", "--epochs", "1,0", "--weights", "none", "--alpha", "0.35")
+RANDOM = ("--image-size", "32", "--epochs", "1,0", "--weights", "none", "--alpha", "0.35",
+          "--folds", "0")  # fmt: skip
 
 
 @pytest.mark.parametrize("line", ["18 images in 3 classes", "parameters, input 32x32"])
@@ -135,29 +136,26 @@ def test_folder_that_is_no_run_is_not_replaced_even_with_force(few: Path, tmp_pa
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 3 MB: more than the pictures take, less than the state of a training."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    if os.name != "posix" or os.geteuid() or subprocess.run(command, check=False).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(folder, "3m"):
+        yield folder
 
 
-def test_full_disk_is_named_and_nothing_half_written_is_left(few: Path, small_disk: Path) -> None:
-    result = train(few, "-o", small_disk / "run", *CNN)
+def test_full_disk_is_named_and_nothing_half_written_is_left(few: Path, disk: Path) -> None:
+    result = train(few, "-o", disk / "run", *CNN)
     assert result.exit_code == 1
     assert result.output.splitlines()[-1] == (
-        f"Error: The disk of {small_disk / 'run'} is full. Free some space, or name another --output"
+        f"Error: The disk of {disk / 'run'} is full. Free some space, or name another --output"
     )
-    assert list(small_disk.iterdir()) == []
+    assert list(disk.iterdir()) == []
 
 
-def test_disk_that_cannot_be_written_is_named_before_the_images_are_read(few: Path, small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+def test_disk_that_cannot_be_written_is_named_before_the_images_are_read(few: Path, disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     for options in (CNN, ("--audit-only",)):
-        result = train(few, "-o", small_disk / "run", *options)
+        result = train(few, "-o", disk / "run", *options)
         assert result.exit_code == 1 and "Read-only file system" in result.output
         assert len(result.output.splitlines()) == 1

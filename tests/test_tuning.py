@@ -60,7 +60,9 @@ def search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[TrainOptions, list[Trial]]]:
     """Run a search over pretended trainings, and return its result and its trials."""
-    data: Any = SimpleNamespace(split=SimpleNamespace(labels=("a", "b", "c")), examples=lambda *_: None)
+    data: Any = SimpleNamespace(
+        split=SimpleNamespace(labels=("a", "b", "c")), examples=lambda *_: None, pooled=lambda _: None
+    )
     monkeypatch.setattr(tuning, "build_to_train", lambda *_: None)
 
     def run(folder: str, pretended: Pretended, **changes: Any) -> tuple[TrainOptions, list[Trial]]:
@@ -197,7 +199,7 @@ def test_search_for_a_backbone_runs_its_frozen_part_once_for_all_trials_and_the_
     build_base("mobilenet_v2", "none", 32, 0.35).network.save_weights(weights)
     result = train(
         few, "-o", tmp_path / "run", "--model", "mobilenet_v2", "--image-size", "32", "--alpha", "0.35",
-        "--weights", weights, "--epochs", "3,0", "--tune", "3", "--cache", tmp_path / "cache",
+        "--weights", weights, "--epochs", "3,0", "--folds", "0", "--tune", "3", "--cache", tmp_path / "cache",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "cache" / "features").glob("*/entry.json"))) == 1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..edge.console import say
 from ..edge.progress import progress
-from .augmentation import make_augmentation, reseed, strong_views
+from .augmentation import MAX_ROTATION, make_augmentation, reseed, strong_views
 from .cache import Cache
 from .dataset import Examples
 from .disk_arrays import new_array, open_array
@@ -89,29 +89,37 @@ def cut_activations(
     chosen: Hyperparameters,
     seed: int,
     cache: Cache,
+    pool: Examples | None = None,
 ) -> Cut | None:
     """Return the activations for a phase; None if it has no frozen part, or if they would be too large.
 
-    Raises DatasetError when the disk is full.
+    With a `pool`, of which the training and the validation images are a part, those of all its images are
+    computed at once, so that other splits of the pool find them in the cache. Its rows ascend. Each split
+    still uses those of its own images only. Raises DatasetError when the disk is full.
     """
     whole = not built.pretrained or phase.first_trained == 0 or chosen.mix == "cutmix"
     divided = None if whole else divide(built, phase.first_trained)
     if divided is None:
         return None
     wanted = _Work(divided, train, validation, plan_views(train.truth, classes, chosen, phase.epochs))
+    name = str(built.model.name)
+    if pool is not None and (shared := wanted.of_pool(pool)) is not None:
+        key = _cache_key(shared, chosen, seed)
+        if _fits(shared, key, _room(cache), cache):
+            values, places = _compute(shared, key, chosen, seed, cache, name), shared.views.places()
+            of_train, of_validation = (np.searchsorted(pool.rows, e.rows) for e in (train, validation))
+            return Cut(
+                ExampleTable(values, places[:, of_train], wanted.views.counts, train.truth),
+                ExampleTable(
+                    values, places[:1, of_validation], np.ones_like(of_validation), validation.truth
+                ),
+                divided.back,
+            )
     key = _cache_key(wanted, chosen, seed)
-    work = _affordable(wanted, key, cache, str(built.model.name))
+    work = _affordable(wanted, key, cache, name)
     if work is None:
         return None
-
-    def write(folder: Path) -> None:
-        array = new_array(folder / _FILE, (work.rows, *divided.shape), np.float32)
-        _fill(array, work, chosen, seed, str(built.model.name))
-        array.flush()
-
-    values = open_array(cache.make("features", {**key, "views": work.views.digest()}, write) / _FILE)
-    if values is None:
-        cache.fail()
+    values = _compute(work, key, chosen, seed, cache, name)
     last = work.views.total + np.arange(len(validation.rows))
     return Cut(
         ExampleTable(values, work.views.places(), work.views.counts, train.truth),
@@ -142,18 +150,29 @@ class _Work:
         counts = self.views.counts
         return replace(self, views=Views(np.maximum(1, counts * 3 // 4))) if counts.max() > 1 else None
 
+    def of_pool(self, pool: Examples) -> _Work | None:
+        """Return the work for all images of a pool; None if each split needs other views of an image.
+
+        The first view is the image itself, so validation images need nothing more.
+        """
+        views = int(self.views.counts.max())
+        if (self.views.counts != views).any():
+            return None
+        nothing = Examples(pool.pixels, pool.rows[:0], pool.truth[:0])
+        counts = np.full(len(pool.rows), views, np.int64)
+        return replace(self, train=pool, validation=nothing, views=Views(counts))
+
 
 def _affordable(wanted: _Work, key: dict[str, Any], cache: Cache, name: str) -> _Work | None:
     """Return the work with as many views as fit, or None; tell the user if that is less than wanted.
 
     Cached activations need no room: a continued training gets the views with which it began.
     """
-    room = min(BUDGET, shutil.disk_usage(cache.root).free // 2)
+    room = _room(cache)
     work: _Work | None = wanted
     smallest = wanted
     while work is not None:
-        entry = {**key, "views": work.views.digest()}
-        if work.bytes <= room or (work.bytes <= BUDGET and cache.entry("features", entry) is not None):
+        if _fits(work, key, room, cache):
             if work is not wanted:
                 say(
                     f"{name}: {work.views.total:,} augmented views instead of {wanted.views.total:,}: "
@@ -166,6 +185,37 @@ def _affordable(wanted: _Work, key: dict[str, Any], cache: Cache, name: str) -> 
         f"{smallest.bytes / 1e9:.1f} GB, and {room / 1e9:.1f} GB are allowed"
     )
     return None
+
+
+def _room(cache: Cache) -> int:
+    return min(BUDGET, shutil.disk_usage(cache.root).free // 2)
+
+
+def _entry(work: _Work, key: dict[str, Any]) -> dict[str, Any]:
+    return {**key, "views": work.views.digest()}
+
+
+def _fits(work: _Work, key: dict[str, Any], room: int, cache: Cache) -> bool:
+    """Return whether the activations fit into `room` bytes, or are cached already."""
+    return work.bytes <= room or (
+        work.bytes <= BUDGET and cache.entry("features", _entry(work, key)) is not None
+    )
+
+
+def _compute(
+    work: _Work, key: dict[str, Any], chosen: Hyperparameters, seed: int, cache: Cache, name: str
+) -> NDArray[np.float32]:
+    """Return the activations [rows, ...] from the cache, computed now if they are not there."""
+
+    def write(folder: Path) -> None:
+        array = new_array(folder / _FILE, (work.rows, *work.divided.shape), np.float32)
+        _fill(array, work, chosen, seed, name)
+        array.flush()
+
+    values = open_array(cache.make("features", _entry(work, key), write) / _FILE)
+    if values is None:
+        cache.fail()
+    return values
 
 
 def _fill(array: NDArray[np.float32], work: _Work, chosen: Hyperparameters, seed: int, name: str) -> None:
@@ -187,7 +237,8 @@ def _chunks(work: _Work, chosen: Hyperparameters, seed: int) -> Iterator[NDArray
                 reseed(augment, seed, view, number)
                 pixels = np.asarray(augment(pixels, training=True))
             if view >= chosen.views:  # Only images of small classes have so many.
-                pixels = strong_views(pixels.round().astype(np.uint8), seed, view, number)
+                rotation = "rotation" in chosen.augment
+                pixels = strong_views(pixels.round().astype(np.uint8), rotation, seed, view, number)
             yield pixels
     for start in range(0, len(validation.rows), CHUNK):
         yield validation.pixels[validation.rows[start : start + CHUNK]]
@@ -211,6 +262,7 @@ def _cache_key(work: _Work, chosen: Hyperparameters, seed: int) -> dict[str, Any
         "images": pixels.hexdigest(),
         "augment": chosen.augment,
         "normal_views": chosen.views,
+        "largest_rotation": MAX_ROTATION,
         "seed": seed,
         "versions": [version("tensorflow"), version("ai-edge-litert"), version("edge-classify")],
     }

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..edge.sources.paths import natural_key
-from .findings import LEAST_CONTRAST, LEAST_SIDE, NEAR_BITS, Audit, AuditedImage, Leak, Remark, TwinGroup
+from .findings import LEAST_SIDE, Audit, AuditedImage, Leak, MirrorImages, Remark, TwinGroup
 from .image_facts import ImageFacts
-from .near_duplicates import close_pairs, connect
+from .near_duplicates import connect, find_pairs
+from .thumbnails import read_thumbnails
 
 _BLANK_CONTRAST = 2.0
+_LEAST_COMPARED_SIDE = 16
 _SUFFIXES = {
-    "BMP": (".bmp",),
+    "AVIF": (".avif", ".avifs"),
+    "BMP": (".bmp", ".dib"),
     "GIF": (".gif",),
-    "JPEG": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "PPM": (".ppm", ".pgm"),
+    "HEIF": (".heic", ".heics", ".heif", ".heifs", ".hif"),
+    "JPEG": (".jpg", ".jpeg", ".jfif", ".jpe", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
@@ -33,20 +37,17 @@ def audit_images(
 ) -> Audit:
     """Return the faults of images with the given `labels` and `subsets` ("all" without subset folders).
 
-    No file is opened. Twins are files with the same bytes, and near-duplicates: pictures whose perceptual
-    hashes differ in at most 4 of 64 bits. Groups of twins are closed: a twin's twin is a twin. Pictures of
-    little contrast (a standard deviation of the grey values below 20) must have equal hashes: a bird, a plane
-    and a kite in a plain sky differ in little but their sky. Blank pictures, and those of less than 32 pixels
-    a side, are compared by their bytes alone: 104 pairs of unrelated 8x8 digits have similar hashes.
+    No file is opened. Twins are files with the same bytes, and near-duplicates: pictures that show the same,
+    though saved again, resized, cropped or mirrored (`near_duplicates.find_pairs`). Groups of twins are
+    closed: a twin's twin is a twin. Blank pictures, and those of less than 16 pixels a side, are compared by
+    their bytes alone, because they show too little. Pictures with few forms in low contrast are twins only if
+    they agree as well as others.
 
-    Measured on CIFAR-10 (60,000 photos of 32x32 pixels) and 1,000 ImageNet photos of as many classes. The
-    rule finds 387 pairs in CIFAR-10; 3 of them show different things, and none is of two classes; the largest
-    group has 22 images, all of one photo of a car. Without the limit for contrast there are 14 more pairs, 5
-    of them of two classes; with 8 bits, 201 pairs are of two classes. It finds no pair in ImageNet, where the
-    nearest pair differs in 10 bits. It recognises these shares of copies made on purpose, in CIFAR-10 and
-    ImageNet: JPEG of quality 50, 97 % and 99 %; half the size, 98 % and 99 %; brightness + 10 %, 97 % and
-    99 %; 1 % cropped from each side, 92 % of ImageNet; a whole pixel of CIFAR-10's 32 cropped from each
-    side, 29 %; mirrored, none, which is correct: a mirrored picture is new to a model.
+    A mirrored picture with the same label is a twin: mirroring is a usual augmentation, so a model that was
+    trained on one has seen the other. One with another label is no contradiction, because mirroring may be
+    what makes the difference between the classes (left and right arrows). Such images are listed apart, and
+    share a subset with each other: whether or not mirroring changes the class, they show the same place in
+    the same light, and a model could recognise that. They are not left out of training.
 
     `near_duplicates=False` compares only bytes, for pictures that look alike by their nature, such as
     parts in front of a fixed camera.
@@ -55,19 +56,35 @@ def audit_images(
         AuditedImage(fact.path, label, subset)
         for fact, label, subset in zip(facts, labels, subsets, strict=True)
     ]
-    groups = _connect_twins(facts, near_duplicates)
+    twins = _find_pairs(facts, rows, near_duplicates)
     return Audit(
         images=len(facts),
         classes=_count(facts, rows),
         unreadable=_remarks(facts, rows, lambda fact: fact.reason),
-        leaks=tuple(_find_leaks(facts, rows, groups)),
-        twins=tuple(_find_twins(facts, rows, groups)),
+        leaks=tuple(_find_leaks(facts, rows, twins)),
+        twins=tuple(_find_twins(facts, rows, twins)),
+        mirrored=tuple(_find_mirrored(rows, twins)),
         misnamed=_remarks(facts, rows, _describe_misnamed),
         small=_remarks(facts, rows, _describe_small),
         blank=_remarks(facts, rows, _describe_blank),
         near_duplicates=near_duplicates,
-        groups=groups,
+        twin_groups=twins.same,
+        groups=twins.together,
     )
+
+
+@dataclass(frozen=True)
+class _Twins:
+    """Which images show the same.
+
+    `same` and `together` are int64 [images]: equal numbers mean twins, and images that must share a subset.
+    `mirrored` maps the numbers of two images, the smaller first, to whether they are mirror images; it holds
+    only pairs that were compared, not twins of twins.
+    """
+
+    same: NDArray[np.int64]
+    together: NDArray[np.int64]
+    mirrored: Mapping[tuple[int, int], bool]
 
 
 def _remarks(
@@ -83,7 +100,8 @@ def _remarks(
 
 def _describe_misnamed(fact: ImageFacts) -> str | None:
     right = _SUFFIXES.get(fact.format or "")
-    wrong = right is not None and PurePosixPath(fact.path).suffix.lower() not in right
+    suffix = PurePosixPath(fact.path).suffix.lower()
+    wrong = right is not None and suffix not in ("", *right)
     return f"is a {fact.format} file" if wrong else None
 
 
@@ -107,41 +125,63 @@ def _count(facts: Sequence[ImageFacts], rows: Sequence[AuditedImage]) -> dict[st
     return counts
 
 
-def _connect_twins(facts: Sequence[ImageFacts], near_duplicates: bool) -> NDArray[np.int64]:
-    """Return the group number of each image; an unreadable image has a group to itself."""
-    readable = [i for i, fact in enumerate(facts) if fact.reason is None]
-    pairs: Iterable[NDArray[np.int64]] = [_pairs_to_first((facts[i].sha256, i) for i in readable)]
+def _find_pairs(facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], near_duplicates: bool) -> _Twins:
+    """Return which images show the same; an unreadable image shows nothing."""
+    first: dict[str | None, int] = {}  # The first image of each content stands for its copies.
+    copies = [
+        (first[fact.sha256], i)
+        for i, fact in enumerate(facts)
+        if fact.reason is None and first.setdefault(fact.sha256, i) != i
+    ]
+    mirrored: dict[tuple[int, int], bool] = {}
     if near_duplicates:
-        hashes = [(fact.phash, i) for i, fact in enumerate(facts) if _shows_something(fact)]
-        rich = {phash: i for phash, i in reversed(hashes) if facts[i].deviation >= LEAST_CONTRAST}
-        images = np.array(list(rich.values()), np.int64)
-        close = close_pairs(np.array(list(rich), np.uint64), NEAR_BITS)
-        pairs = chain(pairs, [_pairs_to_first(hashes)], (images[some] for some in close))
-    return connect(len(facts), pairs)
+        numbers = [i for i in first.values() if _shows_something(facts[i])]
+        sides = np.array([min(facts[i].width, facts[i].height) for i in numbers], np.int64)
+        pairs = find_pairs(read_thumbnails([facts[i].thumbnail for i in numbers]), sides)
+        for a, b, turned in zip(pairs.first, pairs.second, pairs.mirrored, strict=True):
+            mirrored[min(numbers[a], numbers[b]), max(numbers[a], numbers[b])] = bool(turned)
+    same = [
+        pair for pair, turned in mirrored.items() if not turned or rows[pair[0]].label == rows[pair[1]].label
+    ]
+    return _Twins(
+        connect(len(facts), [_as_array(copies), _as_array(same)]),
+        connect(len(facts), [_as_array(copies), _as_array(list(mirrored))]),
+        mirrored,
+    )
 
 
-def _pairs_to_first(items: Iterable[tuple[Hashable, int]]) -> NDArray[np.int64]:
-    """Return [pairs, 2]: the first number with a key, and each further number with the same key."""
-    first: dict[Hashable, int] = {}
-    pairs = [(first[key], number) for key, number in items if first.setdefault(key, number) != number]
+def _as_array(pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
 def _shows_something(fact: ImageFacts) -> bool:
-    """Return whether the picture has enough content for a meaningful hash."""
-    return fact.deviation >= _BLANK_CONTRAST and min(fact.width, fact.height) >= LEAST_SIDE
+    """Return whether the picture has enough content to be compared."""
+    return fact.deviation >= _BLANK_CONTRAST and min(fact.width, fact.height) >= _LEAST_COMPARED_SIDE
 
 
 def _find_twins(
-    facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], groups: NDArray[np.int64]
+    facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], twins: _Twins
 ) -> Iterable[TwinGroup]:
     """Yield groups of two or more: those of identical files, then those with different files."""
     readable = [i for i, fact in enumerate(facts) if fact.reason is None]
     for members in _gather((facts[i].sha256, i) for i in readable):
         yield TwinGroup(tuple(rows[i] for i in members), identical=True)
-    for members in _gather((int(groups[i]), i) for i in readable):
+    turned = {
+        int(twins.same[i])
+        for (i, j), mirrored in twins.mirrored.items()
+        if mirrored and twins.same[i] == twins.same[j]
+    }
+    for members in _gather((int(twins.same[i]), i) for i in readable):
         if len({facts[i].sha256 for i in members}) > 1:
-            yield TwinGroup(tuple(rows[i] for i in members), identical=False)
+            mirrored = int(twins.same[members[0]]) in turned
+            yield TwinGroup(tuple(rows[i] for i in members), identical=False, mirrored=mirrored)
+
+
+def _find_mirrored(rows: Sequence[AuditedImage], twins: _Twins) -> Iterable[MirrorImages]:
+    """Yield the pairs of mirror images under two labels."""
+    for (i, j), mirrored in sorted(twins.mirrored.items()):
+        if mirrored and rows[i].label != rows[j].label:
+            yield MirrorImages(rows[i], rows[j])
 
 
 def _gather(items: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
@@ -152,21 +192,21 @@ def _gather(items: Iterable[tuple[Hashable, int]]) -> list[list[int]]:
     return [numbers for numbers in found.values() if len(numbers) > 1]
 
 
-def _find_leaks(
-    facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], groups: NDArray[np.int64]
-) -> list[Leak]:
+def _find_leaks(facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], twins: _Twins) -> list[Leak]:
     """Return the test, then the validation images that have a twin in an earlier subset."""
+
+    def nearness(i: int, j: int) -> tuple[bool, bool, bool]:
+        """Return a key that orders identical files first, then pairs that were compared, unmirrored ones."""
+        pair = min(i, j), max(i, j)
+        return facts[i].sha256 != facts[j].sha256, pair not in twins.mirrored, twins.mirrored.get(pair, False)
+
     leaks = []
-    twins = _gather((int(groups[i]), i) for i, fact in enumerate(facts) if fact.reason is None)
+    groups = _gather((int(twins.same[i]), i) for i, fact in enumerate(facts) if fact.reason is None)
     for rank in (2, 1):
-        for members in twins:
+        for members in groups:
             earlier = [i for i in members if rows[i].subset in _KEPT_APART[:rank]]
             for image in (i for i in members if earlier and rows[i].subset == _KEPT_APART[rank]):
-                twin = min(earlier, key=lambda i: _difference(facts[i], facts[image]))
-                leaks.append(Leak(rows[image], rows[twin], facts[image].sha256 == facts[twin].sha256))
+                twin = min(earlier, key=lambda i: nearness(i, image))
+                different, _, mirrored = nearness(twin, image)
+                leaks.append(Leak(rows[image], rows[twin], not different, mirrored))
     return leaks
-
-
-def _difference(a: ImageFacts, b: ImageFacts) -> tuple[bool, int]:
-    """Return a key that orders identical files first, then by the bits in which the hashes differ."""
-    return a.sha256 != b.sha256, ((a.phash or 0) ^ (b.phash or 0)).bit_count()

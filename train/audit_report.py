@@ -17,7 +17,7 @@ from ..edge.image import load_image
 from .built_in import BUILT_IN
 from .cache import open_cache
 from .dataset import prepare_audit
-from .findings import Audit, AuditedImage, Remark, TwinGroup
+from .findings import Audit, AuditedImage, Leak, Remark, TwinGroup
 from .options import TrainOptions
 from .output import AUDIT, REPORT, check_output, require_apart, require_place
 from .report import environment
@@ -135,7 +135,7 @@ def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[AuditFinding]:
         tuple(
             AuditItem(
                 (_show(leak.image, thumbnail), _show(leak.twin, thumbnail)),
-                "the same file" if leak.identical else "near-duplicates",
+                _describe(leak),
             )
             for leak in audit.leaks[:_MAX_ITEMS]
         ),
@@ -146,6 +146,16 @@ def _findings(audit: Audit, thumbnail: _Thumbnails) -> Iterable[AuditFinding]:
         "kept in one subset: check their labels.",
         audit.conflicts,
         thumbnail,
+    )
+    yield AuditFinding(
+        "Mirror images under different labels",
+        "Either mirroring changes the class, as with left and right arrows: then all is well. Or one of the "
+        "two labels is wrong. They stay in one subset, and none is left out.",
+        len(audit.mirrored),
+        tuple(
+            AuditItem((_show(pair.image, thumbnail), _show(pair.mirror, thumbnail)), "mirror images")
+            for pair in audit.mirrored[:_MAX_ITEMS]
+        ),
     )
     yield _twins(
         "Copies and near-duplicates",
@@ -176,11 +186,17 @@ def _twins(title: str, explanation: str, groups: Sequence[TwinGroup], thumbnail:
         # One of each label first, to show a contradiction.
         first = {image.label: image for image in reversed(group.images)}.values()
         chosen = list(dict.fromkeys([*reversed(first), *group.images]))[:_MAX_NAMED]
-        kind = "the same file" if group.identical else "near-duplicates"
+        kind = _describe(group)
         more = len(group.images) - len(chosen)
         text = f"{kind}, and {more:,} more" if more else kind
         items.append(AuditItem(tuple(_show(image, thumbnail) for image in chosen), text))
     return AuditFinding(title, explanation, len(groups), tuple(items))
+
+
+def _describe(found: Leak | TwinGroup) -> str:
+    if found.identical:
+        return "the same file"
+    return "mirror images" if found.mirrored else "near-duplicates"
 
 
 def _show(image: AuditedImage, thumbnail: _Thumbnails) -> AuditPicture:

@@ -16,7 +16,7 @@ MAX_SHEAR = 0.1
 MAX_ZOOM = 0.1
 ERASED = (0.02, 0.1)  # Share of the picture; Zhong et al., AAAI 2020, go up to 0.4, on 8 times the epochs.
 ERASE_RATE = 0.5  # Share of the pictures; the same paper.
-STRENGTH = 0.25  # Of strong augmentation, 0..1. Keras's default of 0.5 turns pictures by up to 180 degrees.
+STRENGTH = 0.25  # Of strong augmentation, 0..1; Keras's default is 0.5. Rotation has its own limit.
 _TOGETHER = 8  # Images with the same strong operations.
 
 
@@ -78,7 +78,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         return keras.random.uniform((count,), -limit, limit, seed=self._seeds)
 
 
-def strong_augmentation(seed: int) -> Any:
+def strong_augmentation(seed: int, rotation: bool) -> Any:
     """Return Keras's RandAugment (Cubuk et al., NeurIPS 2020).
 
     It takes and returns float images [n, height, width, channels] with values 0..255. Each call draws two
@@ -86,18 +86,24 @@ def strong_augmentation(seed: int) -> Any:
     eleven: about 40 ms an image at 96 pixels, 200 at 224. So it is only for views that are made once, of
     small classes: see strong_views. The same seed draws the same sequence. Like all layers of Keras, it
     augments unless it is called with training=False.
+
+    Keras would turn pictures by up to 90 degrees at this strength, which makes another class of an arrow.
+    Here they turn by at most MAX_ROTATION, as in usual augmentation; not at all without `rotation`.
     """
-    return keras.layers.RandAugment(
+    layer = keras.layers.RandAugment(
         value_range=(0, 255), num_ops=2, factor=STRENGTH, seed=seed, name="strong_augmentation"
     )
+    most = MAX_ROTATION / math.tau if rotation else 0.0
+    layer.random_rotation = keras.layers.RandomRotation((-most, most), interpolation="bilinear", seed=seed)
+    return layer
 
 
-def strong_views(pixels: NDArray[np.uint8], *numbers: int) -> NDArray[np.uint8]:
+def strong_views(pixels: NDArray[np.uint8], rotation: bool, *numbers: int) -> NDArray[np.uint8]:
     """Return a random variant of each image, uint8 [n, h, w, 3], which only depends on `numbers`.
 
-    The operations change every few images.
+    The operations change every few images; without `rotation` none of them turns images.
     """
-    augment = strong_augmentation(int(np.random.default_rng(numbers).integers(2**31)))
+    augment = strong_augmentation(int(np.random.default_rng(numbers).integers(2**31)), rotation)
     result = np.empty_like(pixels)
     for start in range(0, len(pixels), _TOGETHER):
         chunk = pixels[start : start + _TOGETHER].astype(np.float32)

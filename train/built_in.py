@@ -16,6 +16,7 @@ from ..edge.errors import DatasetError, MissingPackageError
 from ..edge.progress import progress
 
 BUILT_IN = ("digits", "cifar10")
+BUILT_IN_PREFIX = "built-in:"  # On the command line, where a folder of the same name exists.
 CIFAR10_LABELS = (
     "airplane",
     "automobile",

@@ -26,7 +26,7 @@ from ..edge.console import say
 from ..edge.errors import OptionError
 from .disk_arrays import fingerprint, full_disk_explained
 
-VERSION = 1  # Raise it when the files of an entry change their meaning, or edge/image.py changes pixels.
+VERSION = 3  # Raise it when the files of an entry change their meaning, or edge/image.py changes pixels.
 PLACE, LIMIT = "EDGE_CLASSIFY_CACHE", "EDGE_CLASSIFY_CACHE_LIMIT"
 _DEFAULT_LIMIT = "20"  # GB
 _ENTRY = "entry.json"

@@ -13,12 +13,14 @@ import click
 from ..convert.quiet import import_tensorflow
 from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, printable, say, version_option
 from ..edge.errors import MissingPackageError
+from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed, no_effect, shown
 from .backbones import BACKBONES, check_alpha, check_weights
 from .cli_options import OPTIONS
-from .options import DEFAULT_AUGMENTATIONS, MODELS, TrainOptions
+from .options import MODELS, TrainOptions
 
 if TYPE_CHECKING:
+    from ..benchmarks.scoring.statistics import Metrics
     from .run import RunResult
 
 _OWN_SUBSETS = {"cifar10": ("test",)}
@@ -37,38 +39,74 @@ def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: P
     DATA is one of:
       a folder with one sub-folder of images a class
       a folder that holds train/ and test/ (and perhaps val/) with such sub-folders
+      a folder of images, whose classes --image-labels or --labels-from-names tells
       digits   1,797 handwritten digits; needs no network
       cifar10  60,000 small photos; downloaded once
+      built-in:digits, built-in:cifar10  the same, where there is a folder of that name
 
     Images that cannot be read are skipped and named; then the exit status is 1.
     """
     if resume is not None:
-        import_tensorflow("Training", "train")
-        from .run import resume as go_on
+        with loading():
+            import_tensorflow("Training", "train")
+            from .run import resume as go_on
 
         _finish(go_on(resume), resume, as_json)
         return
     if not data:
         raise click.UsageError("DATA is missing or empty: a folder of images, digits, or cifar10.")
-    options = _read_options(data, values)
+    data = _resolve_data(data)
+    options = _read_options(values)
+    _refuse_labels_of_built_in(data, options)
     command = shlex.join(["edge-train", *sys.argv[1:]])
     if audit_only:
         _audit(data, output, options, force, command, as_json)
         return
     if output is None:
         raise click.UsageError("Missing option '--output': the folder to write.")
-    _say_where_folders_decide(ctx, data)
-    import_tensorflow("Training", "train")
-    from .run import train
+    _say_where_data_decides(ctx, data, options)
+    with loading():
+        import_tensorflow("Training", "train")
+        from .run import train
 
     _finish(train(data, output, options, force, command), output, as_json)
+
+
+def _resolve_data(data: str) -> str:
+    """Return DATA as a path that no built-in set is called, or as the name of a built-in set.
+
+    Raises UsageError for a built-in set that does not exist.
+    """
+    from .built_in import BUILT_IN, BUILT_IN_PREFIX
+
+    if data.startswith(BUILT_IN_PREFIX) and not Path(data).exists():
+        name = data.removeprefix(BUILT_IN_PREFIX)
+        if name not in BUILT_IN:
+            raise click.UsageError(f"There is no built-in set {name!r}, but {' and '.join(BUILT_IN)}.")
+        return name
+    if data in BUILT_IN and Path(data).is_dir():
+        say(
+            f"{data} is the folder of this name here, not the built-in set; for that one, give "
+            f"{BUILT_IN_PREFIX}{data}"
+        )
+        return f"./{data}"
+    return data
+
+
+def _refuse_labels_of_built_in(data: str, options: TrainOptions) -> None:
+    from .built_in import BUILT_IN
+
+    if data in BUILT_IN and not options.label_source.is_folders:
+        option = "--image-labels" if options.image_labels else "--labels-from-names"
+        raise click.UsageError(f"{option} does not go with the built-in set {data}, whose classes are known.")
 
 
 def _audit(
     data: str, output: Path | None, options: TrainOptions, force: bool, command: str, as_json: bool
 ) -> None:
     try:
-        from .audit_report import audit_only
+        with loading():
+            from .audit_report import audit_only
     except ModuleNotFoundError as error:
         raise MissingPackageError(str(error.name), "The audit", "edge-classify[train]") from None
 
@@ -101,56 +139,66 @@ def _finish(result: RunResult, output: Path, as_json: bool) -> None:
 def _print_models(result: RunResult, output: Path, as_json: bool) -> None:
     subset = result.split.evaluation_subset
     for model in result.models:
-        metrics = model.evaluation.metrics
+        metrics, pooled = model.evaluation.metrics, model.pooled
         if as_json:
+            crossed = {"of": pooled.origin, **_figures(pooled.metrics)} if pooled else None
             print_json(
                 {
                     "model": model.name,
                     "folder": str(output / model.name),
                     "subset": subset,
-                    "accuracy": metrics.accuracy,
-                    "accuracy_ci95": metrics.accuracy_ci95,
-                    "macro_f1": metrics.macro_f1,
-                    "macro_f1_ci95": metrics.macro_f1_ci95,
-                    "balanced_accuracy": metrics.balanced_accuracy,
-                    "balanced_accuracy_ci95": metrics.balanced_accuracy_ci95,
-                    "ece": metrics.ece,
+                    **_figures(metrics),
                     "train_accuracy": model.evaluation.train_accuracy,
                     "parameters": model.parameters,
                     "seconds": round(model.seconds, 1),
+                    "cross_validation": crossed,
                 }
             )
-        else:
-            click.echo(
-                f"{model.name}: macro F1 {_with_interval(metrics.macro_f1, metrics.macro_f1_ci95)}, balanced "
-                f"accuracy {_with_interval(metrics.balanced_accuracy, metrics.balanced_accuracy_ci95)}, "
-                f"accuracy {_with_interval(metrics.accuracy, metrics.accuracy_ci95)} on {metrics.images:,} "
-                f"{subset} images; trained in {model.seconds:.0f} s"
-            )
+            continue
+        click.echo(
+            f"{model.name}: {_describe(metrics)} on {metrics.images:,} {subset} images; "
+            f"trained in {model.seconds:.0f} s"
+        )
+        if pooled:
+            click.echo(f"{model.name}: {_describe(pooled.metrics)} on {pooled.origin}")
+
+
+def _figures(metrics: Metrics) -> dict[str, Any]:
+    names = ("accuracy", "macro_f1", "balanced_accuracy")
+    rates = {key: getattr(metrics, key) for name in names for key in (name, f"{name}_ci95")}
+    return {**rates, "ece": metrics.ece}
+
+
+def _describe(metrics: Metrics) -> str:
+    return (
+        f"macro F1 {_with_interval(metrics.macro_f1, metrics.macro_f1_ci95)}, balanced accuracy "
+        f"{_with_interval(metrics.balanced_accuracy, metrics.balanced_accuracy_ci95)}, accuracy "
+        f"{_with_interval(metrics.accuracy, metrics.accuracy_ci95)}"
+    )
 
 
 def _with_interval(rate: float, interval: tuple[float, float]) -> str:
     return f"{rate:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
 
 
-def _say_where_folders_decide(ctx: click.Context, data: str) -> None:
-    """Say that a typed share has no effect where DATA has a folder of that subset."""
+def _say_where_data_decides(ctx: click.Context, data: str, options: TrainOptions) -> None:
+    """Say that a typed share has no effect where DATA has its own images of that subset."""
     typed = [p for p in ctx.command.params if p.name in _SUBSET_OF_SHARE and is_typed(ctx, p)]
     if not typed:
         return
-    from ..edge.labelled import scan_class_folders
+    from ..edge.image_labels.source import scan_labelled
     from .built_in import BUILT_IN
 
     given: Collection[str] = _OWN_SUBSETS.get(data, ())
     if data not in BUILT_IN:
-        given = scan_class_folders(Path(data)).subsets
+        given = scan_labelled(Path(data), options.label_source).subsets
     for share in typed:
         subset = _SUBSET_OF_SHARE[str(share.name)]
         if subset in given:
             say(no_effect((shown(share),), f"where DATA has its own {subset} images"))
 
 
-def _read_options(data: str, values: Mapping[str, Any]) -> TrainOptions:
+def _read_options(values: Mapping[str, Any]) -> TrainOptions:
     """Return the options of a training; raises UsageError and OptionError."""
     models = tuple(dict.fromkeys(values["models"]))
     sizes = values["image_size"]
@@ -160,10 +208,15 @@ def _read_options(data: str, values: Mapping[str, Any]) -> TrainOptions:
     check_weights(models, values["weights"])
     for name in filter(BACKBONES.get, models):
         check_alpha(name, values["weights"], values["alpha"])
-    augment = values["augment"]
-    if augment is None:
-        # Mirrored digits are other signs.
-        augment = tuple(name for name in DEFAULT_AUGMENTATIONS if data != "digits" or name != "flip")
     options = {name: value for name, value in values.items() if name != "class_weights"}
     imbalance = values["class_weights"] or values["imbalance"]
-    return TrainOptions(**{**options, "models": models, "augment": augment, "imbalance": imbalance})
+    columns = values["label_columns"]
+    return TrainOptions(
+        **{
+            **options,
+            "models": models,
+            "imbalance": imbalance,
+            "image_labels": tuple(map(str, values["image_labels"])),
+            "label_columns": columns.to_text() if columns else None,
+        }
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..edge.cli_types import FiniteRange, section
+from ..edge.data_options import DATA_OPTION_NAMES, image_label_options
 from ..edge.option_rules import Given, When
 from .backbones import BACKBONES
 from .imbalance import IMBALANCE
@@ -52,7 +53,7 @@ RUN = (
             takes=("as_json",),
             help="Go on with an interrupted training; takes no DATA and no options but --json."),
     _option("--audit-only", is_flag=True, lenient=True,
-            takes=("data", "output", "cache", "duplicates", "force", "as_json"),
+            takes=("data", "output", "cache", "duplicates", "force", "as_json", *DATA_OPTION_NAMES),
             help="Only look for faults in the images."),
     _option("--cache", default="", metavar="DIR|none", show_default="the user's cache folder",
             envvar="EDGE_CLASSIFY_CACHE", help="Keeps decoded images and activations; safe to delete."),
@@ -88,7 +89,8 @@ TRAINING = (
     _option("--class-weights", type=click.Choice(["balanced", "none"]),
             help="The same as --imbalance balanced or none."),
     _option("--augment", type=AugmentType(),
-            help=f"Of {','.join(AUGMENTATIONS)}; or none.  [default: all but erase]"),
+            help=f"Of {','.join(AUGMENTATIONS)}; or none.  [default: all but erase; flip only where the "
+                 "training images show that it keeps the labels]"),
     _option("--mix", type=click.Choice(MIXES), default="none", show_default=True,
             help="Blend pairs of training images, and their labels."),
     _option("--views", type=click.IntRange(1), show_default=_AUTO,
@@ -120,6 +122,7 @@ BACKBONE_OPTIONS = (
 )  # fmt: skip
 
 DATA_OPTIONS = (
+    *image_label_options(_option),
     _option("--image-size", type=ImageSizeType(), default=dict, show_default="from the pictures",
             help="Side of the input in pixels."),
     _option("--validation-split", type=FiniteRange(0, 1, min_open=True, max_open=True),
@@ -127,6 +130,10 @@ DATA_OPTIONS = (
             help="Share for validation, of the images that are not for testing."),
     _option("--test-split", type=FiniteRange(0, 1, max_open=True), default=0.2, show_default=True,
             help="Share of all images, 0 for none; a test/ folder takes its place."),
+    _option("--folds", type=click.IntRange(0), metavar="K",
+            show_default="5 below 500 images and 100 test images, without a test/ folder; else 0",
+            help="Also train K models, each on the images outside of one of K parts, so that every image is "
+                 "tested once; K + 1 times the time. 0 or 1: none."),
     _option("--answer-precision", type=FiniteRange(0, 1, min_open=True), default=0.95, show_default=True,
             help="Share of answers to be right; the threshold for unknown is chosen for it."),
     _option("--duplicates", type=click.Choice(DUPLICATES), default="near", show_default=True,

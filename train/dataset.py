@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from ..edge.card import Preprocess
 from ..edge.console import say
 from ..edge.errors import DatasetError
 from ..edge.files import write_atomically
-from ..edge.labelled import ClassFolders, is_text, scan_class_folders
+from ..edge.image_labels.source import scan_labelled
+from ..edge.labelled import LabelledFolder, is_text
 from .audit import audit_images
 from .backbones import BACKBONES
 from .built_in import BUILT_IN, write_built_in
@@ -25,6 +27,9 @@ from .options import TrainOptions
 from .output import AUDIT, IMAGES
 from .pixels import DecodedImages, choose_image_size, decode_images, typical_side
 from .splitting import DatasetImage, Shares, list_images, make_split
+
+if TYPE_CHECKING:  # Measuring it needs TFLite, which an audit alone does not need.
+    from .label_keeping import LabelKeeping
 
 # Images that are not for testing; of more, a tenth is enough for choosing the best epoch.
 MANY_IMAGES = 5000
@@ -48,7 +53,7 @@ class AuditedData:
 
     name: str
     root_as_given: str
-    found: ClassFolders
+    found: LabelledFolder
     images: list[DatasetImage]
     decoded: DecodedImages
     audit: Audit
@@ -58,7 +63,13 @@ class AuditedData:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A split data set and its pixels by input size; `rows[subset]` index pixels, `truth` and `facts`."""
+    """A split data set and its pixels by input size; `rows[subset]` index pixels, `truth` and `facts`.
+
+    `pool`, int64 [images], are the rows whose activations are computed together, because other splits of the
+    same data set need them too; None where this is the only one.
+    `keeping` is what was measured about the labels of changed images, empty where nothing was, and `augment`
+    the augmentations that were chosen by it; None: those of the options.
+    """
 
     name: str
     split: Split
@@ -66,6 +77,9 @@ class PreparedData:
     rows: dict[str, NDArray[np.int64]]
     truth: NDArray[np.int64]
     facts: tuple[ImageFacts, ...]
+    pool: NDArray[np.int64] | None = None
+    keeping: tuple[LabelKeeping, ...] = ()
+    augment: tuple[str, ...] | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -74,7 +88,13 @@ class PreparedData:
 
     def examples(self, subset: str, size: int) -> Examples:
         """Return the images of "train", "validation" or "test", decoded to `size`."""
-        rows = self.rows[subset]
+        return self._examples(self.rows[subset], size)
+
+    def pooled(self, size: int) -> Examples | None:
+        """Return the images of `pool`, decoded to `size`."""
+        return None if self.pool is None else self._examples(self.pool, size)
+
+    def _examples(self, rows: NDArray[np.int64], size: int) -> Examples:
         return Examples(self.pixels[size], rows, self.truth[rows])
 
 
@@ -88,7 +108,9 @@ def prepare_audit(
     built later.
     """
     root, name = _find_root(data, staging)
-    found = scan_class_folders(root)
+    found = scan_labelled(root, options.label_source)
+    for remark in found.remarks:
+        say(remark)
     images = list_images(found)
     paths = [image.path for image in images]
     options = _choose_sizes(options, paths)
@@ -118,9 +140,17 @@ def split_audited(data: AuditedData) -> PreparedData:
     Raises DatasetError, which names the class, when a class has too few images to split.
     """
     facts = data.decoded.facts
+    audit, seed = data.audit, data.options.seed
     split = make_split(
-        data.found, data.images, facts, data.audit.groups, data.root_as_given, data.shares, data.options.seed
+        data.found, data.images, facts, audit.groups, data.root_as_given, data.shares, seed, audit.twin_groups
     )
+    _describe(data.name, split)
+    return prepare_split(data, split)
+
+
+def prepare_split(data: AuditedData, split: Split, pool: NDArray[np.int64] | None = None) -> PreparedData:
+    """Return the images of a split of `data`, with their pixels."""
+    facts = data.decoded.facts
     row_of = {fact.path: row for row, fact in enumerate(facts)}
     rows = {
         subset: np.array([row_of[image.path] for image in split.images if image.subset == subset], np.int64)
@@ -128,8 +158,7 @@ def split_audited(data: AuditedData) -> PreparedData:
     }
     index = {label: i for i, label in enumerate(data.found.labels)}
     truth = np.array([index[image.label] for image in data.images], np.int64)
-    _describe(data.name, split)
-    return PreparedData(data.name, split, data.decoded.pixels, rows, truth, facts)
+    return PreparedData(data.name, split, data.decoded.pixels, rows, truth, facts, pool)
 
 
 def _choose_sizes(options: TrainOptions, paths: list[Path]) -> TrainOptions:
@@ -176,8 +205,22 @@ def _describe(name: str, split: Split) -> None:
     say(f"{name}: {len(split.images):,} images in {len(split.labels)} classes ({parts})")
     if split.left_out:
         say(f"Images left out, for the reasons in split.json: {len(split.left_out):,}")
+    _warn_of_few(split, counts["train"])
     measured = split.evaluation_subset
     if measured == "validation":
         say("No untouched test set exists: accuracy will be measured on the validation images")
     if absent := [label for label, count in counts[measured].items() if count == 0]:
         say(f"The {measured} images show nothing of {', '.join(absent)}: accuracy ignores these classes")
+
+
+def _warn_of_few(split: Split, train: Mapping[str, int]) -> None:
+    """Warn where fewer images are left to train on than are held out."""
+    left = sum(train.values())
+    if 2 * left >= len(split.images):
+        return
+    smallest = min(train, key=train.__getitem__)
+    say(
+        f"Few images are left to train on: {left:,} of {len(split.images):,}, and {train[smallest]:,} of "
+        f"class {smallest}. Lower --validation-split and --test-split, or add training images",
+        "warning",
+    )

@@ -135,11 +135,9 @@ def evaluate(
     10,000 training images are measured, and 1,000 evaluation images with each corruption; the seed draws
     them. Raises ValueError for no images.
     """
-    on_validation, raw = _predict(predict, validation), _predict(predict, evaluation)
-    truth = evaluation.truth
-    temperature = fit_temperature(on_validation, validation.truth)
+    raw, truth = predict_examples(predict, evaluation), evaluation.truth
+    temperature, threshold = fit_confidence(predict, validation, precision)
     probabilities = apply_temperature(raw, temperature)
-    threshold = choose_threshold(apply_temperature(on_validation, temperature), validation.truth, precision)
     return Evaluation(
         metrics=measure(probabilities, truth, labels),
         train_accuracy=_train_accuracy(predict, training, seed),
@@ -156,7 +154,16 @@ def evaluate(
     )
 
 
-def _predict(predict: Predict, examples: Examples) -> NDArray[np.float32]:
+def fit_confidence(
+    predict: Predict, validation: Examples, precision: float
+) -> tuple[float, Threshold | None]:
+    """Return the temperature and the threshold of "unknown" that fit the validation images."""
+    raw, truth = predict_examples(predict, validation), validation.truth
+    temperature = fit_temperature(raw, truth)
+    return temperature, choose_threshold(apply_temperature(raw, temperature), truth, precision)
+
+
+def predict_examples(predict: Predict, examples: Examples) -> NDArray[np.float32]:
     """Predict in batches, because the pixels of a whole data set may not fit into memory."""
     rows = examples.rows
     return np.concatenate(
@@ -174,7 +181,7 @@ def _sample(size: int, limit: int, seed: int) -> NDArray[np.int64]:
 def _train_accuracy(predict: Predict, training: Examples, seed: int) -> float:
     chosen = _sample(len(training.rows), MAX_TRAIN_MEASURED, seed)
     sample = Examples(training.pixels, training.rows[chosen], training.truth[chosen])
-    return float((_predict(predict, sample).argmax(axis=1) == sample.truth).mean())
+    return float((predict_examples(predict, sample).argmax(axis=1) == sample.truth).mean())
 
 
 def _answered(

@@ -128,15 +128,18 @@ def extra_views(truth: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     return np.asarray(views[truth], np.int64)
 
 
-def with_strong_views(examples: Examples, classes: int, seed: int) -> ExampleTable:
-    """Return the images; those of small classes have stronger augmented views too, after the image itself."""
+def with_strong_views(examples: Examples, classes: int, rotation: bool, seed: int) -> ExampleTable:
+    """Return the images; those of small classes have stronger augmented views too, after the image itself.
+
+    Without `rotation` these views are not turned.
+    """
     views = extra_views(examples.truth, classes)
     place = np.full((int(views.max()), len(views)), -1, np.int64)
     place[0] = examples.rows
     made, start = [], len(examples.pixels)
     for view in range(1, len(place)):
         rows = np.flatnonzero(views > view)
-        made.append(strong_views(examples.pixels[examples.rows[rows]], seed, view))
+        made.append(strong_views(examples.pixels[examples.rows[rows]], rotation, seed, view))
         place[view, rows] = np.arange(start, start + len(rows))
         start += len(rows)
     if not made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,21 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..edge.console import printable
+from .near_duplicates import RULE
 
-# The definition of near-duplicates: `audit.audit_images` describes the measurements behind it.
-NEAR_BITS = 4
-LEAST_CONTRAST = 20.0
 LEAST_SIDE = 32
-NEAR_DUPLICATE_RULE = {
-    "hash": "phash, 64 bits",
-    "bits_differing_at_most": NEAR_BITS,
-    "equal_below_contrast": LEAST_CONTRAST,
-    "side_at_least": LEAST_SIDE,
-}
 FEW_IMAGES = 20
 NOTABLE_IMBALANCE = 3.0
 _EXAMPLES = 3
-_LISTS = ("unreadable", "leaks", "conflicts", "copies", "misnamed", "small", "blank")
+_LISTS = ("unreadable", "leaks", "conflicts", "mirrored", "copies", "misnamed", "small", "blank")
 
 
 @dataclass(frozen=True)
@@ -48,10 +41,15 @@ class Remark:
 
 @dataclass(frozen=True)
 class TwinGroup:
-    """Two or more images that show the same; `identical` if their files agree in every byte."""
+    """Two or more images that show the same.
+
+    `identical`: their files agree in every byte; `mirrored`: one is the mirror image of another, under the
+    same label.
+    """
 
     images: tuple[AuditedImage, ...]
     identical: bool
+    mirrored: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,6 +64,15 @@ class Leak:
     image: AuditedImage
     twin: AuditedImage
     identical: bool
+    mirrored: bool = False
+
+
+@dataclass(frozen=True)
+class MirrorImages:
+    """Two images under different labels, the one the mirror image of the other."""
+
+    image: AuditedImage
+    mirror: AuditedImage
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,15 @@ class Audit:
         leaks: test and validation images with twins in an earlier subset, test images first.
         twins: groups of two or more images that show the same. Identical files within a group of
             near-duplicates form a second group too.
+        mirrored: pairs of mirror images under different labels. They contradict each other only if mirroring
+            leaves the class as it is.
         misnamed: files whose name says another format than they have; they are used.
         small: images with a side below 32 pixels; they are used.
         blank: images of (nearly) one grey value; they are used.
-        near_duplicates: whether pictures were compared by perceptual hashes, not only by bytes.
-        groups: int64 [images]; images with equal numbers are twins, and must stay in one subset.
+        near_duplicates: whether pictures were compared, not only bytes.
+        twin_groups: int64 [images]; images with equal numbers are twins.
+        groups: int64 [images]; images with equal numbers must stay in one subset: twins, and mirror images
+            under different labels.
     """
 
     images: int
@@ -91,10 +102,12 @@ class Audit:
     unreadable: tuple[Remark, ...]
     leaks: tuple[Leak, ...]
     twins: tuple[TwinGroup, ...]
+    mirrored: tuple[MirrorImages, ...]
     misnamed: tuple[Remark, ...]
     small: tuple[Remark, ...]
     blank: tuple[Remark, ...]
     near_duplicates: bool
+    twin_groups: NDArray[np.int64] = field(compare=False, repr=False)
     groups: NDArray[np.int64] = field(compare=False, repr=False)
 
     @property
@@ -127,8 +140,14 @@ class Audit:
         return max(counts) / min(counts) if counts and min(counts) else None
 
     def summary(self) -> list[str]:
-        """Return at most 12 lines for a terminal, the most serious first; one line if nothing was found."""
-        found = [*_leak_lines(self), *_conflict_lines(self), *_file_lines(self), *_class_lines(self)]
+        """Return at most 14 lines for a terminal, the most serious first; one line if nothing was found."""
+        found = [
+            *_leak_lines(self),
+            *_conflict_lines(self),
+            *_mirror_lines(self),
+            *_file_lines(self),
+            *_class_lines(self),
+        ]
         return [one_line(line) for line in found] or [f"{self.images:,} images audited: nothing found"]
 
     def to_json(self) -> str:
@@ -138,7 +157,7 @@ class Audit:
             "classes": self.classes,
             "imbalance": None if self.imbalance is None else round(self.imbalance, 2),
             "rare_classes": self.rare_classes,
-            "near_duplicates": NEAR_DUPLICATE_RULE if self.near_duplicates else None,
+            "near_duplicates": RULE if self.near_duplicates else None,
             **{name: [asdict(item) for item in getattr(self, name)] for name in _LISTS},
         }
         return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
@@ -178,6 +197,23 @@ def _conflict_lines(audit: Audit) -> Iterator[str]:
             yield f"{count} under several labels ({what}), such as {example}: {then}"
 
 
+def _mirror_lines(audit: Audit) -> Iterator[str]:
+    """Yield a line about the two labels with the most mirror images of each other."""
+    if not audit.mirrored:
+        return
+    labels = Counter(tuple(sorted((pair.image.label, pair.mirror.label))) for pair in audit.mirrored)
+    (one, other), _ = labels.most_common(1)[0]
+    pairs = [pair for pair in audit.mirrored if {pair.image.label, pair.mirror.label} == {one, other}]
+    images = {image for pair in pairs for image in (pair.image, pair.mirror) if image.label == one}
+    more = "" if len(labels) == 1 else f" (and {counted(len(labels) - 1, 'other pair')} of labels)"
+    verb = "is a mirror image" if len(images) == 1 else "are mirror images"
+    yield (
+        f"{counted(len(images), 'image')} of {one} {verb} of images of {other}{more}, such as "
+        f"{pairs[0].image.path} and {pairs[0].mirror.path}: either mirroring changes the class, or one label "
+        "is wrong. They stay in one subset, and none is left out"
+    )
+
+
 def _one_a_label(group: TwinGroup) -> list[AuditedImage]:
     """Return the first image of each of the group's first two labels."""
     return list({image.label: image for image in reversed(group.images)}.values())[::-1][:2]
@@ -186,8 +222,12 @@ def _one_a_label(group: TwinGroup) -> list[AuditedImage]:
 def _file_lines(audit: Audit) -> Iterator[str]:
     if audit.unreadable:
         yield f"{counted(len(audit.unreadable), 'file')} cannot be read: {_examples(audit.unreadable)}"
-    for identical, what in ((True, "copies"), (False, "near-duplicates")):
-        groups = [group for group in audit.copies if group.identical == identical]
+    for kind, what in (
+        ((True, False), "copies"),
+        ((False, False), "near-duplicates"),
+        ((False, True), "mirror images or other near-duplicates"),
+    ):
+        groups = [group for group in audit.copies if (group.identical, group.mirrored) == kind]
         if groups:
             images = sum(len(group.images) for group in groups)
             yield (

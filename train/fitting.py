@@ -44,6 +44,7 @@ class Task:
 
     `on_epoch` makes the training a trial: it gets the row of each epoch, instead of the user, and returns
     whether to stop; Ctrl-C then raises KeyboardInterrupt. `note` follows the name of the model in messages.
+    `pool` are images, these among them, whose activations are computed together for several trainings.
     """
 
     built: Built
@@ -56,6 +57,7 @@ class Task:
     checkpoint: Path
     on_epoch: Callable[[EpochRow], bool] | None = None
     note: str = ""
+    pool: Examples | None = None
 
     @property
     def name(self) -> str:
@@ -107,8 +109,9 @@ class PhaseRun:
         keras.utils.set_random_seed(task.seed)
         chosen = task.hyperparameters
         cut = cut_activations(
-            task.built, phase, task.train, task.validation, task.classes, chosen, task.seed, task.cache
-        )
+            task.built, phase, task.train, task.validation, task.classes, chosen, task.seed, task.cache,
+            task.pool,
+        )  # fmt: skip
         self._trainer = self._build(cut)
         self._train = self._feed(cut, state.epochs(phase.number))
         validation = cut.validation if cut else ExampleTable.of_pixels(task.validation)
@@ -200,7 +203,8 @@ class PhaseRun:
         task = self.task
         if task.hyperparameters.imbalance == "oversample" and task.hyperparameters.augment:
             say(f"{task.name}: making stronger augmented views of the small classes")
-            return with_strong_views(task.train, task.classes, task.seed)
+            rotation = "rotation" in task.hyperparameters.augment
+            return with_strong_views(task.train, task.classes, rotation, task.seed)
         return ExampleTable.of_pixels(task.train)
 
     def _begin(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .imbalance import choose
-from .options import ALL_LAYERS, DEFAULT_DROPOUT, TrainOptions
+from .options import ALL_LAYERS, DEFAULT_DROPOUT, UNMEASURED_AUGMENTATIONS, TrainOptions
 
 _SGD_STEPS = 2_000  # With fewer steps, the high rate of SGD does not fall far enough.
 _LEAST_TUNING = 3  # Epochs of phase 2.
@@ -120,7 +120,7 @@ def choose_hyperparameters(model: str, options: TrainOptions, counts: Sequence[i
         fine_tune_layers=layers,
         batch_norm=options.batch_norm or _batch_norm(layers, images),
         dropout=_given(options.dropout, DEFAULT_DROPOUT),
-        augment=options.augment,
+        augment=_given(options.augment, UNMEASURED_AUGMENTATIONS),
         mix=options.mix,
         views=options.views or max(1, min(preset.views, preset.view_budget // max(images, 1))),
         imbalance=imbalance,

@@ -1,43 +1,134 @@
-"""Finds pictures that look alike: pairs of perceptual hashes that differ in few bits, and their groups."""
+"""Finds pictures that show the same, also mirrored, cropped, resized or saved again, and their groups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
-HASH_BITS = 64
-_BLOCK = 1 << 21  # Comparisons at a time: about 40 MB.
+from ..edge.cores import cores
+from ..edge.progress import progress
+from .agreement import (
+    LARGEST_DIFFERENCE,
+    LEAST_DETAILS,
+    LEAST_EDGES,
+    LEAST_GREY,
+    LEAST_OVERLAP,
+    colours_agree,
+    compare,
+    details_agree,
+)
+from .candidates import Candidates, CandidateSearch
+from .registration import Pictures, centred, register
+from .thumbnails import SIDE, Thumbnails, gaussian_matrix
+
+# Pictures of far fewer pixels than their thumbnails have no details to compare.
+_FEWEST_PIXELS = 0.8 * SIDE
+_LARGEST_COARSE_DIFFERENCE = 1.0
+RULE = {
+    "correlation_of_grey_at_least": LEAST_GREY,
+    "correlation_of_edges_at_least": LEAST_EDGES,
+    "correlation_of_details_at_least": LEAST_DETAILS,
+    "overlap_at_least": LEAST_OVERLAP,
+    "difference_at_most": LARGEST_DIFFERENCE,
+    "mirrored": True,
+}
+"""What audit.json says about how pictures were compared."""
+_SMOOTHING = 0.7  # Pixels.
+_COARSE_STEPS, _FINE_STEPS = 3, 3
+_BLOCK = 512  # Pairs at a time.
 _HELD_PAIRS = 1_000_000
 
 
-def close_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[NDArray[np.int64]]:
-    """Yield arrays [pairs, 2] of the indices of all hashes that differ in at most `distance` bits.
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of pictures that show the same; all arrays are [pairs].
 
-    `hashes` is [images]. Every such pair is found, some more than once. Two hashes that differ in d bits
-    have at least one of d + 1 bands of bits in common (multi-index hashing: Norouzi, Punjani and Fleet,
-    CVPR 2012), so only hashes that share a band are compared. If most hashes share their bands, so that this
-    would be more work, all are compared with all. Raises ValueError for hashes that are not unique, because
-    the number of equal pairs could be very large.
+    `first` and `second` are numbers of pictures; `mirrored`: the one is the other's mirror image.
     """
-    if len(np.unique(hashes)) != len(hashes):
-        raise ValueError("close_pairs needs unique hashes")
-    buckets = list(_buckets(hashes, distance + 1))
-    if sum(len(bucket) ** 2 for bucket in buckets) > len(hashes) ** 2:
-        buckets = [np.arange(len(hashes))]
-    for bucket in buckets:
-        rows = max(1, _BLOCK // len(bucket))
-        for start in range(0, len(bucket), rows):
-            part = bucket[start : start + rows]
-            differing = np.bitwise_count(hashes[part][:, None] ^ hashes[bucket])
-            first, second = np.nonzero(differing <= distance)
-            once = first + start < second
-            if once.any():
-                yield np.stack([part[first[once]], bucket[second[once]]], axis=1)
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+
+
+def find_pairs(pictures: Thumbnails, sides: NDArray[np.int64]) -> Pairs:
+    """Return pairs of pictures that show the same; `sides` [pictures] are their shorter sides in pixels.
+
+    Of many pictures that all look alike, each is compared with the 8 nearest only. Two pictures of a pair
+    were laid over each other, and then differ nowhere by more than saving, resizing and the laying explain.
+    All processors are used.
+    """
+    if not len(pictures):
+        none = np.zeros(0, np.int64)
+        return Pairs(none, none, np.zeros(0, np.bool_))
+    search = CandidateSearch(pictures)
+
+    def find(block: int) -> Candidates:
+        found, parts = search.find(block), [Candidates.none()]
+        for start in range(0, len(found.first), _BLOCK):
+            some = found[np.arange(start, min(start + _BLOCK, len(found.first)))]
+            shorter = np.minimum(sides[some.first], sides[some.second])
+            parts.append(some[_show_the_same(pictures, shorter, some)])
+        return Candidates.join(parts)
+
+    with (
+        threadpool_limits(1, "blas"),  # Each block has a processor to itself.
+        ThreadPoolExecutor(cores()) as pool,
+        progress("comparing images", len(search.blocks), "blocks") as advance,
+    ):
+        parts = [Candidates.none()]
+        for part in pool.map(find, search.blocks):
+            parts.append(part)
+            advance(1)
+    pairs = Candidates.join(parts)
+    return Pairs(pairs.first, pairs.second, pairs.mirrored)
+
+
+def _show_the_same(pictures: Thumbnails, sides: NDArray[np.int64], pairs: Candidates) -> NDArray[np.bool_]:
+    """Return whether the pictures of each pair show the same, from their pixels."""
+    a, b = _smooth(pictures.grey[pairs.first]), _smooth(_turn(pictures.grey[pairs.second], pairs.mirrored))
+    coarse_a, coarse_b = _halve(a), _halve(b)
+    start = centred(len(a))
+    start[:, 1::2] = pairs.scale[:, None]
+    placement = register(coarse_a, coarse_b, start, _COARSE_STEPS)
+    coarse = compare(coarse_a, coarse_b, placement)
+    small = sides < _FEWEST_PIXELS
+    same = coarse.good & (~small | (coarse.difference <= _LARGEST_COARSE_DIFFERENCE))
+    fine = np.flatnonzero(same & ~small)
+    placement[fine] = register(a[fine], b[fine], placement[fine], _FINE_STEPS)
+    same[fine] = compare(a[fine], b[fine], placement[fine]).good
+    for channel in range(pictures.colour.shape[1]):
+        left = np.flatnonzero(same)
+        of_first = pictures.colour[pairs.first[left], channel]
+        of_second = _turn(pictures.colour[pairs.second[left], channel], pairs.mirrored[left])
+        x, y = of_first.astype(np.float32), of_second.astype(np.float32)
+        same[left] = colours_agree(x, y, placement[left], sides[left])
+    for of_size, x, y in ((~small, a, b), (small, coarse_a, coarse_b)):
+        left = np.flatnonzero(same & of_size)
+        same[left] = details_agree(x[left], y[left], placement[left])
+    return same
+
+
+def _turn(pictures: NDArray[np.uint8], mirrored: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.where(mirrored[:, None, None], pictures[:, :, ::-1], pictures)
+
+
+def _smooth(pictures: NDArray[np.uint8]) -> Pictures:
+    smooth = gaussian_matrix(SIDE, _SMOOTHING)
+    return smooth @ pictures.astype(np.float32) @ smooth.T
+
+
+def _halve(pictures: Pictures) -> Pictures:
+    pairs, side, _ = pictures.shape
+    halved: Pictures = pictures.reshape(pairs, side // 2, 2, side // 2, 2).mean((2, 4))
+    return halved
 
 
 def connect(count: int, pairs: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
@@ -67,13 +158,3 @@ def _gather(arrays: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
             held, rows = [], 0
     if held:
         yield np.concatenate(held)
-
-
-def _buckets(hashes: NDArray[np.uint64], bands: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the indices of hashes that agree in a band of bits, for every band."""
-    edges = [HASH_BITS * number // bands for number in range(bands + 1)]
-    for low, high in pairwise(edges):
-        band = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.diff(band[order])) + 1
-        yield from (bucket for bucket in np.split(order, starts) if len(bucket) > 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from ..edge.card import Accuracy, InputSpec, ModelCard, OutputSpec, Preprocess, TrainingInfo
 from ..edge.console import say
+from ..edge.files import write_atomically
 from .backbones import WEIGHT_KINDS
 from .cache import Cache
-from .checkpoint import History, read_history
+from .checkpoint import EpochRow, History, read_history
 from .dataset import PreparedData
-from .evaluation import evaluate
+from .evaluation import Predict, evaluate
 from .fitting import Task, fit
 from .gradcam import picture_mistakes
 from .hyperparameters import Hyperparameters, choose_hyperparameters, describe
@@ -38,7 +40,41 @@ from .output import (
     unfinished_folder,
 )
 from .plots import confusion_png, curves_png
+from .pooled import PooledEvaluation
 from .report import ModelReport
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained Keras model, which computes in float32, and everything that shaped it."""
+
+    model: Any
+    history: History
+    architecture: Architecture
+    hyperparameters: Hyperparameters
+    options: TrainOptions
+
+
+def train_on(
+    name: str, data: PreparedData, work: Path, options: TrainOptions, cache: Cache, note: str = ""
+) -> TrainedModel:
+    """Search hyperparameters, if that was asked for, and train: all that learns from `data`.
+
+    It sees only training and validation images. Files to continue from are kept in `work`. With a `note`,
+    which follows the name in progress bars, epochs are not reported, and Ctrl-C always raises
+    KeyboardInterrupt. Raises OptionError when the training diverges, DatasetError when the disk is full.
+    """
+    counts = training_counts(data)
+    if data.augment is not None:
+        options = replace(options, augment=data.augment)
+    if options.tune:
+        from .tuning import tune  # The only user of Optuna.
+
+        options = tune(name, data, work, options, counts, cache)
+    chosen = choose_hyperparameters(name, options, counts)
+    architecture = Architecture.of(name, len(data.split.labels), options)
+    model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name), note)
+    return TrainedModel(model, history, architecture, chosen, options)
 
 
 def train_model(
@@ -49,20 +85,19 @@ def train_model(
     Continues from a checkpoint in `work`. Raises OptionError when the training diverges, DatasetError when
     the disk is full, KeyboardInterrupt when there is nothing to keep yet.
     """
-    counts = training_counts(data)
-    if options.tune:
-        from .tuning import tune  # The only user of Optuna.
-
-        options = tune(name, data, work, options, counts, cache)
-    chosen = choose_hyperparameters(name, options, counts)
-    architecture = Architecture.of(name, len(data.split.labels), options)
-    model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name))
+    trained = train_on(name, data, work, options, cache)
+    model, history, options = trained.model, trained.history, trained.options
     folder = unfinished_folder(work, name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     model.save(folder / MODEL)
     report = _report(name, model, history, data, options, folder)
-    card = _card(report, data, options, {**chosen.to_json(), **_shape(architecture, options)})
+    values = {
+        **trained.hyperparameters.to_json(),
+        **_shape(trained.architecture, options),
+        "label_keeping": [each.to_json() for each in data.keeping],
+    }
+    card = _card(report, data, options, values)
     _write_folder(folder, report, history, card, data.split.evaluation_subset)
     if options.tune:
         shutil.copyfile(trials_of(work, name), folder / TRIALS)
@@ -80,6 +115,21 @@ def measure_again(name: str, folder: Path, data: PreparedData, options: TrainOpt
     history = History(rows, metrics["seconds"], metrics["trainable_parameters_by_phase"])
     model = keras.models.load_model(folder / MODEL, compile=False)
     return _report(name, model, history, data, options, folder)
+
+
+def add_cross_validation(
+    report: ModelReport, pooled: PooledEvaluation, dataset: str, folder: Path
+) -> ModelReport:
+    """Return the report with the cross-validation, which is added to the metrics and the card in `folder`."""
+    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    metrics["cross_validation"] = pooled.to_json()
+    write_atomically(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
+    card = ModelCard.from_json((folder / CARD).read_bytes())
+    if card.training is not None:
+        training = replace(card.training, cross_validation=pooled.to_card())
+        write_atomically(folder / CARD, replace(card, training=training).to_json())
+    title = f"{report.name} on {dataset}, {len(pooled.folds)} folds: {pooled.metrics.accuracy:.1%} right"
+    return replace(report, pooled=pooled, pooled_confusion=confusion_png(title, pooled.metrics))
 
 
 def training_counts(data: PreparedData) -> list[int]:
@@ -100,13 +150,15 @@ def _train(
     seed: int,
     cache: Cache,
     checkpoint: Path,
+    note: str,
 ) -> tuple[Any, History]:
     """Return the trained Keras model, which computes in float32, and its history."""
     name, size = architecture.name, architecture.size
     keras.backend.clear_session()
     built = build_to_train(architecture, chosen.compute, seed)
-    say(f"{name}: {built.model.count_params():,} parameters, input {size}x{size}")
-    say(f"{name}: {describe(chosen, architecture.from_scratch)}")
+    if not note:
+        say(f"{name}: {built.model.count_params():,} parameters, input {size}x{size}")
+        say(f"{name}: {describe(chosen, architecture.from_scratch)}")
     history = fit(
         Task(
             built=built,
@@ -117,9 +169,16 @@ def _train(
             seed=seed,
             cache=cache,
             checkpoint=checkpoint,
+            on_epoch=_go_on if note else None,
+            note=note,
+            pool=data.pooled(size),
         )
     )
     return in_float32(built, architecture, chosen.compute), history
+
+
+def _go_on(_: EpochRow) -> bool:
+    return False
 
 
 def _report(
@@ -130,7 +189,7 @@ def _report(
     say(f"{name}: measuring")
     subset = data.split.evaluation_subset
     evaluation = evaluate(
-        _predictor(model),
+        predictor(model),
         data.examples("train", size),
         data.examples("validation", size),
         data.examples(subset, size),
@@ -158,7 +217,8 @@ def _report(
     )
 
 
-def _predictor(model: Any) -> Any:
+def predictor(model: Any) -> Predict:
+    """Return the function from pixels to the probabilities of a Keras model."""
     call = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
 
     def predict(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -175,6 +235,7 @@ def _write_folder(folder: Path, report: ModelReport, history: History, card: Mod
         "parameters": report.parameters,
         "trainable_parameters": max(report.trainable_parameters),
         "trainable_parameters_by_phase": report.trainable_parameters,
+        "cross_validation": None,
         "epochs": report.epochs,
         "interrupted": report.interrupted,
         "seconds": round(report.seconds, 1),
@@ -211,6 +272,8 @@ def _card(
             ece_uncalibrated=evaluation.ece_before,
             coverage=evaluation.answered.coverage if evaluation.answered else None,
             selective_accuracy=evaluation.answered.precision if evaluation.answered else None,
+            chance=metrics.chance,
+            above_chance_p=metrics.above_chance_p,
         ),
         training=TrainingInfo(
             report.name,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from ..edge.file_name_labels import Place
+from ..edge.image_labels.columns import Columns
+from ..edge.image_labels.source import LabelSource
 from .backbones import BACKBONES
 
 MODELS = ("cnn", *BACKBONES)
@@ -12,7 +16,9 @@ DEFAULT_MODELS = ("cnn", "mobilenet_v2")
 ALL_LAYERS = 10_000  # More than any network has.
 PRESETS = ("fast", "balanced", "best")
 AUGMENTATIONS = ("rotation", "shift", "shear", "zoom", "flip", "erase")
-DEFAULT_AUGMENTATIONS = AUGMENTATIONS[:5]
+DEFAULT_AUGMENTATIONS = AUGMENTATIONS[:5]  # Less what the images do not allow: see augmentation_choice.
+# Where nobody has measured whether mirroring keeps the labels.
+UNMEASURED_AUGMENTATIONS = tuple(name for name in DEFAULT_AUGMENTATIONS if name != "flip")
 DUPLICATES = ("near", "exact")
 OPTIMIZERS = ("adamw", "sgd")
 BATCH_NORMS = ("frozen", "trained")
@@ -27,7 +33,8 @@ class TrainOptions:
     """The options of edge-train, after parsing; pairs hold a value for each of the two phases.
 
     `image_size` is the side of the square input in pixels, for each model. Fields that may be None are
-    completed by choose_hyperparameters.
+    completed by choose_hyperparameters, `augment` before by choose_augmentation, from the training images.
+    `image_labels` are paths, and `label_columns` is what Columns.parse reads.
     """
 
     models: tuple[str, ...]
@@ -47,7 +54,7 @@ class TrainOptions:
     head_units: int | None
     dropout: float | None
     weights: str
-    augment: tuple[str, ...]
+    augment: tuple[str, ...] | None
     mix: str
     views: int | None
     imbalance: str
@@ -56,12 +63,22 @@ class TrainOptions:
     compute: str
     validation_split: float | None
     test_split: float
+    folds: int | None
     answer_precision: float
     duplicates: str
     resize: str
     seed: int
     cache: str
     note: str
+    image_labels: tuple[str, ...] = ()
+    label_columns: str | None = None
+    labels_from_names: Place | None = None
+
+    @property
+    def label_source(self) -> LabelSource:
+        """Where the classes of the images are named."""
+        columns = Columns.parse(self.label_columns) if self.label_columns else Columns()
+        return LabelSource(tuple(map(Path, self.image_labels)), columns, self.labels_from_names)
 
     def to_json(self) -> dict[str, Any]:
         """Return what from_json takes."""

@@ -159,6 +159,11 @@ def trials_of(work: Path, name: str) -> Path:
     return work / f"{name}.{TRIALS}"
 
 
+def folds_of(work: Path, name: str) -> Path:
+    """Return the folder with what the folds of a model have answered, and with their checkpoints."""
+    return work / f"{name}.folds"
+
+
 @contextmanager
 def _locked(output: Path) -> Iterator[None]:
     """Hold the lock of the run; the system lifts it when the process ends, however it ends.

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from ..edge.card import Preprocess
 from .cache import Cache
 from .disk_arrays import new_array, open_array, require_room
 from .image_facts import ImageFacts
+from .thumbnails import BYTES
 
-_FACTS, _PIXELS, _ROWS = "facts.json", "pixels.npy", "sha256.json"
+_FACTS, _THUMBNAILS, _PIXELS, _ROWS = "facts.json", "thumbnails.bin", "pixels.npy", "sha256.json"
 _DONORS = 3
 
 
@@ -110,29 +111,52 @@ class PixelStore:
         return Donor(facts, pixels, rows)
 
     def _facts_key(self) -> dict[str, Any]:
-        return {"images": self._digest, **_versions("edge-classify", "pillow", "imagehash")}
+        return {
+            "images": self._digest,
+            "thumbnail": BYTES,
+            **_versions("edge-classify", "pillow", "pillow-heif"),
+        }
 
     def _pixels_key(self, size: int) -> dict[str, Any]:
         return {
             "images": self._digest,
             "size": size,
             "preprocess": asdict(self._preprocess),
-            **_versions("edge-classify", "pillow"),
+            **_versions("edge-classify", "pillow", "pillow-heif"),
         }
 
 
 def _versions(*packages: str) -> dict[str, str]:
-    return {package: version(package) for package in packages}
+    """Return the versions of those packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _write_facts(folder: Path, facts: Iterable[ImageFacts]) -> None:
-    by_hash = {fact.sha256: {**asdict(fact), "path": ""} for fact in facts if fact.sha256 is not None}
-    (folder / _FACTS).write_text(json.dumps(by_hash))
+    """Write the facts of every file whose hash is known, and the thumbnails one behind the other."""
+    by_hash = {fact.sha256: fact for fact in facts if fact.sha256 is not None}
+    rows = {sha256: {**asdict(fact), "path": "", "thumbnail": ""} for sha256, fact in by_hash.items()}
+    (folder / _FACTS).write_text(json.dumps(rows))
+    (folder / _THUMBNAILS).write_bytes(b"".join(fact.thumbnail for fact in by_hash.values()))
 
 
 def _read_facts(folder: Path) -> dict[str, ImageFacts] | None:
-    found = _read_json(folder / _FACTS)
-    return None if found is None else {sha256: ImageFacts(**fact) for sha256, fact in found.items()}
+    rows = _read_json(folder / _FACTS)
+    if rows is None:
+        return None
+    try:
+        thumbnails = (folder / _THUMBNAILS).read_bytes()
+    except FileNotFoundError:  # Deleted just now.
+        return None
+    places = iter(range(0, len(thumbnails), BYTES))  # An unreadable file has none.
+    found = {}
+    for sha256, row in rows.items():
+        start = next(places) if row["reason"] is None else len(thumbnails)
+        found[sha256] = ImageFacts(**{**row, "thumbnail": thumbnails[start : start + BYTES]})
+    return found
 
 
 def _read_json(path: Path) -> Any:

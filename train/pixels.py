@@ -21,9 +21,9 @@ from PIL import Image
 from ..edge.card import InputSpec, Preprocess
 from ..edge.console import printable
 from ..edge.cores import cores
-from ..edge.errors import DatasetError
+from ..edge.errors import DatasetError, ImageError
 from ..edge.image import to_input
-from ..edge.image_file import FORMATS
+from ..edge.image_file import open_image, require_known
 from ..edge.labelled import is_text
 from ..edge.progress import progress
 from .cache import ATTEMPTS, Cache
@@ -77,7 +77,10 @@ def _hash_file(root: Path, path: Path) -> ImageFacts:
     if not is_text(name):
         return ImageFacts(printable(name), None, "its name is not valid UTF-8")
     try:
+        require_known(path)  # A film would not fit into memory. What the name says is no fact of the content.
         return ImageFacts(name, hashlib.sha256(path.read_bytes()).hexdigest(), None)
+    except ImageError as error:
+        return ImageFacts(name, None, str(error).removeprefix(str(path)).lstrip(": "))
     except OSError as error:
         return ImageFacts(name, None, str(error.strerror))
 
@@ -144,9 +147,9 @@ def typical_side(paths: Sequence[Path]) -> int:
     sides = []
     for path in paths[:: max(1, len(paths) // _PROBED)]:
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with open_image(path) as image:
                 sides.append(min(image.size))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except ImageError:
             continue  # decode_images reports it.
     return int(statistics.median(sides)) if sides else 224
 

@@ -16,7 +16,8 @@ from ..edge.statistics.paired import describe_p
 from .corruption import CORRUPTIONS
 from .evaluation import Evaluation, PicturedMistake
 from .plots import MAX_NUMBERED_CLASSES, reliability_png
-from .report_tables import class_rows, most_confused, paired_tests
+from .pooled import PooledEvaluation
+from .report_tables import Judged, class_rows, most_confused, paired_tests
 
 _MAX_SKIPPED = 20
 _MAGIC = {b"\x89PN": "image/png", b"\xff\xd8\xff": "image/jpeg"}
@@ -27,7 +28,8 @@ class ModelReport:
     """One model in the report.
 
     `curves` and `confusion` are PNGs; `file_bytes` is the size of the Keras model file;
-    `trainable_parameters` has a number for each phase.
+    `trainable_parameters` has a number for each phase. `pooled` is its cross-validation (None: there was
+    none), and `pooled_confusion` the PNG of that.
     """
 
     name: str
@@ -43,6 +45,8 @@ class ModelReport:
     curves: bytes
     confusion: bytes
     mistakes: tuple[PicturedMistake, ...]
+    pooled: PooledEvaluation | None = None
+    pooled_confusion: bytes = b""
 
 
 def render_report(
@@ -58,7 +62,11 @@ def render_report(
     `facts` maps names to values, `notes` are the choices that were made for the user, and `audit` is the
     content of report_audit.html (None: no audit).
     """
+    # The cross-validation has more images; where it lacks for a model, all are compared on the same subset.
+    pooled = [model.pooled for model in models if model.pooled]
+    crossed = len(pooled) == len(models) > 0
     evaluations = [model.evaluation for model in models]
+    judged: Sequence[Judged] = pooled if crossed else evaluations
     return environment().get_template("report.html").render(
         dataset=dataset,
         split=split,
@@ -68,10 +76,14 @@ def render_report(
         audit=audit,
         measured_on=split.evaluation_subset,
         corruptions=CORRUPTIONS,
-        tests=paired_tests([(model.name, model.evaluation) for model in models]),
-        rows=class_rows(split, evaluations),
-        pairs=[most_confused(evaluation.metrics) for evaluation in evaluations],
+        crossed=crossed,
+        origin=pooled[0].origin if pooled else "",
+        apart=len(split.images) - pooled[0].metrics.images if pooled else 0,
+        tests=paired_tests([(m.name, found) for m, found in zip(models, judged, strict=True)]),
+        rows=class_rows(split, [found.metrics for found in judged]),
+        pairs=[most_confused(found.metrics) for found in judged],
         diagrams=[reliability_png(e.reliability_before, e.reliability_after) for e in evaluations],
+        training_images=sum(split.counts()["train"].values()),
         many_classes=len(split.labels) > MAX_NUMBERED_CLASSES,
         max_skipped=_MAX_SKIPPED,
     )  # fmt: skip

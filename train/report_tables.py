@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..benchmarks.scoring.split import SUBSETS, Split
 from ..benchmarks.scoring.statistics import Metrics
 from ..edge.statistics.paired import SIGNIFICANT, McNemar, mcnemar
-from .evaluation import Evaluation
 
 MAX_PAIRS = 20
+
+
+class Judged(Protocol):
+    """Answers to some images: their metrics, and whether each is right, bool [images]."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """The figures."""
+        ...
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each answer is right; two models that are compared have the images in one order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,10 +41,11 @@ class ClassCell:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class: its images in each of SUBSETS, and the rates of each model."""
+    """One class: its images in each of SUBSETS and those measured on, and the rates of each model."""
 
     label: str
     images: tuple[int, ...]
+    measured: int
     models: tuple[ClassCell, ...]
 
 
@@ -53,17 +69,19 @@ class PairedTest:
     chance: bool
 
 
-def class_rows(split: Split, evaluations: Sequence[Evaluation]) -> list[ClassRow]:
+def class_rows(split: Split, metrics: Sequence[Metrics]) -> list[ClassRow]:
     """Return a row for each class; the lowest F1, averaged over the models, comes first.
 
-    Classes without evaluation images come last, because their recall is unknown.
+    `metrics` are those of each model. Classes without images to measure on come last, because their recall is
+    unknown.
     """
     counts = split.counts()
     rows = [
         ClassRow(
             label,
             tuple(counts[subset][label] for subset in SUBSETS),
-            tuple(_class_cell(evaluation.metrics, number) for evaluation in evaluations),
+            metrics[0].classes[number].support,
+            tuple(_class_cell(of_model, number) for of_model in metrics),
         )
         for number, label in enumerate(split.labels)
     ]
@@ -95,7 +113,7 @@ def most_confused(metrics: Metrics, limit: int = MAX_PAIRS) -> list[ConfusedPair
     return sorted(pairs, key=lambda pair: (-pair.count, -pair.share))[:limit]
 
 
-def paired_tests(named: Sequence[tuple[str, Evaluation]]) -> list[PairedTest]:
+def paired_tests(named: Sequence[tuple[str, Judged]]) -> list[PairedTest]:
     """Test the most accurate model against each of the others, by McNemar's exact test.
 
     The level of 5 % is divided by the number of tests (Bonferroni), because one of many tests is likely to

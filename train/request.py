@@ -11,17 +11,19 @@ from ..edge.errors import DatasetError, OptionError
 from ..edge.files import write_atomically
 from .backbones import WEIGHT_KINDS
 from .built_in import BUILT_IN
+from .label_keeping import LabelKeeping
 from .options import TrainOptions
 from .output import REQUEST, TRIALS, UNFINISHED
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
     """The arguments of a run, the hash of its split once it is known, and the finished models.
 
-    `folder` is the working directory of the command, `versions` are those of the libraries.
+    `folder` is the working directory of the command, `versions` are those of the libraries. `keeping` is what
+    was measured about the labels of changed images (None: not yet), so that a resumed run augments alike.
     """
 
     data: str
@@ -31,10 +33,12 @@ class TrainingRequest:
     versions: dict[str, str]
     split_sha256: str | None = None
     finished: tuple[str, ...] = ()
+    keeping: tuple[LabelKeeping, ...] | None = None
 
     def require_files(self) -> None:
         """Raise OptionError if a file with a relative path is not found from here, but from `folder`."""
-        named = [name for name in (self.data, self.options.weights) if name not in (*BUILT_IN, *WEIGHT_KINDS)]
+        files = (self.data, self.options.weights, *self.options.image_labels)
+        named = [name for name in files if name not in (*BUILT_IN, *WEIGHT_KINDS)]
         for name in named:
             if not Path(name).exists() and Path(self.folder, name).exists():
                 raise OptionError(
@@ -68,13 +72,20 @@ class TrainingRequest:
             )
         return replace(self, split_sha256=sha256)
 
+    def with_keeping(self, keeping: tuple[LabelKeeping, ...]) -> TrainingRequest:
+        """Return the request with what was measured about the labels of changed images."""
+        return replace(self, keeping=keeping)
+
     def with_finished(self, model: str) -> TrainingRequest:
         """Return the request with one more finished model."""
         return replace(self, finished=(*(name for name in self.finished if name != model), model))
 
     def write(self, work: Path) -> None:
         """Write the request into the folder `work`."""
-        values: dict[str, Any] = {**self.__dict__, "options": self.options.to_json(), "format": _FORMAT}
+        keeping = None if self.keeping is None else [each.to_json() for each in self.keeping]
+        values: dict[str, Any] = {
+            **self.__dict__, "options": self.options.to_json(), "keeping": keeping, "format": _FORMAT
+        }  # fmt: skip
         write_atomically(work / REQUEST, json.dumps(values, indent=1))
 
     def has_progress(self, work: Path) -> bool:
@@ -98,6 +109,8 @@ class TrainingRequest:
                 )
             values["options"] = TrainOptions.from_json(values["options"])
             values["finished"] = tuple(values["finished"])
+            if values["keeping"] is not None:
+                values["keeping"] = tuple(LabelKeeping.from_json(each) for each in values["keeping"])
             return cls(**values)
         except FileNotFoundError:
             raise OptionError(

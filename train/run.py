@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,11 +14,14 @@ from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.files import write_atomically
 from .audit_report import view_audit
+from .augmentation_choice import choose_augmentation
 from .built_in import BUILT_IN
 from .cache import Cache, open_cache
+from .cross_validation import cross_validate
 from .dataset import PreparedData, prepare_audit, split_audited
+from .folds import FEW_IMAGES, plan_folds
 from .imbalance import choose
-from .one_model import library_versions, measure_again, train_model, training_counts
+from .one_model import add_cross_validation, library_versions, measure_again, train_model, training_counts
 from .options import TrainOptions
 from .output import (
     REPORT,
@@ -64,7 +68,7 @@ class Ending(Enum):
 
     COMPLETE = "complete"
     INTERRUPTED = "interrupted by Ctrl-C"
-    FAILED = "a model could not be trained"
+    FAILED = "a model, or its cross-validation, could not be trained"
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,25 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     data, options = split_audited(audited), audited.options
     progress.request = request.on_split(data.split.sha256)
     progress.request.write(work)
+    groups = audited.audit.groups
+    choice = choose_augmentation(options.augment, data, groups, options.seed, progress.request.keeping or ())
+    for remark in choice.remarks:
+        say(remark)
+    progress.request = progress.request.with_keeping(choice.measured)
+    progress.request.write(work)
+    data = choice.on(data)
+    folds = [
+        choose_augmentation(options.augment, fold, groups, options.seed).on(fold)
+        for fold in plan_folds(audited, data)
+    ]
     reports, ending = _train_models(data, options, cache, progress)
+    if folds and ending is not Ending.INTERRUPTED:
+        reports, tested = _cross_validate(reports, data.name, folds, options, cache, progress)
+        ending = tested if ending is Ending.COMPLETE else ending
     data.split.write(work)
     facts = {"Command": request.command, "Seed": options.seed, **library_versions()}
     view = view_audit(audited.audit, audited.found.root)
-    notes = _notes(data, options)
+    notes = [*_notes(data, options, len(folds)), *choice.remarks]
     if options.tune:
         notes += [describe_best(report.name, trials_of(work, report.name)) for report in reports]
     page = render_report(data.name, data.split, reports, facts, notes, view)
@@ -173,8 +191,35 @@ def _train_models(
     return reports, Ending.COMPLETE
 
 
-def _notes(data: PreparedData, options: TrainOptions) -> list[str]:
+def _cross_validate(
+    reports: Sequence[ModelReport],
+    dataset: str,
+    folds: Sequence[PreparedData],
+    options: TrainOptions,
+    cache: Cache,
+    progress: Progress,
+) -> tuple[list[ModelReport], Ending]:
+    """Add the cross-validation of each model to its report, its metrics and its card."""
+    done, ending = list(reports), Ending.COMPLETE
+    for number, report in enumerate(reports):
+        try:
+            pooled = cross_validate(report.name, folds, progress.work, options, cache)
+        except KeyboardInterrupt:
+            say(f"Interrupted in the cross-validation of {report.name}: the trained models are kept")
+            return done, Ending.INTERRUPTED
+        except OptionError as error:
+            say(f"{error}. {report.name} is kept, without a cross-validation")
+            ending = Ending.FAILED
+            continue
+        if folder := progress.folder_of(report.name):
+            done[number] = add_cross_validation(report, pooled, dataset, folder)
+    return done, ending
+
+
+def _notes(data: PreparedData, options: TrainOptions, folds: int) -> list[str]:
     notes = [f"Preset: {options.preset}"]
     if options.imbalance == "auto":
         notes.append(choose(training_counts(data))[1])
+    if options.folds is None and folds:
+        notes.append(f"Folds: {folds}, because there are fewer than {FEW_IMAGES} images, and few for testing")
     return notes

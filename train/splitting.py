@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.scoring.split import SUBSETS, SkippedImage, Split, SplitImage
+from ..edge.dataset_layout import describe_labels
 from ..edge.errors import DatasetError
-from ..edge.labelled import ClassFolders
+from ..edge.labelled import LabelledFolder
 from .image_facts import ImageFacts
 
-_Unit = Sequence[int]  # Rows of images that must stay together.
+TwinUnit = Sequence[int]
+"""Rows of images that must stay on one side of every split; mostly a single one."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,19 @@ class Shares(NamedTuple):
     test: float
 
 
-def list_images(found: ClassFolders) -> list[DatasetImage]:
+def list_images(found: LabelledFolder) -> list[DatasetImage]:
     """Return every image, in a fixed order.
 
     Raises DatasetError when there are fewer than two classes.
     """
+    if len(found.labels) < 2 and found.named_by:
+        raise DatasetError(
+            f"{found.named_by} names only one class ({', '.join(found.labels)}): a classifier needs two"
+        )
     if len(found.labels) < 2:
         raise DatasetError(
             f"{found.root} has only one class ({', '.join(found.labels)}): a classifier needs at least two, "
-            "each in its own sub-folder"
+            f"each in its own sub-folder.{_describe_single(found)}"
         )
     return [
         DatasetImage(path, label, subset)
@@ -53,23 +59,32 @@ def list_images(found: ClassFolders) -> list[DatasetImage]:
     ]
 
 
+def _describe_single(found: LabelledFolder) -> str:
+    paths = [path for classes in found.subsets.values() for paths in classes.values() for path in paths]
+    parents = (folder for path in paths for folder in path.parents if folder.is_relative_to(found.root))
+    folders = dict.fromkeys((found.root, *parents))
+    return describe_labels(*filter(Path.is_dir, folders))
+
+
 def make_split(
-    found: ClassFolders,
+    found: LabelledFolder,
     images: Sequence[DatasetImage],
     facts: Sequence[ImageFacts],
     groups: NDArray[np.int64],
     root_as_given: str,
     shares: Shares,
     seed: int,
+    twins: NDArray[np.int64] | None = None,
 ) -> Split:
     """Assign every usable image to train, validation or test.
 
-    `images`, `facts` and `groups` agree row by row; images with the same group number (see
-    `audit.audit_images`) are twins, and stay in one subset. Each class gives at least one image to each
-    subset.
+    `images`, `facts`, `groups` and `twins` agree row by row. Images with the same number in `groups` (see
+    `findings.Audit`) stay in one subset; those with the same number in `twins`, which is `groups` where not
+    given, show the same. Each class gives at least one image to each subset.
 
     A test/ or val/ folder of the user is used whole, and no other image is added to it. Images that would
-    show it to the training are left out: twins of test images, and twins of validation images in train/.
+    show it to the training are left out: twins of test images, and twins of validation images in train/. A
+    mirror image under another label is no twin in `twins`, and is kept.
     Files with the same bytes under several labels are left out too, unless they lie in such a folder, because
     at most one of the labels is right. Near-duplicates under several labels are kept, because small
     differences may be what distinguishes the classes; copies under one label are kept, because people copy
@@ -81,11 +96,11 @@ def make_split(
     subsets = {
         i: image.subset for i, image in enumerate(images) if image.subset in given and facts[i].reason is None
     }
-    left_out = _leave_out(images, facts, groups, subsets)
+    left_out = _leave_out(images, facts, groups if twins is None else twins, subsets)
     pool = [
         i for i, fact in enumerate(facts) if fact.reason is None and i not in left_out and i not in subsets
     ]
-    units = _gather((int(groups[i]), i) for i in pool)
+    units = twin_groups(groups, pool)
     counts = Counter(images[i].label for i in pool)
     lost = Counter(images[i].label for i in left_out)
     wanted = {label: _wanted(label, counts[label], lost[label], given, shares) for label in found.labels}
@@ -99,7 +114,7 @@ def make_split(
         if i in subsets and i not in left_out and fact.sha256 is not None
     )
     if not any(row.subset == "validation" for row in rows):
-        raise DatasetError(f"{found.root} has a folder for validation without usable images")
+        raise DatasetError(f"{found.root} has its own validation images, and none that can be used")
     return Split(
         root_as_given,
         found.labels,
@@ -137,46 +152,55 @@ def _leave_out(
     return reasons
 
 
-def _gather(items: Iterable[tuple[int, int]]) -> list[_Unit]:
-    """Return the images of each group."""
-    found = defaultdict(list)
-    for group, image in items:
-        found[group].append(image)
+def twin_groups(groups: NDArray[np.int64], rows: Iterable[int]) -> list[TwinUnit]:
+    """Return `rows` in units that must not be divided, by splits or by folds: images that show the same.
+
+    `groups` is [images], as `Audit.groups`: equal numbers mean twins. Images that are not among `rows` are in
+    no unit, and join none. The units come in the order of their first rows.
+    """
+    found: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        found[int(groups[row])].append(row)
     return list(found.values())
 
 
 class _Distribution:
     """Assigns whole units of twins to the subsets; `subsets` has the subset of each image so far."""
 
-    def __init__(self, images: Sequence[DatasetImage], wanted: Mapping[str, Sequence[int]]) -> None:
-        """Take the wanted numbers of train, validation and test images of each label."""
+    def __init__(
+        self,
+        images: Sequence[DatasetImage],
+        wanted: Mapping[str, Sequence[int]],
+        names: Sequence[str] = SUBSETS,
+    ) -> None:
+        """Take the wanted numbers of images of each label in each of the subsets `names`."""
         self.subsets: dict[int, str] = {}
-        self._images = images
-        self._missing = {label: dict(zip(SUBSETS, counts, strict=True)) for label, counts in wanted.items()}
-        self._empty = {label: {s for s in SUBSETS if self._missing[label][s]} for label in wanted}
+        self._images, self._names = images, names
+        self._missing = {label: dict(zip(names, counts, strict=True)) for label, counts in wanted.items()}
+        self._empty = {label: {s for s in names if self._missing[label][s]} for label in wanted}
 
     def empty(self, label: str) -> list[str]:
         """Return the subsets that need an image of the label and have none."""
-        return [subset for subset in SUBSETS if subset in self._empty[label]]
+        return [subset for subset in self._names if subset in self._empty[label]]
 
-    def distribute(self, units: Sequence[_Unit], seed: int) -> None:
+    def distribute(self, units: Sequence[TwinUnit], seed: int) -> None:
         """Give each unit to the subset that lacks most, the largest units first: most twins go to training.
 
         Units with several labels come first, so that the others can compensate for them.
         """
-        queues: dict[str, list[_Unit]] = {label: [] for label in self._missing}
-        mixed: list[_Unit] = []
+        queues: dict[str, list[TwinUnit]] = {label: [] for label in self._missing}
+        mixed: list[TwinUnit] = []
         for unit in units:
             labels = {self._images[i].label for i in unit}
             (mixed if len(labels) > 1 else queues[labels.pop()]).append(unit)
         for unit in _shuffle(mixed, [seed, len(queues)]):
-            self._give(unit, SUBSETS)
+            self._give(unit, self._names)
         for number, (label, queue) in enumerate(queues.items()):
             for place, unit in enumerate(_shuffle(queue, [seed, number])):
                 empty = self.empty(label)
-                self._give(unit, empty if len(queue) - place <= len(empty) else SUBSETS)
+                self._give(unit, empty if len(queue) - place <= len(empty) else self._names)
 
-    def _give(self, unit: _Unit, choices: Sequence[str]) -> None:
+    def _give(self, unit: TwinUnit, choices: Sequence[str]) -> None:
         inside = Counter(self._images[i].label for i in unit)
         wanted = {s: sum(n * self._missing[label][s] for label, n in inside.items()) for s in choices}
         subset = max(choices, key=wanted.__getitem__)
@@ -186,7 +210,7 @@ class _Distribution:
         self.subsets |= dict.fromkeys(unit, subset)
 
 
-def _shuffle(units: Sequence[_Unit], seed: Sequence[int]) -> list[_Unit]:
+def _shuffle(units: Sequence[TwinUnit], seed: Sequence[int]) -> list[TwinUnit]:
     """Return the units by size, the largest first, and those of equal size in an order drawn by the seed."""
     order = np.random.default_rng(seed).permutation(len(units))
     return sorted((units[place] for place in order), key=len, reverse=True)
@@ -201,7 +225,7 @@ def _wanted(label: str, count: int, left_out: int, given: set[str], shares: Shar
         lost = f" ({left_out} more left out as twins, or for several labels)" if left_out else ""
         raise DatasetError(
             f"Class {label!r} has {count} readable image{'' if count == 1 else 's'}{lost} to split, and "
-            f"needs at least {needed}. Add images, remove the class's folder, or change --test-split"
+            f"needs at least {needed}. Add images, remove the class, or change --test-split"
         )
     in_test = max(1, round(count * test)) if test else 0
     in_validation = max(1, round((count - in_test) * validation)) if validation else 0
@@ -214,7 +238,7 @@ def _require_every_subset(
     distribution: _Distribution,
     wanted: Mapping[str, Sequence[int]],
     images: Sequence[DatasetImage],
-    units: Sequence[_Unit],
+    units: Sequence[TwinUnit],
 ) -> None:
     """Raise DatasetError for a class with enough images, of which too few are independent."""
     for label, counts in wanted.items():
@@ -225,6 +249,24 @@ def _require_every_subset(
             f"Class {label!r} has {sum(counts)} images to split, but most are near-duplicates of each other "
             f"or of images of another class: they form {independent} group{'' if independent == 1 else 's'}, "
             f"each of which must stay in one subset, and the class needs {sum(map(bool, counts))}. Add "
-            "other pictures of it, remove its folder, change --test-split, or give --duplicates exact if all "
+            "other pictures of it, remove the class, change --test-split, or give --duplicates exact if all "
             "pictures look alike by their nature"
         )
+
+
+def split_into_folds(
+    images: Sequence[DatasetImage], groups: NDArray[np.int64], folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Return the fold of each image, int64 [images], from 0 to folds - 1.
+
+    Images with the same group number are in one fold. Otherwise the folds differ in at most one image of each
+    class, and the classes whose numbers leave a rest give it to different folds.
+    """
+    counts = Counter(image.label for image in images)
+    wanted, first = {}, 0
+    for label, count in counts.items():
+        wanted[label] = [count // folds + ((fold - first) % folds < count % folds) for fold in range(folds)]
+        first += count % folds
+    distribution = _Distribution(images, wanted, [str(fold) for fold in range(folds)])
+    distribution.distribute(twin_groups(groups, range(len(images))), seed)
+    return np.array([int(distribution.subsets[i]) for i in range(len(images))], np.int64)

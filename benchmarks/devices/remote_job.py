@@ -134,6 +134,8 @@ class LocalNames:
         accuracy = renamed.get("accuracy")
         if isinstance(accuracy, dict) and accuracy.get("data"):
             accuracy["data"] = self._data
+            if isinstance(accuracy.get("choice"), dict):
+                accuracy["choice"]["data"] = self._data
         origin = renamed.get("origin")
         if isinstance(origin, dict):
             origin["commit"] = self._commit

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
+from ...edge.runtime_packages import PythonBuild, why_no_runtime
 from ..results.origin import describe_origin
 from .link import Connection, Link, Stopped
 from .remote_job import (
@@ -246,6 +247,10 @@ def check_python(name: str, facts: dict[str, Any]) -> None:
             f"{name}: Python {facts['python']} there lacks {' and '.join(facts['missing'])}, so that no "
             "virtual environment can be made. On Debian and Raspberry Pi OS: sudo apt install python3-venv"
         )
+    major, minor = map(int, facts["python"].split(".")[:2])
+    python = PythonBuild(facts["bits"], facts["machine"], (major, minor))
+    if (reason := why_no_runtime(python)) is not None:
+        raise BenchmarkError(f"{name}: a TFLite runtime is needed there, and {reason}")
     if is_old_arm(facts) and facts["missing_from_debian"]:
         raise BenchmarkError(
             f"{name}: a 32-bit system takes numpy, Pillow and psutil from Debian, and Python there lacks "

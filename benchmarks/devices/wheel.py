@@ -18,7 +18,7 @@ _DISTRIBUTION = "edge-classify"
 _SUFFIXES = {".py", ".typed", ".tflite", ".html", ".css", ".js"}
 _COMMANDS = {
     "edge-classify": "edge_classify.edge.__main__:main",
-    "edge-benchmark": "edge_classify.benchmarks.cli:main",
+    "edge-benchmark": "edge_classify.benchmarks.__main__:main",
 }
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # A fixed time, so that the same files give the same bytes.
 

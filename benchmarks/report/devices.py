@@ -142,7 +142,8 @@ def _rows(
         ReportRow(name, naming.short(_base(result)), result, number in front, found.against(name))
         for number, (name, result) in enumerate(zip(names, measured, strict=True))
     )
-    return rows, rows[names.index(found.name)] if found.name else None, found.reason
+    reason = ". ".join([found.reason, " ".join(found.remarks())]) if found.remarks() else found.reason
+    return rows, rows[names.index(found.name)] if found.name else None, reason
 
 
 def _base(result: Result) -> str:

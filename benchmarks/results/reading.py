@@ -16,8 +16,9 @@ import dacite
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
-from ...edge.files import refuse_to_overwrite, write_atomically
-from .result import FORMAT, Failure, Latency, Result, Subject
+from ...edge.files import read_small, refuse_to_overwrite, write_atomically
+from .bits import unpack
+from .result import FORMAT, ChoiceAnswers, Failure, Latency, Result, Subject
 
 _MAX_BYTES = 256 * 1024**2
 # Keys of lines that are no results: judgements, and figures of other tools.
@@ -119,21 +120,24 @@ def check_figures(result: Result) -> None:
         images, top1 = result.accuracy.images, result.accuracy.top1
         _require("accuracy.images", images, images >= 1, "at least 1")
         _require("accuracy.top1", top1, 0 <= top1 <= 1, "0 to 1")
+        if result.accuracy.choice is not None:
+            _check_choice(result.accuracy.choice)
+
+
+def _check_choice(choice: ChoiceAnswers) -> None:
+    _require("accuracy.choice.images", choice.images, choice.images >= 1, "at least 1")
+    for name in ("right", "float_right"):
+        text = getattr(choice, name)
+        try:
+            _ = None if text is None else unpack(text, choice.images)
+        except ValueError:
+            rule = f"base64 of one bit for each of {choice.images} images"
+            _require(f"accuracy.choice.{name}", reprlib.repr(text), False, rule)
 
 
 def _read_lines(path: Path) -> list[bytes]:
     """Return the lines with their ends; a pipe is read too."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise BenchmarkError(
-            f"{path} cannot be read as results of edge-benchmark --output: {error.strerror}"
-        ) from None
-    if len(raw) > _MAX_BYTES:
-        raise BenchmarkError(
-            f"{path} is larger than {_MAX_BYTES // 1024**2} MiB: no file of edge-benchmark --output is"
-        )
+    raw = read_small(path, _MAX_BYTES, "results of edge-benchmark --output", BenchmarkError)
     return raw.splitlines(keepends=True)
 
 

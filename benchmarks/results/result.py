@@ -183,7 +183,8 @@ class Pairing:
 
     `agreement` is the share of images with the same top-1. `only_base` and `only_this` are the numbers of
     images that only one of them has right; `p_value` is that of McNemar's exact test. `changed` lists the
-    images that are answered differently.
+    images that are answered differently. `is_origin` says that this model counts as made from the base: by
+    their cards, or because the user named the base.
     """
 
     base: str
@@ -193,6 +194,26 @@ class Pairing:
     only_this: int
     p_value: float
     changed: tuple[Change, ...]
+    is_origin: bool = False
+
+
+@dataclass(frozen=True)
+class ChoiceAnswers:
+    """Which of the images that one of several files is chosen by this file has right.
+
+    `data` names these images, and `sha256` is the hash of their names and classes. `right` is base64 of one
+    bit for each image, the first in the highest bit; `float_right` is the same of the float model that this
+    file was made from, None where that is not among the models. On `compared` images, these and the scored
+    ones, `differing` answers are not the float model's.
+    """
+
+    data: str
+    images: int
+    sha256: str
+    right: str
+    float_right: str | None = None
+    differing: int | None = None
+    compared: int | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +224,11 @@ class MeasuredAccuracy:
     are those that have images, and macro F1 is over them. Of the scored images, `training_images` were used
     to train the model, which makes the figures too good, and `validation_images` to choose its best epoch and
     threshold. `own_split` is whether the split.json that says so is that of the model's own training; None:
-    no split is known.
+    no split is known. `choice` holds the answers by which a file is recommended.
+
+    `chance` is the share of right answers that the same answers give in a random order, and `above_chance_p`
+    the probability that chance gives as many as were measured; see edge/statistics/chance.py. Both are None
+    in older records, and `above_chance_p` where all images are of one class.
     """
 
     data: str
@@ -224,6 +249,9 @@ class MeasuredAccuracy:
     training_examples: tuple[str, ...]
     validation_images: int | None = None
     own_split: bool | None = None
+    choice: ChoiceAnswers | None = None
+    chance: float | None = None
+    above_chance_p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -287,8 +315,9 @@ class Soak:
     points: tuple[SoakPoint, ...]
 
 
-# Another major version is refused; unknown keys of a newer minor version are ignored.
-FORMAT = "1.0"
+# Another major version is refused; unknown keys of a newer minor version are ignored. 1.1 added
+# accuracy.chance, .above_chance_p and .choice, and accuracy.pairing.is_origin.
+FORMAT = "1.1"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Labelled images to measure on: from class folders or a run of edge-train, and samples of them."""
+"""Labelled images to measure on: of a data folder or a run of edge-train, and samples of them."""
 
 from __future__ import annotations
 
@@ -8,45 +8,58 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...edge.console import say
 from ...edge.errors import DatasetError, OptionError
-from ...edge.labelled import LabelledImage, scan_class_folders
+from ...edge.image_labels.source import CLASS_FOLDERS, LabelSource, scan_labelled
+from ...edge.labelled import LabelledImage
 from .split import FILE_NAME, Split
 
 # Not "name their folder with --data": that would measure on the training images too.
 _MOVED = "Say where they are with --images FOLDER"
+_LEAVE = "leave --image-labels and --labels-from-names out"
 
 
 class LabelledData(NamedTuple):
     """Labelled images, their name in results, and the folder to which paths in results are relative.
 
-    `split` is that of the run, if the images are from a run.
+    `split` is that of the run, if the images are from a run. `validation` are its validation images, where
+    `images` are its test images: files are chosen by these.
     """
 
     images: list[LabelledImage]
     name: str
     root: Path
     split: Split | None = None
+    validation: tuple[LabelledImage, ...] = ()
 
 
-def labelled_images(data: Path, images: Path | None = None, moved: str = _MOVED) -> LabelledData:
+def labelled_images(
+    data: Path, images: Path | None = None, moved: str = _MOVED, source: LabelSource = CLASS_FOLDERS
+) -> LabelledData:
     """Return images to measure accuracy on.
 
-    `data` is a run of edge-train (its test split is used, or its validation split if it has none), a folder
-    with test/ in it (this part is used), or a folder with one sub-folder for each class. `images` is the
+    `data` is a run of edge-train (its test split is used, or its validation split if it has none), or a
+    folder of images whose classes `source` names; if it has test images, these are used. `images` is the
     folder of the photos of a run, if they have moved; `moved` is the remedy in the error if they are not
-    found. Raises DatasetError, and OptionError for `images` without a run.
+    found. Raises DatasetError, and OptionError for `images` without a run, or another `source` with one.
     """
     if (data / FILE_NAME).is_file():
+        if not source.is_folders:
+            raise OptionError(
+                f"{data} is a run of edge-train, which says itself what its images are: {_LEAVE}"
+            )
         return _run_images(data, images, moved)
     if images is not None:
         raise OptionError(
             f"--images says where the photos of a run are, and {data} is not a run of edge-train"
         )
-    found = scan_class_folders(data)
+    found = scan_labelled(data, source)
+    for remark in found.remarks:
+        say(remark)
     subset = found.evaluation_subset
     rows = found.images(subset)
-    name = data.resolve().name
-    return LabelledData(rows, name if subset == "all" else f"{name} ({subset} folder)", data)
+    name, part = data.resolve().name, "images" if found.named_by else "folder"
+    return LabelledData(rows, name if subset == "all" else f"{name} ({subset} {part})", data)
 
 
 def _run_images(run: Path, images: Path | None, moved: str) -> LabelledData:
@@ -56,7 +69,9 @@ def _run_images(run: Path, images: Path | None, moved: str) -> LabelledData:
     rows = split.subset(subset, root)
     if not any(row.path.is_file() for row in rows):
         raise DatasetError(f"{root} holds none of the {len(rows)} {subset} images of {run}. {moved}")
-    return LabelledData(rows, f"{run.resolve().name} ({subset} split)", root, split)
+    others = split.subset("validation", root) if subset == "test" else []
+    validation = tuple(image for image in others if image.path.is_file())
+    return LabelledData(rows, f"{run.resolve().name} ({subset} split)", root, split, validation)
 
 
 def choose_sample(images: Sequence[LabelledImage], count: int, seed: int = 0) -> list[LabelledImage]:

@@ -16,7 +16,9 @@ from ...edge.card import InputSpec, Preprocess
 from ...edge.classifier import Classifier
 from ...edge.cores import cores
 from ...edge.errors import ImageError, ModelFileError
+from ...edge.foreign import ForeignFacts
 from ...edge.image import load_input
+from ...edge.image_file import require_known
 from ...edge.labelled import LabelledImage
 from ...edge.modelfile import ModelFile, Normalization
 from ...edge.progress import progress
@@ -25,6 +27,7 @@ from .split import SkippedImage, read_labelled
 Load = Callable[[], list[Classifier]]
 # Gives pixels 0..255 as they are to a model without a card: its scaling is inside the graph.
 RAW_PIXELS = Normalization((0.0,), (1.0,))
+RAW_FACTS = ForeignFacts(normalization=RAW_PIXELS)
 T = TypeVar("T")
 
 
@@ -67,11 +70,13 @@ class AnswersByModel:
 
 def read_pixels(image: LabelledImage, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Return an image as the model's input, uint8 [height, width, 3]; raises ImageError naming it."""
+    if image.sha256 is None:  # Training has not looked at it, and a film would not fit into memory.
+        require_known(image.path)
+    raw = read_labelled(image)
     try:
-        return load_input(read_labelled(image), spec, preprocess)
-    except ImageError as error:
-        text = str(error)
-        raise ImageError(text if str(image.path) in text else f"{image.path}: {text}") from None
+        return load_input(raw, spec, preprocess)
+    except ImageError as error:  # It calls bytes "image".
+        raise ImageError(f"{image.path}{str(error).removeprefix('image')}") from None
 
 
 def predict_images(load: Load, images: Sequence[LabelledImage], description: str) -> Predictions:
@@ -171,7 +176,7 @@ def _run_on_all(
 
 
 def run_on_pixels(
-    model: Path | bytes, pixels: NDArray[np.uint8], normalization: Normalization = RAW_PIXELS
+    model: Path | bytes, pixels: NDArray[np.uint8], facts: ForeignFacts = RAW_FACTS
 ) -> NDArray[np.float32]:
     """Return a model's output values, whatever they mean, for RGB pixels, uint8 [images, height, width, 3].
 
@@ -182,7 +187,7 @@ def run_on_pixels(
     parts = [part for part in np.array_split(np.arange(len(pixels)), cores()) if part.size]
 
     def run(part: NDArray[np.int64]) -> list[NDArray[np.float32]]:
-        classifier = Classifier(file, normalization=normalization)
+        classifier = Classifier(file, facts)
         rows = []
         for index in part:
             classifier.invoke(classifier.prepare(pixels[index]))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...edge.statistics.chance import compare_with_chance
 from ...edge.statistics.proportions import Z95, wilson_interval
 
 CALIBRATION_BINS = 15
@@ -28,7 +29,10 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of a set of predictions; intervals are 95 %. `confusion[true][predicted]` counts images."""
+    """Figures of a set of predictions; intervals are 95 %. `confusion[true][predicted]` counts images.
+
+    `chance` and `above_chance_p` are the fields of edge.statistics.chance.Chance.
+    """
 
     images: int
     accuracy: float
@@ -41,6 +45,8 @@ class Metrics:
     ece: float
     classes: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
+    chance: float
+    above_chance_p: float | None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers."""
@@ -89,6 +95,7 @@ def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels
     macro_f1, f1_ci = macro_f1_score(truth, predicted, counts, counts.support + counts.predicted > 0)
     balanced, balanced_ci = _balanced_accuracy(counts)
     right = int(counts.right.sum())
+    chance = compare_with_chance(truth, predicted)
     rows = zip(labels, counts.precision, counts.recall, counts.f1, counts.support, strict=True)
     return Metrics(
         images=len(truth),
@@ -102,6 +109,8 @@ def measure(probabilities: NDArray[np.float32], truth: NDArray[np.int64], labels
         ece=expected_calibration_error(probabilities, truth),
         classes=tuple(ClassMetrics(n, float(p), float(r), float(f), int(s)) for n, p, r, f, s in rows),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        chance=chance.expected,
+        above_chance_p=chance.p_value,
     )
 
 

@@ -12,7 +12,7 @@ from ...edge.children import describe_end, python_command
 from ...edge.cli_options import MODEL
 from ...edge.command_line import to_arguments
 from ...edge.errors import BenchmarkError
-from ...edge.modelfile import Normalization
+from ...edge.foreign import NO_FACTS, ForeignFacts
 from ...edge.runtime import Execution
 from ..results.result import ColdStart
 
@@ -35,17 +35,17 @@ def measure_cold_start(
     image: Path,
     execution: Execution = Execution(),  # noqa: B008 - frozen.
     labels: Path | None = None,
-    normalization: Normalization | None = None,
+    facts: ForeignFacts = NO_FACTS,
     runs: int = RUNS,
 ) -> ColdStart:
     """Run `edge-classify --model path image` several times, and return how long a whole process takes.
 
     One run before them is not counted: it brings the files into the system's page cache, where a device that
     classifies now and then has them. The peak of resident memory is from one more run: that of the whole
-    process, Python and shared libraries included. `labels` (a file) and `normalization` are for a model
+    process, Python and shared libraries included. `labels`, a file, and the other `facts` are for a model
     without a card. Raises BenchmarkError with the reason where edge-classify fails.
     """
-    options = [str(image.absolute()), *runner_options(path, execution, labels, normalization)]
+    options = [str(image.absolute()), *runner_options(path, execution, labels, facts)]
     _run(_PROGRAM, options)
     milliseconds = [_run(_PROGRAM, options)[0] for _ in range(runs)]
     peak = _run(_WITH_PEAK, options)[1].split()[-1]
@@ -59,13 +59,19 @@ def measure_cold_start(
 
 
 def runner_options(
-    path: Path, execution: Execution, labels: Path | None, normalization: Normalization | None
+    path: Path,
+    execution: Execution,
+    labels: Path | None,
+    facts: ForeignFacts = NO_FACTS,
 ) -> list[str]:
     """Return the options of edge-classify that run the model in this way."""
     values = {
         "models": (path.absolute(),),
         "labels": labels.absolute() if labels else None,
-        "normalization": normalization,
+        "normalization": facts.normalization,
+        "color": facts.color,
+        "outputs": facts.outputs,
+        "output_index": facts.output_index,
         "runtime": execution.runtime,
         "threads": execution.threads,
         "delegate": execution.delegate,

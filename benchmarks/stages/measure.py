@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from ...edge.children import ask
 from ...edge.classifier import Classifier
 from ...edge.cores import workers_of
 from ...edge.errors import BenchmarkError, EdgeClassifyError, SourceError
+from ...edge.foreign import NO_FACTS, ForeignFacts
 from ...edge.log import scrub
-from ...edge.modelfile import Normalization
+from ...edge.modelfile import ModelFile, Normalization
 from ...edge.runtime import Execution
 from ...edge.sources.addresses import keep_secrets
 from ...edge.sources.camera import CameraOptions
@@ -38,8 +39,7 @@ class StagesRequest:
 
     model: str
     execution: Execution
-    labels: tuple[str, ...] | None
-    normalization: tuple[tuple[float, ...], tuple[float, ...]] | None  # A Normalization, as JSON keeps it.
+    facts: ForeignFacts = NO_FACTS
     images: tuple[str, ...] = ()
     workers: int = 1
     camera: CameraRequest | None = None
@@ -51,32 +51,40 @@ class StagesRequest:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> StagesRequest:
         """Return the request that `to_json` gave."""
-        return dacite.from_dict(cls, values, dacite.Config(cast=[tuple]))
+        facts = values["facts"]
+        stated = facts["normalization"]
+        known = ForeignFacts(
+            labels=None if facts["labels"] is None else tuple(facts["labels"]),
+            normalization=None if stated is None else Normalization(*map(tuple, stated)),
+            color=facts["color"],
+            outputs=facts["outputs"],
+            output_index=facts["output_index"],
+        )
+        request = dacite.from_dict(cls, {**values, "facts": NO_FACTS}, dacite.Config(cast=[tuple]))
+        return replace(request, facts=known)
 
     def load(self) -> Classifier:
         """Load the model; raises ModelFileError and what open_interpreter raises."""
-        normalization = Normalization(*self.normalization) if self.normalization else None
-        return Classifier.from_file(self.model, self.labels, normalization, self.execution)
+        return Classifier(ModelFile.read(Path(self.model)), self.facts, self.execution)
 
 
 def measure_stages(
     path: Path,
     execution: Execution,
     images: Sequence[Path],
-    labels: tuple[str, ...] | None = None,
-    normalization: Normalization | None = None,
+    facts: ForeignFacts = NO_FACTS,
     workers: int | None = None,
 ) -> Stages:
     """Measure a model's stages on pictures in files.
 
     At most files.MOST_PICTURES are timed, evenly spread over `images`, and fewer where they take long. The
     files are in the system's page cache: the disk is not measured. `workers` is for the second rate, None for
-    as many as edge-classify has for a folder. `labels` and `normalization` are for a model without a card.
-    Raises BenchmarkError where no picture can be read, or the model fails.
+    as many as edge-classify has for a folder. `facts` are for a model without a card. Raises
+    BenchmarkError where no picture can be read, or the model fails.
     """
     chosen = tuple(str(image) for image in sample(images))
     workers = workers or workers_of(execution.threads)
-    request = StagesRequest(str(path), execution, labels, normalization, chosen, workers)
+    request = StagesRequest(str(path), execution, facts, chosen, workers)
     return _measure(request, _FILES_TIMEOUT_S)
 
 
@@ -86,8 +94,7 @@ def measure_camera(
     source: str,
     frames: int = CAMERA_FRAMES,
     options: CameraOptions = CameraOptions(),  # noqa: B008 - frozen.
-    labels: tuple[str, ...] | None = None,
-    normalization: Normalization | None = None,
+    facts: ForeignFacts = NO_FACTS,
     seconds: float = CAMERA_SECONDS,
 ) -> Stages:
     """Measure a model's stages on the frames of `--camera source`.
@@ -99,7 +106,7 @@ def measure_camera(
     """
     keep_secrets(source)
     camera = CameraRequest(source, options, frames, seconds)
-    request = StagesRequest(str(path), execution, labels, normalization, camera=camera)
+    request = StagesRequest(str(path), execution, facts, camera=camera)
     return _measure(request, OPEN_LIMIT + seconds + _CAMERA_SLACK_S)
 
 

@@ -15,7 +15,16 @@ from ...edge.card import ModelCard
 from ...edge.errors import ModelFileError
 from ...edge.flatbuffer import FlatTable
 from ...edge.labels import parse_labels
-from ...edge.modelfile import MAX_TEXT_BYTES, find_labels_name, find_metadata, mapped, read_card, tables_of
+from ...edge.meanings import Statement
+from ...edge.modelfile import (
+    MAX_TEXT_BYTES,
+    find_labels_name,
+    find_metadata,
+    mapped,
+    read_card,
+    tables_of,
+)
+from ...edge.output_meaning import meanings_of_tflite
 from ...edge.tensors import TensorSpec, check_shapes
 from ...edge.tflite.graph import Graph, Signature, Subgraph, Tensor, read_graph
 from .metadata import Metadata, read_metadata
@@ -28,6 +37,7 @@ from .operators import (
     look_at_operators,
 )
 from .problems import Facts, find_problems
+from .user_paths import find_user_paths
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,8 @@ class Inspection:
 
     `model_bytes` is the size of the part before the appended zip. `not_a_classifier` says why the runner
     would refuse the shapes, None where it would not. `checksum` is "holds", "does not hold", or None where
-    the file has none. `problems` are sentences.
+    the file has none. `user_paths` are the beginnings of paths in the model that name a user. `problems` are
+    sentences, and `meanings` what the file states about its outputs, at most 64 of them.
     """
 
     path: Path
@@ -52,7 +63,9 @@ class Inspection:
     appended: tuple[AppendedFile, ...]
     checksum: str | None
     not_a_classifier: str | None
+    user_paths: tuple[str, ...]
     problems: tuple[str, ...]
+    meanings: tuple[Statement, ...]
 
     @property
     def main(self) -> Subgraph:
@@ -109,12 +122,14 @@ def inspect(path: Path) -> Inspection:
             hashed = hashlib.sha256(model)
             model_sha256 = hashed.hexdigest()
             hashed.update(rest)
+            user_paths = find_user_paths(model)
         with tables_of(path):
             root = FlatTable.root(data)
             table = find_metadata(root)
             metadata = read_metadata(table) if table else None
             labels_name = find_labels_name(table) if table else None
             graph = read_graph(root)
+            meanings = meanings_of_tflite(root, table)
         size = len(data)
     # Nothing is read out of a zip that the runner would refuse.
     card = None if faults else _read_card(directory, faults)
@@ -143,9 +158,11 @@ def inspect(path: Path) -> Inspection:
         metadata=metadata,
         labels=card.labels if card else labels,
         card=card,
+        meanings=meanings,
         appended=directory.files,
         checksum=facts.checksum,
         not_a_classifier=_why_no_classifier(path, facts),
+        user_paths=user_paths,
         problems=(*faults, *find_problems(facts)),
     )
 
@@ -184,11 +201,14 @@ def _without_name(error: ModelFileError, name: str) -> str:
 
 
 def _why_no_classifier(path: Path, facts: Facts) -> str | None:
-    if len(facts.inputs) != 1 or len(facts.outputs) != 1:
+    index = facts.card.output.index if facts.card else 0
+    if len(facts.inputs) != 1 or (
+        len(facts.outputs) != 1 if facts.card is None else index >= len(facts.outputs)
+    ):
         counts = f"{len(facts.inputs)} inputs and {len(facts.outputs)} outputs"
         return f"it has {counts}, and a classifier has one of each"
     try:
-        check_shapes(str(path), _spec(facts.inputs[0]), _spec(facts.outputs[0]))
+        check_shapes(str(path), _spec(facts.inputs[0]), _spec(facts.outputs[index]))
     except ModelFileError as error:
         return (
             _without_name(error, str(path))

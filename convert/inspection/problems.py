@@ -55,20 +55,20 @@ def _against_card(facts: Facts) -> Iterator[str]:
     card = facts.card
     if card is None:
         return
-    if len(facts.inputs) != 1 or len(facts.outputs) != 1:
+    if len(facts.inputs) != 1 or card.output.index >= len(facts.outputs):
         yield (
-            f"its card promises one input and one output, and the model has {len(facts.inputs)} and "
-            f"{len(facts.outputs)}"
+            f"its card promises one input and an output of number {card.output.index}, and the model has "
+            f"{len(facts.inputs)} and {len(facts.outputs)}"
         )
         return
-    given, result = facts.inputs[0], facts.outputs[0]
-    promised = ((1, card.input.height, card.input.width, 3), card.input.dtype)
+    given, result = facts.inputs[0], facts.outputs[card.output.index]
+    promised = (card.input.shape, card.input.dtype)
     if promised != (given.shape, given.dtype):
         actual = _text(given.shape, given.dtype)
         yield f"its card promises input {_text(*promised)}, and the model takes {actual}"
     if card.output.dtype != result.dtype:
         yield f"its card promises {card.output.dtype} output, and the model gives {result.dtype}"
-    if result.shape[-1:] != (len(card.labels),):
+    if max(2, *result.shape[-1:]) != len(card.labels):
         yield f"its card names {len(card.labels)} labels, and the model's output is {list(result.shape)}"
     quantization = result.quantization
     if quantization and quantization.scale is not None:
@@ -95,11 +95,9 @@ def _against_metadata(facts: Facts) -> Iterator[str]:
             yield f"its metadata names the file {file.name!r} ({file.type}), which is not in it: cut off?"
     if facts.labels is None:
         return
-    if facts.outputs and facts.outputs[0].shape[-1:] != (len(facts.labels),):
-        yield (
-            f"its metadata's label file has {len(facts.labels)} lines, and the model's output is "
-            f"{list(facts.outputs[0].shape)}"
-        )
+    if facts.outputs and (len(facts.labels),) not in [output.shape[-1:] for output in facts.outputs]:
+        shapes = ", ".join(str(list(output.shape)) for output in facts.outputs)
+        yield (f"its metadata's label file has {len(facts.labels)} lines, and the model's output is {shapes}")
     # Readers of label files drop spaces around labels.
     if facts.card is not None and tuple(label.strip() for label in facts.card.labels) != facts.labels:
         yield "its card and its metadata name different labels"

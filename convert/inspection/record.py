@@ -9,6 +9,7 @@ from typing import Any
 from ...edge.tflite.graph import Signature, Tensor
 from .inspection import Inspection
 from .operators import InspectedOperator
+from .travels import travels
 
 
 def to_record(found: Inspection) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def to_record(found: Inspection) -> dict[str, Any]:
     description, macs, uncounted (operations whose MACs are not known)
     inputs, outputs: each {index, name, shape, open_shape, dtype, bits, quantization: {kind, scale,
     zero_point, scales, axis} or null, constant_bytes, buffer}
+    meanings: of each output {meaning ("probabilities", "logits", "sigmoids", null), exact, reason}
     signatures: {key, subgraph, inputs, outputs: {name: index of the tensor}}
     subgraphs: {name, tensors, operators}, the last two are counts
     operations: {name, version, custom, count, weight_bytes, weight_share (0..1), macs, xnnpack (count)}
@@ -30,6 +32,7 @@ def to_record(found: Inspection) -> dict[str, Any]:
     {name, description, content, process_units: {kind, mean, std}, minimum, maximum, files}}, where files are
     {name, type, locale}
     labels, card (as in card.json), appended: {name, size, packed_size, offset, compression, encrypted}
+    travels: sentences on what of its maker's is in the file; user_paths: beginnings of paths that name a user
 
     NaN and infinities, which JSON lacks, are null.
     """
@@ -47,6 +50,10 @@ def to_record(found: Inspection) -> dict[str, Any]:
         "uncounted": found.uncounted,
         "inputs": [asdict(tensor) for tensor in found.inputs],
         "outputs": [asdict(tensor) for tensor in found.outputs],
+        "meanings": [
+            {**asdict(stated), "meaning": stated.meaning.value if stated.meaning else None}
+            for stated in found.meanings
+        ],
         "signatures": [_signature(signature) for signature in found.signatures],
         "subgraphs": [
             {"name": graph.name, "tensors": len(graph.tensors), "operators": len(graph.operators)}
@@ -60,6 +67,8 @@ def to_record(found: Inspection) -> dict[str, Any]:
         "labels": found.labels,
         "card": asdict(found.card) if found.card else None,
         "appended": [file._asdict() for file in found.appended],
+        "travels": travels(found),
+        "user_paths": found.user_paths,
     }
     return {key: _finite(value) for key, value in record.items()}
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import click
 
 from ...edge.card import ModelCard
+from ...edge.channels import RGB
 from ...edge.console import print_json, print_table, printable
+from ...edge.meanings import Statement
 from ...edge.tflite.graph import Quantization, Tensor
 from .inspection import Inspection, inspect
 from .metadata import TensorMetadata
 from .operators import InspectedOperator
 from .record import to_record
+from .travels import travels
 
 # Limits of the text for people; --json prints everything.
 _NAME_WIDTH = 32
@@ -45,6 +48,9 @@ def _print(found: Inspection) -> None:
         click.echo(_one_line(f"  PROBLEM     {problem}", _LINE_WIDTH))
     for name, text in summary(found):
         click.echo(_one_line(f"  {name:<11} {text}", _LINE_WIDTH))
+    click.echo("Travels inside:")
+    for sentence in travels(found):
+        click.echo(_one_line(f"  - {sentence}", _LINE_WIDTH))
     _print_kinds(found)
     _print_operators(found)
 
@@ -133,7 +139,7 @@ def headline(found: Inspection) -> str:
     """Describe the file in a few words."""
     if found.not_a_classifier:
         return f"a model that edge-classify does not take: {found.not_a_classifier}"
-    classes = found.outputs[0].shape[-1]
+    classes = len(found.card.labels) if found.card else found.outputs[0].shape[-1]
     kind = f"the {found.card.conversion.variant} variant of " if found.card and found.card.conversion else ""
     name = found.card.name if found.card else "an image classifier"
     return f"{kind}{name}, {classes:,} classes"
@@ -155,6 +161,8 @@ def summary(found: Inspection) -> Iterator[tuple[str, str]]:
     for side, tensors in (("input", found.inputs), ("output", found.outputs)):
         for tensor in tensors:
             yield side, _describe_tensor(tensor)
+    for stated in found.meanings:
+        yield "meaning", _describe_meaning(stated)
     yield "arithmetic", _arithmetic(found)
     yield "XNNPACK", _xnnpack(found)
     custom = Counter(item.operator.name for item in found.operators if item.operator.custom)
@@ -165,6 +173,13 @@ def summary(found: Inspection) -> Iterator[tuple[str, str]]:
     yield from _card(found.card)
     files = ", ".join(f"{file.name!r} {file.size:,} bytes" for file in found.appended)
     yield "appended", files or "no files"
+
+
+def _describe_meaning(stated: Statement) -> str:
+    if stated.meaning is None:
+        return f"of the outputs: not known, because {stated.reason}"
+    checked = "" if stated.exact else "; the values for the first picture must agree"
+    return f"of the outputs: {stated.meaning.value}, because {stated.reason}{checked}"
 
 
 def _describe_tensor(tensor: Tensor) -> str:
@@ -244,7 +259,7 @@ def _card(card: ModelCard | None) -> Iterator[tuple[str, str]]:
     yield (
         "card",
         f"format {card.format}, {card.preprocess.resize} to {card.input.height}x{card.input.width}, "
-        f"temperature {card.output.temperature:g}, {threshold}",
+        f"temperature {card.output.temperature:g}, {threshold}{_exchange(card)}{_beyond_contract(card)}",
     )
     if (accuracy := card.accuracy) is not None:
         low, high = accuracy.top1_ci95
@@ -255,10 +270,31 @@ def _card(card: ModelCard | None) -> Iterator[tuple[str, str]]:
         )
     examples = [
         f"{example.image} ({card.labels[example.expected.index(max(example.expected))]}, "
-        f"tolerance {example.tolerance:g})"
+        f"{example.kind}, tolerance {example.tolerance:g})"
         for example in card.golden
     ]
     yield "golden", ", ".join(examples) or "no examples"
+
+
+def _exchange(card: ModelCard) -> str:
+    """Return what is said of a model that was trained on another order of the colours."""
+    trained = card.input.trained_color
+    if trained in (RGB, card.input.color):
+        return ""
+    return f", trained on {trained}: the graph exchanges the colours"
+
+
+def _beyond_contract(card: ModelCard) -> str:
+    """Return what is said of a model that takes no raw RGB pixels, or gives no probabilities."""
+    given, output = card.input, card.output
+    parts = []
+    if (given.color, given.layout) != (RGB, "NHWC"):
+        parts.append(f"takes {given.color} as {given.layout}")
+    if given.mean:
+        parts.append(f"pixels scaled by mean {_floats(given.mean)} std {_floats(given.std)}")
+    if (output.index, output.activation) != (0, "softmax"):
+        parts.append(f"classes in output {output.index}, activation {output.activation}")
+    return "".join(f", {part}" for part in parts)
 
 
 def describe_quantization(quantization: Quantization) -> str:

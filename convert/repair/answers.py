@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...benchmarks.measuring.worker import time_runs
+from ...benchmarks.scoring.loss import AnyLoss, EstimatedLoss, Loss
 from ...benchmarks.scoring.predict import RAW_PIXELS, run_on_pixels
 from ...edge.classifier import Classifier
 from ...edge.errors import ConversionError
-from ...edge.output_meaning import OutputMeaning, meaning_of_quantized_values, softmax
+from ...edge.modelfile import ModelFile
+from ...edge.output_meaning import to_probabilities
 
 # Probabilities below it count as equal: an 8-bit output, of multiples of 1/256, gives them as 0. Otherwise
 # the softmax of a thousand classes would always look like the worst layer.
@@ -45,15 +47,13 @@ def store_pixels(images: Iterable[NDArray[np.uint8]], limit: int | None = None) 
 def answer(flatbuffer: bytes, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return a model's probabilities, [images, classes], for uint8 [images, height, width, 3].
 
-    Logits are turned into probabilities. Raises ModelFileError when the runtime refuses the file.
+    The model's graph must state what its outputs mean, as those of edge-convert do. Raises ModelFileError
+    when the runtime refuses the file.
     """
-    return as_probabilities(run_on_pixels(flatbuffer, pixels).astype(np.float64))
-
-
-def as_probabilities(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rows [images, classes] unchanged if they are probabilities, and through softmax if logits."""
-    logits = meaning_of_quantized_values(rows) is OutputMeaning.LOGITS
-    return softmax(rows) if logits else rows
+    meaning = ModelFile.read(flatbuffer).statement(0).meaning
+    if meaning is None:
+        raise ValueError("a model whose graph does not state what its outputs mean")
+    return to_probabilities(run_on_pixels(flatbuffer, pixels), meaning).astype(np.float64)
 
 
 def divergence(reference: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -66,21 +66,16 @@ def divergence(reference: NDArray[np.float64], other: NDArray[np.float64]) -> fl
     return float((p * np.log(p / q)).sum(1).mean())
 
 
-def drop(
+def lost_to(
     reference: NDArray[np.float64], other: NDArray[np.float64], truth: NDArray[np.int64] | None
-) -> float:
-    """Return the loss of `other` against `reference`, as a fraction of the images.
+) -> AnyLoss:
+    """Return the loss of `other` against `reference`, both probabilities, [images, classes].
 
-    Both are probabilities, [images, classes]. With the true classes, int64 [images], it is the loss of top-1
-    accuracy, negative for a gain. Without, it is the loss of the mean probability that `reference` gives to
-    the answers: the loss of accuracy, if `reference` is calibrated. Another answer costs little where two
-    classes are about as likely.
+    With the true classes, int64 [images], it is counted; without, it is estimated.
     """
     if truth is None:
-        chosen = np.take_along_axis(reference, other.argmax(1)[:, None], axis=1)[:, 0]
-        return float((reference.max(1) - chosen).mean())
-    # A quotient of counts, so that a loss of exactly the limit is not above it by a rounding error.
-    return int((reference.argmax(1) == truth).sum() - (other.argmax(1) == truth).sum()) / len(truth)
+        return EstimatedLoss.estimate(reference, other)
+    return Loss.between(reference.argmax(1) == truth, other.argmax(1) == truth)
 
 
 def latency_ratios(flatbuffers: Sequence[bytes], pixels: NDArray[np.uint8]) -> list[float]:

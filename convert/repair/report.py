@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ...benchmarks.scoring.loss import AnyLoss
 from .sensitivity import LayerError
 
 Images = Callable[[], Iterator[NDArray[np.uint8]]]
@@ -38,20 +39,25 @@ class RepairRequest:
 class Attempt:
     """One repaired file, judged on the validation images.
 
-    `kind` is "int8" for the file as it came, "calibration", "equalization" or "selective". `drop` is the loss
-    against the float model, a fraction of the images. `latency_ratio` is its latency over the int8 file's,
+    `kind` is "int8" for the file as it came, "calibration", "equalization" or "selective". `loss` is that
+    against the float model. `latency_ratio` is its latency over the int8 file's,
     None where it was not measured. `kept_float` names the layers that stay in float, `kept_indices` are
     theirs.
     """
 
     kind: str
     what: str
-    drop: float
+    loss: AnyLoss
     passes: bool
     flatbuffer: bytes = field(repr=False)
     kept_float: tuple[str, ...] = ()
     kept_indices: tuple[int, ...] = ()
     latency_ratio: float | None = None
+
+    @property
+    def drop(self) -> float:
+        """The loss as a fraction of the images."""
+        return self.loss.fraction
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, with the size of the file in place of its bytes."""

@@ -16,7 +16,7 @@ from ...edge.errors import ConversionError
 from ...edge.progress import progress
 from ..tflite.quantizer import LayerQuantizer
 from ..tflite.ranges import Clip, Ranges, observe
-from .answers import answer, drop, latency_ratios, store_pixels
+from .answers import answer, latency_ratios, lost_to, store_pixels
 from .equalizer import equalize
 from .report import Attempt, RepairReport, RepairRequest
 from .sensitivity import LayerError, rank_layers, worst_side
@@ -88,10 +88,10 @@ class _Judge:
         self.float_top1 = None if hits is None else float(hits.mean())
 
     def judge(self, kind: str, what: str, flatbuffer: bytes, kept: Sequence[LayerError] = ()) -> Attempt:
-        lost = drop(self._reference, answer(flatbuffer, self.pixels), self.truth)
+        loss = lost_to(self._reference, answer(flatbuffer, self.pixels), self.truth)
         kept = sorted(kept, key=lambda error: error.index)
         names, indices = tuple(error.name for error in kept), tuple(error.index for error in kept)
-        return Attempt(kind, what, lost, lost <= self.max_drop, flatbuffer, names, indices)
+        return Attempt(kind, what, loss, loss.fraction <= self.max_drop, flatbuffer, names, indices)
 
 
 def _try_repairs(

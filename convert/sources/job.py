@@ -11,9 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...edge.card import InputSpec, ModelCard, OutputSpec, Preprocess
-from ...edge.errors import LabelError, OptionError
+from ...edge.channels import RGB
+from ...edge.doctor.feeding import Reading
+from ...edge.errors import OptionError
+from ...edge.foreign import ForeignFacts
+from ...edge.image_labels.source import CLASS_FOLDERS, LabelSource
 from ...edge.labelled import LabelledImage
-from ...edge.labels import check_label_count
+from ...edge.labels import check_label_count, tell_apart
 from ...edge.modelfile import Normalization
 from ..calibration import CalibrationSet
 from ..recipes import Recipe
@@ -32,17 +36,27 @@ class ModelSource:
         ModelSource(Path("theirs.keras"), labels=("cat", "dog"), normalization=Normalization((0,), (255,)))
 
     `path` is a run of edge-train, a model's folder in it, or another model file. `labels`, `normalization`,
-    `image_size`, `resize` and `trust` are for other model files only. `data` and `calibration` are folders.
+    `color`, `outputs`, `output_index`, `image_size`, `resize`, `trust` and `label_source` are for other ones.
+    `data` and `calibration` are folders; `label_source` is where the classes of `data` are named.
     """
 
     path: Path
     data: Path | None = None
+    label_source: LabelSource = CLASS_FOLDERS
     calibration: Path | None = None
     labels: tuple[str, ...] | None = None
     normalization: Normalization | None = None
+    color: str | None = None
+    outputs: str | None = None
+    output_index: int | None = None
     image_size: int | None = None
     resize: str | None = None
     trust: bool = False
+
+    @property
+    def facts(self) -> ForeignFacts:
+        """What the options say about a model without a card."""
+        return ForeignFacts(self.labels, self.normalization, self.color, self.outputs, self.output_index)
 
     @property
     def calibrated_with(self) -> str:
@@ -55,29 +69,31 @@ class ModelSource:
         Raises OptionError without labels, and LabelError for labels that do not fit the outputs.
         """
         if self.labels is None:
-            raise OptionError(
-                f"{self.path} does not name its {classes} classes. Give --labels FILE: one a line, in the "
-                "order of the outputs"
-            )
+            raise no_labels(self.path, classes)
         check_label_count(self.labels, classes, f"--labels for {self.path}")
-        if len(set(self.labels)) < len(self.labels):
-            twice = next(label for label in self.labels if self.labels.count(label) > 1)
-            raise LabelError(f"--labels names {twice!r} twice. Labels must differ from each other")
         return ModelCard(
             self.path.stem,
-            self.labels,
-            InputSpec(height, width, "float32"),
+            tell_apart(self.labels),
+            InputSpec(height, width, "float32", trained_color=self.color or RGB),
             Preprocess(resize=self.resize or "stretch"),
             OutputSpec(threshold_precision=_PRECISION),
         )
+
+
+def no_labels(path: Path, classes: int) -> OptionError:
+    """Return the error for a model whose classes nobody names."""
+    return OptionError(
+        f"{path} does not name its {classes} classes. Give --labels FILE: one a line, in the order of the "
+        "outputs"
+    )
 
 
 @dataclass(frozen=True)
 class JobImages:
     """The images of a job, by their use; a list is empty where there are none.
 
-    `calibration` has the classes in turn, and `calibrated_with` says where these images come from. `dataset`
-    is the name of the images in `evaluation`.
+    `calibration` has the classes in turn, and `calibrated_with` says where these images come from, as
+    `validated_with` does for `validation`. `dataset` is the name of the images in `evaluation`.
     """
 
     calibration: list[LabelledImage]
@@ -85,6 +101,7 @@ class JobImages:
     validation: list[LabelledImage]
     evaluation: list[LabelledImage]
     dataset: str
+    validated_with: str = "the validation split"
 
 
 class FloatModel(Protocol):
@@ -107,10 +124,12 @@ class FloatModel(Protocol):
 class Job:
     """One model to convert: `name` begins the names of its files, `card` holds what is known beforehand.
 
-    `load` may take seconds; it raises ConversionError and CardError.
+    `load` may take seconds; it raises ConversionError and CardError. `reading` is how the model reads
+    pictures by what the options say; None where its card says it.
     """
 
     name: str
     card: ModelCard
     load: Callable[[], FloatModel]
     images: JobImages
+    reading: Reading | None = None

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ...benchmarks.scoring.labelled import labelled_images
 from ...benchmarks.scoring.split import FILE_NAME, Split
 from ...edge.card import ModelCard
+from ...edge.channels import RGB
 from ...edge.console import say
+from ...edge.doctor.feeding import Reading
 from ...edge.errors import CardError, ConversionError, DatasetError, OptionError
+from ...edge.interrupts import loading
 from ...edge.labelled import LabelledImage
 from ...edge.modelfile import CARD_NAME
+from ...edge.other_formats import folder_format
 from ..calibration import folder_images, order_by_turns
 from ..tflite.compatibility import OlderRuntime
+from .imagenet import PREFIX, imagenet_source, is_imagenet, network_name
 from .job import KERAS_NAME, FloatModel, Job, JobImages, ModelSource
+from .model_format import ModelFormat, model_format
 
-_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _FOREIGN_SEED = 0
 _MOVED = "Put them back, or work in the folder that edge-train was run from"
 
@@ -28,9 +34,12 @@ def find_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
 
     Raises ConversionError, CardError, DatasetError, LabelError or OptionError, which say what is missing.
     """
+    if is_imagenet(source.path):
+        return [_imagenet_job(source, target)]
     if not source.path.exists():
         raise ConversionError(
-            f"{source.path}: no such file or folder. Give a run of edge-train, or a model file"
+            f"{source.path}: no such file or folder. Give a run of edge-train, a model file, or one of "
+            f"Keras's own as {PREFIX}NAME"
         )
     if source.path.is_dir() and not (source.path / "saved_model.pb").is_file():
         return _run_jobs(source, target)
@@ -76,8 +85,9 @@ class _ModelFolder:
 
     def load(self, target: OlderRuntime | None) -> FloatModel:
         """Load the model; raises ConversionError and CardError."""
-        from .keras_model import check_card, load_keras
-        from .traced_model import TracedModel
+        with loading():
+            from .keras_model import check_card, load_keras
+            from .traced_model import TracedModel
 
         path, size = self.path / KERAS_NAME, self.card.input
         network = load_keras(path)
@@ -127,6 +137,8 @@ def _find_folders(path: Path) -> tuple[Path, list[_ModelFolder]]:
     alone = (path / KERAS_NAME).is_file()
     folders = [path.resolve()] if alone else sorted(found.parent for found in path.glob(f"*/{KERAS_NAME}"))
     if not folders:
+        if instead := folder_format(path):
+            raise ConversionError(f"{path} {instead}")
         raise ConversionError(
             f"{path} is no run of edge-train: neither it nor a folder in it holds {KERAS_NAME}"
         )
@@ -147,9 +159,14 @@ def _refuse_for_run(source: ModelSource) -> None:
     given = {
         "--labels": source.labels,
         "--normalization": source.normalization,
+        "--color": source.color,
+        "--outputs": source.outputs,
+        "--output-index": source.output_index,
         "--image-size": source.image_size,
         "--resize": source.resize,
         "--trust": source.trust or None,
+        "--image-labels": source.label_source.tables or None,
+        "--labels-from-names": source.label_source.in_names,
     }
     for name, value in given.items():
         if value is not None:
@@ -159,43 +176,63 @@ def _refuse_for_run(source: ModelSource) -> None:
             )
 
 
+def _imagenet_job(source: ModelSource, target: OlderRuntime | None) -> Job:
+    source = imagenet_source(source)
+    read = _read_network(source, ModelFormat.KERAS, target)
+    card = replace(read.card, name=network_name(source.path))
+    return Job(card.name, card, lambda: read.model, _foreign_images(source, card), read.reading)
+
+
 def _foreign_job(source: ModelSource, target: OlderRuntime | None) -> Job:
-    if source.trust and not source.path.is_dir():
+    stored = model_format(source.path)
+    if source.trust and stored is not ModelFormat.SAVED_MODEL:
         raise OptionError(f"--trust is for SavedModels. {source.path} is loaded without running code from it")
-    model, card = _read_tflite(source) if source.path.suffix == ".tflite" else _read_network(source, target)
-    return Job(card.name, card, lambda: model, _foreign_images(source, card))
+    read = _read_tflite(source) if stored is ModelFormat.TFLITE else _read_network(source, stored, target)
+    return Job(
+        read.card.name, read.card, lambda: read.model, _foreign_images(source, read.card), read.reading
+    )
 
 
-def _read_tflite(source: ModelSource) -> tuple[FloatModel, ModelCard]:
-    from .float_tflite import read_float_tflite
+class _ReadModel(NamedTuple):
+    """A model file of other people; `reading` is as in Job."""
 
-    return read_float_tflite(source)
+    model: FloatModel
+    card: ModelCard
+    reading: Reading | None
 
 
-def _read_network(source: ModelSource, target: OlderRuntime | None) -> tuple[FloatModel, ModelCard]:
-    from .network import read_keras, read_saved_model, wrap
-    from .traced_model import TracedModel
+def _read_tflite(source: ModelSource) -> _ReadModel:
+    with loading():
+        from .float_tflite import read_float_tflite
 
-    if source.path.is_dir():
-        network = read_saved_model(source.path, source.image_size, source.trust)
-    elif source.path.suffix in _KERAS_SUFFIXES:
-        network = read_keras(source.path, source.image_size)
+    model, card = read_float_tflite(source)
+    return _ReadModel(model, card, model.reading)
+
+
+def _read_network(source: ModelSource, stored: ModelFormat, target: OlderRuntime | None) -> _ReadModel:
+    with loading():
+        from .network import read_keras, read_saved_model, wrap
+        from .traced_model import TracedModel
+
+    if stored is ModelFormat.SAVED_MODEL:
+        network = read_saved_model(source.path, source.image_size, source.trust, source.output_index)
     else:
-        raise ConversionError(
-            f"{source.path} is no model that can be converted. Give a run of edge-train, a .keras or .h5 "
-            "file, a SavedModel's folder, or a float .tflite"
-        )
+        network = read_keras(source.path, source.image_size, source.output_index)
     if source.normalization is None:
         raise OptionError(
             f"{source.path} does not say how pixels are scaled. Give --normalization 0..255 (also where the "
             "model scales them itself), 0..1, -1..1 or MEAN,STD, as it was trained"
         )
-    wrapped = wrap(network, source.normalization)
+    color = source.color or RGB
+    wrapped = wrap(network, source.normalization, color, source.outputs)
     for note in wrapped.notes:
         say(f"{source.path}: {note}")
     card = source.card(wrapped.classes, network.height, network.width)
-    framework = "TensorFlow" if source.path.is_dir() else "Keras"
-    return TracedModel(wrapped.call, network.height, network.width, framework, target), card
+    framework = "TensorFlow" if stored is ModelFormat.SAVED_MODEL else "Keras"
+    model = TracedModel(
+        wrapped.call, network.height, network.width, framework, target, wrapped.reference, wrapped.function
+    )
+    return _ReadModel(model, card, Reading(source.normalization, None if network.channels == 1 else color))
 
 
 def _foreign_images(source: ModelSource, card: ModelCard) -> JobImages:
@@ -203,7 +240,7 @@ def _foreign_images(source: ModelSource, card: ModelCard) -> JobImages:
     evaluation: list[LabelledImage] = []
     name = ""
     if source.data is not None:
-        evaluation, name, *_ = labelled_images(source.data, moved=_MOVED)
+        evaluation, name, *_ = labelled_images(source.data, moved=_MOVED, source=source.label_source)
         unknown = sorted({image.label for image in evaluation} - set(card.labels))
         if unknown:
             raise DatasetError(
@@ -213,8 +250,9 @@ def _foreign_images(source: ModelSource, card: ModelCard) -> JobImages:
     calibration: list[LabelledImage] = []
     if source.calibration is not None:
         calibration = _by_turns(folder_images(source.calibration), card.labels, _FOREIGN_SEED)
-    known = [image for image in calibration if image.label in card.labels]
-    return JobImages(calibration, source.calibrated_with, known, evaluation, name)
+    scored = {image.path.resolve() for image in evaluation}
+    known = [i for i in calibration if i.label in card.labels and i.path.resolve() not in scored]
+    return JobImages(calibration, source.calibrated_with, known, evaluation, name, "--calibration")
 
 
 def _by_turns(images: Sequence[LabelledImage], labels: Sequence[str], seed: int) -> list[LabelledImage]:

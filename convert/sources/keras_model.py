@@ -1,8 +1,9 @@
-"""Loads Keras files, after it has refused those that hold code or read other files.
+"""Loads Keras files of Keras 1 to 3, after it has refused those that hold code or read other files.
 
 A file's configuration is read before Keras reads it. Keras's safe mode refuses most of the same files; this
-is a second lock, which does not depend on Keras's version, and names the layer. Imported only after
-TensorFlow was loaded.
+is a second lock, which does not depend on Keras's version, and names the layer. What Keras 1 or 2 wrote is
+checked, translated (keras_dialects.py), and what came of it is checked again. Imported only after TensorFlow
+was loaded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import json
 import re
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,28 +24,36 @@ from packaging.specifiers import SpecifierSet
 from ...edge.card import ModelCard
 from ...edge.children import python_command
 from ...edge.errors import CardError, ConversionError
-from ...edge.output_meaning import ACTIVATIONS, OutputMeaning
 from ...edge.quiet import silenced
+from .keras_dialects import (
+    OWN_FUNCTIONS,
+    is_older,
+    keras_modules,
+    translate,
+    without_training,
+)
+from .keras_objects import check_objects, is_own
+from .keras_weights import load_weights, under_suffix, with_config
+from .model_format import KERAS_CONFIG, ModelFormat, model_format
 
-H5_SUFFIXES = (".h5", ".hdf5")
-_CONFIG = "config.json"
+_METADATA = "metadata.json"
+_OPERATION = "operation "
+_MAX_METADATA = 64 * 1024
 _MAX_CONFIG = 64 * 1024 * 1024  # EfficientNet-B7's is 1 MB.
 _HDF5_SECONDS = 60
-# Layers that hold a function or load a model of another kind: programs, both of them.
-_PROGRAMS = ("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
-_INSTEAD = "Replace it by built-in layers, or export a SavedModel and convert that with --trust"
-# Touches every object and attribute in a file, and prints its configuration.
+# Touches every object and attribute in a file, and prints the version of its Keras and its configuration.
 _READ_HDF5 = """
 import sys, h5py
 with h5py.File(sys.argv[1], "r") as file:
     file.visititems(lambda name, item: dict(item.attrs) and None)
-    config = dict(file.attrs).get("model_config", b"")
-sys.stdout.buffer.write(config.encode() if isinstance(config, str) else bytes(config))
+    found = [dict(file.attrs).get(name, b"") for name in ("keras_version", "backend", "model_config")]
+parts = [part.encode() if isinstance(part, str) else bytes(part) for part in found]
+sys.stdout.buffer.write(parts[0][:40] + b"\\n" + parts[1][:40] + b"\\n" + parts[2])
 """
 # Others run code that a file holds, read files that it names, or let a small file take all memory, in safe
 # mode too: CVE-2025-9905, -9906, -12058, CVE-2026-0897, -1462, -1669 and their likes. The last of these were
 # mended in 3.12.4 (the last one for Python 3.10) and 3.15.1: https://github.com/keras-team/keras/releases
-SAFE_KERAS = ">=3.12.4,!=3.13.*,!=3.14.*,!=3.15.0"
+SAFE_KERAS = ">=3.12.4,!=3.13.*,!=3.14.*,!=3.15.0,<4"
 _AUGMENTING = ("Random", "RandAugment", "AugMix", "CutMix", "MixUp")
 _NOISE = (
     keras.layers.Dropout,
@@ -55,27 +65,132 @@ _NOISE = (
 )
 
 
-def load_keras(path: Path) -> Any:
-    """Load a .keras or .h5 file without running any code that it holds.
+@dataclass(frozen=True)
+class _KerasFile:
+    """A file and what it says about itself; `version` is that of the Keras that wrote it, None if unsaid."""
 
-    Raises ConversionError when Keras refuses the file, naming the layers that it would need code for.
+    path: Path
+    format: ModelFormat
+    config: dict[str, Any]
+    version: str | None
+
+
+def load_keras(path: Path) -> Any:
+    """Load a .keras or .h5 file, of any version of Keras, without running any code that it holds.
+
+    Raises ConversionError when it cannot be loaded: with the layers that code would be needed for, or the
+    version of Keras that wrote it, and what to do.
     """
     _require_safe_keras()
-    check_keras_file(path)
+    file = _read(path)
+    config = _checked(file)
     try:
         with silenced():
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
+            model = _build(file, config)
+    except ConversionError:
+        raise
     except Exception as error:  # Keras and its readers may raise anything.
-        raise ConversionError(f"{path} cannot be loaded as a Keras model: {_explain(error)}") from error
+        raise ConversionError(f"{path} cannot be loaded as a Keras model: {_explain(error, file)}") from error
     if not isinstance(model, keras.Model):
         raise ConversionError(f"{path} holds a {type(model).__name__}, and no Keras model")
+    _require_built(model, path)
+    _compute_with_float32(model)
+    return model
+
+
+def _read(path: Path) -> _KerasFile:
+    kind = model_format(path)
+    version, raw = _read_h5(path) if kind is ModelFormat.HDF5 else _read_zip(path)
+    try:
+        config = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ConversionError(f"{path} is damaged: its configuration is no JSON") from None
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ConversionError(f"{path} is damaged: its configuration describes no model")
+    return _KerasFile(path, kind, config, version)
+
+
+def _checked(file: _KerasFile) -> dict[str, Any]:
+    """Return the configuration that the model is made of, after checking it, in the dialect of Keras 3."""
+    try:
+        if not is_older(file.version):
+            # Keras leaves this one out when it loads without compiling, but makes those of models inside.
+            config = {key: value for key, value in file.config.items() if key != "compile_config"}
+            needed = without_training(config)
+            check_objects(file.path, needed)
+            return config if is_own(file.path, config) else needed
+        config = keras_modules(without_training(file.config))
+        check_objects(file.path, config)
+        config = _translated(file, config)
+    except RecursionError:
+        raise ConversionError(f"{file.path} is damaged: its configuration is nested without end") from None
+    check_objects(file.path, config)
+    return config
+
+
+def _translated(file: _KerasFile, config: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return translate(config)
+    except ConversionError as error:
+        reason = str(error)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        reason = "its configuration is damaged"
+    raise ConversionError(f"{file.path} was written by Keras {file.version}: {reason}. {_way_out(file)}")
+
+
+def _build(file: _KerasFile, config: dict[str, Any]) -> Any:
+    if not is_older(file.version) and file.format is ModelFormat.HDF5:
+        operations = _own_operations()
+        with with_config(file.path, _with_operations(config, operations)) as named:
+            return keras.models.load_model(named, operations, compile=False, safe_mode=True)
+    if not is_older(file.version) and config.get("config") == file.config.get("config"):
+        with under_suffix(file.path, file.format.value) as named:
+            return keras.models.load_model(named, compile=False, safe_mode=True)
+    model = keras.saving.deserialize_keras_object(config, custom_objects=OWN_FUNCTIONS, safe_mode=True)
+    _require_built(model, file.path)
+    load_weights(model, file.path, file.format)
+    return model
+
+
+def _own_operations() -> dict[str, Any]:
+    """Return Keras's operations, such as TrueDivide of `x / 255`, by _OPERATION and the class's name.
+
+    Keras writes them into .h5 files without their module, and takes Add of `x + 1` for its layer Add.
+    """
+    waiting, found = [keras.Operation], {}
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        if kind.__module__.startswith("keras.src.ops."):
+            found[_OPERATION + kind.__name__] = kind
+    return found
+
+
+def _with_operations(config: Any, known: Container[str]) -> Any:
+    """Return a configuration of an .h5 file in which operations are named as `known` has them."""
+    if isinstance(config, list):
+        return [_with_operations(item, known) for item in config]
+    if not isinstance(config, dict):
+        return config
+    made = {key: _with_operations(value, known) for key, value in config.items()}
+    name, inner = f"{_OPERATION}{made.get('class_name')}", made.get("config")
+    is_call = "inbound_nodes" in made and isinstance(inner, dict) and "trainable" not in inner
+    return {**made, "class_name": name} if is_call and name in known else made
+
+
+def _require_built(model: Any, path: Path) -> None:
     if not model.built or not getattr(model, "inputs", None):
         raise ConversionError(
             f"{path} was saved before its input was known. Give its first layer a shape with "
             "keras.Input(shape=(height, width, 3)), and save it again"
         )
-    _compute_with_float32(model)
-    return model
+
+
+def _way_out(file: _KerasFile) -> str:
+    return (
+        f"Load it in Keras {file.version}, save it there with tf.saved_model.save(model, 'exported'), and "
+        "convert that folder with --trust"
+    )
 
 
 def check_card(model: Any, card: ModelCard, path: Path) -> None:
@@ -107,22 +222,33 @@ def silence_training_layers(model: Any) -> list[str]:
     return augmenting
 
 
-def drop_last_activation(model: Any) -> None:
-    """Take the activation away from the layer that computes the outputs, which are then logits."""
-    _last_layer(model).activation = keras.activations.linear
+def without_last_sigmoid(model: Any, output: int) -> Callable[[Callable[[], Any]], Any] | None:
+    """Return a function that calls another while the last layer's sigmoid is left out.
+
+    8 bits keep a logit better than the logarithm of a sigmoid. None where output number `output` is not one
+    value with a sigmoid.
+    """
+    layer = _last_layer(model, output)
+    if (
+        model.outputs[output].shape[-1] != 1
+        or getattr(layer, "activation", None) is not keras.activations.sigmoid
+    ):
+        return None
+
+    def call(function: Callable[[], Any]) -> Any:
+        layer.activation = keras.activations.linear
+        try:
+            return function()
+        finally:
+            layer.activation = keras.activations.sigmoid
+
+    return call
 
 
-def _last_layer(model: Any) -> Any:
-    made_by = model.outputs[0]._keras_history.operation
-    return _last_layer(made_by) if isinstance(made_by, keras.Model) else made_by
-
-
-def stated_outputs(model: Any) -> OutputMeaning | None:
-    """Return the meaning of the outputs that the last layer states; None where it states none."""
-    made_by = _last_layer(model)
-    if isinstance(made_by, keras.layers.Softmax):
-        return OutputMeaning.PROBABILITIES
-    return ACTIVATIONS.get(getattr(getattr(made_by, "activation", None), "__name__", ""))
+def _last_layer(model: Any, output: int) -> Any:
+    history = model.outputs[output]._keras_history
+    made_by = history.operation
+    return _last_layer(made_by, history.tensor_index) if isinstance(made_by, keras.Model) else made_by
 
 
 def all_layers(model: Any) -> Iterator[Any]:
@@ -157,34 +283,26 @@ def _require_safe_keras() -> None:
         )
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, file: _KerasFile) -> str:
     text = " ".join(str(error).split())
     if unknown := re.search(r"(?:Could not locate (?:class|function)|Unknown layer:?) '([^']+)'", text):
         return (
             f"it uses {unknown[1]}, which is not Keras's own, and whose code is not in the file. Replace it "
             "by a built-in layer, or export a SavedModel and convert that with --trust"
         )
-    if unmade := re.search(r"Error when deserializing class '([^']+)'|could not be deserialized", text):
-        kind = f"its layer of class {unmade[1]}" if unmade[1] else "one of its layers"
-        reason = re.search(r"Exception encountered: (.*)", text)
-        return f"{kind} cannot be made: {(reason[1] if reason else text)[:150]}"
-    return text[:150]
+    kind = re.search(r"Error when deserializing class '([^']+)'", text)
+    # The innermost of the exceptions that Keras quotes is the cause; configurations say nothing to users.
+    cause = re.sub(r" ?(?:Full object )?config[:=] ?\{.*", "", text.split("Exception encountered: ")[-1])[
+        :220
+    ]
+    reason = f"its layer of class {kind[1]} cannot be made: {cause}" if kind else cause
+    if file.version is None or file.version == keras.__version__:
+        return reason
+    written = f"It was written by Keras {file.version}, and this is {keras.__version__}"
+    return f"{reason.rstrip('.')}. {written}. {_way_out(file) if is_older(file.version) else ''}".rstrip()
 
 
-def check_keras_file(path: Path) -> None:
-    """Raise ConversionError, naming the layer, unless a file holds a model of built-in layers only."""
-    raw = _read_h5(path) if path.suffix in H5_SUFFIXES else _read_zip(path)
-    try:
-        config = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ConversionError(f"{path} is damaged: its configuration is no JSON") from None
-    if not isinstance(config, dict) or "class_name" not in config:
-        raise ConversionError(f"{path} is damaged: its configuration describes no model")
-    for item in _objects(config):
-        _check_object(path, item)
-
-
-def _read_zip(path: Path) -> bytes:
+def _read_zip(path: Path) -> tuple[str | None, bytes]:
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
@@ -192,18 +310,26 @@ def _read_zip(path: Path) -> bytes:
                     raise ConversionError(
                         f"{path} holds a file that would be written elsewhere: {name[:80]!r}"
                     )
-            if _CONFIG not in archive.namelist():
-                raise ConversionError(f"{path} is no Keras model: it holds no {_CONFIG}")
-            if archive.getinfo(_CONFIG).file_size > _MAX_CONFIG:
-                raise ConversionError(f"{path}: its {_CONFIG} is larger than {_MAX_CONFIG >> 20} MiB")
-            return archive.read(_CONFIG)
+            if KERAS_CONFIG not in archive.namelist():
+                raise ConversionError(f"{path} is no Keras model: it holds no {KERAS_CONFIG}")
+            if archive.getinfo(KERAS_CONFIG).file_size > _MAX_CONFIG:
+                raise ConversionError(f"{path}: its {KERAS_CONFIG} is larger than {_MAX_CONFIG >> 20} MiB")
+            return _stated_version(archive), archive.read(KERAS_CONFIG)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ConversionError(
             f"{path} cannot be loaded as a Keras model: it is damaged or cut off ({error})"
         ) from None
 
 
-def _read_h5(path: Path) -> bytes:
+def _stated_version(archive: zipfile.ZipFile) -> str | None:
+    if _METADATA not in archive.namelist() or archive.getinfo(_METADATA).file_size > _MAX_METADATA:
+        return None
+    metadata = json.loads(archive.read(_METADATA))
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    return version[:40] if isinstance(version, str) else None
+
+
+def _read_h5(path: Path) -> tuple[str | None, bytes]:
     """Read the configuration in another process: a damaged file can hang or crash the HDF5 library."""
     command = python_command(_READ_HDF5, str(path.resolve()))
     try:
@@ -214,76 +340,15 @@ def _read_h5(path: Path) -> bytes:
         ) from None
     if done.returncode:
         raise ConversionError(f"{path} cannot be loaded as a Keras model: it is damaged or cut off")
-    if not done.stdout:
+    version, _, rest = done.stdout.partition(b"\n")
+    backend, _, config = rest.partition(b"\n")
+    if backend == b"theano":
+        raise ConversionError(
+            f"{path} was trained with Theano, whose convolutions turn their kernels round. Load it in Keras "
+            "2 with TensorFlow, which turns them back, and save it there"
+        )
+    if not config:
         raise ConversionError(
             f"{path} holds weights and no model. Load them into the model, and save that with model.save()"
         )
-    return done.stdout[: _MAX_CONFIG + 1]
-
-
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Yield every serialized object, at any depth."""
-    waiting = [config]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            if isinstance(item.get("class_name"), str):
-                yield item
-            waiting.extend(reversed(item.values()))
-        elif isinstance(item, list):
-            waiting.extend(reversed(item))
-
-
-def _check_object(path: Path, item: dict[str, Any]) -> None:
-    kind, module = item["class_name"], item.get("module")
-    config = item.get("config")
-    name = item.get("name") or (config.get("name") if isinstance(config, dict) else None)
-    called = f" {name!r}" if isinstance(name, str) else ""
-    if kind in ("Lambda", "__lambda__"):
-        raise ConversionError(
-            f"{path} has a Lambda layer{called}, which is code by whoever made the file, and is not run. "
-            + _INSTEAD
-        )
-    if kind in _PROGRAMS:
-        raise ConversionError(
-            f"{path} has the layer{called} of class {kind}, which loads a program, and is not run. {_INSTEAD}"
-        )
-    if _is_foreign(kind, module, item.get("registered_name")):
-        where = f"{module}.{kind}" if isinstance(module, str) else kind
-        raise ConversionError(
-            f"{path} has a custom layer{called} of class {where}, whose code is not in the file. {_INSTEAD}"
-        )
-    if isinstance(config, dict) and isinstance(config.get("vocabulary"), str):
-        raise ConversionError(
-            f"{path} has the layer{called} of class {kind}, which reads another file of this machine. Give "
-            "the layer its words instead"
-        )
-    if kind == "function" and module == "builtins" and isinstance(config, str):
-        _check_function(path, config)
-
-
-def _is_foreign(kind: str, module: Any, registered: Any) -> bool:
-    """Return whether an object is not part of Keras; files of Keras 2 do not state it."""
-    if module is None:
-        return bool(registered)
-    if module == "builtins":
-        return kind != "function"  # Keras names its own functions so, such as "relu".
-    return str(module).split(".")[0] != "keras"
-
-
-def _check_function(path: Path, name: str) -> None:
-    import keras
-
-    known = (
-        keras.activations,
-        keras.initializers,
-        keras.regularizers,
-        keras.constraints,
-        keras.losses,
-        keras.metrics,
-    )
-    if not any(callable(getattr(module, name, None)) for module in known):
-        raise ConversionError(
-            f"{path} uses a custom function, {name!r}, whose code is not in the file. Replace it by a "
-            "built-in one, or export a SavedModel and convert that with --trust"
-        )
+    return version.decode("utf-8", "replace") or None, config[: _MAX_CONFIG + 1]

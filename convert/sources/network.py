@@ -5,7 +5,7 @@ Raw RGB pixels go in, probabilities come out. Imported only after TensorFlow was
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,33 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ...edge.channels import BGR, RGB
 from ...edge.console import say
 from ...edge.errors import ConversionError
+from ...edge.meanings import OutputMeaning
 from ...edge.modelfile import Normalization
-from ...edge.output_meaning import OutputMeaning, meaning_of_network_values, sum_to_one
+from ...edge.output_graph import state_meaning
+from ...edge.output_meaning import settle_meaning, to_probabilities
 from ...edge.quiet import silenced
-from ..tflite.graph_ends import LOG_AND_SOFTMAX_ADDED, SOFTMAX_ADDED
-from .keras_model import drop_last_activation, load_keras, silence_training_layers, stated_outputs
-from .traced_model import error_summary
+from ...edge.tensors import choose_output
+from ..tflite.graph_ends import (
+    EXCHANGE_ADDED,
+    GREY_ADDED,
+    LAYOUT_ADDED,
+    LOG_AND_SOFTMAX_ADDED,
+    LUMA,
+    SOFTMAX_ADDED,
+    TWO_CLASSES_ADDED,
+)
+from .imagenet import is_imagenet, load_imagenet
+from .keras_model import load_keras, silence_training_layers, without_last_sigmoid
+from .prepared import require_same_answers
+from .tensorflow_graph import last_operation
+from .traced_model import error_summary, trace
 
 Call = Callable[[Any], Any]
 _PROBES = 8
 _TINY = 1e-7  # The smallest probability that counts as more than 0; 1 minus it is a float32 other than 1.
-_SAME_VALUES = ("Identity", "Reshape", "Squeeze", "StopGradient")
-# Weights of red, green and blue in brightness: ITU-R BT.601, as Pillow's convert("L") has them.
-_LUMA = (0.299, 0.587, 0.114)
 _SIGNATURE = "serving_default"
 
 
@@ -35,7 +47,7 @@ _SIGNATURE = "serving_default"
 class Network:
     """A loaded network: `call` maps its kind of input, [n, height, width, channels], to its outputs.
 
-    `outputs` is the meaning of the outputs, None where the network does not state it.
+    `logit` does so without the sigmoid of the only output, where a network ends in one; elsewhere it is None.
     """
 
     name: str
@@ -44,36 +56,47 @@ class Network:
     width: int
     channels: int
     dtype: str
-    outputs: OutputMeaning | None
+    logit: Call | None = None
 
 
-def read_keras(path: Path, image_size: int | None) -> Network:
-    """Load a .keras or .h5 classifier; raises ConversionError for any other model.
+def read_keras(path: Path, image_size: int | None, output_index: int | None = None) -> Network:
+    """Load a .keras or .h5 classifier, or one of Keras's own; raises ConversionError for any other model.
 
-    `image_size` is for models that take pictures of any size.
+    `image_size` is for models that take pictures of any size, `output_index` for those of several outputs.
     """
-    model = load_keras(path)
+    model = load_imagenet(path) if is_imagenet(path) else load_keras(path)
     name = str(path)
-    _require_one(name, len(model.inputs), len(model.outputs))
+    _require_one_input(name, len(model.inputs))
+    named = list(zip(_output_names(model), (tuple(output.shape) for output in model.outputs), strict=True))
+    number = _choose_output(name, named, output_index)
     dropped = silence_training_layers(model)
     if dropped:
         say(f"{name}: left out the layers that act in training only: {', '.join(dropped)}")
-    height, width, channels = _image_shape(name, tuple(model.inputs[0].shape), image_size)
-    _require_vector(name, tuple(model.outputs[0].shape))
-    outputs = stated_outputs(model)
-    if outputs is OutputMeaning.SIGMOIDS and model.outputs[0].shape[-1] == 1:
-        drop_last_activation(model)
-        outputs = OutputMeaning.LOGITS
     given = model.inputs[0]
+    height, width, channels = _image_shape(name, tuple(given.shape), image_size)
+    _require_vector(name, named[number][1])
     structure = model._inputs_struct if hasattr(model, "_inputs_struct") else given  # It may be a dict.
 
+    @_fed_as(name, tuple(given.shape))
     def call(image: Any) -> Any:
-        return _first(model(tf.nest.pack_sequence_as(structure, [image]), training=False))
+        return tf.nest.flatten(model(tf.nest.pack_sequence_as(structure, [image]), training=False))[number]
 
-    return Network(name, call, height, width, channels, str(given.dtype), outputs)
+    bare = without_last_sigmoid(model, number)
+    logit = None if bare is None else (lambda image: bare(lambda: call(image)))
+    return Network(name, call, height, width, channels, str(given.dtype), logit)
 
 
-def read_saved_model(path: Path, image_size: int | None, trust: bool) -> Network:
+def _output_names(model: Any) -> list[str]:
+    """Return what users call the outputs: the keys of their dict, or the layers that compute them."""
+    structure = getattr(model, "_outputs_struct", None)
+    if isinstance(structure, dict) and len(structure) == len(model.outputs):
+        return sorted(structure)  # The order in which Keras flattens it.
+    return [output._keras_history.operation.name for output in model.outputs]
+
+
+def read_saved_model(
+    path: Path, image_size: int | None, trust: bool, output_index: int | None = None
+) -> Network:
     """Load a SavedModel's serving signature; raises ConversionError for any other model.
 
     A SavedModel is a program, which can read and write files when it is loaded or run: it needs `trust`.
@@ -99,45 +122,71 @@ def read_saved_model(path: Path, image_size: int | None, trust: bool) -> Network
             "with model.export(), or with tf.saved_model.save(..., signatures=FUNCTION)"
         )
     _, inputs = signature.structured_input_signature
-    _require_one(str(path), len(inputs), len(signature.structured_outputs))
-    (key, given), (output,) = next(iter(inputs.items())), signature.structured_outputs.values()
-    shape = given.shape.as_list() if given.shape.rank is not None else []
-    height, width, channels = _image_shape(str(path), tuple(shape), image_size)
-    _require_vector(str(path), tuple(output.shape.as_list()) if output.shape.rank is not None else ())
+    _require_one_input(str(path), len(inputs))
+    outputs = sorted(signature.structured_outputs.items())
+    named = [(name, _sides(output.shape)) for name, output in outputs]
+    chosen, shape_of_output = named[_choose_output(str(path), named, output_index)]
+    key, given = next(iter(inputs.items()))
+    height, width, channels = _image_shape(str(path), _sides(given.shape), image_size)
+    _require_vector(str(path), shape_of_output)
 
-    def call(image: Any) -> Any:
-        return _first(signature(**{key: image}), keep=loaded)
+    @_fed_as(str(path), _sides(given.shape))
+    def call(image: Any, keep: Any = loaded) -> Any:  # Its variables live as long as it does.
+        return signature(**{key: image})[chosen]
 
-    return Network(str(path), call, height, width, channels, given.dtype.name, None)
-
-
-def _first(outputs: Any, keep: Any = None) -> Any:
-    """Return the only output; the caller holds `keep` through it, so that its variables live on."""
-    if isinstance(outputs, dict):
-        return next(iter(outputs.values()))
-    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+    return Network(str(path), call, height, width, channels, given.dtype.name)
 
 
-def _require_one(name: str, inputs: int, outputs: int) -> None:
-    if (inputs, outputs) != (1, 1):
+def _sides(shape: Any) -> tuple[int | None, ...]:
+    return tuple(shape.as_list()) if shape.rank is not None else ()
+
+
+def _fed_as(name: str, shape: tuple[int | None, ...]) -> Callable[[Call], Call]:
+    """Let a call that takes grey [n, height, width], or channels first, be fed with [n, height, width, c]."""
+
+    def fed(call: Call) -> Call:
+        if len(shape) == 3:
+            return lambda image: call(tf.squeeze(image, axis=-1))
+        if _has_channels_first(shape):
+            return lambda image: call(tf.transpose(image, [0, 3, 1, 2]))
+        return call
+
+    if _has_channels_first(shape):
+        say(f"{name}: {LAYOUT_ADDED}")
+    return fed
+
+
+def _has_channels_first(shape: tuple[int | None, ...]) -> bool:
+    return len(shape) == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3)
+
+
+def _require_one_input(name: str, inputs: int) -> None:
+    if inputs != 1:
         raise ConversionError(
-            f"{name} is not an image classifier: a classifier has one input and one output. "
-            f"Received: {inputs} and {outputs}"
+            f"{name} is not an image classifier: it has {inputs} inputs, and a classifier has one"
         )
 
 
+def _choose_output(
+    name: str, outputs: Sequence[tuple[str, tuple[int | None, ...]]], output_index: int | None
+) -> int:
+    try:
+        return choose_output(name, outputs, output_index)
+    except ValueError as error:
+        raise ConversionError(str(error)) from None
+
+
 def _image_shape(name: str, shape: tuple[int | None, ...], image_size: int | None) -> tuple[int, int, int]:
-    if len(shape) != 4:
+    if len(shape) not in (3, 4):
         raise ConversionError(
             f"{name} is not an image classifier: its input is {list(shape)}, and a classifier's is "
             "[batch, height, width, channels]"
         )
+    if len(shape) == 3:
+        shape = (*shape, 1)
+    if _has_channels_first(shape):
+        shape = (shape[0], *shape[2:], shape[1])
     batch, height, width, channels = shape
-    if channels not in (1, 3) and height in (1, 3):
-        raise ConversionError(
-            f"{name} takes pictures with the channels first, {list(shape)}, which TFLite's kernels don't. "
-            "Build it with the channels last"
-        )
     if batch not in (None, 1):
         raise ConversionError(
             f"{name} takes {batch} pictures at once. Save it with a batch of 1, or of any size"
@@ -166,51 +215,66 @@ def _require_vector(name: str, shape: tuple[int | None, ...]) -> None:
 class Wrapped:
     """A network that keeps the contract: `call` maps float32 RGB pixels 0..255 to probabilities.
 
-    The pixels are [n, height, width, 3], the probabilities [n, classes]. `notes` name what was added.
+    The pixels are [n, height, width, 3], the probabilities [n, classes]. `reference` does the same for numpy
+    arrays with the network as it was loaded, whose outputs are read as probabilities outside of TensorFlow.
+    `function` is the traced call, where it was traced already. `notes` name what was added.
     """
 
     call: Call
+    function: Any
+    reference: Call
     classes: int
     notes: tuple[str, ...]
 
 
-def wrap(network: Network, normalization: Normalization) -> Wrapped:
-    """Build scaling into a network, and softmax where it gives logits.
+def wrap(
+    network: Network, normalization: Normalization, color: str = RGB, said: str | None = None
+) -> Wrapped:
+    """Build scaling into a network, the order of its colours, and softmax where it does not end in one.
 
-    The meaning of the outputs comes from the last layer, or else from the network's values for a few noisy
-    pictures. Raises ConversionError for a network that does not choose one label for a picture.
+    `said` is the meaning of the outputs by --outputs; without it, the network's graph states it, and its
+    values for a few noisy pictures must agree. Raises ConversionError for a network that cannot be run on a
+    picture, and ModelFileError for one that does not choose one label for it, and where the meaning cannot be
+    told.
     """
-    prepare, notes = _preparation(network, normalization)
+    prepare, notes = _preparation(network, normalization, color)
 
     def raw(image: Any) -> Any:
-        outputs = network.call(prepare(image))
-        return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
+        return _as_vector(network.call(prepare(image)))
 
-    probes = _probe(network, raw)
-    outputs = network.outputs or meaning_of_network_values(probes)
+    pixels = _noise(network)
+    probes = _probe(network, raw, pixels)
+    function = trace(raw, network.height, network.width)
+    stated = state_meaning(last_operation(function))
+    meaning = settle_meaning(network.name, stated, probes, said)
     if probes.shape[1] == 1:
-        return _wrap_binary(network, raw, outputs, notes)
-    if outputs is OutputMeaning.SIGMOIDS:
-        raise ConversionError(
-            f"{network.name} gives {probes.shape[1]} outputs between 0 and 1 that don't sum to 1, such as "
-            "the sigmoids of a model that finds several labels at once. edge-classify needs one that "
-            "chooses one, with softmax"
-        )
-    if outputs is OutputMeaning.LOGITS:
-        return Wrapped(lambda image: tf.nn.softmax(raw(image)), probes.shape[1], (*notes, SOFTMAX_ADDED))
-    if not sum_to_one(probes):
-        raise ConversionError(
-            f"{network.name} ends in softmax, and its {probes.shape[1]} outputs don't sum to 1: it is no "
-            "classifier of whole images"
-        )
-    if network.outputs is OutputMeaning.PROBABILITIES or _last_operation(network, raw) == "Softmax":
-        return Wrapped(raw, probes.shape[1], tuple(notes))
+        call, added = _two_classes(_logit(network, prepare, raw, meaning)), TWO_CLASSES_ADDED
+    elif meaning is OutputMeaning.LOGITS:
+        call, added = (lambda image: tf.nn.softmax(raw(image))), SOFTMAX_ADDED
+    elif meaning is OutputMeaning.PROBABILITIES and stated.exact:
+        call, added = raw, ""
+    else:
+        call, added = (lambda image: tf.nn.softmax(_log(raw(image)))), LOG_AND_SOFTMAX_ADDED
+
+    def reference(images: Any) -> Any:
+        return to_probabilities(np.asarray(raw(tf.constant(images)), np.float32), meaning)
+
+    wrapped = np.concatenate([np.asarray(call(tf.constant(image[None], tf.float32))) for image in pixels])
+    require_same_answers(network.name, wrapped, to_probabilities(probes.astype(np.float32), meaning))
     return Wrapped(
-        lambda image: tf.nn.softmax(_log(raw(image))), probes.shape[1], (*notes, LOG_AND_SOFTMAX_ADDED)
+        call,
+        function if call is raw else None,
+        reference,
+        max(2, probes.shape[1]),
+        (*notes, *([added] if added else [])),
     )
 
 
-def _preparation(network: Network, normalization: Normalization) -> tuple[Call, list[str]]:
+def _as_vector(outputs: Any) -> Any:
+    return tf.reshape(outputs, (tf.shape(outputs)[0], int(np.prod(outputs.shape[1:]))))
+
+
+def _preparation(network: Network, normalization: Normalization, color: str) -> tuple[Call, list[str]]:
     mean, std = (np.asarray(values, np.float32) for values in (normalization.mean, normalization.std))
     dtype = tf.as_dtype(network.dtype)
     if not dtype.is_floating and (mean.any() or (std != 1).any()):
@@ -222,66 +286,61 @@ def _preparation(network: Network, normalization: Normalization) -> tuple[Call, 
             f"{network.name} takes {network.channels} channels, and pictures have 3, or 1 if grey"
         )
     notes = []
+    if color == BGR:
+        if network.channels == 1:
+            raise ConversionError(
+                f"{network.name} takes grey pictures, which have no order of colours: leave out --color"
+            )
+        notes.append(EXCHANGE_ADDED)
     if network.channels == 1:
-        notes.append("it takes grey pictures: the conversion from RGB was added")
+        notes.append(GREY_ADDED)
 
     def prepare(image: Any) -> Any:
         if network.channels == 1:
-            image = tf.reduce_sum(image * tf.constant(_LUMA), axis=-1, keepdims=True)
+            image = tf.reduce_sum(image * tf.constant(LUMA), axis=-1, keepdims=True)
         if mean.any():
             image = image - mean
         if (std != 1).any():
             image = image / std
+        if color == BGR:
+            # Split and concatenation run in every runtime and delegate, in 8 bits too, and change no value.
+            image = tf.concat(tf.split(image, 3, axis=-1)[::-1], axis=-1)
         return tf.cast(image, dtype)
 
     return prepare, notes
 
 
-def _wrap_binary(network: Network, raw: Call, outputs: OutputMeaning, notes: list[str]) -> Wrapped:
-    """Make two classes of one output, which is the probability of the second class."""
-    if outputs is OutputMeaning.PROBABILITIES:
-        raise ConversionError(
-            f"{network.name} has one output with softmax, which is always 1: it distinguishes nothing"
-        )
-    notes.append("its only output is taken for the second label: two outputs with softmax were made of it")
+def _logit(network: Network, prepare: Call, raw: Call, meaning: OutputMeaning) -> Call:
+    """Return the call that gives the logit of the second of two classes, [n, 1]."""
+    logit = network.logit
+    if meaning is OutputMeaning.LOGITS:
+        return raw
+    if logit is not None:
+        return lambda image: _as_vector(logit(prepare(image)))
+    return lambda image: _log(raw(image)) - _log(1 - raw(image))
 
-    def both(image: Any) -> Any:
-        output = raw(image)
-        logit = output if outputs is OutputMeaning.LOGITS else _log(output) - _log(1 - output)
-        # softmax([0, x]) is [1 - sigmoid(x), sigmoid(x)]; as a layer, it takes a temperature.
-        return tf.nn.softmax(tf.matmul(logit, tf.constant([[0.0, 1.0]])))
 
-    return Wrapped(both, 2, tuple(notes))
+def _two_classes(logit: Call) -> Call:
+    """Return the call that gives the probabilities of two classes."""
+    # softmax([0, x]) is [1 - sigmoid(x), sigmoid(x)]; as a layer, it takes a temperature.
+    return lambda image: tf.nn.softmax(tf.matmul(logit(image), tf.constant([[0.0, 1.0]])))
 
 
 def _log(probabilities: Any) -> Any:
     return tf.math.log(tf.maximum(probabilities, _TINY))
 
 
-def _last_operation(network: Network, call: Call) -> str:
-    """Return the TensorFlow operation that computes the outputs of a call, such as "Softmax"."""
-    shape = (1, network.height, network.width, 3)
-    with silenced():
-        graph = tf.function(call).get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
-    output = graph.outputs[0]
-    while True:
-        operation = output.op
-        if operation.type in ("PartitionedCall", "StatefulPartitionedCall"):
-            inner = graph._get_function(operation.get_attr("f").name).graph
-            output, graph = inner.outputs[output.value_index], inner
-        elif operation.type in _SAME_VALUES:
-            output = operation.inputs[0]
-        else:
-            return str(operation.type)
-
-
-def _probe(network: Network, raw: Call) -> Any:
+def _noise(network: Network) -> Any:
+    """Return noisy pictures of several colours, float64 [pictures, height, width, 3]."""
     rng = np.random.default_rng(0)
     shape = (_PROBES, network.height, network.width, 3)
-    noise = rng.integers(0, 256, shape) * rng.random((_PROBES, 1, 1, 3)) + rng.random((_PROBES, 1, 1, 1))
+    return rng.integers(0, 256, shape) * rng.random((_PROBES, 1, 1, 3)) + rng.random((_PROBES, 1, 1, 1))
+
+
+def _probe(network: Network, raw: Call, pixels: Any) -> Any:
     try:
         with silenced():
-            rows = [np.asarray(raw(tf.constant(image[None], tf.float32)), np.float64) for image in noise]
+            rows = [np.asarray(raw(tf.constant(image[None], tf.float32)), np.float64) for image in pixels]
     except Exception as error:  # Layers may raise anything.
         raise ConversionError(f"{network.name} cannot be run on a picture: {error_summary(error)}") from error
     outputs = np.concatenate(rows)

@@ -37,16 +37,23 @@ class TracedModel:
         width: int,
         framework: str = "Keras",
         target: OlderRuntime | None = None,
+        reference: Callable[[Any], Any] | None = None,
+        function: Any = None,
     ) -> None:
-        """Take `call`, which maps float32 [n, height, width, 3] of 0..255 to probabilities [n, classes]."""
+        """Take `call`, which maps float32 [n, height, width, 3] of 0..255 to probabilities [n, classes].
+
+        `reference` does the same with the model as it was loaded, before `call` was built around it, and
+        `function` is what `trace` makes of `call`, where that is done already.
+        """
         self.framework = framework
+        self._reference = reference or call
         self._call, self._size, self._target = call, (height, width), target
-        self._function: Any = None
+        self._function = function
         self._int8: tuple[CalibrationSet | None, bytes] | None = None
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities; see FloatModel."""
-        return np.asarray(self._call(pixels.astype(np.float32)), np.float32)
+        return np.asarray(self._reference(pixels.astype(np.float32)), np.float32)
 
     def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         """Return a variant's flatbuffer; see FloatModel."""

@@ -57,7 +57,8 @@ def unpack(flatbuffer: bytes) -> Any:
     if len(model.subgraphs) != 1:
         raise ConversionError(
             f"The model has {len(model.subgraphs)} graphs, for conditions, loops or several signatures, and "
-            "only models of one graph can be quantized"
+            "only models of one graph can be converted. Layers of Keras that loop, such as LSTM and GRU, "
+            "make one graph with unroll=True"
         )
     return model
 

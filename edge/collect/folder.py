@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..files import write_atomically
-from ..image import is_image_name
+from ..picture_kinds import looks_like_picture
 from .scenes import Scenes
 
 UNSURE = "unsure"
@@ -95,7 +95,7 @@ class CollectFolder:
                 self.bytes += path.lstat().st_size
             except FileNotFoundError:  # A person is sorting the files.
                 continue
-            self.pictures += is_image_name(path)
+            self.pictures += looks_like_picture(str(path))
             if match := _NAME.fullmatch(path.stem):
                 self.scenes.add(int(match[1], 16))
 

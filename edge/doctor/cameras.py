@@ -69,7 +69,7 @@ def check_camera(name: str, options: CameraOptions) -> Iterator[Finding]:
         source = open_source(name, options, idle=give_up)
         try:
             frame = next(iter(source), None)
-            yield _describe(title, frame, time.monotonic() - started)
+            yield _describe(name, frame, time.monotonic() - started)
         finally:
             source.close()
     except TimeoutError:
@@ -81,13 +81,20 @@ def check_camera(name: str, options: CameraOptions) -> Iterator[Finding]:
         )
     except EdgeClassifyError as error:
         tried = "; ".join(line.strip() for line in str(error).splitlines())
-        yield Finding(title, ERROR, tried, "See --list-cameras for what is there")
+        yield Finding(title, ERROR, tried, _remedy(name))
 
 
-def _describe(title: str, frame: Frame | None, seconds: float) -> Finding:
+def _remedy(name: str) -> str:
+    if "://" in name:
+        return "Open the address in a browser or a player on this machine"
+    return "See --list-cameras for what is there"
+
+
+def _describe(name: str, frame: Frame | None, seconds: float) -> Finding:
+    title = f"camera {redact(name)}"
     if frame is None or frame.picture is None:
         reason = frame.error if frame else "it ended before its first frame"
-        return Finding(title, ERROR, str(reason), "See --list-cameras for what is there")
+        return Finding(title, ERROR, str(reason), _remedy(name))
     image = frame.picture.image()
     detail = f"{image.width}x{image.height} pixels, the first after {seconds:.1f} s"
     brightness = image.convert("L").resize((1, 1), reducing_gap=None).getpixel((0, 0))

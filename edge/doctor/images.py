@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 
-import numpy as np
-
 from ..card import Accuracy, ModelCard
+from ..channels import RGB
 from ..classifier import Classifier
 from ..errors import DatasetError, EdgeClassifyError
-from ..labelled import LabelledImage, scan_class_folders
+from ..image_labels.source import CLASS_FOLDERS, LabelSource, scan_labelled
+from ..labelled import LabelledImage
+from ..statistics.chance import Standing, against_chance, compare_with_chance
 from ..statistics.proportions import binomial_tail
-from .feeding import FeedTrial, compare, try_ways, ways_to_feed
+from .diagnosis import StatedBy, collapse, diagnose, remedy_for, stated_by
+from .explanations import LEVEL, Explanation, explain
+from .feeding import FeedTrial, try_ways, ways_to_feed
 from .finding import ERROR, OK, WARNING, Finding
 
 MAX_IMAGES = 200
-# The probability with which chance alone may lead to a verdict.
-_LEVEL = 0.01
-_COLLAPSED = 0.9  # Of all answers, with three classes or more.
 _NAMES_SHOWN = 5
-_BGR = (
-    "This model wants BGR, the order of cv2.imread. Train it again with RGB, as edge-train does, or put "
-    "a layer before it that exchanges the channels, and convert that"
-)
 _HARDER = "Check whether these images are harder than those of its card; train with images like them"
 
 
+def describe_labelled(folder: Path, source: LabelSource = CLASS_FOLDERS) -> Iterator[Finding]:
+    """Say what is found in a folder of labelled images, and how; nothing where `check_labelled` will fail."""
+    try:
+        found = scan_labelled(folder, source)
+    except DatasetError:
+        return
+    subset = found.evaluation_subset
+    images = sum(map(len, found.subsets[subset].values()))
+    part = "" if subset == "all" else f" ({subset})"
+    counted = f"{folder.name}{part}: {images:,} images of {len(found.labels)} classes"
+    yield Finding("labelled images", OK, "; ".join((counted, *found.remarks)))
+
+
 def check_labelled(
-    classifier: Classifier, scaling_known: bool, folder: Path, seconds: float
+    classifier: Classifier,
+    scaling_known: bool,
+    folder: Path,
+    seconds: float,
+    source: LabelSource = CLASS_FOLDERS,
 ) -> Iterator[Finding]:
     """Classify a sample of `folder` for about `seconds`, also with other inputs, and compare with the card.
 
@@ -39,10 +52,10 @@ def check_labelled(
     """
     name = f"model {Path(classifier.file.name).name}: on {folder.name}"
     try:
-        images = sample_images(folder)
+        images = sample_images(folder, source=source)
         trial = try_ways(classifier, ways_to_feed(classifier, scaling_known), images, seconds)
     except DatasetError as error:
-        remedy = "Name a folder that holds a folder of images for each label"
+        remedy = "Name a folder that holds a folder of images for each label, or --image-labels FILE"
         yield Finding("labelled images", ERROR, str(error), remedy)
         return
     except EdgeClassifyError as error:
@@ -58,18 +71,25 @@ def check_labelled(
         yield _recommend(name, trial)
 
 
-def sample_images(folder: Path, limit: int = MAX_IMAGES) -> list[LabelledImage]:
+def sample_images(
+    folder: Path, limit: int = MAX_IMAGES, source: LabelSource = CLASS_FOLDERS
+) -> list[LabelledImage]:
     """Return up to `limit` images, from all classes in turn, and spread evenly over the files of each class.
 
     They come from the part of `folder` that edge-benchmark scores: test/, or everything. Raises
     DatasetError if there are none.
     """
-    found = scan_class_folders(folder)
+    found = scan_labelled(folder, source)
+    return spread_sample(found.images(found.evaluation_subset), limit)
+
+
+def spread_sample(images: Sequence[LabelledImage], limit: int = MAX_IMAGES) -> list[LabelledImage]:
+    """Return up to `limit` of the images, from all classes in turn, and spread evenly over each class."""
     classes: dict[str, list[LabelledImage]] = {}
-    for image in found.images(found.evaluation_subset):
+    for image in images:
         classes.setdefault(image.label, []).append(image)
-    share = -(-limit // len(classes))
-    rows = [images[:: max(1, len(images) // share)][:share] for images in classes.values()]
+    share = -(-limit // max(1, len(classes)))
+    rows = [of_class[:: max(1, len(of_class) // share)][:share] for of_class in classes.values()]
     return [image for image in chain.from_iterable(zip_longest(*rows)) if image is not None][:limit]
 
 
@@ -86,10 +106,22 @@ def _check_names(name: str, images: Sequence[LabelledImage], known: Sequence[str
 
 def _recommend(name: str, trial: FeedTrial) -> Finding:
     """Recommend an input for a model with unknown scaling: the one with which it is right most often."""
-    best, second = (int(place) for place in np.argsort(-trial.right.sum(axis=1), kind="stable")[:2])
+    rights = trial.right.sum(axis=1)
+    best = int(rights.argmax())
+    # RGB is what most models take: BGR must be shown to be better.
+    usual = [place for place, way in enumerate(trial.ways) if way.color == RGB]
+    likely = max(usual, key=lambda place: int(rights[place]))
+    if trial.p_value(best, likely) > LEVEL:
+        best = likely
     detail = "; ".join(f"{way.name}: {trial.rate(place)}" for place, way in enumerate(trial.ways))
+    if found := explain(trial, best):
+        moved = "; ".join(f"{_reading(one, trial.labels)} on {one.rate}" for one in found)
+        return Finding(name, ERROR, f"{detail}; {moved}", remedy_for(found, StatedBy.OPTIONS))
+    scaling = trial.ways[best].normalization
+    others = [place for place, way in enumerate(trial.ways) if way.normalization != scaling]
+    second = max(others, key=lambda place: int(rights[place]))
     remedy = f"Give {trial.ways[best].name}"
-    if trial.p_value(best, second) > _LEVEL:
+    if trial.p_value(best, second) > LEVEL:
         return Finding(name, WARNING, f"{detail}: too close to be sure", f"{remedy}, or try more images")
     return Finding(name, ERROR, detail, remedy)
 
@@ -97,57 +129,55 @@ def _recommend(name: str, trial: FeedTrial) -> Finding:
 def _judge(name: str, trial: FeedTrial, card: ModelCard | None) -> Finding:
     """Find what makes a model with known scaling wrong, if anything does."""
     measured = f"right on {trial.rate(0)}"
-    best = int(trial.right.sum(axis=1).argmax())
-    # Bonferroni's correction, because the best of several ways is more likely good by chance.
-    p_value = min(1.0, trial.p_value(0, best) * (len(trial.ways) - 1))
-    way = trial.ways[best]
-    other = f"{way.name} on {trial.rate(best)} (p = {p_value:.1g}"
-    if p_value < _LEVEL:
-        return Finding(name, ERROR, f"{measured}; {other})", _BGR if way.swapped else f"Give {way.name}")
-    if moved := find_other_order(trial):
-        remedy = "Give --labels in the order of the training of the model"
-        return Finding(name, ERROR, f"{measured}; the labels are in another order: {moved}", remedy)
-    index, count = Counter(trial.answers[0].tolist()).most_common(1)[0]
-    if len(set(trial.truth.tolist())) > 2 and count / trial.truth.size > _COLLAPSED:
-        detail = f"{measured}; it answers {trial.labels[index]!r} to {count} of them, whatever they show"
-        return Finding(name, ERROR, detail, "Convert it again: its weights or its calibration are broken")
+    source = stated_by(card)
+    if found := explain(trial):
+        better = "; ".join(f"{_reading(one, trial.labels)} on {one.rate}" for one in found)
+        detail = f"{measured}; {better} (p = {found[0].p_value:.1g})"
+        return Finding(name, ERROR, detail, remedy_for(found, source))
+    if collapsed := collapse(trial):
+        remedy = "Convert it again: its weights or its calibration are broken"
+        return Finding(name, ERROR, f"{measured}; {collapsed}", remedy)
+    accuracy = _Sampled.of(trial)
+    if against_chance(accuracy) is Standing.NOT_BETTER:
+        first, *others = diagnose("it", accuracy, trial, source)
+        remedy = " ".join(others).removeprefix("it: ")
+        return Finding(name, ERROR, first, remedy[:1].upper() + remedy[1:])
     if card is not None and card.accuracy is not None:
         return _compare_with_card(name, trial, card.accuracy)
-    if best != 0:
-        return Finding(name, OK, f"{measured}; {other}, which may be chance)")
-    return Finding(name, OK, f"{measured}; no other input is better")
+    return Finding(name, OK, f"{measured}; no other input is shown to be better")
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """The accuracy on the images of a trial, compared with chance."""
+
+    images: int
+    top1: float
+    chance: float | None
+    above_chance_p: float | None
+
+    @classmethod
+    def of(cls, trial: FeedTrial) -> _Sampled:
+        found = compare_with_chance(trial.truth, trial.answers[0])
+        return cls(trial.truth.size, float(trial.right[0].mean()), found.expected, found.p_value)
+
+
+def _reading(found: Explanation, labels: Sequence[str]) -> str:
+    if found.order is None:
+        return found.way.name
+    named = zip(labels, found.order, strict=True)
+    moved = [f"{new!r} is answered as {old!r}" for old, new in named if new is not None and old != new]
+    text = f"the labels are in another order: {_some(moved, quote=False)}"
+    return f"{found.way.name}, and {text}" if found.way.options else text
 
 
 def _compare_with_card(name: str, trial: FeedTrial, accuracy: Accuracy) -> Finding:
     low, high = accuracy.top1_ci95
     detail = f"right on {trial.rate(0)}; its card says {accuracy.top1:.1%} ({low:.1%} to {high:.1%})"
     p_value = binomial_tail(int(trial.right[0].sum()), trial.truth.size, low)
-    if p_value < _LEVEL:
+    if p_value < LEVEL:
         return Finding(name, WARNING, f"{detail}: that is not chance (p = {p_value:.1g})", _HARDER)
     return Finding(name, OK, detail)
-
-
-def find_other_order(trial: FeedTrial) -> str | None:
-    """Return which label stands for which, if the answers are right under other names; None if they are not.
-
-    Half of the images of a class give its most frequent answer, and the other half test it. Two classes with
-    the same answer are not another order.
-    """
-    answers, truth = trial.answers[0], trial.truth
-    first = np.zeros(truth.size, np.bool_)
-    names: dict[int, int] = {}
-    for index in sorted(set(truth.tolist())):
-        places = np.flatnonzero(truth == index)
-        first[places[::2]] = True
-        names[index] = Counter(answers[places[::2]].tolist()).most_common(1)[0][0]
-    if len(set(names.values())) < len(names):
-        return None
-    renamed = np.array([names[index] for index in truth.tolist()])
-    found, stated = (answers == renamed)[~first], (answers == truth)[~first]
-    if found.sum() <= stated.sum() or compare(stated, found) > _LEVEL:
-        return None
-    moved = [f"{trial.labels[a]!r} is answered as {trial.labels[b]!r}" for a, b in names.items() if a != b]
-    return _some(moved, quote=False)
 
 
 def _some(names: Sequence[str], quote: bool = True) -> str:

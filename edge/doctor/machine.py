@@ -6,13 +6,13 @@ import os
 import platform
 import re
 import shutil
-import struct
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ..procfs import read_text
+from ..runtime_packages import PythonBuild, why_no_runtime
 from .finding import ERROR, OK, WARNING, Finding
 
 # This program is newer; a Raspberry Pi without a clock battery starts with an old date.
@@ -25,26 +25,27 @@ _MACHINES_64 = ("aarch64", "arm64", "x86_64", "amd64")
 
 def check_python() -> Iterator[Finding]:
     """Report the version, and whether Python has as many bits as the kernel."""
-    bits = 8 * struct.calcsize("P")
-    yield Finding("Python", OK, f"{platform.python_version()}, {bits} bit, {sys.executable}")
-    yield check_userland(bits, platform.machine())
+    python = PythonBuild.here()
+    yield Finding("Python", OK, f"{platform.python_version()}, {python.bits} bit, {sys.executable}")
+    yield check_userland(python)
 
 
-def check_userland(bits: int, machine: str) -> Finding:
-    """Compare the bits of Python with the kernel's name of the machine, such as "aarch64".
+def check_userland(python: PythonBuild) -> Finding:
+    """Compare the bits of Python with those of the kernel, by its name of the machine, such as "aarch64".
 
     The 32-bit Raspberry Pi OS starts a 64-bit kernel on a Pi 4 and newer; for requirements that name the
     machine, pip then wants 64-bit packages.
     """
-    if bits == 32 and machine.lower() in _MACHINES_64:
-        return Finding(
-            "architecture",
-            WARNING,
-            f"the kernel is {machine}, but Python has 32 bits: slower, and without ai-edge-litert",
-            "Install the 64-bit Raspberry Pi OS; or keep this one, with tflite-runtime and Debian's "
-            "python3-numpy and python3-pil (README, On a Raspberry Pi)",
+    if python.bits == 64 or python.machine.lower() not in _MACHINES_64:
+        return Finding("architecture", OK, f"{python.machine}, {python.bits} bit")
+    remedy = "Install the 64-bit Raspberry Pi OS"
+    if why_no_runtime(python) is None:
+        remedy += (
+            "; or keep this one, with tflite-runtime and Debian's python3-numpy and python3-pil (README, "
+            "On a Raspberry Pi)"
         )
-    return Finding("architecture", OK, f"{machine}, {bits} bit")
+    detail = f"the kernel is {python.machine}, but Python has 32 bits: slower, and without ai-edge-litert"
+    return Finding("architecture", WARNING, detail, remedy)
 
 
 def check_system(root: Path, now: datetime) -> Iterator[Finding]:

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..classifier import Classifier
 from ..errors import EdgeClassifyError
-from ..modelfile import NAMED_NORMALIZATIONS, ModelFile, Normalization
+from ..foreign import ForeignFacts
+from ..image_labels.source import CLASS_FOLDERS, LabelSource
+from ..modelfile import NAMED_NORMALIZATIONS, ModelFile
 from ..proof import FAILED, UNCHECKED, self_check, without_name
 from ..runtime import Execution
 from .finding import ERROR, OK, WARNING, Finding
 from .images import check_labelled
-from .probe import Probe, probe
+from .probe import NotRun, Probe, probe
 
+_RUNTIME_FIRST = "A runtime is needed first: see above"
 _COPY_AGAIN = "Copy it again, or convert it again with edge-convert"
 
 
 @dataclass(frozen=True)
 class ModelQuestions:
-    """The settings for examining models: `labels` and `normalization` are for models without a card.
+    """The settings for examining models; `facts` are for those without a card.
 
-    `labelled` is a folder of labelled images, which are classified for about `seconds`.
+    `labelled` is a folder of images, whose classes `source` names; they are classified for about `seconds`.
     """
 
-    labels: tuple[str, ...] | None
-    normalization: Normalization | None
+    facts: ForeignFacts
     execution: Execution
     labelled: Path | None
     seconds: float
+    source: LabelSource = CLASS_FOLDERS
 
 
 def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
@@ -40,11 +43,11 @@ def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
     except EdgeClassifyError as error:
         yield Finding(name, ERROR, without_name(error, str(path)), _COPY_AGAIN)
         return
-    yield _describe(name, file, asked.labels)
+    yield _describe(name, file, asked.facts.labels)
     found = probe(path, asked.execution)
-    if isinstance(found, str):
-        remedy = "Convert it again, for the runtime that is used here"
-        yield Finding(f"{name}: running it", ERROR, found, remedy)
+    if isinstance(found, NotRun):
+        remedy = _RUNTIME_FIRST if found.no_runtime else "Convert it again, for the runtime that is used here"
+        yield Finding(f"{name}: running it", ERROR, found.reason, remedy)
         return
     yield _check_speed(name, found, asked.execution)
     for remark in found.remarks:
@@ -54,7 +57,9 @@ def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
             )
     if file.card is not None:
         yield _check_answers(name, path)
-    scaling_known = found.dtype != "float32" or bool(file.card or file.normalization or asked.normalization)
+    scaling_known = found.dtype != "float32" or bool(
+        file.card or file.normalization or asked.facts.normalization
+    )
     if not scaling_known:
         yield Finding(f"{name}: scaling", ERROR, *_scaling_unknown(asked.labelled))
     try:
@@ -63,15 +68,15 @@ def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
         yield Finding(f"{name}: loading it", ERROR, without_name(error, str(path)), "Convert it again")
         return
     if asked.labelled is not None:
-        yield from check_labelled(classifier, scaling_known, asked.labelled, asked.seconds)
+        yield from check_labelled(classifier, scaling_known, asked.labelled, asked.seconds, asked.source)
 
 
 def _load(file: ModelFile, asked: ModelQuestions, scaling_known: bool) -> Classifier:
     if file.card is not None:
         return Classifier(file, execution=asked.execution)
     anything = NAMED_NORMALIZATIONS["0..255"]
-    normalization = asked.normalization if scaling_known else anything
-    return Classifier(file, asked.labels, normalization, asked.execution)
+    facts = asked.facts if scaling_known else replace(asked.facts, normalization=anything)
+    return Classifier(file, facts, asked.execution)
 
 
 def _scaling_unknown(labelled: Path | None) -> tuple[str, str]:

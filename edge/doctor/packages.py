@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..children import ask
 from ..runtime import RUNTIMES
+from ..runtime_packages import PythonBuild, runtime_package, why_no_runtime
 from .finding import ERROR, OK, WARNING, Finding
 
 _SECONDS = 20  # To import a runtime from a slow SD card.
@@ -14,7 +15,6 @@ _IMPORT = (
     "importlib.import_module(sys.argv[1]); print(json.dumps({'version': metadata.version(sys.argv[2])}))"
 )
 _SLOW = "tensorflow"
-_INSTALL = "Run: pip install ai-edge-litert (on a 32-bit system: tflite-runtime)"
 
 
 def check_image_packages() -> Iterator[Finding]:
@@ -34,12 +34,14 @@ def check_image_packages() -> Iterator[Finding]:
         )
 
 
-def check_runtimes(wanted: str | None = None) -> Iterator[Finding]:
+def check_runtimes(wanted: str | None = None, python: PythonBuild | None = None) -> Iterator[Finding]:
     """Load each installed runtime in a child process; the first that works is used if none is `wanted`.
 
-    TensorFlow contains a runtime too, but is not loaded, since that takes seconds.
+    `python` decides which remedy can work; by default it is the one that runs this. TensorFlow contains a
+    runtime too, but is not loaded, since that takes seconds.
     """
     used = wanted
+    install = _how_to_install(python or PythonBuild.here())
     for distribution, module in RUNTIMES.items():
         if distribution == _SLOW or not is_installed(distribution):
             continue
@@ -54,11 +56,16 @@ def check_runtimes(wanted: str | None = None) -> Iterator[Finding]:
         yield Finding(f"runtime {distribution}", OK, f"{reply.answer['version']}, {role}")
     if is_installed(_SLOW):
         if used in (None, _SLOW):
-            yield Finding(f"runtime {_SLOW}", WARNING, "used, but slow to load", _INSTALL)
+            yield Finding(f"runtime {_SLOW}", WARNING, "used, but slow to load", install)
         else:
             yield Finding(f"runtime {_SLOW}", OK, f"not used, since {used} is")
     elif used is None:
-        yield Finding("runtime", ERROR, "none can be used: no model can be run", _INSTALL)
+        yield Finding("runtime", ERROR, "none can be used: no model can be run", install)
+
+
+def _how_to_install(python: PythonBuild) -> str:
+    reason = why_no_runtime(python)
+    return f"Run: pip install {runtime_package(python)}" if reason is None else reason[0].upper() + reason[1:]
 
 
 def is_installed(distribution: str) -> bool:

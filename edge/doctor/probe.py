@@ -13,7 +13,7 @@ import numpy as np
 
 from ..child_loop import answer_questions
 from ..children import ask
-from ..errors import EdgeClassifyError, error_text
+from ..errors import EdgeClassifyError, MissingPackageError, RuntimeLoadError, error_text
 from ..runtime import Execution, find_runtime, open_interpreter
 
 _SECONDS = 30  # To load and time a model on a slow board.
@@ -40,14 +40,23 @@ class Probe:
     remarks: tuple[str, ...] = ()
 
 
-def probe(path: Path, execution: Execution) -> Probe | str:
-    """Load the model and run it on noise; returns a sentence where it cannot be run."""
+@dataclass(frozen=True)
+class NotRun:
+    """Why a model could not be run, in a sentence; `no_runtime` where no model at all can be."""
+
+    reason: str
+    no_runtime: bool = False
+
+
+def probe(path: Path, execution: Execution) -> Probe | NotRun:
+    """Load the model and run it on noise."""
     question = {"path": str(path.resolve()), "execution": asdict(execution)}
     reply = ask(_START, question=question, timeout=_SECONDS)
     if reply.answer is None:
-        return f"loading or running it in the runtime {reply.reason}"
+        return NotRun(f"loading or running it in the runtime {reply.reason}")
     if "error" in reply.answer:
-        return str(reply.answer["error"]).removeprefix(f"{path.resolve()}: ")
+        reason = str(reply.answer["error"]).removeprefix(f"{path.resolve()}: ")
+        return NotRun(reason, reply.answer["no_runtime"])
     return Probe(**{**reply.answer, "remarks": tuple(reply.answer["remarks"])})
 
 
@@ -62,7 +71,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     try:
         return asdict(_run(Path(question["path"]), Execution(**settings, delegate_options=options)))
     except (EdgeClassifyError, RuntimeError, ValueError, MemoryError) as error:
-        return {"error": error_text(error)}
+        no_runtime = isinstance(error, (MissingPackageError, RuntimeLoadError))
+        return {"error": error_text(error), "no_runtime": no_runtime}
 
 
 def _run(path: Path, execution: Execution) -> Probe:

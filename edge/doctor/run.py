@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from ..classifier import DEFAULT_EXECUTION
-from ..modelfile import Normalization
+from ..foreign import NO_FACTS, ForeignFacts
+from ..image_labels.source import CLASS_FOLDERS, LabelSource
 from ..runtime import Execution
 from ..sources.camera import CameraOptions
 from .board import check_board
@@ -16,6 +17,7 @@ from .cameras import check_camera, check_devices
 from .delegates import check_edge_tpu
 from .display import check_display
 from .finding import Check, Finding, guarded
+from .images import describe_labelled
 from .machine import check_python, check_system, current_time
 from .models import ModelQuestions, check_model
 from .packages import check_image_packages, check_runtimes
@@ -31,16 +33,16 @@ def run_doctor(
     camera_options: CameraOptions = _ANY_CAMERA,
     labelled: Path | None = None,
     execution: Execution = DEFAULT_EXECUTION,
-    labels: tuple[str, ...] | None = None,
-    normalization: Normalization | None = None,
+    facts: ForeignFacts = NO_FACTS,
     root: Path = _ROOT,
     clock: Callable[[], datetime] = current_time,
+    source: LabelSource = CLASS_FOLDERS,
 ) -> Iterator[Finding]:
     """Check this machine and `models`, and yield each finding as it is made; raises nothing.
 
-    `camera` is the value of --camera, and is opened. `labelled` is a folder with one folder of images per
-    label. `labels` and `normalization` are for models without a card. `root` is the folder that contains
-    proc, sys, etc and dev. It takes a few seconds, and writes nothing.
+    `camera` is the value of --camera, and is opened. `labelled` is a folder of images, whose classes
+    `source` names. `facts` are for models without a card. `root` is the folder that contains proc, sys, etc
+    and dev. It takes a few seconds, and writes nothing.
     """
     checks: list[tuple[str, Check]] = [
         ("Python", check_python),
@@ -54,9 +56,9 @@ def run_doctor(
     if camera is not None:
         checks.append(("camera", partial(check_camera, camera, camera_options)))
     checks.append(("display", check_display))
-    asked = ModelQuestions(
-        labels, normalization, execution, labelled, _LABELLED_SECONDS / max(1, len(models))
-    )
+    if labelled is not None:
+        checks.append(("labelled images", partial(describe_labelled, labelled, source)))
+    asked = ModelQuestions(facts, execution, labelled, _LABELLED_SECONDS / max(1, len(models)), source)
     checks += [(f"model {path.name}", partial(check_model, path, asked)) for path in models]
     for name, check in checks:
         yield from guarded(name, check)

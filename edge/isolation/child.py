@@ -68,8 +68,9 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         with _ends_after(request["invoke_s"]):
             interpreter.set_tensor(inputs[0].index, values)
             interpreter.invoke()
-            result = interpreter.get_tensor(outputs[0].index)
-        write_message(answers, RESULT, np.ascontiguousarray(result).tobytes())
+            results = [interpreter.get_tensor(output.index) for output in outputs]
+        for result in results:
+            write_message(answers, RESULT, np.ascontiguousarray(result).tobytes())
 
 
 def _report(answers: IO[bytes], name: str, text: str) -> None:

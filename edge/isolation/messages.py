@@ -1,8 +1,9 @@
 """The messages that parent and child send each other through pipes.
 
 A message is one byte for its kind, eight for the length, and that many bytes: JSON for READY (to the child:
-the model and its limits; back: its tensors) and ERROR, the values of the only input or output for RESULT.
-Nothing that the child sends is executed or trusted: lengths are checked before anything is read.
+the model and its limits; back: its tensors) and ERROR, the values of the only input or of one output for
+RESULT. All outputs are sent, in turn. Nothing that the child sends is executed or trusted: lengths are
+checked before anything is read.
 """
 
 from __future__ import annotations

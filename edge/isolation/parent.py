@@ -142,13 +142,15 @@ class IsolatedModel:
             raise ModelFileError(self._failure)
         if self._input is None:
             raise ValueError("set_tensor was not called")
-        (tensor,) = self._outputs
+        results = {}
         with self._time_limit(self._limits.invoke_s, "for an inference"):
             write_message(self._child.stdin, RESULT, self._input.tobytes())
-            raw = self._receive(RESULT, tensor.size_bytes)
-            if len(raw) != tensor.size_bytes:
-                raise BrokenMessageError(f"{len(raw)} bytes of {tensor.size_bytes}")
-        self._results = {tensor.index: np.frombuffer(raw, tensor.dtype).reshape(tensor.shape)}
+            for tensor in self._outputs:
+                raw = self._receive(RESULT, tensor.size_bytes)
+                if len(raw) != tensor.size_bytes:
+                    raise BrokenMessageError(f"{len(raw)} bytes of {tensor.size_bytes}")
+                results[tensor.index] = np.frombuffer(raw, tensor.dtype).reshape(tensor.shape)
+        self._results = results
 
     def get_tensor(self, index: int) -> NDArray[Any]:
         """Return the output of the last `invoke`."""

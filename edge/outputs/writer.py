@@ -77,11 +77,11 @@ class NewFile:
 
     def close(self) -> None:
         """Give the file its name; raises OSError, with the file's name, when its folder is gone."""
-        from ..files import default_mode
+        from ..files import mode_for
 
         self._file.close()
         try:
-            self._temporary.chmod(default_mode())
+            self._temporary.chmod(mode_for(self._path))
             self._temporary.replace(self._path)
         except OSError as error:
             raise self._named(error) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..classifier import Classifier, load_classifiers
 from ..console import say
 from ..cores import workers_of
@@ -18,7 +20,8 @@ def load_models(settings: ModelSettings) -> list[Classifier]:
     """
     names = read_label_file(settings.labels) if settings.labels else None
     files = settings.files or (DEFAULT_MODEL,)
-    classifiers = load_classifiers(files, names, settings.normalization, settings.execution)
+    facts = replace(settings.facts, labels=names)
+    classifiers = load_classifiers(files, facts, settings.execution)
     if not settings.files:
         say(describe_default(classifiers[0].labels))
     for classifier in classifiers:

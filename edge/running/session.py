@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 from ..answers.result import Answer, FrameResult
@@ -24,8 +23,8 @@ class RunnerPlan(NamedTuple):
     """What is done with each frame.
 
     `prepare` cuts and thins out frames before anything is decoded; `reports` says which results reach the
-    outputs. `limit` ends the run after so many frames. `workers` share out the frames of a source that isn't
-    live; 1 is this thread.
+    outputs. `limit` ends the run after so many answered frames. `workers` share out the frames of a source
+    that isn't live; 1 is this thread.
     """
 
     rules: AnswerRules
@@ -36,14 +35,20 @@ class RunnerPlan(NamedTuple):
 
 
 class Tally:
-    """How many frames were classified, how many could not be read, and how many of these were damaged.
+    """How many frames came, how many could not be read, and how many of these were damaged.
 
-    `moving` are those of animations, videos and cameras, `photos` the others that could be read.
+    `answered` are those that were classified; `moving` those of animations, videos and cameras, `photos` the
+    others that could be read. A notice that a camera is lost is no frame.
     """
 
     def __init__(self) -> None:
         """Begin without any."""
         self.frames = self.failed = self.damaged = self.photos = self.moving = 0
+
+    @property
+    def answered(self) -> int:
+        """The number of frames that were classified."""
+        return self.frames - self.failed
 
 
 class Session:
@@ -78,11 +83,15 @@ class Session:
                 for output in (*watching, *outputs) if reported else watching:
                     output.show(result)
                 alive()
+                if self.tally.answered == self._plan.limit:
+                    return
         except StopRunning:
             return
 
     def _count(self, classified: ClassifiedFrame) -> None:
         frame, tally = classified.frame, self.tally
+        if self.live and frame.error is not None and not classified.damaged:
+            return
         tally.frames += 1
         tally.failed += frame.error is not None
         tally.damaged += classified.damaged
@@ -94,7 +103,7 @@ class Session:
         return self.live and classified.damaged and self.tally.damaged > 1
 
     def _classify(self, idle: Callback) -> Iterator[ClassifiedFrame]:
-        frames = islice(self._plan.prepare(iter(self._source)), self._plan.limit)
+        frames = self._plan.prepare(iter(self._source))
         if self._plan.workers == 1:
             return classify_in_turn(frames, self._classifiers)
         from .pool import classify_in_parallel

@@ -14,13 +14,15 @@ import click
 from ..answers.rules import AnswerRules
 from ..cli_types import AUTO
 from ..console import say
-from ..modelfile import Normalization
+from ..foreign import ForeignFacts
+from ..model_options import read_facts
 from ..option_rules import no_effect
 from ..runtime import Execution
 
 if TYPE_CHECKING:  # Loaded only where they are used: a photo is classified without them.
     from ..answers.region import Region
     from ..collect.rules import CollectRules
+    from ..image_labels.source import LabelSource
     from ..sources.camera import CameraOptions
 
 
@@ -36,11 +38,14 @@ class SourceSettings(NamedTuple):
 
 
 class ModelSettings(NamedTuple):
-    """Which files, and what those without a card do not say; with `auto_threads` the number is measured."""
+    """Which files, and what those without a card do not say; with `auto_threads` the number is measured.
+
+    `labels` is a file, whose labels are not yet among the `facts`.
+    """
 
     files: tuple[Path, ...]
     labels: Path | None
-    normalization: Normalization | None
+    facts: ForeignFacts
     execution: Execution
     auto_threads: bool
 
@@ -77,9 +82,10 @@ class RunnerSettings(NamedTuple):
 
 
 class DoctorSettings(NamedTuple):
-    """What --doctor checks beside the machine; `labelled` is a folder of labelled images."""
+    """What --doctor checks beside the machine; `source` names the classes of the folder `labelled`."""
 
     labelled: Path | None
+    source: LabelSource
     model: ModelSettings
     camera: str | None
     camera_options: CameraOptions
@@ -91,8 +97,12 @@ def read_doctor_settings(paths: tuple[str, ...], options: Mapping[str, Any]) -> 
         raise click.UsageError(f"--doctor takes one folder of labelled images. Received: {len(paths)} paths")
     if options["threads"] == AUTO:
         say(no_effect(("--threads auto",), "with --doctor: models are run with one thread"))
-    labelled = Path(paths[0]) if paths else None
-    return DoctorSettings(labelled, _model_settings(options), options["camera"], _camera_options(options))
+    from ..data_options import read_label_source
+
+    labelled, source = Path(paths[0]) if paths else None, read_label_source(options)
+    return DoctorSettings(
+        labelled, source, _model_settings(options), options["camera"], _camera_options(options)
+    )
 
 
 def read_settings(paths: tuple[str, ...], options: Mapping[str, Any]) -> RunnerSettings:
@@ -134,14 +144,20 @@ def _model_settings(options: Mapping[str, Any]) -> ModelSettings:
         options["delegate_fallback"],
         options["untrusted"],
     )
-    return ModelSettings(options["models"], options["labels"], options["normalization"], execution, auto)
+    return ModelSettings(options["models"], options["labels"], read_facts(options), execution, auto)
 
 
 def _camera_options(options: Mapping[str, Any]) -> CameraOptions:
     """Return what the options say about the camera."""
     from ..sources.camera import CameraOptions
 
-    return CameraOptions(options["size"], options["fps"], int(options["rotate"]), options["frozen_after"])
+    return CameraOptions(
+        options["size"],
+        options["fps"],
+        int(options["rotate"]),
+        options["frozen_after"],
+        options["tls_fingerprint"],
+    )
 
 
 def _output_settings(options: Mapping[str, Any]) -> OutputSettings:
@@ -160,7 +176,7 @@ def _output_settings(options: Mapping[str, Any]) -> OutputSettings:
         )
     return OutputSettings(
         form,
-        output=options["output"],
+        output=None if options["output"] == Path("-") else options["output"],
         force=options["force"],
         save_annotated=options["save_annotated"],
         show=options["show"],

@@ -17,8 +17,9 @@ from ..answers.result import FrameResult
 from ..classifier import Classifier
 from ..console import say, stderr_is_terminal
 from ..service.notify import Watchdog, graceful_termination
-from ..sources.files import LISTING, FileSource, is_video
+from ..sources.files import FileSource, is_video
 from ..sources.frames import Frame, Source
+from ..sources.listing import LISTING
 from .models import load_models, share_out
 from .outputs import Outputs
 from .session import RunnerPlan, Session
@@ -30,10 +31,11 @@ TERMINATED = 143  # Exit status after SIGTERM: 128 and the signal's number, as s
 def start(settings: RunnerSettings, photo_remark: str | None = None) -> None:
     """Classify what the settings name; exit status 1 if anything could not be read or written.
 
-    SIGTERM ends it in good order: a camera's run as a success, since nothing else ends it, and one of files
-    with the status that shells give. `photo_remark` is printed at the end where all frames were photos.
+    SIGTERM ends it in good order: a camera's run as a success, since nothing else ends it, and one of files,
+    or of a camera that gave no frame, with the status that shells give. `photo_remark` is printed at the end
+    where all frames were photos.
     """
-    status = 0 if settings.source.camera is not None else TERMINATED
+    status = TERMINATED
     with graceful_termination():
         status = 0 if Run(settings, photo_remark).execute() else 1
     if status:
@@ -51,10 +53,10 @@ class Run:
         self._idlers: list[Callable[[], None]] = [self._watchdog.feed]
 
     def execute(self) -> bool:
-        """Return whether all could be read and written.
+        """Return whether all could be read and written; of a camera, whether any frame was answered.
 
         Raises what opening the models, the source or an output raises; and KeyboardInterrupt, when all is
-        closed, where files were interrupted.
+        closed, where files were interrupted, or a camera before its first answer.
         """
         with ExitStack() as stack:
             classifiers = load_models(self._settings.model)
@@ -70,12 +72,16 @@ class Run:
                     session.run(outputs.reporting, outputs.watching, alive, self._idle)
                 outputs.linger()
             except KeyboardInterrupt:
-                if not source.live:
+                if not (source.live and session.tally.answered):
                     raise
             finally:
                 self._watchdog.stopping()
+        if isinstance(source, FileSource) and (remark := source.others.remark()):
+            say(remark)
         conclude(session, time.monotonic() - began, self._photo_remark)
-        return source.live or not (outputs.failed or session.tally.failed)
+        if source.live:
+            return session.tally.answered > 0
+        return not (outputs.failed or session.tally.failed)
 
     def _open_source(self, stack: ExitStack) -> Source:
         asked = self._settings.source
@@ -142,14 +148,20 @@ def conclude(session: Session, seconds: float, photo_remark: str | None = None) 
     """Print the remarks at the end of a run; see `start` for `photo_remark`."""
     tally = session.tally
     if session.live:
-        rate = tally.frames / seconds if seconds else 0.0
-        say(f"{tally.frames} frames in {seconds:.1f} s: {rate:.1f} frames/s")
+        say(_describe_rate(tally.answered, seconds))
         if tally.damaged:
             say(f"Damaged, and left out: {tally.damaged} of {tally.frames}", "warning")
     elif tally.failed:
         say(f"Skipped, since they could not be read: {tally.failed} of {tally.frames}", "warning")
     if photo_remark is not None and tally.photos and not tally.moving:
         say(photo_remark)
+
+
+def _describe_rate(frames: int, seconds: float) -> str:
+    """Return how many frames were answered in which time; one alone has no rate."""
+    if frames < 2:
+        return f"{'One' if frames else 'No'} frame in {seconds:.1f} s"
+    return f"{frames} frames in {seconds:.1f} s: {frames / seconds if seconds else 0:.1f} frames/s"
 
 
 def _always(_: FrameResult) -> bool:

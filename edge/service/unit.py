@@ -14,7 +14,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 # Restarted for ever, but not after a usage error (2), which no restart heals. Pauses that grow need systemd
-# 254, and Debian 12 has 252; the runner itself waits longer and longer for lost cameras and brokers.
+# 254, and Debian 12 has 252; the runner itself waits longer and longer for lost cameras and brokers. 143 is
+# a stop by systemd before the camera's first picture.
 # A user's manager knows no network-online.target, which is why nothing is said about the network here.
 _TEMPLATE = """\
 [Unit]
@@ -33,6 +34,7 @@ WatchdogSec=60
 Restart=always
 RestartSec=10
 RestartPreventExitStatus=2
+SuccessExitStatus=143
 KillMode=mixed
 NoNewPrivileges=yes
 LockPersonality=yes

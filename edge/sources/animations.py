@@ -10,7 +10,8 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..image import decode
-from ..image_file import HEAD, identify, open_image, require_file
+from ..image_file import open_image, require_file
+from ..picture_kinds import HEAD, identify
 from .frames import Frame, ReadyPicture
 
 _WEBP_ANIMATED = 0x02  # A flag in byte 20 of an extended WebP file: RFC 9649, 2.7.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import OptionError
+from .fingerprints import parse_fingerprint
 from .frames import Picture
 
 # Seconds without a picture after which a camera counts as lost, unless `frozen_after` is given.
@@ -27,7 +28,8 @@ class CameraOptions:
     `size` is (width, height) in pixels and `fps` frames per second; None leaves them to the camera. They are
     set on a local camera. For streams and videos `fps` limits the frames that are used, and `size` is not
     possible. `rotate` turns pictures clockwise, in degrees. A camera without a new picture for `frozen_after`
-    seconds counts as lost; with 0 the picture may stand still. Raises OptionError for values that cannot
+    seconds counts as lost; with 0 the picture may stand still. An https:// camera with a `tls_fingerprint`
+    must have the certificate of this SHA-256, whoever signed it. Raises OptionError for values that cannot
     work.
     """
 
@@ -35,6 +37,7 @@ class CameraOptions:
     fps: float | None = None
     rotate: int = 0
     frozen_after: float = DEFAULT_PATIENCE
+    tls_fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -47,6 +50,8 @@ class CameraOptions:
             raise OptionError(f"rotate must be 0, 90, 180 or 270 degrees. Received: {self.rotate}")
         if not (math.isfinite(self.frozen_after) and self.frozen_after >= 0):
             raise OptionError(f"frozen_after must be 0 or more seconds. Received: {self.frozen_after:g}")
+        if self.tls_fingerprint is not None:
+            object.__setattr__(self, "tls_fingerprint", parse_fingerprint(self.tls_fingerprint))
 
     @property
     def patience(self) -> float:
@@ -85,6 +90,15 @@ class Camera(Protocol):
         ...
 
 
+@runtime_checkable
+class Receiving(Protocol):
+    """A camera that knows what has come in place of pictures."""
+
+    def received(self) -> str:
+        """Return it in words, empty where nothing has; called from another thread."""
+        ...
+
+
 # Opens a camera, or raises SourceError with only the reason: "OpenCV cannot decode it".
 OpenCamera = Callable[[], Camera]
 Report = Callable[[str], None]
@@ -95,3 +109,14 @@ def refuse_size(options: CameraOptions) -> None:
     """Raise OptionError for a size where the source has a fixed size."""
     if options.size is not None:
         raise OptionError("--size goes with cameras of this machine: streams and videos have a fixed size")
+
+
+def refuse_fingerprint(name: str, options: CameraOptions) -> None:
+    """Raise OptionError for a certificate's fingerprint where the camera called `name` shows none."""
+    if options.tls_fingerprint is not None and not has_certificate(name):
+        raise OptionError("--tls-fingerprint goes with an address that begins with https://")
+
+
+def has_certificate(name: str) -> bool:
+    """Return whether a camera of this name shows a certificate that a fingerprint can be compared with."""
+    return name.lower().startswith("https://")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import MissingPackageError, SourceError
 from .opencv import import_opencv
-from .v4l2 import driver_of, formats_of, gives_pictures
+from .v4l2 import capture_devices, driver_of, formats_of, name_of, number_of
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,33 @@ class CameraDevice:
 def list_cameras() -> list[CameraDevice]:
     """Find all cameras, as `--camera auto` tries them: libcamera's first, then USB and others by number.
 
-    Raises MissingPackageError when neither picamera2 nor cv2-enumerate-cameras is installed.
+    On Linux the kernel is asked, and no package is needed. Elsewhere raises MissingPackageError where
+    cv2-enumerate-cameras is not installed.
     """
-    try:
-        found = _list_picameras()
-    except SourceError:
-        found = None
-    try:
-        return (found or []) + list(_list_numbered())
-    except MissingPackageError:
-        if found is None:
-            raise
-        return found
-
-
-def _list_picameras() -> list[CameraDevice]:
     from .picamera import find_picameras
 
-    return [
+    try:
+        models = find_picameras()
+    except SourceError:  # Without picamera2 there is no such camera to list.
+        models = []
+    found = [
         CameraDevice(model, "picamera" if number == 0 else f"picamera:{number}", "libcamera", "", ())
-        for number, model in enumerate(find_picameras())
+        for number, model in enumerate(models)
+    ]
+    return found + (list_v4l2() if sys.platform.startswith("linux") else list(_list_numbered()))
+
+
+def list_v4l2() -> list[CameraDevice]:
+    """Return the Video4Linux devices that give pictures, by number."""
+    return [
+        CameraDevice(
+            name_of(path) or f"camera {number_of(path)}",
+            str(number_of(path)),
+            driver_of(path),
+            str(path),
+            formats_of(path),
+        )
+        for path in map(Path, capture_devices())
     ]
 
 
@@ -61,17 +68,7 @@ def _list_numbered() -> Iterator[CameraDevice]:
         raise MissingPackageError(
             "cv2-enumerate-cameras", "--list-cameras", "edge-classify[camera]"
         ) from None
-    # Without a backend, Linux would list a device once for each of OpenCV's ways to open it.
-    linux = sys.platform.startswith("linux")
-    v4l2 = 200  # cv2.CAP_V4L2
-    for camera in sorted(enumerate_cameras(v4l2) if linux else enumerate_cameras(), key=lambda c: c.index):
-        path = Path(camera.path or "")
-        if linux and not gives_pictures(path):
-            continue
+    for camera in sorted(enumerate_cameras(), key=lambda camera: camera.index):
         yield CameraDevice(
-            camera.name or f"camera {camera.index}",
-            str(camera.index),
-            driver_of(path) if linux else "",
-            camera.path or "",
-            formats_of(path) if linux else (),
+            camera.name or f"camera {camera.index}", str(camera.index), "", camera.path or "", ()
         )

@@ -5,30 +5,30 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from ..errors import SourceError
-from ..image import SUFFIXES
-from .frames import FilePicture, Frame
-from .paths import count_images, require_images, walk_images
+from ..picture_kinds import (
+    HEAD,
+    SUFFIXES,
+    VIDEO_SUFFIXES,
+    is_film_in_folder,
+    is_film_start,
+    kind_not_read,
+    starts_as_picture,
+)
+from .addresses import redact
+from .frames import EncodedPicture, FilePicture, Frame
+from .listing import LISTING, read_listing, require_list
+from .paths import OtherFiles, count_images, require_images, walk_images
 
-LISTING = "-"
-VIDEO_SUFFIXES = (
-    ".3gp", ".asf", ".avi", ".flv", ".h264", ".h265", ".m2ts", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov",
-    ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv",
-)  # fmt: skip
-_STILL_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".ppm")
+_STILL_SUFFIXES = (".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".ppm")
 _PACKET = 188  # Bytes in a packet of an MPEG transport stream, which begins with _SYNC.
 _SYNC = 0x47
-_VIDEO_STARTS = (
-    b"\x1a\x45\xdf\xa3",  # EBML: Matroska, WebM.
-    b"FLV\x01",
-    b"\0\0\x01\xba",  # MPEG program stream.
-    b"\0\0\x01\xb3",  # MPEG-1 and 2 without a container.
-)
-_STILL_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif")  # Photos in the container of MP4.
 _CHUNK = 65_536
-_LONGEST_ENTRY = 65_536  # Longer than any system's paths.
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LARGEST_PICTURE = 512 * 2**20  # Bytes that are kept in memory.
 
 
 class FileSource:
@@ -37,10 +37,12 @@ class FileSource:
         for frame in FileSource(["photos", "film.mp4"], recursive=True):
             print(frame.source, frame.error or classifier.classify(frame.picture).best)
 
-    A path is an image file, a folder of images, a video, or "-" for a list of such paths on standard input.
+    A path is an image file, a folder of images, a video, or "-" for a list of such paths, or one image, on
+    standard input.
     Animations and videos give every frame. A file is a video by the suffix of its name or, where the suffix
-    is unknown, by its first bytes. Videos in folders are left out. An image with the suffix of a JPEG is
-    never taken for an animation.
+    is unknown, by its first bytes. A folder gives every file that looks like an image, by its suffix or its
+    first bytes; a video in a folder is a frame with an error, and `others` counts the files that look like
+    neither. An image with the suffix of a JPEG is never taken for an animation.
     """
 
     live = False
@@ -51,22 +53,26 @@ class FileSource:
         """Check the paths, without reading the pictures.
 
         `listing` is the list for "-", in pieces of any size; None means standard input. Raises SourceError
-        for a folder that cannot be read or holds no images, and MissingPackageError for a video without
-        OpenCV.
+        for an empty path, and for a folder that cannot be read or holds no images, and MissingPackageError
+        for a video alone without OpenCV.
         """
         self._paths = [str(path) for path in paths]
+        if "" in self._paths:  # Path("") is the current folder.
+            raise SourceError("an empty path was given. Is a variable of the shell unset?")
         self._recursive = recursive
         self._listing = listing
         self._countable = True
+        self.others = OtherFiles()
         for path in map(Path, self._paths):
             if str(path) == LISTING:
                 self._countable = False
             elif _is_folder(path):
                 require_images(path, recursive)
             elif is_video(path):
-                from .opencv import import_opencv
+                if len(self._paths) == 1:  # Among others, a video without OpenCV is an error of its frame.
+                    from .opencv import import_opencv
 
-                import_opencv(str(path))
+                    import_opencv(str(path))
                 self._countable = False
 
     @property
@@ -83,11 +89,29 @@ class FileSource:
             if path != LISTING:
                 yield from self._frames(Path(path))
                 continue
-            for entry in read_listing(_standard_input() if self._listing is None else self._listing):
-                yield from self._frames(Path(entry))
+            yield from self._listed(_standard_input() if self._listing is None else self._listing)
 
     def close(self) -> None:
         """Do nothing: each file is closed after its last frame."""
+
+    def _listed(self, chunks: Iterable[bytes]) -> Iterator[Frame]:
+        """Yield the frames of a list, or the picture that came instead of a list."""
+        rest = iter(chunks)
+        start = _first_bytes(rest)
+        if starts_as_picture(start[:HEAD]):
+            if kind := kind_not_read(start[:HEAD]):
+                raise SourceError(
+                    f"{LISTING}: standard input holds {kind}, and no list of paths. Name the file"
+                )
+            yield Frame(LISTING, EncodedPicture(_read_picture(start, rest)))
+            return
+        require_list(start)
+        for entry in read_listing(chain([start], rest)):
+            if "://" in entry:
+                shown = redact(entry)
+                yield Frame(shown, None, f"{shown} is an address, and no path of a file")
+            else:
+                yield from self._frames(Path(entry))
 
     def _frames(self, path: Path) -> Iterator[Frame]:
         if not _is_folder(path):
@@ -98,9 +122,12 @@ class FileSource:
         except SourceError as error:
             yield Frame(str(path), None, str(error))
             return
-        for found in walk_images(path, self._recursive):
+        for found in walk_images(path, self._recursive, self.others):
             if isinstance(found, SourceError):
                 yield Frame(str(path), None, str(found))
+            elif is_film_in_folder(found):
+                reason = "is a film, and those in folders are not read. Name the file itself"
+                yield Frame(str(found), None, f"{found} {reason}")
             else:
                 yield from _file_frames(found)
 
@@ -113,43 +140,40 @@ def is_video(path: Path) -> bool:
     try:
         if not path.is_file():
             return False
-        with path.open("rb") as file:
-            head = file.read(_PACKET + 1)
+        with path.open("rb", buffering=0) as file:
+            head = file.read(HEAD)
+            if head[:1] == bytes([_SYNC]):
+                head += file.read(_PACKET + 1 - len(head))
     except (OSError, ValueError):  # ValueError: the name holds a NUL.
         return False
-    if head[4:8] == b"ftyp":
-        return head[8:12] not in _STILL_BRANDS
     transport_stream = len(head) > _PACKET and head[0] == head[_PACKET] == _SYNC
-    return transport_stream or head.startswith(_VIDEO_STARTS) or (head[:4], head[8:12]) == (b"RIFF", b"AVI ")
+    return transport_stream or is_film_start(head)
 
 
-def read_listing(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield the paths of a list as it arrives, separated by NULs if the first one ends so, else by lines.
+def _first_bytes(chunks: Iterator[bytes]) -> bytes:
+    """Return the first bytes of a list: its first entry, or as many as tell a picture."""
+    start = b""
+    # A PNG's signature holds line breaks.
+    while (
+        len(start) < HEAD
+        and (b"\n" not in start or _PNG.startswith(start[: len(_PNG)]))
+        and (chunk := next(chunks, b""))
+    ):
+        start += chunk
+    return start
 
-    Empty lines, and the CR before a line's end, are dropped. Raises SourceError for an entry that is too long
-    for a path.
-    """
-    separator = None
-    rest = b""
-    for chunk in chunks:
-        rest += chunk
-        if separator is None:
-            separator = next((mark for mark in (b"\0", b"\n") if mark in rest), None)
-        if separator is not None:
-            *entries, rest = rest.split(separator)
-            yield from _decode_entries(entries, separator)
-        if len(rest) > _LONGEST_ENTRY:
+
+def _read_picture(start: bytes, rest: Iterator[bytes]) -> bytes:
+    parts, size = [start], len(start)
+    for chunk in rest:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > _LARGEST_PICTURE:
+            limit = f"{_LARGEST_PICTURE // 2**20} MiB"
             raise SourceError(
-                f"{LISTING}: the list on standard input holds an entry of more than {_LONGEST_ENTRY} bytes. "
-                "Give one path per line, or paths separated by NULs (find -print0)"
+                f"{LISTING}: the picture on standard input is larger than {limit}. Name the file"
             )
-    yield from _decode_entries([rest], separator)
-
-
-def _decode_entries(entries: list[bytes], separator: bytes | None) -> Iterator[str]:
-    for entry in entries:
-        if path := entry if separator == b"\0" else entry.removesuffix(b"\r"):
-            yield os.fsdecode(path)
+    return b"".join(parts)
 
 
 def _standard_input() -> Iterator[bytes]:

@@ -34,8 +34,8 @@ class Frame:
 
     `source` is a path or an address without its secrets. `index` counts the frames of videos, animations and
     cameras from 0, and is None for files with one picture. `grabbed` is time.monotonic() when a live frame
-    was taken. `seconds` is the time of a frame in its video or animation. Exactly one of `picture` and
-    `error` is None.
+    was taken. `seconds` is the time of a frame since the first of its video or animation. Exactly one of
+    `picture` and `error` is None.
     """
 
     source: str

@@ -8,7 +8,7 @@ from threading import Condition, Thread
 import numpy as np
 
 from ..errors import SourceError
-from .camera import Camera, CameraOptions, OpenCamera, Shot
+from .camera import Camera, CameraOptions, OpenCamera, Receiving, Shot
 from .frames import EncodedPicture, Picture, PixelPicture
 
 OPEN_LIMIT = 30.0  # Seconds after which a camera that is still being opened counts as stuck.
@@ -102,7 +102,9 @@ class Grabber:
         patience = self._options.patience
         if now - self._arrived > patience:
             damaged = f", only {self.damaged} damaged ones" if self.damaged else ""
-            raise Lost(f"it gave no picture for {patience:g} s{damaged}")
+            received = self.camera.received() if isinstance(self.camera, Receiving) else ""
+            other = f": {received}" if received else ""
+            raise Lost(f"it gave no picture for {patience:g} s{damaged}{other}")
         if not self._may_stand_still and now - self._altered > patience:
             self.stands_still = True
             raise Lost(

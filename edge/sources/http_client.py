@@ -1,132 +1,177 @@
-"""HTTP and HTTPS requests to a camera, with its password, verified certificates and time limits."""
+"""HTTP and HTTPS requests to a camera, with its password, its certificate, proxies and time limits."""
 
 from __future__ import annotations
 
-import io
-import socket
-import ssl
 from http.client import HTTPException, HTTPMessage, HTTPResponse
-from typing import Any
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import (
-    HTTPBasicAuthHandler,
     HTTPDefaultErrorHandler,
-    HTTPDigestAuthHandler,
     HTTPErrorProcessor,
     HTTPHandler,
-    HTTPPasswordMgrWithDefaultRealm,
     HTTPRedirectHandler,
-    HTTPSHandler,
     OpenerDirector,
-    ProxyHandler,
     Request,
 )
 
 from ..errors import SourceError
+from .http_errors import behind, explain, explain_status
+from .http_login import SUPPORTED, Login, read_challenges, strongest
+from .https import PinnedHttpsHandler
+from .proxies import CameraProxies
 
 _URL_LETTERS = "%/:=&?~#+!$,;'@()*[]"  # Characters with a meaning in URLs, and %, which are not escaped.
-_CAUSES: dict[type[Exception], str] = {
-    ssl.SSLError: "it does not use TLS at this port: is it http:// and not https://?",
-    socket.gaierror: "the host is not known: check the address and the network",
-    ConnectionRefusedError: "nobody answers at this address and port (connection refused)",
-    HTTPException: "its answer is not HTTP, or was cut off",
-}
-_STATUS = {
-    403: "it refuses access (403 Forbidden): may this user see the stream?",
-    404: "there is no such page (404 Not Found): check the path",
-    503: "it is busy (503 Service Unavailable): does it serve one viewer only?",
-}
+_MOST_REQUESTS = 4  # For one answer: without password, with it, and after nonces that were too old.
+_CHUNK = 65_536
 
 
 class HttpClient:
     """Sends requests to one address."""
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, fingerprint: str | None = None) -> None:
         """Prepare for a URL, whose user name and password are sent only when the server asks for them.
 
-        `timeout` limits connecting and each wait for bytes, in seconds. Raises SourceError for an invalid
+        `timeout` limits connecting and each wait for bytes, in seconds. With `fingerprint`, as
+        parse_fingerprint returns it, the server must have this certificate. Raises SourceError for an invalid
         URL.
         """
         self._timeout = timeout
-        address, passwords = _split_login(url)
-        self._signs_in = passwords is not None
-        self._request = Request(address, headers={"User-Agent": "edge-classify"})
+        self._url, self._login = _split_login(url)
+        self._proxies = CameraProxies()
         self._opener = OpenerDirector()
         # Only urllib's handlers for HTTP, so that a redirect to file: or ftp: fails.
         for handler in (
-            ProxyHandler(),
+            self._proxies,
             HTTPHandler(),
-            HTTPSHandler(context=ssl.create_default_context()),
-            HTTPRedirectHandler(),
+            PinnedHttpsHandler(fingerprint),
+            _Redirects(),
             HTTPErrorProcessor(),
             HTTPDefaultErrorHandler(),
         ):
             self._opener.add_handler(handler)
-        if passwords is not None:
-            self._opener.add_handler(_DigestOnce(passwords))
-            self._opener.add_handler(HTTPBasicAuthHandler(passwords))
 
-    def get(self) -> HTTPResponse:
+    def get(self) -> HttpAnswer:
         """Send a request; return the answer, its body unread. Raises SourceError with only the reason."""
-        # A new copy, since urllib keeps the last answer to a challenge in the request.
-        request = Request(self._request.full_url, headers=dict(self._request.header_items()))
-        try:
-            response: HTTPResponse = self._opener.open(request, timeout=self._timeout)
-        except HTTPError as error:
-            error.close()
-            raise SourceError(self._explain_status(error.code)) from None
-        except (OSError, HTTPException, ValueError) as error:
-            cause = error.reason if isinstance(error, URLError) else error
-            raise SourceError(self.explain(cause)) from None
-        return response
+        url, authorization = self._url, None
+        for _ in range(_MOST_REQUESTS):
+            try:
+                return HttpAnswer(self._open(url, authorization), self)
+            except HTTPError as error:
+                with error:
+                    signed_in = authorization is not None and error.filename == url
+                    url, authorization = self._sign_in(error, signed_in)
+            except (OSError, HTTPException, ValueError) as error:
+                raise SourceError(
+                    self.explain(error.reason if isinstance(error, URLError) else error)
+                ) from None
+        raise SourceError(explain_status(401, self._login is not None, self._proxies.used))
 
     def explain(self, error: object) -> str:
         """Return why the connection failed, in plain words and without the address."""
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not trusted ({error.verify_message}). If it is your own, name its "
-                "file in the environment variable SSL_CERT_FILE"
-            )
-        for kind, text in _CAUSES.items():
-            if isinstance(error, kind):
-                return text
-        if isinstance(error, TimeoutError):
-            return f"it sent nothing for {self._timeout:g} s"
-        if isinstance(error, OSError):
-            return f"the connection failed ({error.strerror or type(error).__name__})"
-        return "it asks for a login method that is not supported: only Basic and Digest (MD5) are"
+        return explain(error, self._timeout, self._proxies.used)
 
-    def _explain_status(self, status: int) -> str:
-        if status == 401 and self._signs_in:
-            return "it refuses this user name or password (401 Unauthorized)"
-        if status == 401:
-            return "it asks for a user name and a password (401 Unauthorized): http://USER:PASSWORD@..."
-        return _STATUS.get(status, f"it answers with status {status}")
+    def name_proxy(self, reason: str) -> str:
+        """Return a reason with the proxy that the last answer came through, if any."""
+        return behind(reason, self._proxies.used)
 
+    def _open(self, url: str, authorization: str | None) -> HTTPResponse:
+        request = Request(url, headers={"User-Agent": "edge-classify"})
+        if authorization is not None:
+            request.add_unredirected_header("Authorization", authorization)
+        response: HTTPResponse = self._opener.open(request, timeout=self._timeout)
+        return response
 
-class _DigestOnce(HTTPDigestAuthHandler):
-    """Tries a password once: urllib would try a wrong one six times, and cameras lock such users out."""
+    def _sign_in(self, refusal: HTTPError, signed_in: bool) -> tuple[str, str]:
+        """Return the URL that asked for a login, and the header that answers; raises SourceError.
 
-    def http_error_auth_reqed(self, auth_header: str, host: str, req: Request, headers: HTTPMessage) -> Any:
-        # A server may offer several methods, in headers of the same name, and urllib reads only the first.
-        offered = headers.get_all(auth_header, [])
-        digests = [method for method in offered if method.lower().startswith("digest")]
-        known = [method for method in digests if "sha-" not in method.lower()]
-        chosen = HTTPMessage()
-        chosen[auth_header] = (known or offered or [""])[0]
-        return super().http_error_auth_reqed(auth_header, host, req, chosen)
-
-    def retry_http_digest_auth(self, req: Request, auth: str) -> Any:
-        answered = "Authorization" in req.unredirected_hdrs
-        if answered and "stale=true" not in auth.lower().replace('"', ""):
-            self.reset_retry_count()
-            raise HTTPError(req.full_url, 401, "refused", HTTPMessage(), io.BytesIO())
-        return super().retry_http_digest_auth(req, auth)
+        `signed_in` is whether this URL got the password: a wrong one is tried once, since cameras lock out
+        who tries again and again.
+        """
+        url = refusal.filename
+        if refusal.code != 401 or self._login is None or not _is_same_server(self._url, url):
+            raise SourceError(explain_status(refusal.code, self._login is not None, self._proxies.used))
+        asked = read_challenges(refusal.headers.get_all("WWW-Authenticate", []))
+        chosen = strongest(asked)
+        if signed_in and not (chosen and chosen.is_stale):
+            raise SourceError(explain_status(401, self._login is not None, self._proxies.used))
+        if chosen is None:
+            methods = " or ".join(sorted({str(each) for each in asked})) or "no method at all"
+            raise SourceError(f"it asks for a login by {methods}, which is not supported: {SUPPORTED} are")
+        return url, chosen.answer(self._login, url)
 
 
-def _split_login(url: str) -> tuple[str, HTTPPasswordMgrWithDefaultRealm | None]:
-    """Return a URL without its user name and password, and these for urllib; None where it has none."""
+class HttpAnswer:
+    """An answer to a request, read as its bytes arrive."""
+
+    def __init__(self, response: HTTPResponse, client: HttpClient) -> None:
+        """Read `response`, whose errors `client` explains."""
+        self.declared: str | None = None
+        if "Content-Type" in response.headers:
+            self.declared = response.headers.get_content_type()
+        self._response = response
+        self._client = client
+        # http.client itself counts the bytes of `read1` only since Python 3.11.
+        self._left: int | None = response.length
+        self._ahead = b""
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it has no length."""
+        return self._left is None
+
+    def read(self) -> bytes:
+        """Wait for bytes and return those that are there; none at the end. Raises SourceError."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
+        if self._left == 0:
+            return b""
+        try:
+            data = self._response.read1(_CHUNK)
+        except (OSError, HTTPException, ValueError) as error:
+            raise SourceError(self._client.explain(error)) from None
+        if self._left is not None:
+            self._left -= len(data)
+        return data
+
+    def peek(self, size: int) -> bytes:
+        """Return the first `size` bytes, fewer at the end, which `read` returns again. Raises SourceError."""
+        ahead = b""
+        while len(ahead) < size and (data := self.read()):
+            ahead += data
+        self._ahead = ahead
+        return ahead[:size]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows redirects, but from https: to nothing that is not encrypted."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        if req.full_url.startswith("https:") and not newurl.lower().startswith("https:"):
+            raise SourceError("it redirects from https:// to http://, which is not encrypted")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _is_same_server(first: str, second: str) -> bool:
+    """Return whether a password for the first URL may be sent to the second: the same, or it encrypted."""
+    one, other = urlsplit(first), urlsplit(second)
+    if (one.scheme, one.netloc) == (other.scheme, other.netloc):
+        return True
+    encrypted = (one.scheme, other.scheme) == ("http", "https")
+    return (
+        encrypted and one.hostname == other.hostname and one.port in (None, 80) and other.port in (None, 443)
+    )
+
+
+def _split_login(url: str) -> tuple[str, Login | None]:
+    """Return a URL without its user name and password, and these; None where it has none."""
     try:
         parts = urlsplit(quote(url, safe=_URL_LETTERS))
         user, password, host = parts.username, parts.password, parts.hostname
@@ -138,8 +183,4 @@ def _split_login(url: str) -> tuple[str, HTTPPasswordMgrWithDefaultRealm | None]
             "the address is invalid. In a password, write / as %2F, ? as %3F, # as %23 and @ as %40"
         )
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
-    if user is None:
-        return address, None
-    passwords = HTTPPasswordMgrWithDefaultRealm()
-    passwords.add_password(None, address, unquote(user), unquote(password or ""))
-    return address, passwords
+    return address, None if user is None else Login(unquote(user), unquote(password or ""))

@@ -57,7 +57,7 @@ class LiveSource:
         self._attempts = 0
         self._steady_since = time.monotonic()
         self._damaged = 0
-        self._said_damaged = False
+        self._said_damaged = self._has_given = False
         self._stuck: list[Grabber] = []
         self._changed = Condition()
         self._closed = False
@@ -82,7 +82,8 @@ class LiveSource:
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until closed, or until the end of a video file.
 
-        For a lost camera one frame with an error is yielded; the next frame comes when it is back.
+        For a lost camera one frame with an error is yielded; the next frame comes when it is back. Raises
+        SourceError for a camera that is lost before its first frame, as for one that cannot be opened.
         """
         while not self._closed:
             try:
@@ -91,9 +92,12 @@ class LiveSource:
                 camera = self._grabber.camera
                 if camera is not None and camera.ends:
                     return
+                if not self._has_given:
+                    raise SourceError(f"--camera {self.name} gives no pictures: {reason}") from None
                 yield self._lost(str(reason))
                 taken = self._recover()
             if taken is not None:
+                self._has_given = True
                 yield self._frame(*taken)
 
     def close(self) -> None:

@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingPackageError, SourceError
+from ..errors import ImageError, MissingPackageError, SourceError
 from .addresses import redact
 from .camera import CameraOptions, Report, Shot, refuse_size
 from .frames import PixelPicture
 from .v4l2 import explain_device
+from .video_clock import VideoClock
 
 _OPEN_LIMIT_MS = 10_000
 _MAX_NUMBER = 2**31 - 1
-_ASSUMED_FPS = 25.0  # For a video file without a frame rate.
+_ASSUMED_FPS = 25.0  # For a video file without time stamps and without a frame rate.
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # Where Debian keeps them.
 # The most that USB 2 carries uncompressed: 640x480 YUYV at 30 frames/s are 18 MB/s.
@@ -78,7 +79,7 @@ class OpenCVCamera:
 
 
 class VideoFile:
-    """A video file in real time: frames that are too late are left out."""
+    """A video file in real time, by its time stamps: frames that are too late are left out."""
 
     ends = True
 
@@ -87,8 +88,7 @@ class VideoFile:
         self.name = name
         self._capture = capture
         self._cv2 = cv2
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        self._interval = 1 / (rate if 0 < rate <= 1000 else _ASSUMED_FPS)
+        self._clock = VideoClock(cv2, capture)
         self._grabbed_first = True
         self._next = 0
         self._began: float | None = None
@@ -100,10 +100,11 @@ class VideoFile:
         first = self._next
         try:
             while self._grab():
-                due = self._began + self._next * self._interval
+                seconds = self._clock.next_time()
+                due = self._began + (self._next / _ASSUMED_FPS if seconds is None else seconds)
                 self._next += 1
                 now = time.monotonic()
-                if now < due + self._interval:
+                if now < due + (self._clock.interval or 1 / _ASSUMED_FPS):
                     time.sleep(max(0.0, due - now))
                     return Shot(_retrieve(self._capture), max(now, due), self._next - 1 - first)
         except self._cv2.error as error:
@@ -145,13 +146,14 @@ def open_device(device: str, options: CameraOptions, report: Report) -> OpenCVCa
     return OpenCVCamera(device, capture, cv2)
 
 
-def open_stream(url: str, options: CameraOptions) -> OpenCVCamera:
+def open_stream(url: str, options: CameraOptions, content: str | None = None) -> OpenCVCamera:
     """Open an address that FFmpeg supports, such as rtsp://; certificates of https and rtsps are verified.
 
-    Raises SourceError and MissingPackageError, and OptionError where `options` has a size.
+    `content` is what the address sends, where that is known. Raises SourceError and MissingPackageError, and
+    OptionError where `options` has a size.
     """
     refuse_size(options)
-    cv2 = import_opencv(f"--camera {redact(url)}")
+    cv2 = import_opencv(f"--camera {redact(url)}" + (f", {content}," if content else ""))
     limits = {
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: _OPEN_LIMIT_MS,
         cv2.CAP_PROP_READ_TIMEOUT_MSEC: int(max(options.patience * 1000, _OPEN_LIMIT_MS)),
@@ -159,12 +161,13 @@ def open_stream(url: str, options: CameraOptions) -> OpenCVCamera:
     # With n threads FFmpeg delays frames by n - 1; not all versions of OpenCV can set the number.
     if hasattr(cv2, "CAP_PROP_N_THREADS"):
         limits[cv2.CAP_PROP_N_THREADS] = 1
-    with _verified_certificates(url):
+    with _environment_for(url):
         capture = _capture(cv2, url, cv2.CAP_FFMPEG, limits)
     if not capture.isOpened() or not capture.grab():
         capture.release()
+        sends = f"OpenCV gets no pictures from {content}" if content else "it sends no pictures"
         raise SourceError(
-            "it sends no pictures. Check the address, the network, the user name and the password; a player "
+            f"{sends}. Check the address, the network, the user name and the password; a player "
             "such as ffplay shows more details"
         )
     return OpenCVCamera(redact(url), capture, cv2)
@@ -185,7 +188,23 @@ def open_video(path: str, options: CameraOptions) -> VideoFile:
     if not capture.grab():
         capture.release()
         raise SourceError("it holds no frames that OpenCV can decode")
+    _require_converted(cv2, path)
     return VideoFile(path, capture, cv2)
+
+
+def _require_converted(cv2: Any, path: str) -> None:
+    from .interlaced import is_affected, require_converted
+
+    if not is_affected(cv2):  # The film would be opened twice for nothing.
+        return
+    capture = _capture(cv2, path, cv2.CAP_ANY)
+    try:
+        (_, first), (_, second) = capture.read(), capture.read()
+        require_converted(cv2, Path(path), first, second)
+    except ImageError as error:
+        raise SourceError(str(error).removeprefix(f"{path} is ")) from None
+    finally:
+        capture.release()
 
 
 def _capture(cv2: Any, what: str | int, backend: int, settings: dict[int, int] | None = None) -> Any:
@@ -215,21 +234,31 @@ def _retrieve(capture: Any) -> PixelPicture | None:
 
 
 @contextmanager
-def _verified_certificates(url: str) -> Iterator[None]:
-    """Have FFmpeg verify certificates, by an environment variable; without it FFmpeg verifies none."""
-    if not url.lower().startswith(("https:", "rtsps:")) or _FFMPEG_OPTIONS in os.environ:
-        yield
-        return
-    import ssl
+def _environment_for(url: str) -> Iterator[None]:
+    """Have FFmpeg verify certificates, and use no proxy in the own network, by environment variables."""
+    wanted: dict[str, str] = {}
+    if url.lower().startswith(("https:", "rtsps:")) and _FFMPEG_OPTIONS not in os.environ:
+        import ssl
 
-    file = ssl.get_default_verify_paths().cafile or _CERTIFICATES
-    with _ENVIRONMENT:
+        file = ssl.get_default_verify_paths().cafile or _CERTIFICATES
         # OpenCV's own default, which the variable replaces, is rtsp_transport;tcp.
-        os.environ[_FFMPEG_OPTIONS] = f"rtsp_transport;tcp|tls_verify;1|ca_file;{file}"
+        wanted[_FFMPEG_OPTIONS] = f"rtsp_transport;tcp|tls_verify;1|ca_file;{file}"
+    if url.lower().startswith(("http:", "https:")) and os.environ.get("http_proxy"):
+        from .proxies import host_of, is_in_own_network
+
+        if is_in_own_network(host_of(url)):
+            wanted["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), host_of(url))))
+    with _ENVIRONMENT:
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
         try:
             yield
         finally:
-            del os.environ[_FFMPEG_OPTIONS]
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def _is_regular(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import sys
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from ..errors import MissingPackageError, SourceError
 from .addresses import redact
-from .camera import Camera, CameraOptions, Idle, OpenCamera, Report
+from .camera import Camera, CameraOptions, Idle, OpenCamera, Report, refuse_fingerprint
 from .live import LiveSource, ignore
 
 __all__ = ["CameraOptions", "open_source"]
@@ -31,9 +32,11 @@ def open_source(
     second), "auto" for the first camera that gives pictures, a stream's address, or a video file; only a
     video file ends. `report` gets remarks, such as that a lost camera is back or has not the requested size;
     it may be called from another thread. `idle` is called at least once a second while no frame comes. Raises
-    SourceError with the reason why it cannot be opened, OptionError for a size where none can be set, and
-    MissingPackageError.
+    SourceError with the reason why it cannot be opened, OptionError for a size or a fingerprint where none
+    can be set, and MissingPackageError. The iteration raises SourceError for a camera that never gave a
+    picture.
     """
+    refuse_fingerprint(name, options)
     return LiveSource(redact(name), _opener(name, options, _Once(report)), options, report, idle)
 
 
@@ -113,5 +116,5 @@ def _open_video(name: str, options: CameraOptions) -> Camera:
 def _is_device(name: str) -> bool:
     try:
         return stat.S_ISCHR(Path(name).stat().st_mode)
-    except (OSError, ValueError):  # Missing, too long, or with a NUL.
-        return False
+    except (OSError, ValueError):  # Missing, too long, or with a NUL. A camera may be plugged in later.
+        return re.match(r"/dev/(video\d|v4l/)", name) is not None

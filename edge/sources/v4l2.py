@@ -9,7 +9,9 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from ..procfs import read_text
 
 # Requests, structures and flags as in linux/videodev2.h.
 _QUERYCAP, _ENUM_FMT, _ENUM_FRAMESIZES, _REQBUFS = 0x80685600, 0xC0405602, 0xC02C564A, 0xC0145608
@@ -20,7 +22,16 @@ _MAX_ENTRIES = 64
 # and libcamera makes the pictures.
 _NEED_PICAMERA = ("unicam", "rp1-cfe", "pispbe", "bcm2835-isp", "bcm2835-codec", "rpi-hevc-dec", "rpivid")
 _DEV = Path("/dev")
+_SYSFS = Path("/sys/class/video4linux")
 _JOIN_GROUP = "Run: sudo usermod -aG video $USER, and log in again"
+
+
+class _Device(NamedTuple):
+    """What a device says of itself; `captures` is False where it gives only data about pictures."""
+
+    driver: str
+    name: str
+    captures: bool
 
 
 def capture_devices() -> list[str]:
@@ -32,17 +43,31 @@ def gives_pictures(path: Path) -> bool:
     """Return whether to try a device: True also where it cannot be queried, for lack of permission."""
     try:
         with path.open("rb", buffering=0) as file:
-            driver, captures = _capability(file)
+            device = _capability(file)
     except OSError:
         return True
-    return captures and driver not in _NEED_PICAMERA
+    return device.captures and device.driver not in _NEED_PICAMERA
+
+
+def number_of(path: Path) -> int:
+    """Return the number of a device file /dev/videoN, which --camera takes."""
+    return int(path.name.removeprefix("video"))
+
+
+def name_of(path: Path) -> str:
+    """Return a camera's name, also where it may not be opened; empty where it has none."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return _capability(file).name
+    except OSError:
+        return read_text(_SYSFS / path.name / "name") or ""
 
 
 def driver_of(path: Path) -> str:
     """Return the name of a device's driver, empty where it cannot be queried."""
     try:
         with path.open("rb", buffering=0) as file:
-            return _capability(file)[0]
+            return _capability(file).driver
     except OSError:
         return ""
 
@@ -81,16 +106,19 @@ def _explain_driver(path: Path) -> str:
 
     with path.open("rb+", buffering=0) as file:
         try:
-            driver, captures = _capability(file)
+            device = _capability(file)
         except OSError:
             return f"{path} is no camera"
-        if driver in _NEED_PICAMERA:
+        if device.driver in _NEED_PICAMERA:
             return f"{path} is part of the Raspberry Pi's own camera: use --camera picamera"
-        if not captures:
+        if not device.captures:
             return f"{path} gives no pictures, only data about them: try the number before it"
         # A request for no buffers fails where another program holds some.
         fcntl.ioctl(file, _REQBUFS, struct.pack(_REQUEST, 0, _VIDEO_CAPTURE, _MEMORY_MAP))
-    return f"{path} ({driver}) can be opened, but sends no pictures. Plug it in again, or try another --size"
+    return (
+        f"{path} ({device.driver}) can be opened, but sends no pictures. Plug it in again, or try another "
+        "--size"
+    )
 
 
 def _describe_devices() -> str:
@@ -107,14 +135,17 @@ def _video_files() -> list[Path]:
     if not sys.platform.startswith("linux"):
         return []
     numbered = [path for path in _DEV.glob("video*") if re.fullmatch(r"video\d{1,6}", path.name)]
-    return sorted(numbered, key=lambda path: int(path.name[5:]))
+    return sorted(numbered, key=number_of)
 
 
-def _capability(file: Any) -> tuple[str, bool]:
-    """Return a device's driver, and whether the device captures pictures and not only data about them."""
+def _capability(file: Any) -> _Device:
     raw = _query(file, _QUERYCAP, bytes(struct.calcsize(_CAPABILITY)))
-    driver, _, _, _, _, flags = struct.unpack(_CAPABILITY, raw)
-    return driver.split(b"\0")[0].decode(errors="replace"), bool(flags & _VIDEO_CAPTURE)
+    driver, name, _, _, _, flags = struct.unpack(_CAPABILITY, raw)
+    return _Device(_text(driver), _text(name), bool(flags & _VIDEO_CAPTURE))
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0")[0].decode(errors="replace")
 
 
 def _codes(file: Any) -> Iterator[bytes]:

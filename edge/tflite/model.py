@@ -59,7 +59,7 @@ class _Entry:
 
 
 class EditableModel:
-    """A .tflite of one graph, in memory: `graph` describes it as it was read.
+    """A .tflite in memory: `graph` describes its first graph as it was read.
 
     Example::
 
@@ -71,21 +71,21 @@ class EditableModel:
 
     graph: Subgraph
 
-    def __init__(self, flatbuffer: bytes) -> None:
-        """Read a model that has no zip behind it.
+    def __init__(self, flatbuffer: bytes, several_graphs: bool = False) -> None:
+        """Read a model that has no zip behind it; of `several_graphs` the first can be changed.
 
-        Raises ConversionError for bytes that are no TFLite model or are damaged, and for a model of several
-        graphs or of more than 2 GB.
+        Raises ConversionError for bytes that are no TFLite model or are damaged, for a model of more than
+        2 GB, and for one of several graphs that are not expected.
         """
         self._bytes = bytearray(flatbuffer)
         self._check_size(0)
         with _damage_reported():
-            self._read()
+            self._read(several_graphs)
         self._in_front = False  # Whether tables must be written in front.
 
-    def _read(self) -> None:
+    def _read(self, several_graphs: bool) -> None:
         graphs = read_graph(FlatTable.root(self._bytes)).subgraphs
-        if len(graphs) != 1:
+        if len(graphs) != 1 and not several_graphs:
             raise ConversionError(
                 f"The model has {len(graphs)} graphs, for conditions, loops or several signatures, and only "
                 "models of one graph can be changed"
@@ -96,18 +96,20 @@ class EditableModel:
             raise ConversionError(
                 f"The model's format is newer than this program: {root.fields} fields, {_MODEL_FIELDS} known"
             )
-        graph = root.tables(_SUBGRAPHS)[0]
+        graph, *others = root.tables(_SUBGRAPHS)
         self._operators = graph.tables(_OPERATORS)
+        self._other_operators = [table for other in others for table in other.tables(_OPERATORS)]
         self._tensors = graph.tables(_TENSORS)
         self._quantizations = [table.table(_TENSOR_QUANTIZATION) for table in self._tensors]
         self._scales = [table.vector(_SCALE, 4) if table else (0, 0) for table in self._quantizations]
         self._buffer_of = [tensor.buffer for tensor in self.graph.tensors]
+        self._buffers_of_others = [tensor.buffer for other in graphs[1:] for tensor in other.tensors]
         self._constants = [self._constant(table) for table in root.tables(_BUFFERS)]
         self._entries = [
             _Entry(table, table.string(_NAME, "backslashreplace") or "", table.scalar(_ENTRY_BUFFER, UINT32))
             for table in root.tables(_METADATA)
         ]
-        for number in (*self._buffer_of, *(entry.buffer for entry in self._entries)):
+        for number in self._holders():
             if number >= len(self._constants):
                 raise IndexError(number)
 
@@ -249,7 +251,8 @@ class EditableModel:
             for constant in self._constants
             if constant.external and constant.table is not None
         }
-        positions |= {table.field_position(_LARGE_OPTIONS_OFFSET) for table in self._operators}
+        operators = (*self._operators, *self._other_operators)
+        positions |= {table.field_position(_LARGE_OPTIONS_OFFSET) for table in operators}
         for position in positions:
             if position is not None:
                 (old,) = struct.unpack_from("<Q", result, position + by)
@@ -259,8 +262,12 @@ class EditableModel:
     def _users(self, number: int) -> int:
         """Return how many tensors and metadata entries have their bytes where buffer `number` has them."""
         start = self._constants[number].start
-        holders = [*self._buffer_of, *(entry.buffer for entry in self._entries)]
-        return sum(other == number or self._constants[other].start == start for other in holders)
+        return sum(other == number or self._constants[other].start == start for other in self._holders())
+
+    def _holders(self) -> list[int]:
+        """Return the buffer's number for each tensor of all graphs, and for each metadata entry."""
+        entries = [entry.buffer for entry in self._entries]
+        return [*self._buffer_of, *self._buffers_of_others, *entries]
 
     def _add_constant(self, raw: bytes) -> int:
         """Append a new buffer and return its number."""

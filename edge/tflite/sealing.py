@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,17 +17,29 @@ from ..errors import ConversionError
 from ..modelfile import CARD_NAME, LABELS_NAME
 from ..runtime import load_interpreter
 from ..tensors import TensorSpec
-from .metadata import add_metadata, append_files, build_metadata, check_metadata
+from .metadata import (
+    NOTHING_INHERITED,
+    Inherited,
+    add_metadata,
+    append_files,
+    build_metadata,
+    check_metadata,
+    scaling_for_readers,
+)
 from .model import EditableModel
 
 
 @dataclass(frozen=True)
 class Golden:
-    """An input, uint8 [height, width, 3], and the probabilities that the file gave for it."""
+    """An input, uint8 [height, width, 3], and the probabilities that the file gave for it.
+
+    `kind` is that of GoldenExample.
+    """
 
     pixels: NDArray[np.uint8]
     expected: NDArray[np.float32]
     tolerance: float
+    kind: str = "photo"
 
 
 def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCard:
@@ -73,10 +86,17 @@ def _check_pixel_scale(flatbuffer: bytes) -> None:
             )
 
 
-def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> bytes:
+def seal(
+    flatbuffer: bytes,
+    card: ModelCard,
+    golden: Sequence[Golden] = (),
+    inherited: Inherited = NOTHING_INHERITED,
+    more_files: Sequence[tuple[str, bytes]] = (),
+) -> bytes:
     """Return the whole file: a model with metadata, and behind it labels, card and golden examples.
 
-    `flatbuffer` is a model, or a finished file up to its `ModelFile.zip_offset`, whose metadata is replaced.
+    `flatbuffer` is a model, or a finished file up to its `ModelFile.zip_offset`, whose metadata is replaced;
+    `inherited` is what stays of it, and `more_files` are the names and contents of further files that do.
     The same arguments give the same bytes. Raises ConversionError, as check_metadata does, when other readers
     would not find in it what `card` says.
 
@@ -86,17 +106,20 @@ def seal(flatbuffer: bytes, card: ModelCard, golden: Sequence[Golden] = ()) -> b
         flatbuffer = path.read_bytes()[: old.zip_offset]
         path.write_bytes(seal(flatbuffer, replace(old.card, labels=("cat", "dog"))))
     """
-    model = add_metadata(flatbuffer, build_metadata(card))
+    graph = EditableModel(flatbuffer, several_graphs=True).graph
+    outputs = [math.prod(graph.tensors[output].shape) for output in graph.outputs]
+    scaling = scaling_for_readers(card, graph.tensors[graph.inputs[0]])
+    model = add_metadata(flatbuffer, build_metadata(card, scaling, outputs, inherited))
     pictures: list[tuple[str, bytes]] = []
     examples = []
     for number, example in enumerate(golden):
         name = f"golden_{number}.png"
         pictures.append((name, _png(example.pixels)))
         expected = tuple(round(float(p), 6) for p in example.expected)
-        examples.append(GoldenExample(name, expected, example.tolerance))
+        examples.append(GoldenExample(name, expected, example.tolerance, example.kind))
     final = replace(card, golden=tuple(examples), sha256=hashlib.sha256(model).hexdigest())
     labels = "\n".join(card.labels) + "\n"
-    files = [(LABELS_NAME, labels.encode()), (CARD_NAME, final.to_json().encode()), *pictures]
+    files = [(LABELS_NAME, labels.encode()), (CARD_NAME, final.to_json().encode()), *pictures, *more_files]
     sealed = append_files(model, files)
     check_metadata(sealed, card)
     return sealed

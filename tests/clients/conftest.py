@@ -28,7 +28,8 @@ RAW_SIZES = ((48, 40), (40, 64), (160, 120), (90, 160), (34, 98), (320, 240), (1
 # Enough for a MobileNetV2 that is sure of most pictures: one that guesses agrees with another by chance.
 MOBILENET = (
     "--model", "mobilenet_v2", "--alpha", "0.35", "--weights", "none", "--image-size", str(SIDE),
-    "--epochs", "10,2", "--learning-rate", "0.003,0.0003", "--patience", "20", "--batch-size", "32",
+    "--folds", "0",
+    "--epochs", "20,4", "--learning-rate", "0.003,0.0003", "--patience", "20", "--batch-size", "32",
     "--augment", "none",
 )  # fmt: skip
 # All whose input and output MediaPipe takes: uint8 or float32.

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from edge_classify.convert.recipes import find_recipe
+from PIL import Image
 
+from ..support.commands import run_command
+from ..support.finished_files import KINDS, LABELS, SIDE
+from ..support.foreign import write_labels
 from ..support.pictures import SHAPES
 from .conftest import COUNT, VARIANTS, Pictures, expect
 from .environments import HERE
@@ -23,10 +28,12 @@ Answers = dict[str, list[dict[str, float]]]
 @pytest.fixture(scope="module")
 def answers(mediapipe_python: Path, models: list[Path], sized: Pictures, raw: Pictures) -> Answers:
     """Return MediaPipe's scores by label for every model and picture, first of `sized`, then of `raw`."""
-    work = {
-        "models": [str(path) for path in models],
-        "pictures": [str(p) for p in (*sized.paths, *raw.paths)],
-    }
+    return ask_mediapipe(mediapipe_python, models, [*sized.paths, *raw.paths])
+
+
+def ask_mediapipe(mediapipe_python: Path, models: Sequence[Path], pictures: Sequence[Path]) -> Answers:
+    """Return MediaPipe's scores by label for every model and picture."""
+    work = {"models": [str(path) for path in models], "pictures": [str(path) for path in pictures]}
     done = subprocess.run(
         [mediapipe_python, HERE / "mediapipe_client.py"],
         input=json.dumps(work), capture_output=True, text=True, timeout=300, check=False,
@@ -65,4 +72,29 @@ def test_on_raw_photos_nearly_every_answer_is_ours(
     for model in models:
         agreement = expect(model, raw).agreement(best(answers[str(model)][COUNT:]))
         record_property(f"MediaPipe agrees on raw photos, {model.name}", f"{agreement:.0%}")
-        assert agreement >= 0.9, model.name
+        # MediaPipe skips pixels of photos larger than the input: 86 to 93 % for a MobileNetV2, by processor.
+        # Fed wrongly, as with other channels or scaling, a model of three classes agrees on about a third.
+        assert agreement >= 0.8, model.name
+
+
+@pytest.mark.parametrize("name", ["float32", "float16", "uint8", "symmetric_uint8"])
+def test_file_that_was_sealed_as_it_was_is_fed_rightly(
+    name: str, mediapipe_python: Path, finished_files: dict[str, Path], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (20, SIDE, SIDE, 3), np.uint8)
+    paths = [tmp_path / f"{number}.png" for number in range(len(pixels))]
+    for picture, path in zip(pixels, paths, strict=True):
+        Image.fromarray(picture).save(path)
+    scaling = KINDS[name].facts.normalization
+    more = ["--normalization", scaling.to_text()] if scaling else []
+    labels = write_labels(tmp_path / "labels.txt", LABELS)
+    result = run_command(
+        "edge-convert", "--seal", finished_files[name], "-o", tmp_path / "out", "--labels", labels, *more
+    )
+    assert result.returncode == 0, result.stderr
+    model = tmp_path / "out" / f"{name}.tflite"
+    theirs = ask_mediapipe(mediapipe_python, [model], paths)[str(model)]
+    ours = expect(model, Pictures(paths, pixels))
+    probabilities = np.array([[answer[label] for label in ours.labels] for answer in theirs])
+    np.testing.assert_allclose(probabilities, ours.probabilities, atol=0.01)

@@ -6,9 +6,12 @@ import dataclasses
 import hashlib
 from typing import Any
 
+import numpy as np
 from edge_classify.benchmarks.host import Host
+from edge_classify.benchmarks.results.bits import pack
 from edge_classify.benchmarks.results.result import (
     Change,
+    ChoiceAnswers,
     ClassScore,
     ColdStart,
     Conditions,
@@ -178,6 +181,7 @@ def accuracy(
         "macro_f1": top1 - 0.01,
         "macro_f1_ci95": around(top1 - 0.01, 0.02),
         "ece": 0.03,
+        "choice": ChoiceAnswers("flowers", 1000, "", pack(np.arange(1000) < round(top1 * 1000))),
         "ece_ci95": (0.02, 0.045),
         "classes": scores,
         "pairing": None,
@@ -192,7 +196,7 @@ def pairing(base: str = "flowers_float32.tflite", changes: int = 30) -> Pairing:
     changed = tuple(Change(f"tulip/{number:04}.jpg", "tulip", "tulip", "rose") for number in range(changes))
     agreement = 1 - changes / 1000
     return Pairing(
-        base, agreement, around(agreement, 0.01), changes, 0, 0.004 if changes > 8 else 1.0, changed
+        base, agreement, around(agreement, 0.01), changes, 0, 0.004 if changes > 8 else 1.0, changed, True
     )
 
 

@@ -22,9 +22,9 @@ class SshServer:
     """Accepts one key for the host alias "pi"; `cache` is the cache folder of its sessions."""
 
     def __init__(self, folder: Path, *options: str) -> None:
+        self._sshd = require("sshd", "ssh", "ssh-keygen")
         self.folder, self.cache = folder, folder / "far cache"
         self.cache.mkdir(parents=True)
-        self._sshd = require("sshd")
         if os.geteuid() == 0:  # sshd confines itself there, and does not start without it.
             Path("/run/sshd").mkdir(exist_ok=True)
         for name in ("host_key", "user_key"):

@@ -44,12 +44,12 @@ def number_of(frame: Frame) -> int:
     return int(found[1])
 
 
-def write_video(path: Path, frames: int) -> Path:
+def write_video(path: Path, frames: int, codec: str = "MJPG") -> Path:
     """Write a video at 25 frames a second whose frame n is grey with value 5 * n (mod 250)."""
     cv2 = import_opencv(
         "a test's video"
     )  # It sets how much FFmpeg prints, which works only before FFmpeg's first use.
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (32, 24))
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 25, (32, 24))
     for number in range(frames):
         writer.write(np.full((24, 32, 3), 5 * number % 250, np.uint8))
     writer.release()
@@ -287,10 +287,10 @@ class RtspServer:
 
 
 def _python_with_gstreamer() -> str:
-    inspect = require("gst-inspect-1.0")
+    python = "/usr/bin/python3"  # Debian's, which has the bindings.
+    inspect = require("gst-inspect-1.0", python)
     if subprocess.run([inspect, "x264enc"], capture_output=True, check=False).returncode != 0:
         require("gstreamer1.0-plugins-ugly")
-    python = "/usr/bin/python3"
     code = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
     if subprocess.run([python, "-c", code], capture_output=True, check=False).returncode != 0:
         require("gir1.2-gst-rtsp-server-1.0")

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from edge_classify.convert.tflite.flatgraph import unpack
+from edge_classify.convert.tflite.flatgraph import pack, unpack
 
 
 def contents(flatbuffer: bytes) -> dict[str, Any]:
     """Return all fields of the model by name: bytes instead of numbers of buffers, metadata by name."""
-    model = unpack(flatbuffer)
+    model = _read(flatbuffer)
     names = [entry.name for entry in model.metadata or []]
     assert len(set(names)) == len(names)
     metadata = {entry.name.decode(): _stored(model, entry.buffer) for entry in model.metadata or []}
@@ -23,6 +23,28 @@ def tensors(flatbuffer: bytes) -> dict[str, dict[str, Any]]:
     """Return the fields of each tensor of the first graph by its name; `buffer` is its bytes."""
     found = contents(flatbuffer)["subgraphs"][0]["tensors"]
     return {tensor["name"].decode(): tensor for tensor in found}
+
+
+def custom_operation(flatbuffer: bytes) -> bytes:
+    """Return the model with its whole graph as one custom operation, as compilers for accelerators do."""
+    model = unpack(flatbuffer)
+    graph = model.subgraphs[0]
+    code = schema.OperatorCodeT(
+        builtinCode=schema.BuiltinOperator.CUSTOM, deprecatedBuiltinCode=32, customCode="edgetpu-custom-op"
+    )
+    model.operatorCodes = [code]
+    graph.operators = [schema.OperatorT(opcodeIndex=0, inputs=graph.inputs, outputs=graph.outputs)]
+    return pack(model)
+
+
+def _read(flatbuffer: bytes) -> Any:
+    """Return a model of any number of graphs, with weights behind the flatbuffer in its buffers too."""
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    for buffer in model.buffers:
+        if buffer.offset:
+            buffer.data = np.frombuffer(flatbuffer, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def _stored(model: Any, buffer: int) -> bytes:

@@ -46,6 +46,7 @@ def make_options(**changes: Any) -> TrainOptions:
         "compute": "float32",
         "validation_split": 0.2,
         "test_split": 0.2,
+        "folds": 0,
         "answer_precision": 0.95,
         "duplicates": "near",
         "resize": "stretch",

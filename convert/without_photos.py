@@ -1,0 +1,42 @@
+"""A finished file's photos are replaced by drawn patterns; nothing else in it changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..edge.card import FORMAT
+from ..edge.console import say
+from ..edge.errors import ModelFileError
+from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.modelfile import ModelFile
+from ..edge.tflite.sealing import seal
+from .golden import choose_patterns
+from .recipes import RECIPES
+
+
+def write_without_photos(path: Path, output: Path, force: bool) -> Path:
+    """Write a copy of a file of edge-convert, with patterns as golden examples; return where it is.
+
+    `output` is a folder. The weights, and with them all answers, stay the same. Raises ModelFileError for
+    another program's file, and OutputExistsError.
+    """
+    data = path.read_bytes() if path.is_file() else None
+    if data is None:
+        raise ModelFileError(f"{path}: " + ("no such file" if not path.exists() else "is no file"))
+    file = ModelFile.read(path)
+    card = file.card
+    if card is None or card.conversion is None or card.conversion.variant not in RECIPES:
+        raise ModelFileError(f"{path} was not made by edge-convert: --without-photos is for its files only")
+    target = output / path.name
+    refuse_to_overwrite(target, force)
+    flatbuffer = data[: file.zip_offset]
+    card = replace(card, format=FORMAT, golden=())
+    tolerance = RECIPES[card.conversion.variant].tolerance if card.conversion else 0.0
+    golden = choose_patterns(seal(flatbuffer, card), tolerance)
+    if golden.hidden:
+        say(f"{target.name}: {golden.describe_hidden()}")
+    output.mkdir(parents=True, exist_ok=True)
+    require_writable(target)
+    write_atomically(target, seal(flatbuffer, card, golden.examples))
+    return target

@@ -24,7 +24,6 @@ ILLEGAL = "import os, signal\nos.kill(os.getpid(), signal.SIGILL)"
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that this process and its children search for packages first."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
 
 

@@ -11,11 +11,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DelegateError, EdgeClassifyError, ModelFileError, RuntimeLoadError
+from ..processes import Process, plain_environment, python_command
 from ..runtime import Execution, Loaded
 from .messages import (
     ERROR,
@@ -38,11 +37,7 @@ from .messages import (
     write_message,
 )
 
-# -I: neither the working folder nor the environment decides what is imported. The child gets this process's
-# import path, so that it finds this package however it was installed.
-_START = f"import sys; sys.path[:] = sys.argv[1:]; from {__package__}.child import main; main()"
-# For the dynamic linker, and for Python on Windows. The child gets no other variable.
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+_START = f"from {__package__}.child import main; main()"
 _STDERR_BYTES = 64 * 1024
 _STACK_BYTES = 8 * 1024 * 1024
 # The errors that a child may report; another name becomes EdgeClassifyError.
@@ -92,13 +87,8 @@ class IsolatedModel:
         self._memory = limits.memory(path, execution.threads)
         self._failure: str | None = None
         self._timed_out = False
-        environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         # numpy's linear algebra is not used: its threads would only take memory.
-        environment["OPENBLAS_NUM_THREADS"] = "1"
-        self._child = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START, *filter(None, sys.path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-        )  # fmt: skip
+        self._child = Process(python_command(_START), plain_environment(OPENBLAS_NUM_THREADS="1"))
         try:
             self._load(execution)
         except BaseException:
@@ -159,11 +149,7 @@ class IsolatedModel:
     def close(self) -> None:
         """End the child; a second call does nothing."""
         self._child.kill()
-        self._child.wait()
-        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
-            if stream is not None:
-                with suppress(OSError):  # Bytes that were not written before the child died.
-                    stream.close()
+        self._child.close_streams()
 
     def __del__(self) -> None:
         if hasattr(self, "_child"):  # There is none where it could not be started.
@@ -196,7 +182,7 @@ class IsolatedModel:
 
     def _kill_late(self) -> None:
         self._timed_out = True
-        self._child.kill()
+        self._child.send_signal(signal.SIGKILL)
 
     def _fail(self, message: str, name: str = ModelFileError.__name__) -> NoReturn:
         self.close()
@@ -204,7 +190,9 @@ class IsolatedModel:
         raise _ERRORS.get(name, EdgeClassifyError)(message) from None
 
     def _why_it_died(self, seconds: float, purpose: str) -> str:
-        status = self._child.wait()
+        status = self._child.wait(seconds)
+        if status is None:
+            status = self._child.kill()
         if self._timed_out or status == -getattr(signal, "SIGALRM", 0):
             return f"{self._path} was stopped: it took longer than {seconds:g} seconds {purpose}"
         output = self._read_stderr()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_classify.edge.children import describe_end
+from edge_classify.edge.processes import describe_end
 from edge_classify.edge.console import say
 
 from studies.peers.catalogue import Peer

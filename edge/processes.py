@@ -4,8 +4,8 @@ People start the commands inside folders of photos and models that they got from
 called numpy.py, or git, must not run:
 
 - Python children are started isolated (-I), and get this process's import path without the working folder.
-  So PYTHONPATH decides as much as it did for this process, and no more: what it names is on that path, but an
-  empty entry (PYTHONPATH=:/lib) or `python -m`, which both stand for the working folder, do not reach a child.
+  So PYTHONPATH decides as much as it did for this process, and no more: what it names is on that path, but
+  an empty entry (PYTHONPATH=:/lib) and `python -m`, which stand for the working folder, reach no child.
 - Programs are found by the absolute entries of PATH alone.
 - The environment has neither Python's variables nor those of this package, which may hold passwords.
 - Standard input is empty or a pipe, output is kept up to a limit, and a process that must end is killed with
@@ -43,14 +43,14 @@ def python_command(code: str, *arguments: str) -> list[str]:
     # -I would leave the user's own packages out, which this process may have come from.
     flags = ["-E" if site.ENABLE_USER_SITE else "-I", *(["-B"] if sys.dont_write_bytecode else [])]
     flags += ["-X", "utf8"] if sys.flags.utf8_mode else []
-    start = f"import sys; sys.path[:] = dict.fromkeys({ascii(import_path())} + [*filter(None, sys.path)])\n"
+    start = f"import sys; sys.path[:] = dict.fromkeys({import_path()!a} + [*filter(None, sys.path)])\n"
     return [sys.executable, *flags, "-c", start + code, *arguments]
 
 
 def import_path() -> list[str]:
     """Return the absolute entries of sys.path, without the working folder unless this package lies in it."""
     try:
-        here = os.path.realpath(os.getcwd())  # noqa: PTH109, PTH120 - It may have been removed.
+        here = os.path.realpath(os.getcwd())  # noqa: PTH109 - It may have been removed.
     except OSError:
         here = ""
     package = (__package__ or "").partition(".")[0]
@@ -83,7 +83,7 @@ class Process:
     """A process in a group of its own: Ctrl-C does not reach it, and what it starts is killed with it.
 
     `stdin` is a pipe, or None where it is empty; `stdout` is a pipe, and `stderr` too unless it is merged.
-    The caller reads the pipes, since a process whose pipe is full waits for ever, and calls `kill` in the end.
+    The caller reads the pipes, since a process whose pipe is full waits for ever, and in the end calls `kill`.
     """
 
     def __init__(

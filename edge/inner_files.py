@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
-_LONGEST_NAME = 4096  # Characters; Linux's limit of a path, in bytes.
+_LONGEST_NAME, _LONGEST_PART = 4096, 255  # Linux's limits, in bytes.
 # O_NONBLOCK: opening a pipe would wait for a writer. Windows lacks these flags.
 _FLAGS = (
     os.O_RDONLY
@@ -48,6 +50,23 @@ def inner_path(root: Path, name: str) -> Path:
     return path
 
 
+def require_inner(name: str) -> None:
+    """Raise UnsafePathError for a name that is no relative path of plain parts; looks at no file."""
+    _parts(name)
+
+
+def require_plain(name: str) -> None:
+    """Raise UnsafePathError for a text that can be no path: too long, or with a zero byte."""
+    if "\0" in name:
+        raise UnsafePathError("holds a zero byte")
+    try:
+        parts = [os.fsencode(part) for part in PurePath(name).parts]
+    except UnicodeEncodeError:
+        raise UnsafePathError("holds half a letter") from None
+    if len(name) > _LONGEST_NAME or any(len(part) > _LONGEST_PART for part in parts):
+        raise UnsafePathError("is longer than a path may be")
+
+
 def require_regular(path: Path) -> None:
     """Raise UnsafePathError for anything but a regular file or a link to one.
 
@@ -72,6 +91,16 @@ def read_unlinked(path: Path, most: int) -> bytes:
 
     Raises UnsafePathError and OSError as `read_inner`.
     """
+    with open_unlinked(path) as file:
+        raw = file.read(most + 1)
+    if len(raw) > most:
+        raise UnsafePathError(f"is larger than {most / 2**20:.0f} MiB")
+    return raw
+
+
+@contextmanager
+def open_unlinked(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading; raises UnsafePathError for a link or another kind, and OSError."""
     if is_link(path):
         raise UnsafePathError("is a link, and no links are followed here")
     try:
@@ -82,10 +111,7 @@ def read_unlinked(path: Path, most: int) -> bytes:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
             raise UnsafePathError(f"is {kind_of(mode)}, and not a regular file")
-        raw = file.read(most + 1)
-    if len(raw) > most:
-        raise UnsafePathError(f"is larger than {most / 2**20:.0f} MiB")
-    return raw
+        yield file
 
 
 def find_links(folder: Path) -> Iterator[Path]:
@@ -118,15 +144,14 @@ def kind_of(mode: int) -> str:
 
 
 def _parts(name: str) -> tuple[str, ...]:
+    require_plain(name)
     path = PurePath(name)
-    if not path.parts or len(name) > _LONGEST_NAME:
+    if not path.parts:
         raise UnsafePathError("is no name of a file")
     if path.is_absolute() or path.drive or path.root:
         raise UnsafePathError("is an absolute path, and must be relative to its folder")
     if ".." in path.parts:
         raise UnsafePathError('leads out of its folder by ".."')
-    if "\0" in name:
-        raise UnsafePathError("holds a zero byte")
     return path.parts
 
 

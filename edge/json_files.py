@@ -6,7 +6,7 @@
 
 Python's `json` takes what cannot be used, and fails in ways that are easily forgotten: RecursionError for
 nested lists, `NaN`, numbers of thousands of digits, keys that stand twice, halves of letters, UTF-16. All of
-these are refused here, by one exception whose text is a phrase that follows the name of the file.
+these are refused here, by one exception whose text is a sentence that follows the name of the file.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import reprlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
+from enum import EnumMeta as EnumType
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import dacite
 
@@ -35,26 +36,28 @@ Pairs = list[tuple[str, Any]]
 
 
 class JsonError(ValueError):
-    """JSON that is not taken; the text is a phrase that follows the name of the file."""
+    """JSON that is not taken; the text is a sentence that follows the name of the file."""
 
 
-def read_json(
-    root: Path, name: str, *, most: int = MOST_BYTES, finite: bool = True, any_text: bool = False
-) -> Any:
+class NotJsonError(JsonError):
+    """A text that is no JSON at all."""
+
+
+def read_json(root: Path, name: str, *, most: int = MOST_BYTES, **limits: Any) -> Any:
     """Return what the file `name` in the folder `root` holds; no link below `root` is followed.
 
-    Raises FileNotFoundError where there is none, and JsonError, also for what cannot be read. `finite` and
-    `any_text` are those of `parse_json`.
+    Raises FileNotFoundError where there is none, and JsonError, also for what cannot be read. `limits` are
+    those of `parse_json`.
     """
     try:
         raw = read_inner(root, name, most)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise JsonError(f"cannot be read ({error.strerror})") from None
+        raise JsonError(f"it cannot be read ({error.strerror})") from None
     except UnsafePathError as error:
-        raise JsonError(str(error)) from None
-    return parse_json(raw, finite=finite, any_text=any_text)
+        raise JsonError(f"it {error}") from None
+    return parse_json(raw, **limits)
 
 
 def parse_json(
@@ -62,6 +65,8 @@ def parse_json(
     *,
     finite: bool = True,
     any_text: bool = False,
+    most_values: int = MOST_VALUES,
+    deepest: int = DEEPEST,
     make_object: Callable[[Pairs], dict[str, Any]] | None = None,
 ) -> Any:
     """Return the value of a JSON text, of bounded size and depth; raises JsonError.
@@ -74,8 +79,8 @@ def parse_json(
     if isinstance(text, bytes):
         text = _decode(text)
     text = text.removeprefix("\ufeff")
-    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
-        raise JsonError(f"holds more than {MOST_VALUES:,} values")
+    if text.count(",") + text.count("[") + text.count("{") > most_values:
+        raise JsonError(f"it holds more than {most_values:,} values")
     try:
         value = json.loads(
             text,
@@ -85,85 +90,80 @@ def parse_json(
             parse_constant=_no_number if finite else float,
         )
     except RecursionError:
-        raise JsonError(_TOO_DEEP) from None
+        raise JsonError(f"it is nested deeper than {deepest} levels") from None
     except json.JSONDecodeError as error:
-        raise JsonError(f"is not JSON ({error})") from None
-    _require_shallow(value, text)
+        raise NotJsonError(f"it is not JSON ({error})") from None
+    if text.count("[") + text.count("{") > deepest:
+        _require_shallow(value, deepest)
     if not any_text and "\\u" in text:
         _require_unicode(value)
     return value
 
 
-def structured(kind: type[_T], value: object, *, at: str = "") -> _T:
+def structured(kind: type[_T], value: object, *, at: str = "", exact: bool = False) -> _T:
     """Return the dataclass `kind` with the values of a JSON object, and of the objects in it.
 
-    Keys that it does not know are ignored, since a newer version may write more; those that have a default
-    may lack. `at` is the name of the object in its file. Raises JsonError, which names the field and what
-    arrived, and what the dataclass itself raises.
+    Keys that it does not know are ignored, since a newer version may write more, but not where `exact`; those
+    that have a default may lack. `at` is the name of the object in its file. Raises JsonError, which names
+    the field and what arrived, and what the dataclass itself raises.
     """
     inside = f"{at}." if at else ""
     if not isinstance(value, dict):
-        raise JsonError(f"must hold an object{f' in {at}' if at else ''}. Received: {reprlib.repr(value)}")
+        raise JsonError(f"{at or 'it'} must hold an object. Received: {reprlib.repr(value)}")
     try:
-        return dacite.from_dict(kind, value, dacite.Config(type_hooks=_hooks(kind)))
+        return dacite.from_dict(kind, value, dacite.Config(type_hooks=_hooks(cast(Any, kind)), strict=exact))
     except dacite.WrongTypeError as error:
         raise JsonError(
-            f"has a value of the wrong type in {inside}{error.field_path}. "
-            f"Received: {reprlib.repr(error.value)}"
+            f"{inside}{error.field_path} has a value of the wrong type. Received: {reprlib.repr(error.value)}"
         ) from None
     except dacite.MissingValueError as error:
-        raise JsonError(f"lacks {inside}{error.field_path}") from None
-    except (dacite.DaciteError, TypeError) as error:
-        raise JsonError(f"holds what is not expected ({error})") from None
-
-
-_TOO_DEEP = f"is nested deeper than {DEEPEST} levels"
+        raise JsonError(f"{inside}{error.field_path} is missing") from None
+    except (dacite.DaciteError, TypeError, ValueError) as error:
+        raise JsonError(f"it holds what is not expected ({error})") from None
 
 
 def _decode(raw: bytes) -> str:
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise JsonError("is UTF-16 text. Save it as UTF-8")
+        raise JsonError("it is UTF-16 text. Save it as UTF-8")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise JsonError(f"is not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise JsonError(f"it is not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _unique(pairs: Pairs) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise JsonError(f"has the key {reprlib.repr(twice)} twice in one object")
+        raise JsonError(f"it has the key {reprlib.repr(twice)} twice in one object")
     return found
 
 
 def _countable(text: str) -> int:
     value = int(text) if len(text) <= _LONGEST_INT else _TOO_LARGE
     if abs(value) >= _TOO_LARGE:
-        raise JsonError(f"holds the number {text[:20]}, which is too large")
+        raise JsonError(f"the number {text[:20]} is too large")
     return value
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if abs(value) == float("inf"):
-        raise JsonError(f"holds the number {text[:20]}, which is too large")
+        raise JsonError(f"{text[:20]} is not a number")
     return value
 
 
 def _no_number(text: str) -> float:
-    raise JsonError(f"holds {text}, which is not a number")
+    raise JsonError(f"{text} is not a number")
 
 
-def _require_shallow(value: Any, text: str) -> None:
-    if text.count("[") + text.count("{") <= DEEPEST:
-        return
+def _require_shallow(value: Any, deepest: int) -> None:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(deepest):
         level = [inner for each in level for inner in _inside(each) if isinstance(inner, (dict, list))]
         if not level:
             return
-    raise JsonError(_TOO_DEEP)
+    raise JsonError(f"it is nested deeper than {deepest} levels")
 
 
 def _require_unicode(value: Any) -> None:
@@ -172,7 +172,7 @@ def _require_unicode(value: Any) -> None:
     while waiting:
         each = waiting.pop()
         if isinstance(each, str) and not _is_unicode(each):
-            raise JsonError(f"holds a text that is no Unicode: {each[:50]!a}")
+            raise JsonError(f"it holds a text that is no Unicode: {each[:50]!a}")
         if isinstance(each, dict):
             waiting.extend(each)
         waiting.extend(_inside(each))
@@ -189,20 +189,21 @@ def _inside(value: Any) -> Sequence[Any]:
 
 
 @cache
-def _hooks(kind: type[Any]) -> dict[Any, Callable[[object], object]]:
-    return dict.fromkeys(_tuple_types(kind), _to_tuple)
+def _hooks(kind: Any) -> dict[Any, Callable[[Any], object]]:
+    """Return what makes the values of fields that JSON has no type for: tuples and enumerations."""
+    return {each: each if isinstance(each, EnumType) else _to_tuple for each in _special_types(kind)}
 
 
 def _to_tuple(value: object) -> tuple[object, ...]:
-    if not isinstance(value, list):  # A text would become a tuple of its letters.
+    if not isinstance(value, (list, tuple)):  # A text would become a tuple of its letters.
         raise dacite.WrongTypeError(field_type=tuple, value=value)
     return tuple(value)
 
 
 @cache
-def _tuple_types(kind: Any) -> frozenset[Any]:
-    """Return all tuple types of the fields of a dataclass, and of the dataclasses inside it."""
+def _special_types(kind: Any) -> frozenset[Any]:
+    """Return the types of tuples and enumerations in the fields of a dataclass, and in those inside it."""
     if is_dataclass(kind) and isinstance(kind, type):
-        return frozenset().union(*(_tuple_types(hint) for hint in get_type_hints(kind).values()))
-    inner: frozenset[Any] = frozenset().union(*(_tuple_types(part) for part in get_args(kind)))
-    return inner | {kind} if get_origin(kind) is tuple else inner
+        return frozenset().union(*(_special_types(hint) for hint in get_type_hints(kind).values()))
+    inner: frozenset[Any] = frozenset().union(*(_special_types(part) for part in get_args(kind)))
+    return inner | {kind} if get_origin(kind) is tuple or isinstance(kind, EnumType) else inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,11 @@ class Runtime(NamedTuple):
 
     @property
     def version(self) -> str:
-        """The distribution's version, or "unknown". Reading it takes longer than loading the runtime."""
-        import importlib.metadata
+        """The distribution's version, or "unknown"."""
+        package = sys.modules.get(RUNTIMES[self.name].partition(".")[0])
+        if isinstance(stated := getattr(package, "__version__", None), str):
+            return stated
+        import importlib.metadata  # Takes longer than loading the runtime.
 
         try:
             return importlib.metadata.version(self.name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import dacite
@@ -93,6 +93,7 @@ class Ready:
     inputs: list[TensorDetails]
     outputs: list[TensorDetails]
     remarks: list[str]
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,17 @@ class ChildFailure:
 def parse_ready(raw: bytes) -> Ready:
     """Read a READY message from the child; raises BrokenMessageError."""
     ready: Ready = _parse(Ready, raw)
-    return Ready(ready.inputs, ready.outputs, [remark[:MAX_TEXT] for remark in ready.remarks[:10]])
+    return Ready(ready.inputs, ready.outputs, _shortened(ready.remarks), _shortened(ready.missing))
 
 
 def parse_failure(raw: bytes) -> ChildFailure:
     """Read an ERROR message; raises BrokenMessageError."""
     failure: ChildFailure = _parse(ChildFailure, raw)
     return ChildFailure(failure.name, failure.text[:MAX_TEXT])
+
+
+def _shortened(texts: list[str]) -> list[str]:
+    return [text[:MAX_TEXT] for text in texts[:10]]
 
 
 def _parse(kind: type, raw: bytes) -> Any:

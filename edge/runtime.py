@@ -102,10 +102,14 @@ class Runtime(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """An interpreter with allocated tensors; `remarks` are sentences for its user to read."""
+    """An interpreter with allocated tensors; `remarks` are sentences for its user to read.
+
+    `missing` are sentences about what the process of an untrusted model can still do, though it should not.
+    """
 
     interpreter: Any
     remarks: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def find_runtime(name: str | None = None) -> Runtime:

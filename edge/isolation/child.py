@@ -74,7 +74,6 @@ def _give_up(path: Path, execution: Execution, runtime: Runtime, memory: int) ->
     """Enter the sandbox; return what could not be had, as sandbox.enter does."""
     if execution.delegate is not None:  # Drivers of accelerators open devices and load code at any time.
         limit = f"the driver of {execution.delegate} needs devices, and may need anything else"
-        return (*limit_resources(memory), f"it has all the rights of its user ({limit})")
+        return (*limit_resources(memory), f"its processes have all the rights of their user ({limit})")
     _ = runtime.version  # Errors name it; later its file could not be read.
     return enter([path], memory)
-

@@ -50,11 +50,11 @@ DEFAULT_LIMITS = Limits()
 def open_isolated(path: Path, execution: Execution, limits: Limits = DEFAULT_LIMITS) -> Loaded:
     """Load a .tflite file in a child process.
 
-    The interpreter returned has those methods that Classifier uses, and `missing`. Raises as open_interpreter
+    The interpreter returned has those methods that Classifier uses. Raises as open_interpreter
     does, and ModelFileError when the model crashes the interpreter or exceeds `limits`.
     """
     model = IsolatedModel(path, execution, limits)
-    return Loaded(model, model.remarks)
+    return Loaded(model, model.remarks, model.missing)
 
 
 class IsolatedModel:

@@ -13,7 +13,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from .syscalls import FIRST_COMMON_NUMBER, Architecture, numbers_of, this_architecture
+from .syscalls import FIRST_COMMON_NUMBER, Processor, numbers_of, this_processor
 
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1  # TSYNC: for all threads of the process.
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -23,7 +23,9 @@ _INSTRUCTION = struct.Struct("=HBBI")
 # Offsets in struct seccomp_data; arguments have 64 bits, of which the lower half is first.
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _PROT_EXEC = 0x4
-_OPEN_FOR_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_TMPFILE", 0) & 0o20000000
+_OPEN_FOR_WRITING = (
+    os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_TMPFILE", 0) & 0o20000000
+)
 _CLONE_THREAD, _CLONE_NEW = 0x00010000, 0x7E020000  # All of CLONE_NEW*: namespaces.
 # Duplicating, reading and setting flags; not F_SETOWN, by which others can be sent signals.
 _FCNTL = (0, 1, 2, 3, 4, 1030, 1032)
@@ -40,17 +42,17 @@ def restrict_calls() -> str | None:
     or with ENOSYS where libraries then try an older one; a call for another architecture ends the process.
     Needs no_new_privs. Returns None, or why it could not be had.
     """
-    architecture = this_architecture()
-    if architecture is None:
+    processor = this_processor()
+    if processor is None:
         return f"the calls of {os.uname().machine if hasattr(os, 'uname') else 'this system'} are not known"
-    program = b"".join(filter_of(architecture, os.getpid()))
+    program = b"".join(filter_of(processor, os.getpid()))
     code = ctypes.create_string_buffer(program, len(program))
     count = len(program) // _INSTRUCTION.size
     # struct sock_fprog: the number of instructions, and a pointer.
     described = struct.pack("@HP", count, ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
     failed = libc.syscall(
-        ctypes.c_long(architecture.seccomp), ctypes.c_ulong(_SET_MODE_FILTER), ctypes.c_ulong(_FLAG_TSYNC),
+        ctypes.c_long(processor.seccomp), ctypes.c_ulong(_SET_MODE_FILTER), ctypes.c_ulong(_FLAG_TSYNC),
         ctypes.create_string_buffer(described, len(described)),
     )  # fmt: skip
     if not failed:
@@ -59,21 +61,20 @@ def restrict_calls() -> str | None:
     return "a thread has another filter" if failed > 0 else f"the kernel says: {os.strerror(number)}"
 
 
-def filter_of(architecture: Architecture, pid: int) -> Instructions:
+def filter_of(processor: Processor, pid: int) -> Instructions:
     """Return the instructions of the filter for the process `pid`."""
     program = [
-        *_load(_ARCH), _jump(_EQUAL, architecture.audit, 1, 0), _end(_KILL_PROCESS), *_load(_NUMBER)
+        *_load(_ARCH), _jump(_EQUAL, processor.audit, 1, 0), _end(_KILL_PROCESS), *_load(_NUMBER)
     ]  # fmt: skip
-    if architecture.foreign_bit:
-        program += [_jump(_GREATER_EQUAL, architecture.foreign_bit, 0, 1), _end(_KILL_PROCESS)]
+    if processor.foreign_bit:
+        program += [_jump(_GREATER_EQUAL, processor.foreign_bit, 0, 1), _end(_KILL_PROCESS)]
     rules = _rules(pid)
-    for name, number in numbers_of(architecture).items():
+    for name, number in numbers_of(processor).items():
         rule = rules.get(name, [_end(_ALLOW)])
         program += [_jump(_EQUAL, number, 0, len(rule)), *rule]
     # Names that only ARM has are above all others.
-    return [
-        *program, _jump(_GREATER_EQUAL, FIRST_COMMON_NUMBER, 0, 1), _refuse(errno.ENOSYS), _refuse(errno.EPERM)
-    ]  # fmt: skip
+    unknown = [_jump(_GREATER_EQUAL, FIRST_COMMON_NUMBER, 0, 1), _refuse(errno.ENOSYS), _refuse(errno.EPERM)]
+    return program + unknown
 
 
 def _rules(pid: int) -> dict[str, Instructions]:

@@ -17,7 +17,7 @@ FIRST_COMMON_NUMBER = 424
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Processor:
     """A processor as seccomp knows it: `audit` is its AUDIT_ARCH number of linux/audit.h.
 
     `foreign_bit` is set in the numbers of a second set of calls, which is refused; 0 where there is none.
@@ -30,10 +30,10 @@ class Architecture:
     foreign_bit: int = 0
 
 
-X86_64 = Architecture("x86_64", 0xC000003E, 317, foreign_bit=0x40000000)  # __X32_SYSCALL_BIT
-AARCH64 = Architecture("aarch64", 0xC00000B7, 277)
-ARM = Architecture("arm", 0x40000028, 383)
-ARCHITECTURES = (X86_64, AARCH64, ARM)
+X86_64 = Processor("x86_64", 0xC000003E, 317, foreign_bit=0x40000000)  # __X32_SYSCALL_BIT
+AARCH64 = Processor("aarch64", 0xC00000B7, 277)
+ARM = Processor("arm", 0x40000028, 383)
+PROCESSORS = (X86_64, AARCH64, ARM)
 
 # One line a call: its name, and its number on x86_64, aarch64 and arm; - where it does not exist.
 _TABLE = """
@@ -152,14 +152,14 @@ ARM_get_tls - - 983046
 """
 
 
-def numbers_of(architecture: Architecture) -> dict[str, int]:
+def numbers_of(processor: Processor) -> dict[str, int]:
     """Return the names and numbers of the allowed calls that this architecture has."""
-    column = 1 + ARCHITECTURES.index(architecture)
+    column = 1 + PROCESSORS.index(processor)
     rows = (line.split() for line in _TABLE.split("\n") if line)
     return {row[0]: int(row[column]) for row in rows if row[column] != "-"}
 
 
-def this_architecture() -> Architecture | None:
+def this_processor() -> Processor | None:
     """Return the architecture that this process runs as, None for one that is not in the table.
 
     The kernel's name of the machine is not enough: a 32-bit Raspberry Pi OS has a 64-bit kernel.

@@ -19,7 +19,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from edge_classify.edge import Classifier
 from edge_classify.edge.errors import EdgeClassifyError, ModelFileError
-from edge_classify.edge.isolation import parent
+from edge_classify.edge.isolation import process
 from edge_classify.edge.isolation.messages import (
     MAX_JSON_BYTES,
     MAX_TENSOR_BYTES,
@@ -68,7 +68,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def taken_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Replace what children run, after they got the first message."""
-    return lambda code: monkeypatch.setattr(parent, "_START", TALK + code)
+    return lambda code: monkeypatch.setattr(process, "START", TALK + code)
 
 
 def alive(pid: int) -> bool:

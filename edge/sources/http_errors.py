@@ -27,7 +27,7 @@ def explain(error: object, timeout: float, proxy: ProxyName | None) -> str:
     """Return why a connection failed; `timeout` is its limit in seconds, `proxy` the one that it took."""
     text = next((words(error) for kind, words in _WORDS if isinstance(error, kind)), _CUT_OFF)
     if isinstance(error, TimeoutError) and not isinstance(error, ssl.SSLError):
-        text = f"it sent nothing for {timeout:g} s"
+        text = f"no whole answer came within {timeout:g} s"
     if proxy is None:
         return text
     if not isinstance(error, OSError) or isinstance(error, _BEHIND_THE_PROXY):

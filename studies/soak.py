@@ -143,7 +143,6 @@ def plan(minutes: float, seed: int, stopping: threading.Event, *servers: FaultyS
     long = (60 * scale, 300 * scale), (30 * scale, 120 * scale)
     follow(losses, camera.fail, stopping)
     follow(plan_faults(Hook.KINDS, seconds, *short, seed + 1), hook.fail, stopping)
-    # The longest outages first, so that the queue is once as full as it gets.
     kinds = ("refused", "404", *Hook.KINDS)
     follow(plan_faults(kinds, seconds, *long, seed + 2), other.fail, stopping)
     follow(plan_faults(Broker.KINDS, seconds, *short, seed + 3), broker.fail, stopping)
@@ -151,7 +150,9 @@ def plan(minutes: float, seed: int, stopping: threading.Event, *servers: FaultyS
 
 def growth(memory: Sequence[tuple[float, float]], settled: float) -> tuple[float, float, float]:
     """Return the memory when it had settled, the most after it, and the last, in MB."""
-    before = [megabytes for seconds, megabytes in memory if settled * 0.9 <= seconds <= settled]
+    before = [
+        megabytes for seconds, megabytes in memory if settled - max(3.0, settled / 10) < seconds <= settled
+    ]
     after = [megabytes for seconds, megabytes in memory if seconds > settled]
     return max(before), max(after), after[-1]
 
@@ -171,8 +172,8 @@ def judge(run: Run, found: Sequence[Tally], settled: float) -> bool:
     """Print memory and tallies; return whether all bars are kept."""
     start_mb, most, last = growth(run.memory, settled)
     click.echo(
-        f"memory: {start_mb:.1f} MB after {settled / 60:.1f} minutes, then at most {most - start_mb:+.1f} MB, "
-        f"in the end {last - start_mb:+.1f} MB (bar: +{_LIMIT_MB:g} MB)"
+        f"memory: {start_mb:.1f} MB after {settled / 60:.1f} minutes, then at most {most - start_mb:+.1f} "
+        f"MB, in the end {last - start_mb:+.1f} MB (bar: +{_LIMIT_MB:g} MB)"
     )
     for tally in found:
         click.echo(str(tally))
@@ -199,12 +200,8 @@ def soak(model: Path | None, minutes: float, seed: int, keep: Path) -> bool:
     for name, server in (("camera", camera), ("webhooks", hooks[0]), ("", hooks[1]), ("broker", broker)):
         click.echo(f"{name:10} failed: " + ", ".join(f"{n} x {kind}" for kind, n in server.faults.items()))
         server.stop()
-    click.echo(f"{len(run.remarks)} remarks, of which the camera's: {_count(run, 'was lost')} times lost")
+    click.echo(f"camera lost {run.errors} times; {len(run.remarks)} remarks in all")
     return judge(run, tallies(run, hooks, broker), min(600.0, minutes * 10))
-
-
-def _count(run: Run, words: str) -> int:
-    return sum(words in remark for remark in run.remarks) or run.errors
 
 
 def _resident(process: int) -> float:

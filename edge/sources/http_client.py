@@ -64,9 +64,9 @@ class HttpClient:
             try:
                 return HttpAnswer(self._open(url, authorization), self, exchange)
             except HTTPError as error:
-                with error:
-                    signed_in = authorization is not None and error.filename == url
-                    url, authorization = self._sign_in(error, signed_in)
+                error.close()  # No context manager: a redirect too many is closed already.
+                signed_in = authorization is not None and error.filename == url
+                url, authorization = self._sign_in(error, signed_in)
             except (OSError, HTTPException, ValueError) as error:
                 raise SourceError(
                     self.explain(error.reason if isinstance(error, URLError) else error)

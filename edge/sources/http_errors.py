@@ -41,6 +41,8 @@ def explain(error: object, timeout: float, proxy: ProxyName | None) -> str:
 def explain_status(status: int, has_login: bool, proxy: ProxyName | None) -> str:
     """Return what the status of an answer means; `has_login` is whether a user name was given."""
     text = _STATUS.get(status, f"it answers with status {status}")
+    if 300 <= status < 400:
+        text = f"it redirects again and again, or to no address (status {status})"
     if status == 401 and has_login:
         text = "it refuses this user name or password (401 Unauthorized)"
     return behind(text, proxy)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
+from .json_files import JsonError, parse_json
 from .processes import KeptEnd, Process, describe_end, python_command
 
 _GRACE_S = 2.0  # How long a child may take to end when its standard input has ended.
@@ -141,8 +142,8 @@ class Child:
 
     def _keep_answer(self, line: bytes) -> bool:
         """Keep a line that is an answer; returns whether there is room for more."""
-        with suppress(ValueError, RecursionError):
-            answer = json.loads(line)
+        with suppress(JsonError):
+            answer = parse_json(line, finite=False)
             if isinstance(answer, dict):
                 self._answers.put(answer)
         return self._answers.qsize() < _MOST_UNREAD

@@ -83,7 +83,7 @@ class Process:
     """A process in a group of its own: Ctrl-C does not reach it, and what it starts is killed with it.
 
     `stdin` is a pipe, or None where it is empty; `stdout` is a pipe, and `stderr` too unless it is merged.
-    The caller reads the pipes, since a process whose pipe is full waits for ever, and in the end calls `kill`.
+    The caller reads the pipes, since a process with a full pipe waits for ever, and in the end calls `kill`.
     """
 
     def __init__(

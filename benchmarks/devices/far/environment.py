@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import platform
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from .channel import Channel, Interrupted
 from .files import remove
 from .locks import lock
+from .programs import run
 
-_TAIL = 4000
 # Run by the environment's own Python, whose pip can read requirements: prints those for this machine.
 _APPLICABLE = """
 import json, sys
@@ -87,46 +83,24 @@ def _make(folder: Path, request: dict[str, Any], channel: Channel) -> dict[str, 
     old_arm = request["from_debian"]
     remove(folder)
     shared = ["--system-site-packages"] if old_arm else []
-    failed = _run([sys.executable, "-I", "-m", "venv", *shared, str(folder)], channel)
-    if failed is not None:
-        return {"failed": "venv", "text": failed}
+    status, text = run([sys.executable, "-I", "-m", "venv", *shared, str(folder)], channel)
+    if status:
+        return {"failed": "venv", "text": text or f"exit status {status}"}
     python = str(folder / "bin" / "python")
     command = [python, "-I", "-c", _APPLICABLE, json.dumps(request["requires"]), "armv7l" if old_arm else ""]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        return {"failed": "pip", "text": done.stderr[-_TAIL:]}
-    requires = [r for r in json.loads(done.stdout) if not old_arm or not r.lower().startswith(_FROM_DEBIAN)]
+    status, text = run(command, channel)
+    if status:
+        return {"failed": "pip", "text": text}
+    requires = [
+        r for r in json.loads(text.splitlines()[-1]) if not old_arm or not r.lower().startswith(_FROM_DEBIAN)
+    ]
     pip = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     pip += ["--progress-bar", "off", "--retries", "2", "--timeout", "20", "--no-cache-dir"]
     if request["wheels"]:
         pip += ["--no-index", "--find-links", request["wheels"]]
     for step in (requires, ["--no-deps", "--no-index", request["wheel"]]):
-        failed = _run([*pip, *step], channel)
-        if failed is not None:
+        status, text = run([*pip, *step], channel)
+        if status:
+            failed = text or f"exit status {status}"
             return {"failed": "pip", "text": failed, "requires": json.dumps(requires)}
     return None
-
-
-def _run(command: list[str], channel: Channel) -> str | None:
-    """Run a program to its end; returns the end of its output where it failed, else None.
-
-    Where the connection ends meanwhile, the program is killed, and Interrupted is raised.
-    """
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            while child.poll() is None:
-                if channel.interrupted(0.25):
-                    raise Interrupted
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-        return None if child.returncode == 0 else _tail(output) or f"exit status {child.returncode}"
-
-
-def _tail(file: IO[bytes]) -> str:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-    return file.read().decode(errors="replace").strip()

@@ -11,7 +11,7 @@ called numpy.py, or git, must not run:
 - Standard input is empty or a pipe, output is kept up to a limit, and a process that must end is killed with
   all that it started.
 
-devices/far/processes.py follows the same rules on the other machine, where this file is not.
+benchmarks/devices/far/programs.py follows the same rules on the other machine, where this file is not.
 """
 
 from __future__ import annotations
@@ -29,9 +29,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
+from .search_paths import import_path, program_path
+
 _OWN_VARIABLES = ("PYTHON", "EDGE_CLASSIFY_")
 # What programs get that need nothing of the user's: where libraries are, and Windows' own.
 _PLAIN_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+# The child's own entries are Python's, and those of import hooks; an empty one is the working folder.
+_START = (
+    "import os, sys; sys.path[:] = dict.fromkeys({path} + "
+    "[e for e in sys.path if os.path.isabs(e) or e and not os.path.exists(e)])\n"
+)
 _MOST_BYTES = 1 << 20
 _BLOCK = 1 << 16
 _SHORTEST_POLL_S, _POLL_S = 0.0005, 0.02
@@ -43,20 +50,8 @@ def python_command(code: str, *arguments: str) -> list[str]:
     # -I would leave the user's own packages out, which this process may have come from.
     flags = ["-E" if site.ENABLE_USER_SITE else "-I", *(["-B"] if sys.dont_write_bytecode else [])]
     flags += ["-X", "utf8"] if sys.flags.utf8_mode else []
-    start = f"import sys; sys.path[:] = dict.fromkeys({import_path()!a} + [*filter(None, sys.path)])\n"
+    start = _START.format(path=ascii(import_path()))
     return [sys.executable, *flags, "-c", start + code, *arguments]
-
-
-def import_path() -> list[str]:
-    """Return the absolute entries of sys.path, without the working folder unless this package lies in it."""
-    try:
-        here = os.path.realpath(os.getcwd())  # noqa: PTH109 - It may have been removed.
-    except OSError:
-        here = ""
-    package = (__package__ or "").partition(".")[0]
-    own = {os.path.realpath(os.path.dirname(folder)) for folder in sys.modules[package].__path__}  # noqa: PTH120
-    found = [entry for entry in sys.path if isinstance(entry, str) and os.path.isabs(entry)]  # noqa: PTH117
-    return [entry for entry in found if (real := os.path.realpath(entry)) != here or real in own]
 
 
 def find_program(name: str) -> str | None:
@@ -64,19 +59,19 @@ def find_program(name: str) -> str | None:
 
     An empty entry, as in PATH=/usr/bin:, is the working folder.
     """
-    return shutil.which(name, path=_absolute_path())
+    return shutil.which(name, path=program_path())
 
 
 def child_environment(**changes: str) -> dict[str, str]:
     """Return this process's variables, but for Python's and this package's own, with `changes`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_VARIABLES)}
-    return {**kept, "PATH": _absolute_path(), **changes}
+    return {**kept, "PATH": program_path(), **changes}
 
 
 def plain_environment(**changes: str) -> dict[str, str]:
     """Return the same few variables on all machines: for programs that need nothing of the user's."""
     kept = {name: os.environ[name] for name in _PLAIN_VARIABLES if name in os.environ}
-    return {"PATH": _absolute_path(), "LC_ALL": "C", **kept, **changes}
+    return {"PATH": program_path(), "LC_ALL": "C", **kept, **changes}
 
 
 class Process:
@@ -263,11 +258,6 @@ def _located(program: str) -> str:
     if found is None:
         raise FileNotFoundError(2, "No such file or directory", program)
     return found
-
-
-def _absolute_path() -> str:
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(filter(os.path.isabs, entries))
 
 
 def _own_group() -> dict[str, Any]:

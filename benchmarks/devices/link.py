@@ -138,6 +138,10 @@ class Connection:
                 f"--on {self._target.name} needs the program {command[0]}. On Debian: "
                 "apt install openssh-client"
             ) from None
+        except OSError as error:
+            raise BenchmarkError(
+                f"{self._target.name}: {command[0]} cannot be run: {error.strerror}"
+            ) from None
 
     def _reopen(self) -> Link:
         end, pause = time.monotonic() + self._patience, _FIRST_PAUSE

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ...edge.console import printable
 from ...edge.errors import MissingPackageError
+from ...edge.extras import pip_install
 from .report import RepairReport
 from .sensitivity import LayerError
 
@@ -34,9 +35,7 @@ def plot_errors(report: RepairReport) -> bytes:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingPackageError(
-            "matplotlib", "Drawing the doctor's plot", "edge-classify[convert]"
-        ) from None
+        raise MissingPackageError("matplotlib", "Drawing the doctor's plot", pip_install("convert")) from None
     figure = Figure(figsize=(10, 8), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     _draw_layers(top, report)

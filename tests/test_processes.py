@@ -20,7 +20,6 @@ from edge_classify.edge.processes import (
     python_command,
     run,
 )
-
 from edge_classify.edge.search_paths import import_path
 
 from .support import tiny_model

@@ -15,7 +15,7 @@ from ..answers.result import FrameResult
 from ..console import say
 from ..errors import ImageError, OptionError
 from ..files import refuse_to_overwrite, require_writable, write_atomically
-from ..sources.frames import Frame
+from ..sources.frames import EncodedPicture, FilePicture, Frame
 from .drawing import draw_answers
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -59,7 +59,9 @@ class Annotated:
         if frame.picture is None:
             return
         try:
-            drawn = draw_answers(frame.picture.image(), result.answers)
+            # What was decoded for this picture alone need not be copied.
+            own = isinstance(frame.picture, (FilePicture, EncodedPicture))
+            drawn = draw_answers(frame.picture.image(), result.answers, in_place=own)
             stem, suffix = _name(frame)
             write_atomically(self._free(stem, suffix), _encode(drawn, suffix))
         except (ImageError, OptionError, OSError) as error:

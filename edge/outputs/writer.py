@@ -9,6 +9,8 @@ from typing import Protocol
 
 import click
 
+from .output_names import at_start
+
 
 class Writer(Protocol):
     """Takes whole lines of text, with their line ends."""
@@ -24,7 +26,7 @@ class Writer(Protocol):
 
 def open_writer(path: Path | None, force: bool) -> Writer:
     """Return a writer to `path`, or to stdout for None; raises as NewFile does."""
-    return StandardOutput() if path is None else NewFile(path, force)
+    return StandardOutput() if path is None else NewFile(at_start(path), force)
 
 
 class StandardOutput:

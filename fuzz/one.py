@@ -6,6 +6,7 @@ Fuzzes one target in this process, for run.py. Every branch of this project's ow
 from __future__ import annotations
 
 import sys
+import warnings
 
 import atheris
 
@@ -15,6 +16,7 @@ with atheris.instrument_imports(include=["edge_classify", "flatbuffers", "dacite
 
 def main() -> None:
     """Run until a finding, or until libFuzzer's limits."""
+    warnings.filterwarnings("ignore", module="PIL")  # As the commands do.
     name, *arguments = sys.argv[1:]
     target = TARGETS[name]
     atheris.Setup([sys.argv[0], *arguments], target.try_one)

@@ -8,14 +8,14 @@ child sends is executed or trusted: lengths are checked before anything is read.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 
-import dacite
 import numpy as np
+
+from ..json_files import JsonError, parse_json, structured
 
 READY, RESULT, ERROR = b"J", b"T", b"E"
 MAX_JSON_BYTES = 1024 * 1024
@@ -167,9 +167,9 @@ def _shortened(texts: list[str]) -> list[str]:
 
 def _parse(kind: type, raw: bytes) -> Any:
     try:
-        return dacite.from_dict(kind, json.loads(raw))
-    except (ValueError, TypeError, AttributeError, RecursionError, dacite.DaciteError) as error:
-        raise BrokenMessageError(f"{type(error).__name__} in a message") from None
+        return structured(kind, parse_json(raw, finite=False))
+    except JsonError as error:
+        raise BrokenMessageError(str(error)) from None
 
 
 def write_message(stream: IO[bytes] | None, kind: bytes, payload: bytes) -> None:

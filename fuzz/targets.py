@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from . import models, pictures, texts
+from . import models, own_files, pictures, texts
 
-TARGETS = {target.name: target for target in (*models.TARGETS, *pictures.TARGETS, *texts.TARGETS)}
+TARGETS = {
+    target.name: target for target in (*models.TARGETS, *own_files.TARGETS, *pictures.TARGETS, *texts.TARGETS)
+}

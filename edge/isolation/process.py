@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from .deadlines import Deadlines
 from .messages import (
     ERROR,
     MAX_JSON_BYTES,
@@ -61,6 +62,7 @@ class _Starter:
 
 
 _starter = _Starter()
+_deadlines = Deadlines()
 
 
 class ReportedError(Exception):
@@ -128,9 +130,7 @@ class IsolatedProcess:
         Raises ReportedError as the block does, and ChildEndedError, when the child is gone, for a crash, for
         too much time or memory, and for a broken message.
         """
-        timer = threading.Timer(seconds, self._kill_late)
-        timer.daemon = True
-        timer.start()
+        ticket = _deadlines.begin(seconds, self._kill_late)
         try:
             yield
         except (EOFError, OSError):
@@ -142,7 +142,7 @@ class IsolatedProcess:
             reason = f"{self.subject} made the {self._job}'s process send a broken message ({error})"
             raise ChildEndedError(reason) from None
         finally:
-            timer.cancel()
+            _deadlines.end(ticket)
 
     def close(self) -> None:
         """End the child; a second call does nothing."""

@@ -15,6 +15,7 @@ from ..edge.card import Accuracy, OutputSpec
 from ..edge.errors import OutputExistsError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from .recipes import Recipe
+from .signatures import ModelSigner, signature_record
 
 _SUMMARY_NAME = "conversion.json"
 
@@ -61,6 +62,7 @@ class Converted:
     estimated_loss: AnyLoss | None
     loss: AnyLoss | None
     latency: TimedInference | None
+    signer: ModelSigner | None = None
     answers: RightAnswers | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class Converted:
             "loss_at_most": _rounded(self.loss.at_most()) if self.loss else None,
             **output,
             **latency,
+            **signature_record(self.signer),
         }
 
 

@@ -54,7 +54,8 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     find_runtime(execution.runtime)  # The memory of the runtime itself does not count.
     _limit_resources(request["memory"])
     with _ends_after(request["load_s"]):
-        loaded = open_interpreter(Path(request["path"]), execution)
+        model = Path(request["path"]) if request["path"] else read_message(requests, request["size"])[1]
+        loaded = open_interpreter(model, execution, request["name"])
     interpreter = loaded.interpreter
     inputs, outputs = (
         [TensorDetails.from_details(details) for details in side]

@@ -1,9 +1,9 @@
 """The messages that parent and child send each other through pipes.
 
 A message is one byte for its kind, eight for the length, and that many bytes: JSON for READY (to the child:
-the model and its limits; back: its tensors) and ERROR, the values of the only input or of one output for
-RESULT. All outputs are sent, in turn. Nothing that the child sends is executed or trusted: lengths are
-checked before anything is read.
+the model and its limits; back: its tensors) and ERROR, the file for MODEL, where the child is not to read it
+itself, the values of the only input or of one output for RESULT. All outputs are sent, in turn. Nothing that
+the child sends is executed or trusted: lengths are checked before anything is read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO, Any
 import dacite
 import numpy as np
 
-READY, RESULT, ERROR = b"J", b"T", b"E"
+READY, MODEL, RESULT, ERROR = b"J", b"M", b"T", b"E"
 MAX_JSON_BYTES = 1024 * 1024
 MAX_TENSOR_BYTES = 256 * 1024 * 1024  # A float input of 4,600 x 4,600 pixels.
 MAX_TEXT = 2000

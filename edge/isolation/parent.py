@@ -23,11 +23,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DelegateError, EdgeClassifyError, ModelFileError, RuntimeLoadError
+from ..errors import DelegateError, EdgeClassifyError, ModelFileError, RuntimeLoadError, model_name
 from ..runtime import Execution, Loaded
 from .messages import (
     ERROR,
     MAX_JSON_BYTES,
+    MODEL,
     READY,
     RESULT,
     BrokenMessageError,
@@ -62,22 +63,26 @@ class Limits:
     invoke_s: float = 30.0
     memory_base: int = 1 << 30
 
-    def memory(self, path: Path, threads: int) -> int:
-        """Return the bytes that a child may ask for to run this file."""
-        return self.memory_base + _STACK_BYTES * threads + 8 * path.stat().st_size
+    def memory(self, model: Path | bytes, threads: int) -> int:
+        """Return the bytes that a child may ask for to run this model."""
+        size = len(model) if isinstance(model, bytes) else model.stat().st_size
+        return self.memory_base + _STACK_BYTES * threads + 8 * size
 
 
 DEFAULT_LIMITS = Limits()
 
 
-def open_isolated(path: Path, execution: Execution, limits: Limits = DEFAULT_LIMITS) -> Loaded:
-    """Load a .tflite file in a child process.
+def open_isolated(
+    model: Path | bytes, execution: Execution, limits: Limits = DEFAULT_LIMITS, name: str | None = None
+) -> Loaded:
+    """Load a .tflite file, or its bytes, in a child process; bytes are sent to it.
 
-    The interpreter returned has those methods that Classifier uses. Raises as open_interpreter does, and
-    ModelFileError when the model crashes the interpreter or exceeds `limits`.
+    The interpreter returned has those methods that Classifier uses. Errors call the model `name`, by default
+    its path or "the model". Raises as open_interpreter does, and ModelFileError when the model crashes the
+    interpreter or exceeds `limits`.
     """
-    model = IsolatedModel(path, execution, limits)
-    return Loaded(model, model.remarks)
+    isolated = IsolatedModel(model, execution, limits, name)
+    return Loaded(isolated, isolated.remarks)
 
 
 class IsolatedModel:
@@ -86,10 +91,16 @@ class IsolatedModel:
     After an error the child has ended, and every later `invoke` raises the same error. Not thread-safe.
     """
 
-    def __init__(self, path: Path, execution: Execution, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        execution: Execution,
+        limits: Limits = DEFAULT_LIMITS,
+        name: str | None = None,
+    ) -> None:
         """Start the child and load the model; see open_isolated."""
-        self._path, self._limits = path, limits
-        self._memory = limits.memory(path, execution.threads)
+        self._name, self._limits = name or model_name(model), limits
+        self._memory = limits.memory(model, execution.threads)
         self._failure: str | None = None
         self._timed_out = False
         environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
@@ -100,14 +111,17 @@ class IsolatedModel:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
         try:
-            self._load(execution)
+            self._load(model, execution)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, execution: Execution) -> None:
+    def _load(self, model: Path | bytes, execution: Execution) -> None:
+        sent = model if isinstance(model, bytes) else b""
         request = {
-            "path": str(self._path),
+            "path": None if isinstance(model, bytes) else str(model),
+            "name": self._name,
+            "size": len(sent),
             "execution": asdict(execution) | {"untrusted": False},
             "memory": self._memory,
             "load_s": self._limits.load_s,
@@ -115,6 +129,8 @@ class IsolatedModel:
         }
         with self._time_limit(self._limits.load_s, "to load"):
             write_message(self._child.stdin, READY, json.dumps(request).encode())
+            if sent:
+                write_message(self._child.stdin, MODEL, sent)
             ready = parse_ready(self._receive(READY, MAX_JSON_BYTES))
         self.remarks = tuple(ready.remarks)
         self._inputs, self._outputs = ready.inputs, ready.outputs
@@ -190,7 +206,7 @@ class IsolatedModel:
         except (EOFError, OSError):
             self._fail(self._why_it_died(seconds, purpose))
         except BrokenMessageError as error:
-            self._fail(f"{self._path} made the interpreter's process send a broken message ({error})")
+            self._fail(f"{self._name} made the interpreter's process send a broken message ({error})")
         finally:
             timer.cancel()
 
@@ -206,16 +222,16 @@ class IsolatedModel:
     def _why_it_died(self, seconds: float, purpose: str) -> str:
         status = self._child.wait()
         if self._timed_out or status == -getattr(signal, "SIGALRM", 0):
-            return f"{self._path} was stopped: it took longer than {seconds:g} seconds {purpose}"
+            return f"{self._name} was stopped: it took longer than {seconds:g} seconds {purpose}"
         output = self._read_stderr()
         if "bad_alloc" in output or "MemoryError" in output:
-            return f"{self._path} was stopped: it asked for more than {self._memory // 2**20} MiB of memory"
+            return f"{self._name} was stopped: it asked for more than {self._memory // 2**20} MiB of memory"
         if status >= 0:
             reason = (output.splitlines() or ["it printed nothing"])[-1][:200]
-            return f"{self._path}: the interpreter's process ended with exit status {status} ({reason})"
+            return f"{self._name}: the interpreter's process ended with exit status {status} ({reason})"
         name = signal.Signals(-status).name
         hint = ", perhaps for lack of memory" if name == "SIGKILL" else ""
-        return f"{self._path} crashed the interpreter ({name}{hint}). It is damaged or hostile: do not use it"
+        return f"{self._name} crashed the interpreter ({name}{hint}). It is damaged or hostile: do not use it"
 
     def _read_stderr(self) -> str:
         if self._child.stderr is None:

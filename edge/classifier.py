@@ -65,7 +65,8 @@ class Classifier:
     """A loaded model and the contract it came with. Not thread-safe: use one per thread.
 
     `name` is the file's name without its suffix, and appears in results. `remarks` are sentences for the user
-    about the way the model is run: a broken runtime, an unused delegate.
+    about the way the model is run: a broken runtime, an unused delegate. `missing` says what this machine
+    does not limit in the process of an untrusted model, see isolation.sandbox.enter.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Classifier:
         if file.card is not None:
             facts = facts_of(file.card)
         loaded = loaded or _open(file, execution)
-        self.remarks = loaded.remarks
+        self.remarks, self.missing = loaded.remarks, loaded.missing
         self._interpreter = loaded.interpreter
         self.input, self.output = read_tensors(file.name, loaded.interpreter, facts.output_index)
         self._meaning = Meaning(file.name, file.statement(self.output.number), facts.outputs)

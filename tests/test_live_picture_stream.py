@@ -183,8 +183,8 @@ def test_stream_that_stops_giving_pictures_ends_too() -> None:
 
 
 def test_picture_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_stream, "MAX_PICTURE", 10**6)  # Else 64 MiB are read.
-    assert MAX_PICTURE == 64 * 2**20
+    monkeypatch.setattr(picture_stream, "MAX_PICTURE", 10**6)  # Else 32 MiB are read.
+    assert MAX_PICTURE == 32 * 2**20
     stream = stream_of(chain([JPEGS[0][:-2]], repeat(b"\x01" * 100_000)))
     with pytest.raises(SourceError, match="it sends a picture of more than 1000000 bytes"):
         stream.next()

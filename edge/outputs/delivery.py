@@ -8,13 +8,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from .losses import SILENCE, Losses, Remembered
 
 Item = TypeVar("Item")
 
-# Eight seconds at 30 frames/s; 18 MB for results of 1,000 classes (about 70 kB each).
-CAPACITY = 256
 _LONGEST_EXPONENT = 30
+_OVERHEAD = 300  # Bytes of Python's objects around an item.
+_MOST_TRIES = 3
+TOO_SLOW = "does not keep up: the oldest results are dropped"
 
 
 class Retry(Exception):
@@ -22,11 +25,12 @@ class Retry(Exception):
 
     `reason` is a phrase that follows the receiver's name, such as "answers 503"; empty where it was reported
     already. `pause` is the time in seconds that the receiver asked to wait; None leaves it to Pauses.
+    `reached` is whether the receiver got the item, which then may be what it fails at.
     """
 
-    def __init__(self, reason: str, pause: float | None = None) -> None:
+    def __init__(self, reason: str, pause: float | None = None, reached: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.pause = reason, pause
+        self.reason, self.pause, self.reached = reason, pause, reached
 
 
 class Refused(Exception):
@@ -45,8 +49,8 @@ class Pauses:
     hundred cameras don't return at the same moment. `jitter` returns numbers in [0, 1).
     """
 
-    first: float = 1.0
-    longest: float = 60.0
+    first: float = 0.5
+    longest: float = 16.0
     jitter: Callable[[], float] = random.random
 
     def after(self, failures: int) -> float:
@@ -55,12 +59,34 @@ class Pauses:
         return whole / 2 + self.jitter() * whole / 2
 
 
-class Delivery(Generic[Item]):
-    """A queue of at most `capacity` items, and the thread that sends them in order.
+class Kept(NamedTuple):
+    """What is kept for a receiver that is away: at most `size` bytes, none older than `age` seconds.
 
-    When it is full the oldest item is dropped; with `wait`, for sources that can wait, `put` waits instead. A
-    problem is reported once when it begins, and again when it is over. close() reports nothing: it returns
-    the number of lost items.
+    An item that reached the receiver three times in vain, and for `trying` seconds, is given up. With
+    `waits`, for sources that can wait, nothing is dropped: `put` waits for room.
+    """
+
+    size: int
+    age: float
+    trying: float
+    waits: bool
+
+
+LIVE = Kept(16 * 2**20, 300.0, 10.0, waits=False)
+FILES = Kept(256 * 2**10, float("inf"), 300.0, waits=True)
+
+
+class _Entry(NamedTuple, Generic[Item]):
+    item: Item
+    size: int
+    time: float
+
+
+class Delivery(Generic[Item]):
+    """A bounded queue, and the thread that sends its items in order.
+
+    A problem is reported once when it begins, and again when it is over; so are losses. close() reports
+    nothing: it returns the number of lost items.
     """
 
     def __init__(
@@ -68,43 +94,51 @@ class Delivery(Generic[Item]):
         receiver: str,
         send: Callable[[Item], None],
         report: Callable[[str], None],
-        capacity: int = CAPACITY,
+        kept: Kept = LIVE,
         pauses: Pauses | None = None,
-        wait: bool = False,
+        size_of: Callable[[Any], int] = len,
+        abort: Callable[[], None] = lambda: None,
+        silence: float = SILENCE,
     ) -> None:
-        """Start the thread. `receiver` is the name in remarks; `send` raises Retry or Refused."""
+        """Start the thread.
+
+        `receiver` is the name in remarks. `send` raises Retry or Refused, and ends at once after `abort`.
+        `size_of` returns an item's size in bytes. What begins and ends again and again is said once in
+        `silence` seconds.
+        """
         self._receiver, self._send, self._report = receiver, send, report
-        self._capacity, self._pauses, self._wait = capacity, pauses or Pauses(), wait
-        self._changed = threading.Condition()  # Guards the next four attributes.
-        self._waiting: deque[Item] = deque()
+        self._kept, self._pauses, self._size_of, self._abort = kept, pauses or Pauses(), size_of, abort
+        self._losses = Losses(receiver, report, silence)
+        self._troubles = Remembered(silence)
+        self._changed = threading.Condition()  # Guards the next three attributes, and the troubles.
+        self._waiting: deque[_Entry[Item]] = deque()
+        self._size = 0  # Of all that are waiting.
         self._in_hand = 0  # 1 while an item is being sent.
-        self._overflow = 0  # Items dropped since the receiver became too slow.
-        self._lost = 0  # Items dropped and refused in all.
         self._closing = threading.Event()
         self._deadline = float("inf")
-        self._said: set[str] = set()
-        self._refusals: set[str] = set()
+        self._failures = 0  # In a row.
         self._thread = threading.Thread(target=self._work, name=f"delivery to {receiver}", daemon=True)
         self._thread.start()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is left to be sent."""
+        with self._changed:
+            return not self._waiting and not self._in_hand
+
     def put(self, item: Item) -> None:
         """Queue an item; after close() it is dropped and counted."""
+        size = self._size_of(item) + _OVERHEAD
         with self._changed:
-            while self._wait and len(self._waiting) >= self._capacity and not self._closing.is_set():
+            while self._kept.waits and not self._has_room(size) and not self._closing.is_set():
                 self._changed.wait()
-            if self._closing.is_set():
-                self._lost += 1
-                return
-            overflows = len(self._waiting) >= self._capacity
-            if overflows:
-                self._waiting.popleft()
-                self._lost += 1
-                self._overflow += 1
-            begins = overflows and self._overflow == 1
-            self._waiting.append(item)
-            self._changed.notify_all()
-        if begins:
-            self._report(f"{self._receiver} does not keep up: the oldest results are dropped")
+            closed = self._closing.is_set()
+            dropped = 1 if closed else self._make_room(size)
+            if not closed:
+                self._waiting.append(_Entry(item, size, time.monotonic()))
+                self._size += size
+                self._changed.notify_all()
+        self._losses.add(dropped, TOO_SLOW)
 
     def close(self, timeout: float = 5.0) -> int:
         """Send the remaining items for at most `timeout` seconds; return how many never arrived in all."""
@@ -113,25 +147,41 @@ class Delivery(Generic[Item]):
             self._closing.set()
             self._changed.notify_all()
         self._thread.join(max(0.0, self._deadline - time.monotonic()))
+        if self._thread.is_alive():
+            self._abort()
+            self._thread.join(1.0)
         with self._changed:
-            return self._lost + self._in_hand + len(self._waiting)
+            return self._losses.total + self._in_hand + len(self._waiting)
 
     def report_once(self, trouble: str) -> None:
         """Report a problem with the receiver, unless it was reported since the last success."""
         with self._changed:
-            known = trouble in self._said
-            self._said.add(trouble)
-        if not known:
-            kept = f"The last {self._capacity} results are kept, and sent when it takes them"
-            self._report(f"{self._receiver} {trouble}. {kept}")
+            is_new = self._troubles.is_new(trouble)
+        if is_new:
+            age = self._kept.age
+            kept = f"Results of the last {age / 60:g} minutes" if age < float("inf") else "Results"
+            self._report(f"{self._receiver} {trouble}. {kept} are kept, and sent when it takes them")
 
     def report_recovery(self) -> None:
         """Report that the receiver works again, if a problem was reported before."""
         with self._changed:
-            recovered = bool(self._said)
-            self._said.clear()
+            recovered = self._troubles.end()
         if recovered:
             self._report(f"{self._receiver} takes results again")
+
+    def _has_room(self, size: int) -> bool:
+        return not self._waiting or self._size + size <= self._kept.size
+
+    def _make_room(self, size: int) -> int:
+        """Drop the oldest items for one of `size` bytes, and those that are too old; return how many."""
+        dropped = 0
+        while self._waiting and not (self._has_room(size) and self._is_fresh(self._waiting[0])):
+            self._size -= self._waiting.popleft().size
+            dropped += 1
+        return dropped
+
+    def _is_fresh(self, entry: _Entry[Item]) -> bool:
+        return time.monotonic() - entry.time < self._kept.age
 
     def _work(self) -> None:
         while True:
@@ -140,25 +190,33 @@ class Delivery(Generic[Item]):
                     self._changed.wait()
                 if not self._waiting or self._expired():
                     return
-                item = self._waiting.popleft()
+                entry = self._waiting.popleft()
+                self._size -= entry.size
                 self._in_hand = 1
                 self._changed.notify_all()
-            if not self._deliver(item):
+            if not self._deliver(entry):
                 return
 
-    def _deliver(self, item: Item) -> bool:
-        """Try until the item is sent or refused; return False when the time is up before."""
-        failures = 0
+    def _deliver(self, entry: _Entry[Item]) -> bool:
+        """Try until the item is sent or lost; return False when the time is up before."""
+        began, tries = time.monotonic(), 0
         while not self._expired():
+            if not self._is_fresh(entry):
+                self._note_loss(TOO_SLOW)
+                return True
             try:
-                self._send(item)
+                self._send(entry.item)
             except Retry as retry:
-                failures += 1
+                tries += retry.reached
                 if retry.reason:
                     self.report_once(retry.reason)
-                self._pause(self._pauses.after(failures) if retry.pause is None else retry.pause)
+                if tries >= _MOST_TRIES and time.monotonic() - began >= self._kept.trying:
+                    self._note_loss(f"{retry.reason}. A result that it got {_MOST_TRIES} times is given up")
+                    return True
+                self._failures += 1
+                self._pause(self._pauses.after(self._failures) if retry.pause is None else retry.pause)
             except Refused as refused:
-                self._note_refusal(refused.reason)
+                self._note_loss(f"{refused.reason}. Refused results are not sent again")
                 return True
             else:
                 self._note_success()
@@ -175,20 +233,16 @@ class Delivery(Generic[Item]):
     def _expired(self) -> bool:
         return time.monotonic() >= self._deadline
 
-    def _note_refusal(self, reason: str) -> None:
+    def _note_loss(self, reason: str) -> None:
         with self._changed:
             self._in_hand = 0
-            self._lost += 1
-        if reason not in self._refusals:
-            self._refusals.add(reason)
-            self._report(f"{self._receiver} {reason}. Refused results are not sent again")
+        self._losses.add(1, reason)
 
     def _note_success(self) -> None:
+        self._failures = 0
         with self._changed:
             self._in_hand = 0
-            dropped = self._overflow if not self._waiting else 0
-            if dropped:
-                self._overflow = 0
+            is_idle = not self._waiting
         self.report_recovery()
-        if dropped:
-            self._report(f"{self._receiver} has caught up; results that it never received: {dropped}")
+        if is_idle:
+            self._losses.tell()

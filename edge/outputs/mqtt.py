@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import ssl
-import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..answers.result import FrameResult
 from ..classifier import Classifier
 from ..errors import MissingPackageError
-from ..sources.addresses import Address, parse_address
-from .delivery import Delivery, Retry
+from ..sources.addresses import parse_address, unencrypted_remark
+from .delivery import FILES, LIVE, Delivery, Pauses, Retry
 from .home_assistant import ERROR, STATUS, announcement, to_level, to_topic, unique_id
 from .json_lines import to_records
-from .network import closing_seconds, to_reason
+from .network import closing_seconds
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
-    from paho.mqtt.properties import Properties
-    from paho.mqtt.reasoncodes import ReasonCode
+    from paho.mqtt.client import MQTTMessageInfo
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
-_KEEPALIVE_SECONDS = 30
-_LONGEST_PAUSE = 60
-# paho's names for the return codes 4 and 5 of MQTT 3.1.1: the user must change the login.
-_WRONG_LOGIN = ("Bad user name or password", "Not authorized")
+    from .mqtt_connection import BrokerConnection
+
+_TIME_LIMIT = 10.0  # Seconds for connecting, for its answer, and for each confirmation.
+_SILENT = f"did not confirm what it got within {_TIME_LIMIT:g} s"
+_WINDOW = 32  # Messages that may wait for their confirmation.
 
 
 class _Message(NamedTuple):
@@ -39,11 +37,11 @@ class _Message(NamedTuple):
 class Mqtt:
     """Publishes every result; the broker may be absent at any time.
 
-    `TOPIC/<model>` gets the contract's JSON line, retained for later subscribers; QoS 0, since the next line
-    replaces it. `TOPIC/error` gets frames that could not be read, not retained. `TOPIC/status` is online or
-    offline, retained, QoS 1; the broker sets it offline when this program dies (last will). For Home
-    Assistant each model has a retained `homeassistant/sensor/<id>/config`. Each runner on a broker needs its
-    own topic.
+    `TOPIC/<model>` gets the contract's JSON line, retained for later subscribers. `TOPIC/error` gets frames
+    that could not be read, not retained. `TOPIC/status` is online or offline, retained; the broker sets it
+    offline when this program dies (last will). For Home Assistant each model has a retained
+    `homeassistant/sensor/<id>/config`. All with QoS 1: what a broker has not confirmed is sent again on the
+    next connection, and counted as lost where there is none. Each runner on a broker needs its own topic.
     """
 
     failed = 0
@@ -54,133 +52,148 @@ class Mqtt:
         classifiers: Sequence[Classifier],
         report: Callable[[str], None],
         wait: bool = False,
-        longest_pause: int = _LONGEST_PAUSE,
+        pauses: Pauses | None = None,
     ) -> None:
         """Begin to connect to mqtt:// or mqtts://[USER:PASSWORD@]HOST[:PORT][/TOPIC]; returns at once.
 
         `classifiers` are the models of the run. With `wait`, show() waits for a slow broker instead of
-        dropping results. The pause between attempts to connect doubles from 1 s to `longest_pause` seconds.
-        Raises OptionError for an impossible URL, and MissingPackageError without paho-mqtt.
+        dropping results. `pauses` are those between attempts to connect. Raises OptionError for an impossible
+        URL, and MissingPackageError without paho-mqtt.
         """
-        address = parse_address(url, "--publish", tuple(_PORTS), "mqtt://user:password@host:1883/topic")
-        self._topic = to_topic(address, url)
-        self._announcements = {
-            f"homeassistant/sensor/{unique_id(self._topic, model.name)}/config": announcement(
-                self._topic, model.name, model.labels
+        try:
+            from .mqtt_connection import PORTS
+        except ImportError:
+            raise MissingPackageError("paho-mqtt 2", "--publish", "edge-classify[mqtt]") from None
+        self._address = parse_address(url, "--publish", tuple(PORTS), "mqtt://user:password@host:1883/topic")
+        self._topic = to_topic(self._address, url)
+        self._announcements = [
+            _Message(
+                f"homeassistant/sensor/{unique_id(self._topic, model.name)}/config",
+                json.dumps(announcement(self._topic, model.name, model.labels)),
+                retain=True,
             )
             for model in classifiers
-        }
-        self._report, self._shown, self._wait = report, address.shown, wait
-        self._connected, self._gone = threading.Event(), threading.Event()
-        self._answered = self._closing = False
-        self._client = self._make_client(address, longest_pause)
-        self._delivery = Delivery(self._shown, self._publish, report, wait=wait)
-        self._client.connect_async(address.host, address.port or _PORTS[address.scheme], _KEEPALIVE_SECONDS)
-        self._client.loop_start()
+        ]
+        self._report, self._shown, self._wait = report, self._address.shown, wait
+        self._pauses = pauses or Pauses()
+        if remark := unencrypted_remark(url, f"--publish {self._shown}"):
+            report(remark)
+        self._connection: BrokerConnection | None = None
+        self._used: BrokerConnection | None = None  # By the delivery.
+        self._unconfirmed: deque[tuple[MQTTMessageInfo, _Message]] = deque()
+        self._connected, self._closing, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._delivery: Delivery[_Message] = Delivery(
+            self._shown,
+            self._publish,
+            report,
+            FILES if wait else LIVE,
+            size_of=lambda message: len(message.topic) + len(message.payload),
+            abort=self._ended.set,
+        )
+        self._keeper = threading.Thread(target=self._keep_connected, name="MQTT", daemon=True)
+        self._keeper.start()
 
     def show(self, result: FrameResult) -> None:
         """Queue the lines of one result."""
         for record in to_records(result):
             level = ERROR if "error" in record else to_level(record["model"])
-            message = _Message(f"{self._topic}/{level}", json.dumps(record), retain=level != ERROR)
-            self._delivery.put(message)
+            self._delivery.put(_Message(f"{self._topic}/{level}", json.dumps(record), retain=level != ERROR))
 
     def close(self) -> None:
         """Publish the remaining results, for at most 5 seconds (60 with `wait`), and report lost results."""
-        lost = self.failed = self._delivery.close(closing_seconds(self._wait))
-        self._closing = True
-        if self._connected.is_set():
-            _wait_for(self._client.publish(f"{self._topic}/{STATUS}", "offline", qos=1, retain=True), 1.0)
-        self._client.disconnect()
-        # Otherwise paho's thread may wait for a host that does not answer; it ends with the program.
-        if self._connected.is_set() and self._gone.wait(1.0):
-            self._client.loop_stop()
-        if lost:
-            self._report(f"{self._shown}: results that never arrived: {lost}")
+        end = time.monotonic() + closing_seconds(self._wait)
+        lost = self._delivery.close(end - time.monotonic())
+        connection = self._used
+        if connection is not None and connection is self._connection:
+            self._confirm(connection, 0, max(1.0, end - time.monotonic()))
+        self.failed = lost + len(self._unconfirmed)
+        self._closing.set()
+        if self._connected.is_set() and (connection := self._connection) is not None:
+            self._say(connection, "offline", 1.0)
+            connection.close()
+        # It may be connecting to a host that does not answer; then it ends with the program.
+        self._keeper.join(0.5)
+        if self.failed:
+            self._report(f"{self._shown}: results that never arrived: {self.failed}")
 
-    def _make_client(self, address: Address, longest_pause: int) -> Client:
+    def _keep_connected(self) -> None:
+        """Connect again and again until closed, with pauses that grow until a connection lasts."""
+        failures = 0
+        while not self._closing.is_set():
+            began = time.monotonic()
+            self._connect_once()
+            failures = 1 if time.monotonic() - began > _TIME_LIMIT + self._pauses.longest else failures + 1
+            self._closing.wait(self._pauses.after(failures))
+
+    def _connect_once(self) -> None:
+        """Connect, and return when the connection has failed or ended; say why."""
+        from .mqtt_connection import BrokerConnection, BrokerError
+
         try:
-            from paho.mqtt.client import Client
-            from paho.mqtt.enums import CallbackAPIVersion
-        except ImportError:
-            raise MissingPackageError("paho-mqtt 2", "--publish", "edge-classify[mqtt]") from None
-        client = Client(CallbackAPIVersion.VERSION2)
-        if address.user is not None:
-            client.username_pw_set(address.user, address.password)
-        if address.scheme == "mqtts":
-            client.tls_set_context(ssl.create_default_context())
-        client.will_set(f"{self._topic}/{STATUS}", "offline", qos=1, retain=True)
-        client.reconnect_delay_set(1, longest_pause)
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_disconnect = self._on_disconnect
-        return client
+            will = f"{self._topic}/{STATUS}", "offline"
+            connection = BrokerConnection(self._address, will, _TIME_LIMIT)
+        except BrokerError as error:
+            self._delivery.report_once(str(error))
+            return
+        try:
+            for message in self._announcements:
+                connection.publish(*message)
+            if not self._say(connection, "online", _TIME_LIMIT):
+                connection.drop(_SILENT)
+            else:
+                self._connection = connection
+                self._connected.set()
+                self._delivery.report_recovery()
+                connection.gone.wait()
+        except BrokerError:
+            pass  # It has the same reason.
+        self._connected.clear()
+        connection.drop("")
+        if not self._closing.is_set():
+            self._delivery.report_once(connection.reason)
+
+    def _say(self, connection: BrokerConnection, status: str, seconds: float) -> bool:
+        """Publish the status, and return whether it was confirmed."""
+        from .mqtt_connection import BrokerError
+
+        try:
+            info = connection.publish(f"{self._topic}/{STATUS}", status, retain=True)
+        except BrokerError:
+            return False
+        return connection.wait_for(info, seconds, threading.Event())
 
     def _publish(self, message: _Message) -> None:
-        """Send one message, and wait for it, so that no messages collect in paho's own queue.
+        """Send one message, once few enough are unconfirmed; raises Retry while there is no connection.
 
-        The callbacks below report why the broker cannot be reached.
+        Why there is none is reported by the thread that connects.
         """
-        if not self._connected.wait(1.0):
+        from .mqtt_connection import BrokerError
+
+        if not self._connected.wait(1.0) or (connection := self._connection) is None:
             raise Retry("", pause=0)
-        info = self._client.publish(message.topic, message.payload, qos=0, retain=message.retain)
-        if not _wait_for(info, 2 * _KEEPALIVE_SECONDS):
-            raise Retry("", pause=1)
+        try:
+            if connection is not self._used:
+                self._send_again(connection)
+            if not self._confirm(connection, _WINDOW - 1, _TIME_LIMIT):
+                connection.drop(_SILENT)
+                raise Retry("", pause=0.1)
+            self._unconfirmed.append((connection.publish(*message), message))
+        except BrokerError:
+            raise Retry("", pause=0.1) from None
 
-    def _on_connect(
-        self,
-        client: Client,
-        _data: Any,
-        _flags: ConnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self._answered = True
-        if reason.is_failure:
-            name = reason.getName()
-            hint = (
-                ": give its user name and password as mqtt://USER:PASSWORD@HOST"
-                if name in _WRONG_LOGIN
-                else ""
-            )
-            self._delivery.report_once(f"refuses the connection ({name}){hint}")
-            return
-        for topic, sensor in self._announcements.items():
-            client.publish(topic, json.dumps(sensor), qos=1, retain=True)
-        client.publish(f"{self._topic}/{STATUS}", "online", qos=1, retain=True)
-        self._delivery.report_recovery()
-        self._connected.set()
+    def _send_again(self, connection: BrokerConnection) -> None:
+        """Publish what an earlier connection has not confirmed."""
+        self._confirm(connection, len(self._unconfirmed), 0)
+        self._unconfirmed = deque((connection.publish(*message), message) for _, message in self._unconfirmed)
+        self._used = connection
 
-    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        error = sys.exc_info()[1]  # paho calls this while it handles the error.
-        self._delivery.report_once(to_reason(error) if isinstance(error, OSError) else "cannot be reached")
-
-    def _on_disconnect(
-        self,
-        _client: Client,
-        _data: Any,
-        _flags: DisconnectFlags,
-        _reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        was_connected, answered = self._connected.is_set(), self._answered
-        self._answered = False
-        if self._closing:
-            self._gone.set()
-            return
-        self._connected.clear()
-        if was_connected:
-            self._delivery.report_once("has closed the connection")
-        elif not answered:
-            self._delivery.report_once(
-                "closes the connection without an answer: is it an MQTT broker, and does it need mqtts://?"
-            )
-
-
-def _wait_for(info: MQTTMessageInfo, seconds: float) -> bool:
-    """Return whether the message has been sent; with QoS 1, whether the broker has it."""
-    try:
-        info.wait_for_publish(seconds)
-        return info.is_published()
-    except (RuntimeError, ValueError):  # The connection is lost, or paho's queue is full.
-        return False
+    def _confirm(self, connection: BrokerConnection, most: int, seconds: float) -> bool:
+        """Wait until at most this number of messages is unconfirmed; return whether that came true."""
+        end = time.monotonic() + seconds
+        while self._unconfirmed:
+            info, _ = self._unconfirmed[0]
+            left = end - time.monotonic() if len(self._unconfirmed) > most else 0.0
+            if not info.is_published() and not (left > 0 and connection.wait_for(info, left, self._ended)):
+                break
+            self._unconfirmed.popleft()
+        return len(self._unconfirmed) <= most

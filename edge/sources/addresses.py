@@ -10,6 +10,8 @@ from ..errors import OptionError
 from ..log import keep_secret
 
 _SECRET_NAMES = re.compile(r"pass|pwd|token|key|secret|auth|sig|code", re.IGNORECASE)
+# What goes over the network as it is, and the same with TLS.
+_ENCRYPTED = {"http": "https", "rtsp": "rtsps", "rtmp": "rtmps", "mqtt": "mqtts"}
 _NOT_IN_HOSTS = re.compile(r"[^\w.:%-]")
 
 
@@ -94,6 +96,27 @@ def parse_address(url: str, option: str, schemes: Sequence[str], example: str) -
     user = None if parts.username is None else unquote(parts.username)
     password = None if parts.password is None else unquote(parts.password)
     return Address(parts.scheme, host, port, user, password, parts.path, parts.query, parts.fragment)
+
+
+def unencrypted_remark(url: str, shown: str) -> str | None:
+    """Return what to say of an address that sends its password or token unencrypted; None for others.
+
+    `shown` is the option with the address, without its secrets.
+    """
+    from urllib.parse import parse_qsl
+
+    scheme, _, rest = url.partition("://")
+    encrypted = _ENCRYPTED.get(scheme.lower())
+    login, at, address = rest.rpartition("@")
+    query = address.partition("?")[2].partition("#")[0]
+    names = [name for name, value in parse_qsl(query) if value and _SECRET_NAMES.search(name)]
+    if encrypted is None or not ((at and login) or names):
+        return None
+    what = "its password" if at and login else f'the "{names[0]}" in its address'
+    return (
+        f"{shown} is not encrypted: whoever listens on the way can read {what}. "
+        f"Where the other side has it, use {encrypted}://"
+    )
 
 
 def _login_as_parsed(rest: str) -> str:

@@ -99,6 +99,15 @@ class Receiving(Protocol):
         ...
 
 
+@runtime_checkable
+class Interruptible(Protocol):
+    """A camera whose reads can be ended by another thread."""
+
+    def interrupt(self) -> None:
+        """Have the present read and all later ones raise SourceError."""
+        ...
+
+
 # Opens a camera, or raises SourceError with only the reason: "OpenCV cannot decode it".
 OpenCamera = Callable[[], Camera]
 Report = Callable[[str], None]

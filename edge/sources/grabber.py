@@ -8,7 +8,7 @@ from threading import Condition, Thread
 import numpy as np
 
 from ..errors import SourceError
-from .camera import Camera, CameraOptions, OpenCamera, Receiving, Shot
+from .camera import Camera, CameraOptions, Interruptible, OpenCamera, Receiving, Shot
 from .frames import EncodedPicture, Picture, PixelPicture
 
 OPEN_LIMIT = 30.0  # Seconds after which a camera that is still being opened counts as stuck.
@@ -86,8 +86,11 @@ class Grabber:
                 self._check_silence(now)
 
     def stop(self) -> None:
-        """Have the thread end after its present read."""
+        """Have the thread end: after its present read, or at once where the camera allows it."""
         self._stopped = True
+        camera: object = self.camera
+        if isinstance(camera, Interruptible):
+            camera.interrupt()
 
     def join(self, seconds: float) -> None:
         """Wait for the thread's end."""

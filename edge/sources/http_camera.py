@@ -53,6 +53,10 @@ class HttpCamera:
         """Return what has come in place of pictures; empty where nothing has, or only headers of the next."""
         return self._stream.received if self._stream is not None else ""
 
+    def interrupt(self) -> None:
+        """End the present read and all later ones, from any thread."""
+        self._client.abort()
+
     def close(self) -> None:
         """Close the connection, if one is open."""
         self._answer.close()

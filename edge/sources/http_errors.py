@@ -27,7 +27,7 @@ def explain(error: object, timeout: float, proxy: ProxyName | None) -> str:
     """Return why a connection failed; `timeout` is its limit in seconds, `proxy` the one that it took."""
     text = next((words(error) for kind, words in _WORDS if isinstance(error, kind)), _CUT_OFF)
     if isinstance(error, TimeoutError) and not isinstance(error, ssl.SSLError):
-        text = f"it sent nothing for {timeout:g} s"
+        text = f"no whole answer came within {timeout:g} s"
     if proxy is None:
         return text
     if not isinstance(error, OSError) or isinstance(error, _BEHIND_THE_PROXY):
@@ -41,6 +41,8 @@ def explain(error: object, timeout: float, proxy: ProxyName | None) -> str:
 def explain_status(status: int, has_login: bool, proxy: ProxyName | None) -> str:
     """Return what the status of an answer means; `has_login` is whether a user name was given."""
     text = _STATUS.get(status, f"it answers with status {status}")
+    if 300 <= status < 400:
+        text = f"it redirects again and again, or to no address (status {status})"
     if status == 401 and has_login:
         text = "it refuses this user name or password (401 Unauthorized)"
     return behind(text, proxy)

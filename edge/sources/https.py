@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 from functools import partial
-from http.client import HTTPResponse, HTTPSConnection
+from http.client import HTTPResponse
 from typing import Any
-from urllib.request import HTTPSHandler, Request
+from urllib.request import AbstractHTTPHandler, Request
 
+from ..timed_sockets import Exchange, TimedConnection, TimedSocket
 from .fingerprints import fingerprint_of
 
 
@@ -27,24 +28,36 @@ class OtherCertificateError(OSError):
         self.arrived, self.expected = arrived, expected
 
 
-class PinnedHttpsHandler(HTTPSHandler):
-    """Opens https: to trusted certificates, or with a `fingerprint` to this one alone, whoever signed it."""
+class HttpHandler(AbstractHTTPHandler):
+    """Opens http: and https: addresses, each within the present `exchange`.
+
+    https: is opened to trusted certificates, or with a `fingerprint` to this one alone, whoever signed it.
+    """
+
+    exchange: Exchange
+    http_request = https_request = AbstractHTTPHandler.do_request_
 
     def __init__(self, fingerprint: str | None) -> None:
+        super().__init__()
         self._tls = ssl.create_default_context() if fingerprint is None else _unverified()
-        super().__init__(context=self._tls)
         self._fingerprint = fingerprint
+
+    def http_open(self, req: Request) -> HTTPResponse:
+        """Open a request, as urllib's handlers do."""
+        return self._open(req, TimedConnection)
 
     def https_open(self, req: Request) -> HTTPResponse:
         """Open a request, as urllib's handlers do."""
-        connection: Any = partial(_Connection, fingerprint=self._fingerprint)
-        return self.do_open(connection, req, context=self._tls)
+        return self._open(req, partial(_Connection, tls=self._tls, fingerprint=self._fingerprint))
+
+    def _open(self, req: Request, connection: Any) -> HTTPResponse:
+        return self.do_open(connection, req, exchange=self.exchange)
 
 
-class _Connection(HTTPSConnection):
-    _tunnel_host: str | None
+class _Connection(TimedConnection):
     _tunnel_port: int
     _tunnel_headers: dict[str, str]
+    sock: TimedSocket
 
     def __init__(self, host: str, *, fingerprint: str | None = None, **options: Any) -> None:
         super().__init__(host, **options)
@@ -62,11 +75,11 @@ class _Connection(HTTPSConnection):
             raise OtherCertificateError(arrived, self._fingerprint)
 
     def _arrived(self) -> str:
-        return fingerprint_of(self.sock.getpeercert(binary_form=True) or b"")
+        return fingerprint_of(self.sock.peer_certificate())
 
     def _fingerprint_there(self) -> str | None:
         """Return the fingerprint of a certificate that is not trusted; nothing is sent to its owner."""
-        other = _Connection(self.host, port=self.port, timeout=self.timeout, context=_unverified())
+        other = _Connection(self.host, port=self.port, exchange=self.exchange, tls=_unverified())
         if self._tunnel_host:
             other.set_tunnel(self._tunnel_host, self._tunnel_port, self._tunnel_headers)
         try:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import MissingPackageError, SourceError
-from .addresses import redact
+from .addresses import redact, unencrypted_remark
 from .camera import Camera, CameraOptions, Idle, OpenCamera, Report, refuse_fingerprint
 from .live import LiveSource, ignore
 
@@ -37,6 +37,8 @@ def open_source(
     picture.
     """
     refuse_fingerprint(name, options)
+    if remark := unencrypted_remark(name, f"--camera {redact(name)}"):
+        report(remark)
     return LiveSource(redact(name), _opener(name, options, _Once(report)), options, report, idle)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-MAX_PICTURE = 64 * 2**20  # Bytes: far more than a JPEG of 50 megapixels has.
+MAX_PICTURE = 32 * 2**20  # Bytes: more than a JPEG of 50 megapixels has.
 # SOI and another marker of ITU-T T.81, table B.1; PNG's signature; RIFF's and WebP's (RFC 9649).
 START = re.compile(rb"\xff\xd8\xff+[\xc0-\xcf\xda-\xfe]|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP", re.DOTALL)
 LONGEST_START = 12

@@ -128,9 +128,9 @@ class PictureStream:
 
     def _cut(self, end: int) -> StreamPicture:
         assert self._end is not None
-        found = StreamPicture(
-            bytes(self._buffer[:end]), self._end.whole, self._end.whole or self._end.readable
-        )
+        with memoryview(self._buffer) as view:  # A slice of the buffer would be one copy more.
+            data = bytes(view[:end])
+        found = StreamPicture(data, self._end.whole, self._end.whole or self._end.readable)
         del self._buffer[:end]
         self._headers.compare(end)
         self._from, self._end, self._between = 0, None, len(self._buffer)

@@ -56,7 +56,7 @@ def read_signing_key(path: Path, password_file: Path | None = None) -> Ed25519Pr
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if not isinstance(key, Ed25519PrivateKey):
-        kind = type(key).__name__.strip("_").removesuffix("PrivateKey") or "another"
+        kind = type(key).__name__.strip("_").removesuffix("PrivateKey").replace("EllipticCurve", "EC")
         raise OptionError(f"{path} is a private key of kind {kind}, and Ed25519 is asked for. {_HOW}")
     return key
 
@@ -98,7 +98,7 @@ def _load(path: Path, raw: bytes, password: bytes | None) -> Any:
             f"{path} is a private key of a kind that cryptography does not read. {_HOW}"
         ) from None
     except ValueError as error:
-        if password is None and "password" in str(error).lower():
+        if not password and "password" in str(error).lower():
             return None
         wrong = "the password is wrong, or the file is damaged" if password else "the file is damaged"
         raise OptionError(f"{path} cannot be read as a private key: {wrong}") from None

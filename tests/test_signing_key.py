@@ -41,7 +41,7 @@ def write(folder: Path, key: object, form: PrivateFormat, password: str | None =
 
 
 def same(one: Ed25519PrivateKey, other: Ed25519PrivateKey) -> bool:
-    return one.private_bytes_raw() == other.private_bytes_raw()
+    return one.sign(b"x") == other.sign(b"x")  # Ed25519 signs without random numbers.
 
 
 def test_keys_of_ssh_keygen_and_openssl_are_read(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_key_of_another_kind_is_refused_by_its_kind(kind: str, tmp_path: Path) -
         "Ed448": Ed448PrivateKey.generate,
     }[kind]()
     path = write(tmp_path, key, PrivateFormat.PKCS8)
-    with pytest.raises(OptionError, match=rf"of kind {kind}\w*, and Ed25519 is asked for. Make one with"):
+    with pytest.raises(OptionError, match=rf"of kind {kind}, and Ed25519 is asked for. Make one with"):
         read_signing_key(path)
 
 

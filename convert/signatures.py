@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..edge.console import say
 from ..edge.errors import MissingPackageError, OutputExistsError, SignatureError
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
-from ..edge.modelfile import ModelFile
+from ..edge.modelfile import ModelFile, mapped
 from ..edge.signature import ModelSignature, find_signature
 from ..edge.tflite.signing import sign
 from ..edge.trusted_keys import fingerprint, read_whole, to_line
@@ -72,7 +73,8 @@ def leave_signature_out(path: Path, signer: ModelSigner | None) -> None:
 
     Raises SignatureError for a file that was changed after it was signed: from such a one nothing is made.
     """
-    signature = _own_signature(path, read_whole(path))
+    with mapped(path) as data:
+        signature = _own_signature(path, data)
     if signature is not None and signer is None:
         say(
             f"{path} is signed by {fingerprint(signature.key)}: what is made of it is another file, and not "
@@ -80,7 +82,7 @@ def leave_signature_out(path: Path, signer: ModelSigner | None) -> None:
         )
 
 
-def _own_signature(path: Path, data: bytes) -> ModelSignature | None:
+def _own_signature(path: Path, data: bytes | mmap.mmap) -> ModelSignature | None:
     """Return a file's signature, if any; raises SignatureError where it does not hold."""
     signature = find_signature(data, str(path))
     if signature is None:

@@ -23,6 +23,7 @@ from .modelfile import ModelFile
 from .signature import ModelSignature, ed25519, find_signature
 
 _MOST_BYTES = 4 * 1024 * 1024
+_MOST_MODEL_BYTES = 2**31 - 1  # As tflite/model.py writes them.
 _KIND = "ssh-ed25519"
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _MIN_VERSION = re.compile(r"min-version=([0-9]{1,18})", re.ASCII)
@@ -137,13 +138,18 @@ class TrustedKeys(NamedTuple):
 
 
 def read_whole(path: Path) -> bytes:
-    """Return the bytes of a regular file; raises ModelFileError where it cannot be read."""
+    """Return the bytes of a model file; raises ModelFileError where it cannot be read or is too large."""
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file" if not path.exists() else f"{path} is not a file")
     try:
-        return path.read_bytes()
+        if path.stat().st_size > _MOST_MODEL_BYTES:
+            raise ModelFileError(f"{path} is larger than 2 GB, and no sealed or signed model is")
+        with path.open("rb") as file:
+            return file.read(_MOST_MODEL_BYTES)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror})") from None
+    except MemoryError:
+        raise ModelFileError(f"{path} does not fit into the memory of this machine") from None
 
 
 def fingerprint(key: bytes) -> str:
@@ -218,19 +224,19 @@ def _from_line(text: str, where: str) -> TrustedKey:
         option = _MIN_VERSION.fullmatch(first)
         if option is None:
             raise OptionError(
-                f"{where}: the only option of a key is min-version=N. Received: {_shown(first)}"
+                f"{where}: the only option of a key is min-version=N. Received: {first[:_MOST_NAME]!r}"
             )
         least, text = int(option[1]), rest.strip()
     parts = text.split(maxsplit=2)
     if len(parts) < 2 or parts[0] != _KIND:
         other = parts and parts[0] != _KIND and _OTHER_KIND.fullmatch(parts[0])
-        what = f"a key of kind {_shown(parts[0])}" if other else "no public key"
+        what = f"a key of kind {parts[0]}" if other else "no public key"
         raise OptionError(f"{where}: {what}, and Ed25519 is asked for. {_WANTED}")
     try:
         key = load_ssh_public_key(" ".join(parts[:2]).encode())
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise OptionError(f"{where}: the key cannot be read. Copy the line again, whole") from None
-    return TrustedKey(_raw(key, where), _shown(parts[2]) if len(parts) > 2 else "", least)
+    return TrustedKey(_raw(key, where), parts[2][:_MOST_NAME] if len(parts) > 2 else "", least)
 
 
 def _raw(key: object, where: str) -> bytes:
@@ -244,9 +250,3 @@ def _raw(key: object, where: str) -> bytes:
     if y in _SMALL_ORDER:
         raise OptionError(f"{where}: the key is of small order: anybody can sign for it. Remove it")
     return raw
-
-
-def _shown(text: str) -> str:
-    """Return the beginning of a text of the file, on one line and without characters that terminals obey."""
-    clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[: _MOST_NAME + 1])
-    return clean if len(text) <= _MOST_NAME else f"{clean[:_MOST_NAME]}..."

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from edge_classify.edge.errors import OptionError, SignatureError
+from edge_classify.edge.errors import ModelFileError, OptionError, SignatureError
 from edge_classify.edge.trusted_keys import TrustedKey, TrustedKeys, fingerprint, to_line
 
 from .support.signature_reader import ORDER, PRIME, decode, multiply
@@ -73,7 +73,7 @@ def test_key_among_ten_thousand_is_found(tmp_path: Path, anna: KeyPair) -> None:
         ("ssh-ed25519", "line 1: no public key"),
         ("ssh-ed25519 AAAA anna", "line 1: the key cannot be read"),
         ("hello world", "line 1: no public key"),
-        ("\n\ncommand=x {line}", "line 3: the only option of a key is min-version=N. Received: command=x"),
+        ("\n\ncommand=x {line}", "line 3: the only option of a key is min-version=N. Received: 'command=x'"),
         ("min-version=-1 {line}", "the only option of a key is min-version=N"),
         ("min-version=\u0667 {line}", "the only option of a key is min-version=N"),
         ("min-version=7", "line 1: no public key"),
@@ -176,6 +176,14 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
             TrustedKeys.read(path)
     with pytest.raises(OptionError, match="No such file"):
         TrustedKeys.read(tmp_path / "nothing")
+
+
+def test_model_that_no_signer_makes_is_not_read_into_memory(tmp_path: Path, anna: KeyPair) -> None:
+    huge = tmp_path / "m.tflite"
+    with huge.open("wb") as file:
+        file.truncate(2**31 + 1000)
+    with pytest.raises(ModelFileError, match="is larger than 2 GB"):
+        TrustedKeys.read(anna.public).read_model(huge)
 
 
 def test_line_with_a_longer_key_than_its_kind_has_is_refused(tmp_path: Path) -> None:

@@ -135,7 +135,10 @@ def write_signed_copy(path: Path, output: Path, force: bool, signer: ModelSigner
         say(f"{path}: its signature by {fingerprint(old.key)}, {old.of_version}, is replaced")
     output.mkdir(parents=True, exist_ok=True)
     require_writable(target)
-    write_atomically(target, finished)
+    try:
+        write_atomically(target, finished, replace=force)
+    except FileExistsError:
+        raise OutputExistsError(f"{target} has appeared meanwhile, and is not replaced") from None
     card = ModelFile.read(finished, str(path)).card
     assert card is not None
     return SignedCopy(target, card.name, len(finished), signer)

@@ -22,6 +22,7 @@ from .images import describe_labelled
 from .machine import check_python, check_system, current_time
 from .models import ModelQuestions, check_model
 from .packages import check_image_packages, check_runtimes
+from .sandbox import check_sandbox
 
 if TYPE_CHECKING:  # Loaded only where a signature is required.
     from ..trusted_keys import TrustedKeys
@@ -56,6 +57,7 @@ def run_doctor(
         ("board", lambda: check_board(root)),
         ("image packages", check_image_packages),
         ("runtime", lambda: check_runtimes(execution.runtime)),
+        ("sandbox", check_sandbox),
         ("accelerator", lambda: check_edge_tpu(root)),
         ("cameras", lambda: check_devices(root)),
     ]

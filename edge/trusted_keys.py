@@ -75,10 +75,8 @@ class TrustedKeys(NamedTuple):
     def read(cls, path: Path) -> TrustedKeys:
         """Read a file of public keys.
 
-        Raises OptionError for a file that cannot be read, that everybody may write, that holds no key, or
-        anything but comments and Ed25519 public keys; and MissingPackageError without cryptography.
+        Raises OptionError for a file that cannot be read or that everybody may write, and as `parse` does.
         """
-        ed25519("--require-signature")
         if path.exists() and not path.is_file():
             raise OptionError(f"{path} is not a file. Name one that holds the public keys")
         raw = read_small(path, _MOST_BYTES, "a file of public keys", OptionError)
@@ -86,6 +84,16 @@ class TrustedKeys(NamedTuple):
             raise OptionError(
                 f"{path} can be written by everybody, who could add a key. Run: chmod o-w {path}"
             )
+        return cls.parse(raw, path)
+
+    @classmethod
+    def parse(cls, raw: bytes, path: Path) -> TrustedKeys:
+        """Read the bytes of a file of public keys, called `path`.
+
+        Raises OptionError where they hold no key, or anything but comments and Ed25519 public keys; and
+        MissingPackageError without cryptography.
+        """
+        ed25519("--require-signature")
         try:
             # Not splitlines: a comment could hide a key behind a character that ends no line in editors.
             lines = raw.decode("utf-8-sig").split("\n")
@@ -127,6 +135,9 @@ class TrustedKeys(NamedTuple):
 
     def read_model(self, model: Path | bytes) -> ModelFile:
         """Read a .tflite, or its bytes, whose signature is checked before anything else in it is looked at.
+
+            file = TrustedKeys.read(Path("release.pub")).read_model(Path("cnn_int8.tflite"))
+            Classifier(file).classify("photo.jpg")
 
         A file is read once: `model` of what is returned are the bytes that were checked. Raises
         SignatureError, and as ModelFile.read does.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from . import models, pictures, texts
+from . import models, pictures, signatures, texts
 
-TARGETS = {target.name: target for target in (*models.TARGETS, *pictures.TARGETS, *texts.TARGETS)}
+TARGETS = {
+    target.name: target
+    for target in (*models.TARGETS, *pictures.TARGETS, *signatures.TARGETS, *texts.TARGETS)
+}

@@ -18,6 +18,7 @@ from .delegates import check_edge_tpu
 from .display import check_display
 from .finding import Check, Finding, guarded
 from .images import describe_labelled
+from .known_faults import check_known_faults
 from .machine import check_python, check_system, current_time
 from .models import ModelQuestions, check_model
 from .packages import check_image_packages, check_runtimes
@@ -49,6 +50,7 @@ def run_doctor(
         ("system", lambda: check_system(root, clock())),
         ("board", lambda: check_board(root)),
         ("image packages", check_image_packages),
+        ("known faults", check_known_faults),
         ("runtime", lambda: check_runtimes(execution.runtime)),
         ("accelerator", lambda: check_edge_tpu(root)),
         ("cameras", lambda: check_devices(root)),

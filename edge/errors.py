@@ -12,6 +12,8 @@
       ConversionError       a Keras model that cannot become a .tflite file
       BenchmarkError        a model that could not be measured
       OutputExistsError     a file or folder of the user's that would be overwritten
+      OutputKeptError       a result that lies in another file than the one that was asked for
+      OutputLostError       a result that could not be written anywhere
       MissingPackageError   an optional package is not installed
         NoPackageError      and there is none for this Python or this machine
       RuntimeLoadError      a TFLite runtime is installed and cannot be loaded
@@ -72,6 +74,14 @@ class BenchmarkError(EdgeClassifyError):
 
 class OutputExistsError(EdgeClassifyError):
     """The output exists, and replacing it was not asked for with --force."""
+
+
+class OutputKeptError(EdgeClassifyError):
+    """A result could not be written where it was asked for, and lies in another file, which is named."""
+
+
+class OutputLostError(EdgeClassifyError):
+    """A result could not be written, neither where it was asked for nor anywhere else."""
 
 
 class MissingPackageError(EdgeClassifyError):

@@ -22,6 +22,7 @@ from .known_faults import check_known_faults
 from .machine import check_python, check_system, current_time
 from .models import ModelQuestions, check_model
 from .packages import check_image_packages, check_runtimes
+from .sandbox import check_sandbox
 
 _LABELLED_SECONDS = 5.0  # For all models together.
 _ROOT = Path("/")
@@ -52,6 +53,7 @@ def run_doctor(
         ("image packages", check_image_packages),
         ("known faults", check_known_faults),
         ("runtime", lambda: check_runtimes(execution.runtime)),
+        ("sandbox", check_sandbox),
         ("accelerator", lambda: check_edge_tpu(root)),
         ("cameras", lambda: check_devices(root)),
     ]

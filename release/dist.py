@@ -94,7 +94,7 @@ def _disturb(folder: Path) -> None:
     """Change all that a build must not depend on: modes, times, and what an earlier build left."""
     for path in folder.rglob("*"):
         if not path.is_symlink():
-            path.chmod((path.stat().st_mode & 0o700) | 0o500)
+            path.chmod(path.stat().st_mode & 0o700)
             os.utime(path, (_OTHER_DAY, _OTHER_DAY))
     for left in ("build/lib/edge_classify/edge/removed_long_ago.py", "edge_classify.egg-info/SOURCES.txt"):
         (folder / left).parent.mkdir(parents=True)
@@ -106,8 +106,7 @@ def _build(source: Path, kind: str, **environment: str) -> Path:
     target = Path(tempfile.mkdtemp(dir=source.parent, prefix=f"{kind}-"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_"))}
     done = subprocess.run(
-        [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-c", _BUILD, f"build_{kind}", target],
-        cwd=source, check=False, capture_output=True, text=True, umask=0o077 if environment else 0o022,
+        [sys.executable, "-c", _BUILD, f"build_{kind}", target], cwd=source, check=False, capture_output=True, text=True, umask=0o077 if environment else 0o022,
         env={**kept, "PYTHONPATH": str(source / "release"), "PYTHONDONTWRITEBYTECODE": "1", **environment},
     )  # fmt: skip
     if done.returncode:

@@ -19,6 +19,7 @@ from .delegates import check_edge_tpu
 from .display import check_display
 from .finding import Check, Finding, guarded
 from .images import describe_labelled
+from .known_faults import check_known_faults
 from .machine import check_python, check_system, current_time
 from .models import ModelQuestions, check_model
 from .packages import check_image_packages, check_runtimes
@@ -56,6 +57,7 @@ def run_doctor(
         ("system", lambda: check_system(root, clock())),
         ("board", lambda: check_board(root)),
         ("image packages", check_image_packages),
+        ("known faults", check_known_faults),
         ("runtime", lambda: check_runtimes(execution.runtime)),
         ("sandbox", check_sandbox),
         ("accelerator", lambda: check_edge_tpu(root)),

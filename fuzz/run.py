@@ -27,7 +27,7 @@ from .target import Target
 from .targets import TARGETS
 
 MEMORY_MB, SLOWEST_S = 2048, 10
-_START_S = 120  # For instrumenting the imports, and the first pass over the corpus.
+_START_S = 600  # For instrumenting the imports, and the first pass over the corpus.
 _STATISTICS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+)")
 _CAUSE = re.compile(
     r"^(?:\w+\.)*\w*(?:Error|Exception|Warning|Interrupt)\b.*|^SUMMARY: .*|^==\d+== ERROR: .*", re.M

@@ -76,7 +76,7 @@ clients: $(VENV)/installed
 peers: $(VENV)/installed
 	$(BIN)/python -m studies.peers.run $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-# Each reader of what strangers made in turn; 21 of them, so three and a half hours. What they reach is kept in build/fuzz.
+# Each reader of what strangers made in turn; some 26 of them, so more than four hours. What they reach is kept in build/fuzz.
 fuzz: $(VENV)/installed
 	$(BIN)/python -m fuzz.run --seconds $(FUZZ_SECONDS)
 

@@ -18,6 +18,7 @@ from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
 from ..edge.inner_files import UnsafePathError, inner_path, is_link
 from ..edge.json_files import JsonError, read_json, structured
 from .recipes import Recipe
+from .signatures import ModelSigner, signature_record
 
 _SUMMARY_NAME = "conversion.json"
 
@@ -64,6 +65,7 @@ class Converted:
     estimated_loss: AnyLoss | None
     loss: AnyLoss | None
     latency: TimedInference | None
+    signer: ModelSigner | None = None
     answers: RightAnswers | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -86,6 +88,7 @@ class Converted:
             "loss_at_most": _rounded(self.loss.at_most()) if self.loss else None,
             **output,
             **latency,
+            **signature_record(self.signer),
         }
 
 

@@ -83,7 +83,7 @@ def _shown_in_one_line() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.message = one_line(error.message)
+        vars(error)["message"] = one_line(error.message)  # Some versions of click declare it final.
         raise
 
 

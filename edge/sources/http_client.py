@@ -78,6 +78,12 @@ class HttpClient:
         self._ended = True
         self._handler.exchange.abort()
 
+    def close(self) -> None:
+        """Send nothing any more; without it all would stay in memory until the next garbage collection."""
+        for handler in (self._handler, self._proxies, *self._opener.handlers):
+            handler.parent = None  # urllib has handlers and openers refer to each other.
+        self._opener.handlers.clear()
+
     def explain(self, error: object) -> str:
         """Return why the connection failed, in plain words and without the address."""
         return explain(error, self.timeout, self._proxies.used)

@@ -13,7 +13,7 @@ from ..edge.console import INTERRUPTED, say
 from ..edge.errors import BenchmarkError, OptionError
 from ..edge.labelled import LabelledImage
 from ..edge.modelfile import ModelFile
-from .devices.remote_job import RemoteJob
+from .devices.remote_job import RemoteJob, pictures_to_send
 from .devices.run import run_on
 from .devices.target import Target
 from .request import RemoteOptions, Request
@@ -32,13 +32,13 @@ def measure_far(request: Request, remote: RemoteOptions) -> Outcome:
 
     cards = {str(path): ModelFile.read(path).card for path in request.files}
     data = request.data
-    sample = choose_sample(data.images, remote.sample) if data else []
+    sample = pictures_to_send(choose_sample(data.images, remote.sample)) if data else ()
     # The other machine takes its first file as the base.
     ordered = tuple(sorted(request.files, key=lambda path: path != request.base))
     job = RemoteJob(
         files=ordered,
         arguments=remote.arguments,
-        images=tuple(sample),
+        images=sample,
         data=f"{data.name}, a sample" if data else "",
         labels=request.labels,
         wheels=_wheels(remote.wheels),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..benchmarks.scoring.choice import RightAnswers
 from ..benchmarks.scoring.loss import AnyLoss, Loss
 from ..edge.card import Accuracy, OutputSpec
-from ..edge.errors import OutputExistsError
+from ..edge.errors import OutputExistsError, error_text
 from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.inner_files import UnsafePathError, inner_path, is_link
+from ..edge.json_files import JsonError, read_json, structured
 from .recipes import Recipe
+from .signatures import ModelSigner, signature_record
 
 _SUMMARY_NAME = "conversion.json"
 
@@ -61,6 +65,7 @@ class Converted:
     estimated_loss: AnyLoss | None
     loss: AnyLoss | None
     latency: TimedInference | None
+    signer: ModelSigner | None = None
     answers: RightAnswers | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -83,6 +88,7 @@ class Converted:
             "loss_at_most": _rounded(self.loss.at_most()) if self.loss else None,
             **output,
             **latency,
+            **signature_record(self.signer),
         }
 
 
@@ -105,6 +111,15 @@ def _rounded(fraction: float) -> float:
     return round(fraction, 6)
 
 
+@dataclass(frozen=True)
+class _Summary:
+    """The content of conversion.json."""
+
+    files: list[dict[str, Any]]
+    source: str = ""
+    doctor: dict[str, Any] = field(default_factory=dict)
+
+
 @contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
     """Make a folder and its parents; at the end remove those of them that are new and still empty."""
@@ -120,8 +135,13 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 
 def check_writable(output: Path, names: Sequence[str], force: bool) -> None:
-    """Raise OutputExistsError or OptionError unless files of these names can be written into a folder."""
+    """Raise OutputExistsError or OptionError unless files of these names can be written into a folder.
+
+    A link among them is refused: the folder may come from an archive, and a link may lead anywhere.
+    """
     for name in names:
+        if is_link(output / name):
+            raise OutputExistsError(f"{output / name} is a link, and is not followed. Remove it")
         refuse_to_overwrite(output / name, force)
         require_writable(output / name)
 
@@ -132,16 +152,28 @@ def read_summary(output: Path) -> dict[str, Any]:
     Raises OutputExistsError when another program's file has the summary's name.
     """
     path = output / _SUMMARY_NAME
-    if not path.exists():
-        return {"source": "", "files": [], "doctor": {}}
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        files = [item for item in summary["files"] if (output / item["file"]).is_file()]
-        return {"source": "", "files": files, "doctor": dict(summary.get("doctor", {}))}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        summary = structured(_Summary, read_json(output, _SUMMARY_NAME, finite=False))
+        files = [item for item in summary.files if _is_here(output, item)]
+    except FileNotFoundError:
+        return {"source": "", "files": [], "doctor": {}}
+    except (OSError, JsonError) as error:
         raise OutputExistsError(
-            f"{path} was not written by edge-convert, and is not replaced. Name another --output"
+            f"{path} was not written by edge-convert, and is not replaced ({error_text(error)}). "
+            "Name another --output"
         ) from None
+    return {"source": "", "files": files, "doctor": summary.doctor}
+
+
+def _is_here(output: Path, item: dict[str, Any]) -> bool:
+    """Return whether the file of an item is in the folder; raises JsonError for a name that leads outside."""
+    name = item.get("file")
+    if not isinstance(name, str):
+        raise JsonError(f"the file of an item is no text. Received: {reprlib.repr(name)}")
+    try:
+        return inner_path(output, name).is_file()
+    except UnsafePathError as error:
+        raise JsonError(f"the file {reprlib.repr(name)} {error}") from None
 
 
 def write_summary(output: Path, summary: dict[str, Any]) -> None:

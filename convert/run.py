@@ -35,6 +35,7 @@ from .output import (
 from .reading_check import check_reading
 from .recipes import FLOAT32, INT8, MIXED, Recipe
 from .scoring import Scored
+from .signatures import signed
 from .sources.job import Job
 
 _TIMED_RUNS = 100
@@ -67,6 +68,8 @@ def convert(jobs: Sequence[Job], settings: ConversionSettings, source: str) -> C
             write_summary(settings.output, summary)
     for file in outcome.skipped.values():
         say(f"skipped {file.reason}")
+    if settings.signer is not None:
+        settings.signer.tell()
     return outcome
 
 
@@ -103,7 +106,7 @@ def _convert_job(job: Job, settings: ConversionSettings, outcome: ConversionOutc
     wanted = [item for item in scored if item.variant.recipe in settings.recipes]
     if tools.calibration is not None:
         wanted += repair_int8(tools, tools.calibration, scored, settings, outcome)
-    made = [_write(tools, item, scored[0], settings.output) for item in wanted]
+    made = [_write(tools, item, scored[0], settings) for item in wanted]
     return _with_latencies(made, settings.output, job.name)
 
 
@@ -156,14 +159,15 @@ def _to_make(wanted: Sequence[Recipe]) -> list[Recipe]:
     return [FLOAT32, *others]
 
 
-def _write(tools: JobTools, item: Scored, float32: Scored, output: Path) -> Converted:
+def _write(tools: JobTools, item: Scored, float32: Scored, settings: ConversionSettings) -> Converted:
     variant, scorer = item.variant, tools.scorer
     name = model_file_name(tools.job.name, variant.recipe)
     golden = tools.choose_golden(variant)
     if golden.hidden:
         say(f"{name}: {golden.describe_hidden()}")
     sealed = seal(variant.flatbuffer, replace(variant.card, accuracy=item.accuracy), golden.examples)
-    write_atomically(output / name, sealed)
+    sealed = signed(sealed, name, settings.signer)
+    write_atomically(settings.output / name, sealed)
     agreement = difference = None
     if item.answers is not None and float32.answers is not None:
         agreement = top1_agreement(item.answers.probabilities, float32.answers.probabilities)
@@ -182,6 +186,7 @@ def _write(tools: JobTools, item: Scored, float32: Scored, output: Path) -> Conv
         estimated_loss=item.estimated_loss,
         loss=item.loss,
         latency=None,
+        signer=settings.signer,
         answers=_choice_answers(tools, item, float32),
     )
 

@@ -11,14 +11,12 @@ from __future__ import annotations
 import json
 import math
 import re
-import reprlib
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import dacite
-
 from .channels import ORDERS, RGB
 from .errors import CardError
+from .json_files import JsonError, parse_json, structured
 
 # 1.1 added output.threshold_precision, ece_uncalibrated, coverage and selective_accuracy; 1.2
 # mean_difference, largest_difference and p_value, calibration.source and .copies, and conversion.compatible;
@@ -329,35 +327,16 @@ class ModelCard:
         JSON object, lacks a field, or has another major version.
         """
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text, finite=False)  # Each number is checked below, with its name.
+        except JsonError as error:
             raise CardError(f"card.json is not valid JSON ({error})") from None
         if not isinstance(data, dict):
             raise CardError(f"card.json must hold an object. Received: {type(data).__name__}")
         _check_version(data.get("format"))
         try:
-            return dacite.from_dict(cls, data, dacite.Config(type_hooks=dict.fromkeys(_TUPLES, _to_tuple)))
-        except dacite.WrongTypeError as error:
-            raise CardError(
-                f"card.json: {error.field_path} has a value of the wrong type. "
-                f"Received: {reprlib.repr(error.value)}"
-            ) from None
-        except (dacite.DaciteError, TypeError) as error:
-            raise CardError(f"card.json does not follow format {FORMAT}: {error}") from None
-
-
-_TUPLES: tuple[Any, ...] = (
-    tuple[str, ...],
-    tuple[float, ...],
-    tuple[float, float],
-    tuple[GoldenExample, ...],
-)
-
-
-def _to_tuple(value: object) -> tuple[object, ...]:
-    if not isinstance(value, list):  # A string would become a tuple of its letters.
-        raise dacite.WrongTypeError(field_type=tuple, value=value)
-    return tuple(value)
+            return structured(cls, data)
+        except JsonError as error:
+            raise CardError(f"card.json: {error}") from None
 
 
 def _check_version(version: object) -> None:

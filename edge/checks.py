@@ -16,15 +16,19 @@ from .labels import read_label_file
 if TYPE_CHECKING:
     from .doctor.finding import Finding
     from .running.settings import DoctorSettings
+    from .trusted_keys import TrustedKeys
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
-def run_self_check(path: Path, as_json: bool) -> None:
-    """Print the outcome of each check of a model file; exit status 1 unless all could be made and hold."""
+def run_self_check(path: Path, keys: Path | None, as_json: bool) -> None:
+    """Print the outcome of each check of a model file; exit status 1 unless all could be made and hold.
+
+    With `keys`, a file of public keys, it must be signed by one of them.
+    """
     from .proof import self_check
 
-    result = self_check(path)
+    result = self_check(path, _read_keys(keys))
     if as_json:
         print_json(result.to_record())
     else:
@@ -33,6 +37,14 @@ def run_self_check(path: Path, as_json: bool) -> None:
             click.echo(printable(f"  {check.status:<12}{check.name}: {check.detail}").replace("\n", "\\x0a"))
     if not result.passed:
         raise click.exceptions.Exit(1)
+
+
+def _read_keys(path: Path | None) -> TrustedKeys | None:
+    if path is None:
+        return None
+    from .trusted_keys import TrustedKeys
+
+    return TrustedKeys.read(path)
 
 
 def show_cameras(as_json: bool) -> None:
@@ -67,6 +79,7 @@ def show_doctor(asked: DoctorSettings, as_json: bool) -> None:
         model.execution,
         replace(model.facts, labels=read_label_file(model.labels) if model.labels else None),
         source=asked.source,
+        keys=_read_keys(model.keys),
     )
     failed = False
     for finding in findings:

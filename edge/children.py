@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
+from .json_files import JsonError, parse_json
+
 _START = "import sys; sys.path[:] = filter(None, sys.path)\n"
 _GRACE_S = 2.0  # How long a child may take to end when its standard input has ended.
 _KEPT_BYTES = 4096  # Of the end of what it wrote to stderr.
@@ -172,8 +174,8 @@ class Child:
             reader.join(_GRACE_S)  # A process that it started may still hold the pipe.
 
     def _keep_answer(self, line: bytes) -> None:
-        with suppress(ValueError):
-            answer = json.loads(line)
+        with suppress(JsonError):
+            answer = parse_json(line, finite=False)
             if isinstance(answer, dict):
                 self._answers.put(answer)
 

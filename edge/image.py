@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from .card import InputSpec, Preprocess
+from .decoding import stand_in
 from .errors import ImageError
 from .image_file import open_image, require_decodable
 
@@ -34,15 +35,17 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
-def load_image(source: Path | bytes, cover: Cover | None = None) -> Image.Image:
+def load_image(source: Path | bytes, cover: Cover | None = None, name: str | None = None) -> Image.Image:
     """Decode a file, given by its path or its bytes, to an upright 8-bit RGB picture.
 
     An animation gives its first frame. Transparent parts become white; 16-bit samples keep their upper 8
     bits. With `cover`, (width, height) of the upright picture, a JPEG is decoded at its strongest reduction
-    (1/2, 1/4, 1/8) that is at least as wide and as high. Raises ImageError, with the file and the cause; for
-    more than MAX_PIXELS before they are decoded.
+    (1/2, 1/4, 1/8) that is at least as wide and as high. `name` is what errors call bytes. Raises ImageError,
+    with the file and the cause; for more than MAX_PIXELS before they are decoded.
     """
-    with open_image(source) as image:
+    if (decoder := stand_in()) is not None:
+        return decoder.load_image(source, cover)
+    with open_image(source, name) as image:
         if cover is not None:
             _reduce(image, cover)
         return decode(image)
@@ -62,20 +65,26 @@ def _decoded(side: int) -> int:
     return math.ceil(_MARGIN * max(side, 2 * _SMALL - side))
 
 
-def load_input(source: Path | bytes, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
+def load_input(
+    source: Path | bytes, spec: InputSpec, preprocess: Preprocess, name: str | None = None
+) -> NDArray[np.uint8]:
     """Decode and resize a file by `load_for_input` and `to_input`; raises ImageError as load_image does."""
-    image, box = load_for_input(source, spec)
+    if (decoder := stand_in()) is not None:
+        return decoder.load_input(source, spec, preprocess)
+    image, box = load_for_input(source, spec, name)
     return to_input(image, spec, preprocess, box)
 
 
-def load_for_input(source: Path | bytes, spec: InputSpec) -> tuple[Image.Image, Box | None]:
+def load_for_input(
+    source: Path | bytes, spec: InputSpec, name: str | None = None
+) -> tuple[Image.Image, Box | None]:
     """Decode a file no larger than this input needs, and return the image and the `box` for to_input.
 
     A JPEG is decoded at its strongest reduction that keeps the pixels of `input_cover`. Reduced to an eighth,
     1001 columns become 126, of which the last stands for one column and not for eight: `box` leaves the rest
     of it out, which would shift the picture. Raises ImageError as load_image does.
     """
-    with open_image(source) as image:
+    with open_image(source, name) as image:
         box = _reduce(image, input_cover(spec))
         return decode(image), box
 

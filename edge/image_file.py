@@ -74,12 +74,13 @@ _DECODER_ERRORS = (
 
 
 @contextmanager
-def open_image(source: Path | bytes) -> Iterator[Image.Image]:
+def open_image(source: Path | bytes, name: str | None = None) -> Iterator[Image.Image]:
     """Open an image, given by its path or its bytes, without decoding it.
 
-    Errors inside the `with` block, also in decoding, are raised as ImageError with the file and the cause.
+    Errors inside the `with` block, also in decoding, are raised as ImageError with the file and the cause;
+    `name` is what they call bytes.
     """
-    name, known = "image", None
+    name, known = name or "image", None
     if isinstance(source, Path):
         require_file(source)
         name = str(source)
@@ -201,6 +202,14 @@ def _reader(known: str | None) -> Callable[[BinaryIO], Image.Image]:
             raise
         raise _NotAnImageError(_OPTIONAL[known]) from None
     return reader
+
+
+def load_readers() -> None:
+    """Import every decoder that is installed, for a process that cannot import any later."""
+    for kind in FORMATS:
+        with suppress(_NotAnImageError):
+            _reader(kind)
+    _silence_tiff()
 
 
 @cache

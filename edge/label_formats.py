@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from ast import literal_eval
 from collections import Counter
@@ -12,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .errors import LabelError
+from .json_files import JsonError, NotJsonError, parse_json
 
 _NAME_KEYS = ("label", "name", "class_name", "classname", "label_name", "display_name", "class", "category")
 _INDEX_KEYS = (
@@ -161,11 +161,11 @@ def _bare(names: list[str]) -> tuple[str, ...]:
 
 def _load(text: str, origin: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=partial(_without_doubles, origin))
-    except RecursionError:
-        raise LabelError(f"{origin} is nested too deeply for a list of labels") from None
-    except ValueError as error:
+        return parse_json(text, make_object=partial(_without_doubles, origin))
+    except NotJsonError as error:
         why = error
+    except JsonError as error:
+        raise LabelError(f"{origin} cannot be read as a list of labels: {error}") from None
     try:  # Python's own notation, {0: 'tench', 1: 'goldfish'}, is as common.
         return literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -232,7 +232,7 @@ def _field(entry: dict[Any, Any], keys: tuple[str, ...], whole: bool = False) ->
 
 def _whole(value: Any) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
-        return int(value)
+        return int(value.strip())  # int() knows fewer kinds of space than \s and strip().
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

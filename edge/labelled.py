@@ -140,9 +140,14 @@ def is_text(name: str) -> bool:
     return all(unicodedata.category(c) != "Cs" for c in name)
 
 
+def is_label(text: str) -> bool:
+    """Return whether a text can name a class: no space around it, no control character, valid Unicode."""
+    return text == text.strip() and not any(unicodedata.category(c) in _NOT_IN_LABELS for c in text)
+
+
 def check_label(label: str, origin: str) -> None:
     """Raise DatasetError, which begins with `origin`, for a text that cannot name a class."""
-    if label != label.strip() or any(unicodedata.category(c) in _NOT_IN_LABELS for c in label):
+    if not is_label(label):
         raise DatasetError(
             f"{origin} cannot name a class: its name begins or ends with a space, or holds a line break, "
             "another control character, or bytes that are not UTF-8. Rename it"

@@ -6,12 +6,30 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _TAIL = 2000
 _LOCK = threading.RLock()
+
+
+class _Sink:
+    """The null device: opened for each use, or kept open."""
+
+    def __init__(self) -> None:
+        self.kept: BinaryIO | None = None
+
+    def opened(self) -> AbstractContextManager[BinaryIO]:
+        return Path(os.devnull).open("wb") if self.kept is None else nullcontext(self.kept)
+
+
+_sink = _Sink()
+
+
+def keep_sink() -> None:
+    """Open the null device now, once, for a process that is about to forbid itself to open files."""
+    _sink.kept = Path(os.devnull).open("wb")  # noqa: SIM115 - It stays open.
 
 
 @contextmanager
@@ -20,7 +38,7 @@ def silenced(show_on_error: bool = False) -> Iterator[None]:
 
     With `show_on_error` the last part of it goes to stderr when the block raises, since it may explain why.
     """
-    with _LOCK, _temporary_file() if show_on_error else Path(os.devnull).open("wb") as file:
+    with _LOCK, _temporary_file() if show_on_error else _sink.opened() as file:
         kept = _redirect(file.fileno())
         failed = False
         try:

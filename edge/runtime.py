@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,11 @@ class Runtime(NamedTuple):
 
     @property
     def version(self) -> str:
-        """The distribution's version, or "unknown". Reading it takes longer than loading the runtime."""
-        import importlib.metadata
+        """The distribution's version, or "unknown"."""
+        package = sys.modules.get(RUNTIMES[self.name].partition(".")[0])
+        if isinstance(stated := getattr(package, "__version__", None), str):
+            return stated
+        import importlib.metadata  # Takes longer than loading the runtime.
 
         try:
             return importlib.metadata.version(self.name)
@@ -98,10 +102,14 @@ class Runtime(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """An interpreter with allocated tensors; `remarks` are sentences for its user to read."""
+    """An interpreter with allocated tensors; `remarks` are sentences for its user to read.
+
+    `missing` are sentences about what the process of an untrusted model can still do, though it should not.
+    """
 
     interpreter: Any
     remarks: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def find_runtime(name: str | None = None) -> Runtime:

@@ -155,7 +155,7 @@ def test_card_with_an_endless_wrong_value_is_refused_in_a_short_message() -> Non
 
 
 def test_card_without_a_required_field_is_refused_by_its_name() -> None:
-    with pytest.raises(CardError, match=r'"input\.dtype"'):
+    with pytest.raises(CardError, match=r"card\.json: input\.dtype is missing"):
         ModelCard.from_json(minimal(input={"height": 8, "width": 8}))
 
 

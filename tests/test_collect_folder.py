@@ -369,6 +369,7 @@ def test_two_pictures_of_one_second_and_scene_do_not_replace_each_other(tmp_path
     folder.prepare()
     for number in range(3):
         folder.add(b"picture %d" % number, 5, {})
+    assert folder.commit() == []
     assert {path.read_bytes() for path in tmp_path.glob("unsure/*.jpg")} == {
         b"picture 0", b"picture 1", b"picture 2"
     }  # fmt: skip

@@ -22,11 +22,11 @@ def test_new_array_is_zeros_in_a_file_that_opens_read_only(tmp_path: Path) -> No
     assert not array.any()
     array[1] = 5
     array.flush()
-    opened = open_array(tmp_path / "a.npy")
+    opened = open_array(tmp_path / "a.npy", (None, 2), np.float32)
     assert opened is not None and opened.dtype == np.float32 and opened.tolist() == [[0, 0], [5, 5], [0, 0]]
     with pytest.raises(ValueError, match="read-only"):
         opened[0] = 1
-    assert open_array(tmp_path / "gone.npy") is None
+    assert open_array(tmp_path / "gone.npy", (None,), np.uint8) is None
 
 
 def test_new_array_takes_its_place_on_the_disk_at_once(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_metadata_of_an_imagefolder_is_read(tmp_path: Path) -> None:
             '{"1.jpg": ["cat", "dog"], "2.jpg": ["dog"]}',
             "entry '1.jpg': 1.jpg has several classes, cat and dog",
         ),
-        ("[" * 100_000, "is nested too deeply"),
+        ("[" * 100_000, "is nested deeper"),
     ],
 )
 def test_json_that_cannot_be_used_is_refused_by_its_reason(data: Path, text: str, said: str) -> None:

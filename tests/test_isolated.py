@@ -19,7 +19,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from edge_classify.edge import Classifier
 from edge_classify.edge.errors import EdgeClassifyError, ModelFileError
-from edge_classify.edge.isolation import parent
+from edge_classify.edge.isolation import process
 from edge_classify.edge.isolation.messages import (
     MAX_JSON_BYTES,
     MAX_TENSOR_BYTES,
@@ -68,7 +68,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def taken_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Replace what children run, after they got the first message."""
-    return lambda code: monkeypatch.setattr(parent, "_START", TALK + code)
+    return lambda code: monkeypatch.setattr(process, "START", TALK + code)
 
 
 def alive(pid: int) -> bool:
@@ -171,6 +171,29 @@ def test_child_ends_with_its_model_and_with_a_parent_that_is_killed(model: Path)
     wait_until(lambda: not alive(pid))
 
 
+def test_child_that_listens_to_nobody_ends_with_a_parent_that_is_killed(model: Path) -> None:
+    busy = (
+        "from edge_classify.edge.isolation.child_pipes import claim_stdout\nclaim_stdout()\n"
+        "import os, signal\nos.write(2, b'busy'); signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
+        "while True: pass"
+    )
+    code = (
+        "import sys; from edge_classify.edge.isolation import process\n"
+        f"process.START = 'import sys; sys.path[:] = sys.argv[1:]\\n' + {busy!r}\n"
+        "child = process.IsolatedProcess('child', 'interpreter', 1 << 30, 'a test')\n"
+        "print(child._child.pid, child._child.stderr.read(4).decode(), flush=True)\n"
+        "import time; time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    with other.stdout:
+        pid, said = other.stdout.readline().split()
+        assert said == "busy" and alive(int(pid))
+        other.kill()
+        other.wait()
+    wait_until(lambda: not alive(int(pid)))
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -181,8 +204,8 @@ def test_child_ends_with_its_model_and_with_a_parent_that_is_killed(model: Path)
         ("sys.exit('no such module')", r"process ended with exit status 1 \(no such module\)"),
         ("time.sleep(600)", r"was stopped: it took longer than 1 seconds to load"),
         ("os.write(1, os.urandom(500))", "send a broken message"),
-        ("send(b'J', b'[' * 100000)", r"send a broken message \(RecursionError in a message\)"),
-        ("send(b'J', b'{}')", r"send a broken message \(MissingValueError in a message\)"),
+        ("send(b'J', b'[' * 100000)", r"send a broken message \(it is nested deeper than 50 levels\)"),
+        ("send(b'J', b'{}')", r"send a broken message \(inputs is missing\)"),
         ("os.write(1, struct.pack('<cQ', b'J', 2**62)); time.sleep(9)", r"broken message \(a message of 4,6"),
         ("os.write(1, struct.pack('<cQ', b'J', 1000))", r"process ended with exit status 0"),
         ("send(b'T', b'')", r"send a broken message \(message b'T' of 0 bytes\)"),

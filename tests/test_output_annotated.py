@@ -54,6 +54,7 @@ def test_names_are_kept_and_those_of_frames_and_cameras_get_their_number(tmp_pat
     ]
     for result in [*results, failure("x/bad.jpg", "is damaged")]:
         output.show(result)
+    output.close()
     assert names(tmp_path) == [
         *("camera_000007.jpg", "film_000123.jpg", "no suffix.png", "photo.jpeg", "scan.png"),
     ]
@@ -67,6 +68,7 @@ def test_pictures_of_the_same_name_all_stay_and_get_numbers(tmp_path: Path) -> N
     output = Annotated(tmp_path, force=True)
     for folder in range(12):
         output.show(photo(f"{folder}/photo.jpg"))
+    output.close()
     assert names(tmp_path) == sorted(["photo.jpg", *(f"photo-{number}.jpg" for number in range(2, 15))])
     assert (tmp_path / "photo.jpg").read_bytes() == b"mine" and (tmp_path / "photo-2.jpg").is_symlink()
 

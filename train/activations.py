@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..edge.console import say
 from ..edge.progress import progress
 from .augmentation import MAX_ROTATION, make_augmentation, reseed, strong_views
-from .cache import Cache
+from .cache import ATTEMPTS, Cache
 from .dataset import Examples
 from .disk_arrays import new_array, open_array
 from .feeds import ExampleTable, extra_views
@@ -206,16 +206,20 @@ def _compute(
     work: _Work, key: dict[str, Any], chosen: Hyperparameters, seed: int, cache: Cache, name: str
 ) -> NDArray[np.float32]:
     """Return the activations [rows, ...] from the cache, computed now if they are not there."""
+    shape = (work.rows, *work.divided.shape)
 
     def write(folder: Path) -> None:
-        array = new_array(folder / _FILE, (work.rows, *work.divided.shape), np.float32)
+        array = new_array(folder / _FILE, shape, np.float32)
         _fill(array, work, chosen, seed, name)
         array.flush()
 
-    values = open_array(cache.make("features", _entry(work, key), write) / _FILE)
-    if values is None:
-        cache.fail()
-    return values
+    for _ in range(ATTEMPTS):
+        folder = cache.make("features", _entry(work, key), write)
+        values = open_array(folder / _FILE, shape, np.float32)
+        if values is not None:
+            return values
+        cache.discard(folder)
+    return cache.fail()
 
 
 def _fill(array: NDArray[np.float32], work: _Work, chosen: Hyperparameters, seed: int, name: str) -> None:

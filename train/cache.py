@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +25,8 @@ from platformdirs import user_cache_path
 
 from ..edge.console import say
 from ..edge.errors import OptionError
+from ..edge.json_files import parse_json, read_json, structured
+from ..edge.ownership import others_can_write
 from .disk_arrays import fingerprint, full_disk_explained
 
 VERSION = 3  # Raise it when the files of an entry change their meaning, or edge/image.py changes pixels.
@@ -31,12 +34,15 @@ PLACE, LIMIT = "EDGE_CLASSIFY_CACHE", "EDGE_CLASSIFY_CACHE_LIMIT"
 _DEFAULT_LIMIT = "20"  # GB
 _ENTRY = "entry.json"
 _PARTIAL = ".partial-"
+_MAKE_PRIVATE = "Name a folder of your own with --cache DIR, or take the right from others: chmod go-w"
 _ABANDONED = 24 * 3600.0  # Seconds. Older temporary folders belong to killed processes.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES)  # Windows raises the last.
 
 ATTEMPTS = 3  # Another process may delete an entry just after it was made.
 
 _KEY = "recipe"  # The name of the key in entry.json.
+
+_MOST_ENTRY = 2**20
 
 CacheKey = Mapping[str, Any]
 """Everything that decides the content of an entry, as JSON values."""
@@ -57,8 +63,9 @@ def cache_root(option: str) -> Path | None:
 def open_cache(option: str, scratch: Path, data: Path | None) -> Iterator[Cache]:
     """Yield the cache that --cache names; a cache for this run only, if that is "none" or cannot be written.
 
-    The latter is a folder in `scratch`, and is deleted at the end. Raises OptionError if the limit in the
-    environment is not a number, or if the cache lies in the data set `data`.
+    The latter is a folder in `scratch`, and is deleted at the end. So it is where another user may write into
+    the cache, whose pixels would be trained on. Raises OptionError if the limit in the environment is not a
+    number, or if the cache lies in the data set `data`.
     """
     root, limit = cache_root(option), _limit()
     if root is not None and data is not None:
@@ -74,11 +81,26 @@ def open_cache(option: str, scratch: Path, data: Path | None) -> Iterator[Cache]
                 "run. Name another folder with --cache DIR"
             )
             root = None
+    if root is not None and (problem := others_can_write(root.resolve())):
+        say(
+            f"The cache {root} {problem}, and the checksums in it show damage, not who made it: it is not "
+            f"used, and nothing will be kept for the next run. {_MAKE_PRIVATE}"
+        )
+        root = None
     if root is not None:
         yield Cache(root.resolve(), limit)
         return
     with tempfile.TemporaryDirectory(dir=scratch, prefix="cache-", ignore_cleanup_errors=True) as folder:
         yield Cache(Path(folder), limit)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The content of entry.json; `files` are the fingerprints by name."""
+
+    version: Any = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 class Cache:
@@ -95,9 +117,8 @@ class Cache:
         folder = self._folder(kind, key)
         if not folder.exists():
             return None
-        if problem := _find_problem(folder, key):
-            say(f"Cache: {folder} {problem}. It is made again")
-            _discard(folder)
+        if problem := _find_foreign(folder) or _find_problem(folder, key):
+            self.discard(folder, problem)
             return None
         with suppress(OSError):  # Another process may have deleted it just now.
             os.utime(folder / _ENTRY)
@@ -140,6 +161,12 @@ class Cache:
                 write(folder)
         return self.fail()
 
+    def discard(self, folder: Path, problem: str = "holds other arrays than its name says") -> None:
+        """Delete an entry that cannot be used after all, and say so."""
+        say(f"Cache: {folder} {problem}. It is made again")
+        self._used.discard(folder)
+        _discard(folder)
+
     def fail(self) -> NoReturn:
         """Raise OptionError: an entry is missing after ATTEMPTS to make it."""
         raise OptionError(
@@ -151,10 +178,10 @@ class Cache:
         """Yield complete entries whose keys differ only in the item `except_for`, the last used first."""
         wanted = {name: value for name, value in _plain(key).items() if name != except_for}
         for _, folder in sorted(self._entries(kind), reverse=True):
-            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-                found = json.loads((folder / _ENTRY).read_bytes())[_KEY]
+            with suppress(OSError, ValueError):
+                found = structured(_Entry, read_json(folder, _ENTRY, most=_MOST_ENTRY)).recipe
                 rest = {name: value for name, value in found.items() if name != except_for}
-                if rest == wanted and not _find_problem(folder, found):
+                if rest == wanted and not (_find_foreign(folder) or _find_problem(folder, found)):
                     yield folder
 
     def _folder(self, kind: str, key: CacheKey) -> Path:
@@ -203,11 +230,13 @@ def _limit() -> int:
 
 def _plain(key: CacheKey) -> Any:
     """Return the key as JSON gives it back, with lists for tuples."""
-    return json.loads(json.dumps(key))
+    return parse_json(json.dumps(key))
 
 
 def _seal(partial: Path, final: Path, key: CacheKey) -> None:
     """Turn a filled folder into the entry, unless another process was faster."""
+    for path in partial.iterdir():
+        path.chmod(0o600)
     files = {path.name: fingerprint(path) for path in sorted(partial.iterdir())}
     entry = {"version": VERSION, _KEY: dict(key), "files": files}
     (partial / _ENTRY).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
@@ -221,16 +250,26 @@ def _seal(partial: Path, final: Path, key: CacheKey) -> None:
 def _find_problem(folder: Path, key: CacheKey) -> str | None:
     """Return what is wrong with an entry, as a phrase, or None."""
     try:
-        entry = json.loads((folder / _ENTRY).read_bytes())
-        if entry["version"] != VERSION:
-            return f"is from another version of the cache ({str(entry['version'])[:20]} instead of {VERSION})"
-        if entry[_KEY] != _plain(key):
+        names = {path.name for path in folder.iterdir()} - {_ENTRY}
+        entry = structured(_Entry, read_json(folder, _ENTRY, most=_MOST_ENTRY))
+        if entry.version != VERSION:
+            return f"is from another version of the cache ({str(entry.version)[:20]} instead of {VERSION})"
+        if entry.recipe != _plain(key):
             return "does not hold what its name says"
-        for name, expected in entry["files"].items():
-            if fingerprint(folder / name) != expected:
-                return f"is damaged ({name})"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        wrong = [name for name in sorted(names) if fingerprint(folder / name) != entry.files.get(name)]
+    except (OSError, ValueError):
         return "is damaged or incomplete"
+    if wrong:
+        return f"is damaged ({wrong[0]})"
+    return None if entry.files.keys() == names else "is damaged or incomplete"
+
+
+def _find_foreign(folder: Path) -> str | None:
+    """Return why another user may have made an entry or a part of it, as a phrase, or None."""
+    with suppress(OSError):  # Another process has deleted it.
+        for path in (folder.parent, folder, *folder.iterdir()):
+            if reason := others_can_write(path):
+                return f"is not used, because {path.name} in it {reason}"
     return None
 
 

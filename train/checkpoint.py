@@ -8,6 +8,7 @@ import io
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -16,11 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..edge.console import say
+from ..edge.errors import OptionError, error_text
 from ..edge.files import write_atomically
+from ..edge.inner_files import read_unlinked
+from ..edge.json_files import JsonError, parse_json, structured
+from .stored_arrays import ArrayFileError, read_stored, unpack_arrays
 
 _SECONDS_BETWEEN_WRITES = 10.0
 _GROUPS = ("last", "best", "optimizer")
 _DIGEST = hashlib.sha256().digest_size
+_MOST_HISTORY = 64 * 2**20
 
 Arrays = list[NDArray[Any]]
 
@@ -67,20 +73,38 @@ class History:
 
 
 def read_history(path: Path) -> list[EpochRow]:
-    """Return the rows of a history.csv file."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            EpochRow(
-                phase=int(row["phase"]),
-                epoch=int(row["epoch"]),
-                learning_rate=float(row["learning_rate"]),
-                loss=float(row["loss"]),
-                accuracy=float(row["accuracy"]),
-                val_loss=float(row["val_loss"]),
-                val_accuracy=float(row["val_accuracy"]),
-            )
-            for row in csv.DictReader(file)
-        ]
+    """Return the rows of a history.csv file; raises OptionError where it cannot be read or has none."""
+    try:
+        text = read_unlinked(path, _MOST_HISTORY).decode("utf-8")
+        rows = [_epoch(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
+        if not rows:
+            raise ValueError("it has no rows")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise OptionError(f"{path} cannot be used ({error_text(error)}). Start again with --force") from None
+    return rows
+
+
+def _epoch(row: Mapping[str, Any]) -> EpochRow:
+    return EpochRow(
+        phase=int(row["phase"]),
+        epoch=int(row["epoch"]),
+        learning_rate=float(row["learning_rate"]),
+        loss=float(row["loss"]),
+        accuracy=float(row["accuracy"]),
+        val_loss=float(row["val_loss"]),
+        val_accuracy=float(row["val_accuracy"]),
+    )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a checkpoint holds beside the arrays; see State."""
+
+    phase: int
+    rows: list[dict[str, float]]
+    trainable_parameters: list[int]
+    seconds: float
+    best_loss: float
 
 
 @dataclass
@@ -115,26 +139,29 @@ class State:
     @classmethod
     def from_file(cls, path: Path) -> State | None:
         """Return the saved state; None if there is none, or (with a message) a damaged one."""
-        if not path.exists():
-            return None
         try:
-            return cls._from_bytes(path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            content = read_stored(path)
+            return None if content is None else cls._from_bytes(content)
+        except (ArrayFileError, JsonError) as error:
             say(f"{path} is damaged ({error}): the training of this model starts again from the beginning")
             return None
 
     @classmethod
     def _from_bytes(cls, content: bytes) -> State:
-        # zipfile raises errors of many kinds for a damaged file, and does not notice all damage.
+        # zipfile does not notice all damage.
         whole, digest = content[:-_DIGEST], content[-_DIGEST:]
         if hashlib.sha256(whole).digest() != digest:
-            raise ValueError("its checksum is wrong")
-        with np.load(io.BytesIO(whole), allow_pickle=False) as file:
-            state = cls(**json.loads(str(file["facts"])))
-            for group in _GROUPS:
-                names = sorted(name for name in file.files if name.startswith(f"{group}_"))
-                setattr(state, group, [file[name] for name in names])
-        return state
+            raise ArrayFileError("its checksum is wrong")
+        arrays = unpack_arrays(whole)
+        # A training that diverges has a loss of NaN.
+        facts = structured(_Facts, parse_json(str(arrays.get("facts", "")), finite=False), exact=True)
+        if any(set(row) != set(COLUMNS) for row in facts.rows):
+            raise JsonError("rows has others than the columns of the history")
+        groups = {
+            group: [arrays[name] for name in sorted(arrays) if name.startswith(f"{group}_")]
+            for group in _GROUPS
+        }
+        return cls(**{**vars(facts), "rows": [_epoch(row) for row in facts.rows], **groups})
 
 
 class Checkpoint:

@@ -10,11 +10,14 @@ import click
 
 from ..edge.cli_types import FiniteRange, section
 from ..edge.data_options import DATA_OPTION_NAMES, image_label_options
-from ..edge.option_rules import Given, When
+from ..edge.errors import error_text
+from ..edge.json_files import JsonError
+from ..edge.option_rules import Given, When, shown
 from .backbones import BACKBONES
 from .imbalance import IMBALANCE
 from .option_types import AugmentType, ImageSizeType, LayersType, PairType
 from .options import (
+    ALL_LAYERS,
     AUGMENTATIONS,
     BATCH_NORMS,
     COMPUTE,
@@ -26,6 +29,7 @@ from .options import (
     MODELS,
     OPTIMIZERS,
     PRESETS,
+    TrainOptions,
 )  # fmt: skip
 
 _AUTO = "by preset and data"
@@ -145,3 +149,26 @@ DATA_OPTIONS = (
             help="Same seed, same machine, same result."),
 )  # fmt: skip
 OPTIONS = (*RUN, *TRAINING, *BACKBONE_OPTIONS, *DATA_OPTIONS)
+
+
+def check_values(options: TrainOptions) -> None:
+    """Raise JsonError, which names the option, for a value that the command line would not have taken."""
+    for option in (*TRAINING, *BACKBONE_OPTIONS, *DATA_OPTIONS):
+        value = getattr(options, str(option.name), None)
+        if value in (None, (0, 0)) or isinstance(option.type, click.Path):  # Left open.
+            continue
+        for each in value if option.multiple else (value,):
+            try:
+                option.type.convert(_as_typed(each), None, None)
+            except (click.UsageError, ValueError) as error:
+                text = error.message if isinstance(error, click.UsageError) else error_text(error)
+                raise JsonError(f"{shown(option)}: {' '.join(text.split())}") from None
+
+
+def _as_typed(value: Any) -> str:
+    """Return the text on a command line that is read as this value."""
+    if isinstance(value, dict):
+        return ",".join(f"{model}={size}" for model, size in value.items())
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return "all" if value == ALL_LAYERS else str(value)

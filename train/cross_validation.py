@@ -32,7 +32,7 @@ def cross_validate(
     for number, data in enumerate(folds, 1):
         path = folder / f"{number}.npz"
         found = FoldAnswers.read(path, data.split.sha256)
-        if found is None:
+        if found is None or not found.fits(data.rows["test"], len(data.split.labels)):
             began = time.monotonic()
             note = f" fold {number}/{len(folds)}"
             found = _train_fold(name, note, data, folder / str(number), options, cache)

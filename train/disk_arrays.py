@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..edge.errors import DatasetError
+from ..edge.inner_files import is_link, open_unlinked
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # The errors of some file systems; macOS and Windows lack the call.
@@ -45,13 +46,20 @@ def new_array(path: Path, shape: Sequence[int], dtype: DTypeLike) -> np.memmap[A
     return array
 
 
-def open_array(path: Path) -> NDArray[Any] | None:
-    """Return the array in a .npy file as a read-only memory map; None if there is no such file."""
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r")
-    except FileNotFoundError:
+def open_array(path: Path, shape: Sequence[int | None], dtype: DTypeLike) -> NDArray[Any] | None:
+    """Return the array in a .npy file as a read-only memory map.
+
+    None if there is no such file, or if it holds another array: of another shape, in which None stands for
+    any length, or another type. A link and a pipe are no such file.
+    """
+    if is_link(path) or not path.is_file():
         return None
-    return array
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError):  # NumPy's, for what is no array.
+        return None
+    fits = [wanted in (None, length) for wanted, length in zip(shape, array.shape, strict=False)]
+    return array if len(shape) == array.ndim and all(fits) and array.dtype == dtype else None
 
 
 def require_room(folder: Path, needed: int) -> None:
@@ -74,12 +82,15 @@ def full_disk_explained(folder: Path, needed: int | None = None) -> Iterator[Non
 def fingerprint(path: Path) -> dict[str, int]:
     """Return the size of a file in bytes, and the CRC-32 of 256 blocks of 64 KiB, spread evenly over it.
 
-    Files up to 16 MiB are read whole; reading larger ones would take as long as using them.
+    Files up to 16 MiB are read whole; reading larger ones would take as long as using them. It finds damage,
+    and nobody's intent: whoever can write the file can write its fingerprint. Raises UnsafePathError for
+    anything but a regular file.
     """
-    size, crc = path.stat().st_size, 0
-    last = max(0, size - _BLOCK)
-    count = min(_BLOCKS, -(-size // _BLOCK))
-    with path.open("rb") as file:
+    crc = 0
+    with open_unlinked(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        last = max(0, size - _BLOCK)
+        count = min(_BLOCKS, -(-size // _BLOCK))
         for number in range(count):
             file.seek(last * number // max(1, count - 1))
             crc = zlib.crc32(file.read(_BLOCK), crc)

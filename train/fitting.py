@@ -217,7 +217,8 @@ class PhaseRun:
     def _restore(self) -> None:
         state, variables = self._state, self._trainer.optimizer.variables
         now = [array.shape for array in [*self._trainer.get_weights(), *self._optimizer()]]
-        if now != [array.shape for array in [*state.last, *state.optimizer]]:
+        best = [array.shape for array in [*state.best, *state.optimizer]]
+        if now != best or now != [array.shape for array in [*state.last, *state.optimizer]]:
             raise OptionError(
                 f"{self.task.checkpoint} does not fit the current training: a library has changed, or the "
                 "cache was deleted and the disk has less room than before. Start again with --force"

@@ -199,7 +199,7 @@ def _scratch_epochs(given: tuple[int, int] | None, preset: _Preset, images: int)
 def _transfer_epochs(
     given: tuple[int, int] | None, fine_tune_layers: int | None, preset: _Preset, images: int
 ) -> tuple[int, int]:
-    if given:
+    if given and sum(given):
         return given
     if not preset.tune_epochs:
         return preset.head_epochs, _LEAST_TUNING if fine_tune_layers else 0

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..edge.json_files import structured
 from ..edge.statistics.paired import SIGNIFICANT
 from ..edge.statistics.proportions import binomial_tail
 from .linear_probe import SIDE, answer_held_out, extract_features
@@ -93,9 +94,8 @@ class LabelKeeping:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> LabelKeeping:
-        """Return what to_json gave; raises KeyError, TypeError and ValueError for other values."""
-        low, high = values["loss_ci90"]
-        return cls(**{**values, "effect": Effect(values["effect"]), "loss_ci90": (low, high)})
+        """Return what to_json gave; raises JsonError for other values."""
+        return structured(cls, values)
 
 
 def measure_label_keeping(

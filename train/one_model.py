@@ -14,9 +14,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..convert.sources.keras_model import load_keras
 from ..edge.card import Accuracy, InputSpec, ModelCard, OutputSpec, Preprocess, TrainingInfo
 from ..edge.console import say
+from ..edge.errors import OptionError, error_text
 from ..edge.files import write_atomically
+from ..edge.json_files import JsonError, read_json, structured
 from .backbones import WEIGHT_KINDS
 from .cache import Cache
 from .checkpoint import EpochRow, History, read_history
@@ -42,6 +45,14 @@ from .output import (
 from .plots import confusion_png, curves_png
 from .pooled import PooledEvaluation
 from .report import ModelReport
+
+
+@dataclass(frozen=True)
+class _TrainedBefore:
+    """What metrics.json says of the training itself."""
+
+    seconds: float
+    trainable_parameters_by_phase: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -110,10 +121,10 @@ def train_model(
 
 def measure_again(name: str, folder: Path, data: PreparedData, options: TrainOptions) -> ModelReport:
     """Return the report on a model that an earlier process of the same run has trained."""
-    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    trained, _ = _read_metrics(folder)
     rows = read_history(folder / HISTORY)
-    history = History(rows, metrics["seconds"], metrics["trainable_parameters_by_phase"])
-    model = keras.models.load_model(folder / MODEL, compile=False)
+    history = History(rows, trained.seconds, list(trained.trainable_parameters_by_phase))
+    model = load_keras(folder / MODEL)  # Not Keras's own: the run may be anybody's.
     return _report(name, model, history, data, options, folder)
 
 
@@ -121,7 +132,7 @@ def add_cross_validation(
     report: ModelReport, pooled: PooledEvaluation, dataset: str, folder: Path
 ) -> ModelReport:
     """Return the report with the cross-validation, which is added to the metrics and the card in `folder`."""
-    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    _, metrics = _read_metrics(folder)
     metrics["cross_validation"] = pooled.to_json()
     write_atomically(folder / METRICS, json.dumps(metrics, indent=1) + "\n")
     card = ModelCard.from_json((folder / CARD).read_bytes())
@@ -130,6 +141,17 @@ def add_cross_validation(
         write_atomically(folder / CARD, replace(card, training=training).to_json())
     title = f"{report.name} on {dataset}, {len(pooled.folds)} folds: {pooled.metrics.accuracy:.1%} right"
     return replace(report, pooled=pooled, pooled_confusion=confusion_png(title, pooled.metrics))
+
+
+def _read_metrics(folder: Path) -> tuple[_TrainedBefore, dict[str, Any]]:
+    """Return what is needed of metrics.json, and all of it; raises OptionError where it cannot be used."""
+    try:
+        metrics = read_json(folder, METRICS, finite=False)  # Rates of classes without images are NaN.
+        return structured(_TrainedBefore, metrics), metrics
+    except (OSError, JsonError) as error:
+        raise OptionError(
+            f"{folder / METRICS} cannot be used ({error_text(error)}). Start again with --force"
+        ) from None
 
 
 def training_counts(data: PreparedData) -> list[int]:

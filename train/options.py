@@ -81,11 +81,5 @@ class TrainOptions:
         return LabelSource(tuple(map(Path, self.image_labels)), columns, self.labels_from_names)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what from_json takes."""
+        """Return plain values, as the request of a run keeps them."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> TrainOptions:
-        """Return the options that to_json gave, whose tuples JSON made lists of."""
-        restored: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**restored)

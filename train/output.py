@@ -16,6 +16,7 @@ from ..benchmarks.scoring.split import FILE_NAME, Split
 from ..convert.sources.job import KERAS_NAME
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
+from ..edge.inner_files import find_links
 from ..edge.modelfile import CARD_NAME
 from .options import MODELS
 
@@ -32,6 +33,7 @@ MODEL_FILES = (MODEL, CARD, METRICS, HISTORY, TRIALS, CURVES, CONFUSION)
 
 def check_output(output: Path, force: bool) -> None:
     """Raise OutputExistsError unless `output` is free, or an earlier run that `force` allows to replace."""
+    refuse_links(output)
     has_request = (output / UNFINISHED / REQUEST).is_file()
     if has_request and not force:
         with _locked(output):  # Otherwise another process is finishing it.
@@ -52,6 +54,19 @@ def check_output(output: Path, force: bool) -> None:
             f"{output / in_the_way[0]} exists, and {output} is not an earlier run that --force can replace. "
             "Name another --output"
         ) from None
+
+
+def refuse_links(output: Path) -> None:
+    """Raise OutputExistsError for a link in those parts of a run that edge-train writes and deletes.
+
+    A run may come from an archive: what a link leads to is nothing that edge-train wrote.
+    """
+    for name in (UNFINISHED, FILE_NAME, REPORT, AUDIT, IMAGES, *MODELS):
+        if link := next(find_links(output / name), None):
+            raise OutputExistsError(
+                f"{link} is a link, and nothing behind a link is read, replaced or deleted. Remove it, or "
+                "name another folder"
+            )
 
 
 def require_apart(root: Path, output: Path) -> None:
@@ -83,8 +98,9 @@ def unfinished(output: Path, resume: bool) -> Iterator[Path]:
     """Yield RUN/.unfinished, the folder in which everything is made.
 
     It stays, for --resume, if it holds a request at the end, and if the process is killed. Raises OptionError
-    if nothing can be written there, or another process is writing.
+    if nothing can be written there, or another process is writing; OutputExistsError for a link in the run.
     """
+    refuse_links(output)
     created = [folder for folder in (output, *output.parents) if not folder.exists()]
     folder = output / UNFINISHED
     try:

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..edge.card import Preprocess
+from ..edge.inner_files import read_inner
+from ..edge.json_files import JsonError, read_json, structured
 from .cache import Cache
 from .disk_arrays import new_array, open_array, require_room
 from .image_facts import ImageFacts
@@ -27,6 +29,21 @@ from .thumbnails import BYTES
 
 _FACTS, _THUMBNAILS, _PIXELS, _ROWS = "facts.json", "thumbnails.bin", "pixels.npy", "sha256.json"
 _DONORS = 3
+_MOST_BYTES, _MOST_VALUES = 4 * 2**30, 100_000_000  # Of ten million images.
+
+
+@dataclass(frozen=True)
+class _StoredFacts:
+    """A row of facts.json; see ImageFacts."""
+
+    path: str
+    sha256: str
+    reason: str | None
+    format: str | None
+    width: int
+    height: int
+    deviation: float
+    thumbnail: str
 
 
 @dataclass(frozen=True)
@@ -62,12 +79,21 @@ class PixelStore:
     def facts(self) -> dict[str, ImageFacts] | None:
         """Return the facts by hash, with an empty path; None if they are not cached."""
         folder = self._cache.entry("facts", self._facts_key())
-        return None if folder is None else _read_facts(folder)
+        facts = None if folder is None else _read_facts(folder)
+        if folder is not None and (facts is None or not {*filter(None, self._hashes)} <= facts.keys()):
+            self._cache.discard(folder)
+            return None
+        return facts
 
     def pixels(self, size: int) -> NDArray[np.uint8] | None:
         """Return uint8 [files, size, size, 3], read-only; None if they are not cached."""
         folder = self._cache.entry("pixels", self._pixels_key(size))
-        return None if folder is None else open_array(folder / _PIXELS)
+        if folder is None:
+            return None
+        array = open_array(folder / _PIXELS, (len(self._hashes), size, size, 3), np.uint8)
+        if array is None:
+            self._cache.discard(folder)
+        return array
 
     def fill(self, sizes: Sequence[int], decode: Decode) -> None:
         """Make the entry of the facts, and those of the pixels at `sizes`, by `decode(arrays, donor)`.
@@ -104,10 +130,10 @@ class PixelStore:
         pixels, rows = {}, {}
         for size in sizes:
             for folder in islice(self._cache.similar("pixels", self._pixels_key(size), "images"), 1):
-                array = open_array(folder / _PIXELS)
-                if array is not None:
-                    pixels[size] = array
-                    rows[size] = {sha256: row for row, sha256 in enumerate(_read_json(folder / _ROWS) or ())}
+                array = open_array(folder / _PIXELS, (None, size, size, 3), np.uint8)
+                found = None if array is None else _read_rows(folder, len(array))
+                if array is not None and found is not None:
+                    pixels[size], rows[size] = array, found
         return Donor(facts, pixels, rows)
 
     def _facts_key(self) -> dict[str, Any]:
@@ -144,24 +170,30 @@ def _write_facts(folder: Path, facts: Iterable[ImageFacts]) -> None:
 
 
 def _read_facts(folder: Path) -> dict[str, ImageFacts] | None:
-    rows = _read_json(folder / _FACTS)
-    if rows is None:
-        return None
+    """Return the facts by hash; None if they are not what was written, or were deleted just now."""
     try:
-        thumbnails = (folder / _THUMBNAILS).read_bytes()
-    except FileNotFoundError:  # Deleted just now.
+        rows = read_json(folder, _FACTS, most=_MOST_BYTES, most_values=_MOST_VALUES, any_text=True)
+        thumbnails = read_inner(folder, _THUMBNAILS, _MOST_BYTES)
+        facts = {sha256: structured(_StoredFacts, row, exact=True) for sha256, row in rows.items()}
+    except (OSError, ValueError, AttributeError):
+        return None
+    readable = sum(fact.reason is None for fact in facts.values())
+    if len(thumbnails) != readable * BYTES:
         return None
     places = iter(range(0, len(thumbnails), BYTES))  # An unreadable file has none.
     found = {}
-    for sha256, row in rows.items():
-        start = next(places) if row["reason"] is None else len(thumbnails)
-        found[sha256] = ImageFacts(**{**row, "thumbnail": thumbnails[start : start + BYTES]})
+    for sha256, fact in facts.items():
+        start = next(places) if fact.reason is None else len(thumbnails)
+        found[sha256] = ImageFacts(**{**vars(fact), "thumbnail": thumbnails[start : start + BYTES]})
     return found
 
 
-def _read_json(path: Path) -> Any:
-    """Return the content of a file that was checked before; None if it was deleted just now."""
+def _read_rows(folder: Path, images: int) -> dict[str, int] | None:
+    """Return the row of each image among `images` rows of pixels; None if the list does not fit them."""
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
+        hashes = read_json(folder, _ROWS, most=_MOST_BYTES, most_values=_MOST_VALUES)
+    except (OSError, JsonError):
         return None
+    if not isinstance(hashes, list) or len(hashes) != images:
+        return None
+    return {sha256: row for row, sha256 in enumerate(hashes) if isinstance(sha256, str)}

@@ -10,7 +10,6 @@ Stat. Assoc. 119 (2024) 1434).
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from ..edge.card import CrossValidation
 from ..edge.console import say
 from ..edge.files import write_atomically
 from .evaluation import SubsetAnswers
+from .stored_arrays import ArrayFileError, read_stored, unpack_arrays
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,32 @@ class FoldAnswers:
 
         Answers of another split are none.
         """
-        if not path.exists():
-            return None
         try:
-            with np.load(path, allow_pickle=False) as file:
-                threshold = float(file["threshold"])
-                answers = cls(
-                    str(file["split"]), file["rows"], file["raw"], float(file["temperature"]),
-                    None if np.isnan(threshold) else threshold, int(file["training_images"]),
-                )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            content = read_stored(path)
+            if content is None:
+                return None
+            arrays = unpack_arrays(content)
+            threshold = float(arrays["threshold"])
+            answers = cls(
+                str(arrays["split"]), arrays["rows"], arrays["raw"], float(arrays["temperature"]),
+                None if np.isnan(threshold) else threshold, int(arrays["training_images"]),
+            )  # fmt: skip
+            answers._require_shapes()
+        except (ValueError, KeyError, TypeError) as error:
             say(f"{path} is damaged ({error}): this fold is trained again")
             return None
         return answers if answers.split == split else None
+
+    def fits(self, rows: NDArray[np.int64], classes: int) -> bool:
+        """Return whether these are answers to the images `rows`, int64 [images], of so many classes."""
+        return np.array_equal(self.rows, rows) and self.raw.shape == (len(rows), classes)
+
+    def _require_shapes(self) -> None:
+        rows, raw = self.rows, self.raw
+        if rows.dtype != np.int64 or raw.dtype != np.float32 or rows.ndim != 1 or raw.ndim != 2:
+            raise ArrayFileError("its arrays are of another kind")
+        if len(rows) != len(raw) or not self.temperature > 0:
+            raise ArrayFileError("its arrays do not fit each other")
 
 
 @dataclass(frozen=True)

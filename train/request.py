@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..edge.errors import DatasetError, OptionError
 from ..edge.files import write_atomically
+from ..edge.json_files import JsonError, read_json, structured
 from .backbones import WEIGHT_KINDS
 from .built_in import BUILT_IN
+from .cli_options import check_values
 from .label_keeping import LabelKeeping
 from .options import TrainOptions
 from .output import REQUEST, TRIALS, UNFINISHED
 
 _FORMAT = 2
+_MOST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -99,23 +104,39 @@ class TrainingRequest:
 
     @classmethod
     def read(cls, output: Path) -> TrainingRequest:
-        """Read the request from the run `output`; raises OptionError if there is nothing to continue."""
+        """Read the request from the run `output`, which may be anybody's.
+
+        Raises OptionError if there is nothing to continue, and for a request that edge-train does not write:
+        the names in it become names of files.
+        """
         path = output / UNFINISHED / REQUEST
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            # The paths of a user may hold bytes that are not text.
+            values = read_json(output, f"{UNFINISHED}/{REQUEST}", most=_MOST_BYTES, any_text=True)
+            if not isinstance(values, dict) or "format" not in values:
+                raise JsonError("format is missing")
             if values.pop("format") != _FORMAT:
                 raise OptionError(
                     f"{output} was begun by another version of edge-classify. Start again with --force"
                 )
-            values["options"] = TrainOptions.from_json(values["options"])
-            values["finished"] = tuple(values["finished"])
-            if values["keeping"] is not None:
-                values["keeping"] = tuple(LabelKeeping.from_json(each) for each in values["keeping"])
-            return cls(**values)
+            request = structured(cls, values, exact=True)
+            request._check()
         except FileNotFoundError:
             raise OptionError(
                 f"--resume {output}: there is no unfinished training. Give the folder that edge-train was "
                 "writing when it was interrupted"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except JsonError as error:
             raise OptionError(f"{path} cannot be used ({error}). Start again with --force") from None
+        return request
+
+    def _check(self) -> None:
+        """Raise JsonError for values that the command line would not have taken, or that nothing writes."""
+        check_values(self.options)
+        for number, name in enumerate(self.finished):
+            if name not in self.options.models:
+                raise JsonError(
+                    f"finished[{number}] is none of the models of this training. Received: {name[:50]!r}"
+                )
+        if self.split_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.split_sha256):
+            raise JsonError(f"split_sha256 is no SHA-256. Received: {reprlib.repr(self.split_sha256)}")

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..edge.errors import OptionError
+from ..edge.inner_files import read_unlinked
 
 COMPLETE, PRUNED, DIVERGED = STATES = ("complete", "pruned", "diverged")
+_MOST_BYTES = 64 * 2**20
 _TRIAL, _STATE, _LOSS, _LOSSES = "trial", "state", "loss", "losses"
 
 
@@ -54,11 +56,11 @@ def read_trials(path: Path) -> list[Trial]:
     Raises OptionError when it cannot be read.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.DictReader(file)
-            if not {_TRIAL, _STATE, _LOSS, _LOSSES} <= set(rows.fieldnames or ()):
-                raise ValueError("its first line is not the header of a file of trials")
-            return [_trial(row) for row in rows]
+        text = read_unlinked(path, _MOST_BYTES).decode("utf-8")
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        if not {_TRIAL, _STATE, _LOSS, _LOSSES} <= set(rows.fieldnames or ()):
+            raise ValueError("its first line is not the header of a file of trials")
+        return [_trial(row) for row in rows]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ def tune(
     search = _Search(name, data, work, options, counts, cache)
     path = trials_of(work, name)
     trials = read_trials(path)
+    if any(set(trial.values) != set(search.names) for trial in trials):
+        raise OptionError(f"{path} cannot be used (it has other values). Start again with --force")
     if trials:
         say(f"{name}: {len(trials)} of {options.tune} trials were done before the interruption")
     while len(trials) < options.tune:
@@ -77,6 +79,11 @@ class _Search:
         epochs = choose_hyperparameters(name, options, counts).epochs[0]
         short = max(min(epochs, _LEAST_EPOCHS), epochs // _SHARE_OF_EPOCHS)
         self._epochs = short if is_scratch(name, options.weights) else epochs
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the values that it varies."""
+        return self._defaults.keys()
 
     def run_next(self, trials: Sequence[Trial]) -> Trial:
         """Run the trial after `trials`, which decide its values and its end, together with the seed.

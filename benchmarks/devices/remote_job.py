@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ...edge.errors import BenchmarkError, OptionError
+from ...edge.console import say
+from ...edge.errors import BenchmarkError, ImageError, OptionError
 from ...edge.labelled import LabelledImage
+from ...edge.picture_kinds import HEAD, identify, starts_as_picture
+from ..scoring.split import read_labelled
 from .target import Target
 
 
@@ -59,10 +62,14 @@ LABELS, DATA, WHEELS = "labels.txt", "data", "wheels"
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file or bytes to send; `remote_path` is relative to the job's folder on the other machine."""
+    """A file or bytes to send; `remote_path` is relative to the job's folder on the other machine.
+
+    `expected` is the checksum of its bytes, if that is known.
+    """
 
     remote_path: str
     source: Path | bytes
+    expected: str | None = None
 
     @property
     def size(self) -> int:
@@ -70,11 +77,14 @@ class SentFile:
         return len(self.source) if isinstance(self.source, bytes) else self.source.stat().st_size
 
     def sha256(self) -> str:
-        """Return the checksum of its bytes."""
+        """Return the checksum of its bytes; raises BenchmarkError where another one is expected."""
         digest = hashlib.sha256()
         for block in self.blocks(0):
             digest.update(block)
-        return digest.hexdigest()
+        found = digest.hexdigest()
+        if self.expected not in (None, found):
+            raise BenchmarkError(f"The file for {self.remote_path} has changed meanwhile, and is not sent")
+        return found
 
     def blocks(self, offset: int) -> Iterator[bytes]:
         """Yield its bytes from `offset` on."""
@@ -85,6 +95,28 @@ class SentFile:
             file.seek(offset)
             while block := file.read(_BLOCK):
                 yield block
+
+
+def pictures_to_send(images: Sequence[LabelledImage]) -> tuple[LabelledImage, ...]:
+    """Return those images that are pictures, and those that their split lists, with their checksums.
+
+    A split or a link that somebody else made may name any file of this machine: what is not sent is said.
+    Raises BenchmarkError where nothing is left of some images.
+    """
+    sent = []
+    for image in images:
+        try:
+            raw = read_labelled(image)
+        except ImageError as error:
+            say(f"{error}. It is not sent")
+            continue
+        if identify(raw[:HEAD]) and starts_as_picture(raw[:HEAD]):
+            sent.append(replace(image, sha256=hashlib.sha256(raw).hexdigest()))
+        else:
+            say(f"{image.path} is not a picture that can be read. It is not sent")
+    if images and not sent:
+        raise BenchmarkError(f"None of the {len(images)} images can be sent to another machine")
+    return tuple(sent)
 
 
 def model_files(job: RemoteJob) -> list[SentFile]:
@@ -104,7 +136,8 @@ def other_files(job: RemoteJob) -> list[SentFile]:
     for number, image in enumerate(job.images):
         if PurePosixPath(image.label).name != image.label or image.label.startswith("."):
             raise OptionError(f"The class {image.label!r} cannot name a folder on another machine. Rename it")
-        files.append(SentFile(f"{DATA}/{image.label}/{number:06d}{image.path.suffix}", _present(image.path)))
+        path = f"{DATA}/{image.label}/{number:06d}{image.path.suffix}"
+        files.append(SentFile(path, _present(image.path), image.sha256))
     return files
 
 

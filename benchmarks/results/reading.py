@@ -7,23 +7,20 @@ import math
 import re
 import reprlib
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
-from functools import cache
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
-
-import dacite
+from typing import Any
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
 from ...edge.files import read_small, refuse_to_overwrite, write_atomically
+from ...edge.json_files import JsonError, parse_json, structured
 from .bits import unpack
 from .result import FORMAT, ChoiceAnswers, Failure, Latency, Result, Subject
 
 _MAX_BYTES = 256 * 1024**2
 # Keys of lines that are no results: judgements, and figures of other tools.
 _NOT_COMPARED = {"recommendation", "comparison", "tool"}
-_LARGEST_NUMBER = 2**63  # No count is larger.
 _MAJOR = FORMAT.partition(".")[0]
 _AGAIN = "measure again with edge-benchmark --output"
 
@@ -42,13 +39,13 @@ def read_results(path: Path, remark: Callable[[str], None] = say) -> list[Result
             continue
         cut_off = number == len(lines) and not line.endswith(b"\n")
         try:
-            record = _load(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line)
+        except JsonError as error:
             if cut_off and results:
                 remark(f"{path}: line {number}, its last, is cut off and left out; those before it are whole")
                 break
             raise BenchmarkError(
-                f"{path}, line {number} is not a result of edge-benchmark --output: not JSON ({error})"
+                f"{path}, line {number} is not a result of edge-benchmark --output: {error}"
                 f"{'. It is cut off; ' + _AGAIN if cut_off else ''}"
             ) from None
         if isinstance(record, dict) and record.keys() & _NOT_COMPARED:
@@ -86,20 +83,13 @@ def parse_record(record: object) -> Result | Failure:
     if not isinstance(record, dict):
         raise BenchmarkError(f"a result must be a JSON object. Received: {reprlib.repr(record)}")
     _check_version(record)
-    config = dacite.Config(type_hooks=dict.fromkeys(_tuple_types(Result), _to_tuple))
     try:
         if "error" in record:
-            return dacite.from_dict(Failure, record, config)
-        result = dacite.from_dict(Result, _nested(record), config)
-    except dacite.WrongTypeError as error:
-        raise BenchmarkError(
-            f"{_without_section(error.field_path)} has a value of the wrong type. "
-            f"Received: {reprlib.repr(error.value)}"
-        ) from None
-    except dacite.MissingValueError as error:
-        raise BenchmarkError(f"{_without_section(error.field_path)} is missing") from None
-    except (dacite.DaciteError, TypeError) as error:
-        raise BenchmarkError(f"it does not follow format {FORMAT}: {error}") from None
+            return structured(Failure, record)
+        result = structured(Result, _nested(record))
+    except JsonError as error:
+        # Subject and latency are objects only here, not in the file.
+        raise BenchmarkError(re.sub(r"^(subject|latency)\.", "", str(error))) from None
     check_figures(result)
     return result
 
@@ -141,26 +131,6 @@ def _read_lines(path: Path) -> list[bytes]:
     return raw.splitlines(keepends=True)
 
 
-def _load(line: bytes) -> Any:
-    """Parse JSON as the standard defines it: without NaN and infinity, which Python accepts."""
-    return json.loads(line, parse_constant=_refuse, parse_float=_finite, parse_int=_countable)
-
-
-def _refuse(text: str) -> float:
-    raise ValueError(f"{text} is not a number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if abs(value) < float("inf") else _refuse(f"{text[:20]}")
-
-
-def _countable(text: str) -> int:
-    if len(text) > 20 or abs(int(text)) > _LARGEST_NUMBER:
-        raise ValueError(f"the number {text[:20]} is too large")
-    return int(text)
-
-
 def _check_version(record: dict[str, Any]) -> None:
     version = record.get("format")
     if version is None:
@@ -185,25 +155,6 @@ def _nested(record: dict[str, Any]) -> dict[str, Any]:
     # How a model was run is no part of the format: a key of that name would be one of a newer version.
     rest = {name: value for name, value in record.items() if name != "execution"}
     return {**rest, **parts}
-
-
-def _without_section(path: str | None) -> str:
-    return re.sub(r"^(subject|latency)\.", "", path or "a field")
-
-
-def _to_tuple(value: object) -> tuple[object, ...]:
-    if not isinstance(value, list):  # A text would otherwise become a tuple of its letters.
-        raise dacite.WrongTypeError(field_type=tuple, value=value)
-    return tuple(value)
-
-
-@cache
-def _tuple_types(kind: Any) -> frozenset[Any]:
-    """Return all tuple types of the fields of a dataclass, and of the dataclasses inside it."""
-    if is_dataclass(kind) and isinstance(kind, type):
-        return frozenset().union(*(_tuple_types(hint) for hint in get_type_hints(kind).values()))
-    inner = frozenset().union(*(_tuple_types(part) for part in get_args(kind)))
-    return inner | {kind} if getattr(kind, "__origin__", None) is tuple else inner
 
 
 def _check_blocks(name: str, blocks: Sequence[Sequence[float]]) -> None:

@@ -9,7 +9,6 @@ was loaded.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import subprocess
 import zipfile
@@ -24,6 +23,7 @@ from packaging.specifiers import SpecifierSet
 from ...edge.card import ModelCard
 from ...edge.children import python_command
 from ...edge.errors import CardError, ConversionError
+from ...edge.json_files import JsonError, parse_json
 from ...edge.quiet import silenced
 from .keras_dialects import (
     OWN_FUNCTIONS,
@@ -39,6 +39,7 @@ from .model_format import KERAS_CONFIG, ModelFormat, model_format
 _METADATA = "metadata.json"
 _OPERATION = "operation "
 _MAX_METADATA = 64 * 1024
+_DEEPEST = 500  # A model in a model needs about ten levels.
 _MAX_CONFIG = 64 * 1024 * 1024  # EfficientNet-B7's is 1 MB.
 _HDF5_SECONDS = 60
 # Touches every object and attribute in a file, and prints the version of its Keras and its configuration.
@@ -102,8 +103,8 @@ def _read(path: Path) -> _KerasFile:
     kind = model_format(path)
     version, raw = _read_h5(path) if kind is ModelFormat.HDF5 else _read_zip(path)
     try:
-        config = json.loads(raw)
-    except (ValueError, RecursionError):
+        config = parse_json(raw, finite=False, any_text=True, deepest=_DEEPEST)
+    except JsonError:
         raise ConversionError(f"{path} is damaged: its configuration is no JSON") from None
     if not isinstance(config, dict) or "class_name" not in config:
         raise ConversionError(f"{path} is damaged: its configuration describes no model")
@@ -324,7 +325,7 @@ def _read_zip(path: Path) -> tuple[str | None, bytes]:
 def _stated_version(archive: zipfile.ZipFile) -> str | None:
     if _METADATA not in archive.namelist() or archive.getinfo(_METADATA).file_size > _MAX_METADATA:
         return None
-    metadata = json.loads(archive.read(_METADATA))
+    metadata = parse_json(archive.read(_METADATA))
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     return version[:40] if isinstance(version, str) else None
 

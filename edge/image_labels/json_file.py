@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetError
+from ..json_files import JsonError, NotJsonError, parse_json
 from .coco import is_coco, read_coco
 from .columns import Columns, Record, is_header
 from .label_studio import is_label_studio, read_label_studio
 from .rows import Finds, LabelTable, read_records
 
+_MOST_VALUES = 50_000_000  # COCO's own annotations of 2017 have 20 million, most of them outlines.
 _FORMS = (
     'a list of objects as {"image": "1.jpg", "label": "cat"}, one such object a line, a map as '
     '{"1.jpg": "cat"}, COCO, or an export of Label Studio'
@@ -33,20 +34,30 @@ def read_json(path: Path, text: str, given: Columns, finds: Finds) -> LabelTable
 
 def _load(path: Path, text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _without_doubles(path, pairs))
-    except RecursionError:
-        raise DatasetError(f"{path} is nested too deeply for a table of classes") from None
-    except ValueError as error:
+        return _parse(path, text)
+    except NotJsonError as error:
         lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
         if len(lines) < 2 or not lines[0][1].rstrip().endswith("}"):
             raise DatasetError(f"{path} cannot be read as JSON ({error})") from None
+    except JsonError as error:
+        raise DatasetError(f"{path} cannot be read as a table of classes: {error}") from None
     return [_line(path, number, line) for number, line in lines]
+
+
+def _parse(path: Path, text: str) -> Any:
+    return parse_json(
+        text,
+        finite=False,  # Scores of other programs.
+        any_text=True,
+        most_values=_MOST_VALUES,
+        make_object=lambda pairs: _without_doubles(path, pairs),
+    )
 
 
 def _line(path: Path, number: int, line: str) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
+        return _parse(path, line)
+    except JsonError as error:
         raise DatasetError(f"{path}: line {number} cannot be read as JSON ({error})") from None
 
 

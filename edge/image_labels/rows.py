@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..dataset_layout import subset_of
 from ..errors import DatasetError
+from ..json_files import JsonError, parse_json
 from .columns import Chosen, Columns, Record, choose_columns, is_one, unused_split
 
 ONE_CLASS = "one class is trained for each image"
@@ -88,8 +88,8 @@ def label_texts(value: Any) -> tuple[str, ...]:
     text = unicodedata.normalize("NFC", _text(value))
     if text[:1] + text[-1:] in ("[]", "{}"):
         try:
-            return label_texts(json.loads(text if '"' in text else text.replace("'", '"')))
-        except (ValueError, RecursionError):
+            return label_texts(parse_json(text if '"' in text else text.replace("'", '"'), finite=False))
+        except JsonError:
             return (text,)
     return (text,) if text else ()
 

@@ -1,25 +1,27 @@
 """The messages that parent and child send each other through pipes.
 
 A message is one byte for its kind, eight for the length, and that many bytes: JSON for READY (to the child:
-the model and its limits; back: its tensors) and ERROR, the values of the only input or of one output for
-RESULT. All outputs are sent, in turn. Nothing that the child sends is executed or trusted: lengths are
+the model or picture and its limits; back: its tensors or size) and ERROR; for MODEL a model file that the
+child is not to read itself; for RESULT the values of the only input or of one output, a picture's file, or
+its pixels. All outputs are sent, in turn. Nothing that the child sends is executed or trusted: lengths are
 checked before anything is read.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import struct
-from dataclasses import dataclass
-from typing import IO, Any
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeVar
 
-import dacite
 import numpy as np
 
-READY, RESULT, ERROR = b"J", b"T", b"E"
+from ..json_files import JsonError, parse_json, structured
+
+READY, MODEL, RESULT, ERROR = b"J", b"M", b"T", b"E"
 MAX_JSON_BYTES = 1024 * 1024
 MAX_TENSOR_BYTES = 256 * 1024 * 1024  # A float input of 4,600 x 4,600 pixels.
+MAX_FILE_BYTES = 512 * 1024 * 1024  # Of a picture.
 MAX_TEXT = 2000
 _MAX_SIDES, _MAX_SIDE = 8, 2**31 - 1
 _HEADER = struct.Struct("<cQ")
@@ -93,6 +95,7 @@ class Ready:
     inputs: list[TensorDetails]
     outputs: list[TensorDetails]
     remarks: list[str]
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,54 @@ class ChildFailure:
     text: str
 
 
+@dataclass(frozen=True)
+class SandboxAnswer:
+    """What a child that decodes could not give up."""
+
+    missing: list[str]
+
+
+@dataclass(frozen=True)
+class SizeAnswer:
+    """Width and height of the picture whose pixels follow."""
+
+    size: list[int]
+
+
+@dataclass(frozen=True)
+class AnimationAnswer:
+    """Whether a file holds several pictures."""
+
+    several: bool
+
+
+@dataclass(frozen=True)
+class FrameAnswer:
+    """A frame of an animation or a film; its pixels follow where there is a size."""
+
+    end: bool
+    size: list[int] | None = None
+    error: str | None = None
+    index: int | None = None
+    seconds: float | None = None
+
+
+Answer = TypeVar("Answer", SandboxAnswer, SizeAnswer, AnimationAnswer, FrameAnswer)
+
+
+def parse_answer(kind: type[Answer], raw: bytes) -> Answer:
+    """Read a READY message from a child that decodes; raises BrokenMessageError."""
+    answer: Answer = _parse(kind, raw)
+    for text in (getattr(answer, "error", None), *getattr(answer, "missing", ())):
+        if text is not None and len(text) > MAX_TEXT:
+            raise BrokenMessageError(f"a text of {len(text):,} characters")
+    return answer
+
+
 def parse_ready(raw: bytes) -> Ready:
     """Read a READY message from the child; raises BrokenMessageError."""
     ready: Ready = _parse(Ready, raw)
-    return Ready(ready.inputs, ready.outputs, [remark[:MAX_TEXT] for remark in ready.remarks[:10]])
+    return Ready(ready.inputs, ready.outputs, _shortened(ready.remarks), _shortened(ready.missing))
 
 
 def parse_failure(raw: bytes) -> ChildFailure:
@@ -115,11 +162,15 @@ def parse_failure(raw: bytes) -> ChildFailure:
     return ChildFailure(failure.name, failure.text[:MAX_TEXT])
 
 
+def _shortened(texts: list[str]) -> list[str]:
+    return [text[:MAX_TEXT] for text in texts[:10]]
+
+
 def _parse(kind: type, raw: bytes) -> Any:
     try:
-        return dacite.from_dict(kind, json.loads(raw))
-    except (ValueError, TypeError, AttributeError, RecursionError, dacite.DaciteError) as error:
-        raise BrokenMessageError(f"{type(error).__name__} in a message") from None
+        return structured(kind, parse_json(raw, finite=False))
+    except JsonError as error:
+        raise BrokenMessageError(str(error)) from None
 
 
 def write_message(stream: IO[bytes] | None, kind: bytes, payload: bytes) -> None:

@@ -59,7 +59,7 @@ class Run:
         closed, where files were interrupted, or a camera before its first answer.
         """
         with ExitStack() as stack:
-            classifiers = load_models(self._settings.model)
+            classifiers = self._load_models(stack)
             source = self._open_source(stack)
             several = not source.live and not is_one_photo(self._settings.source.paths)
             classifiers, workers = share_out(self._settings.model, classifiers, source.live, several)
@@ -82,6 +82,16 @@ class Run:
         if source.live:
             return session.tally.answered > 0
         return not (outputs.failed or session.tally.failed)
+
+    def _load_models(self, stack: ExitStack) -> list[Classifier]:
+        if not self._settings.model.execution.untrusted:
+            return load_models(self._settings.model)
+        from .untrusted import isolated_pictures, say_what_is_missing
+
+        decoder = stack.enter_context(isolated_pictures())  # It starts while the models are loaded.
+        classifiers = load_models(self._settings.model)
+        say_what_is_missing(classifiers, decoder, self._settings.source.camera)
+        return classifiers
 
     def _open_source(self, stack: ExitStack) -> Source:
         asked = self._settings.source

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from PIL import Image
+
+from ..decoding import DecodedFrame, Decoder, stand_in
 from ..errors import SourceError
 from ..picture_kinds import (
     HEAD,
@@ -19,7 +22,7 @@ from ..picture_kinds import (
     starts_as_picture,
 )
 from .addresses import redact
-from .frames import EncodedPicture, FilePicture, Frame
+from .frames import EncodedPicture, FilePicture, Frame, ReadyPicture
 from .listing import LISTING, read_listing, require_list
 from .paths import OtherFiles, count_images, require_images, walk_images
 
@@ -186,17 +189,33 @@ def _standard_input() -> Iterator[bytes]:
 def _file_frames(path: Path) -> Iterator[Frame]:
     suffix = path.suffix.lower()
     if suffix not in _STILL_SUFFIXES:  # Most files: nothing to check before decoding.
-        if is_video(path):
-            from .videos import video_frames
-
-            yield from video_frames(path)
-            return
-        from .animations import animation_frames, is_animated
-
-        if is_animated(path):
-            yield from animation_frames(path)
+        moving = _moving_frames(path) if (decoder := stand_in()) is None else _decoded(path, decoder)
+        if moving is not None:
+            yield from moving
             return
     yield Frame(str(path), FilePicture(path))
+
+
+def _moving_frames(path: Path) -> Iterator[Frame] | None:
+    """Return the frames of a video or an animation; None for anything else."""
+    if is_video(path):
+        from .videos import video_frames
+
+        return video_frames(path)
+    from .animations import animation_frames, is_animated
+
+    return animation_frames(path) if is_animated(path) else None
+
+
+def _decoded(path: Path, decoder: Decoder) -> Iterator[Frame] | None:
+    """Return such frames as `decoder` gives them."""
+    frames = decoder.film(path) if is_video(path) else decoder.animation(path)
+    return None if frames is None else (_to_frame(path, frame) for frame in frames)
+
+
+def _to_frame(path: Path, frame: DecodedFrame) -> Frame:
+    picture = None if frame.pixels is None else ReadyPicture(Image.fromarray(frame.pixels))
+    return Frame(str(path), picture, frame.error, frame.index, None, frame.seconds)
 
 
 def _is_folder(path: Path) -> bool:

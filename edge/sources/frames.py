@@ -12,8 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..card import InputSpec, Preprocess
+from ..decoding import stand_in
 from ..errors import ImageError
-from ..image import Box, Cover, from_bgr, input_cover, load_for_input, load_image, to_input, to_rgb
+from ..image import (
+    Box,
+    Cover,
+    from_bgr,
+    input_cover,
+    load_for_input,
+    load_image,
+    load_input,
+    to_input,
+    to_rgb,
+)
 
 
 class Picture(Protocol):
@@ -134,6 +145,8 @@ class RotatedPicture(NamedTuple):
 
 def to_pixels(picture: Picture, spec: InputSpec, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Return a picture as the model's input, uint8 [height, width, 3]; raises ImageError."""
+    if isinstance(picture, (FilePicture, EncodedPicture)) and stand_in() is not None:
+        return load_input(picture[0], spec, preprocess)
     image, box = decode_for_input(picture, spec)
     return to_input(image, spec, preprocess, box)
 

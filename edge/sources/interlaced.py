@@ -22,6 +22,30 @@ _FIRST_AFFECTED = (4, 13)
 _ERRORS = "16"  # FFmpeg's AV_LOG_ERROR.
 _SAID = b"interlaced"
 _SECONDS = 60.0
+_MOST_BYTES = 65_536
+
+
+class _Heard:
+    """The end of a pipe with what FFmpeg said in this process; None where it is asked in another."""
+
+    def __init__(self) -> None:
+        self.pipe: int | None = None
+
+
+_heard = _Heard()
+
+
+def listen() -> None:
+    """Keep what FFmpeg prints, for a process that may not start another; before cv2 is imported.
+
+    Nothing else that is written to stdout and stderr is seen from then on.
+    """
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = _ERRORS
+    _heard.pipe, written = os.pipe()
+    for end in (_heard.pipe, written):  # What does not fit is lost: the first messages count.
+        os.set_blocking(end, False)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
 
 
 def is_affected(cv2: Any) -> bool:
@@ -44,6 +68,14 @@ def require_converted(
 
 def _is_refused(path: Path) -> bool:
     """Return whether FFmpeg, reading the first frame in another process, complains of interlaced frames."""
+    if _heard.pipe is not None:
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)  # FFmpeg's messages wait in a buffer of the C library.
+        try:
+            return _SAID in os.read(_heard.pipe, _MOST_BYTES)
+        except BlockingIOError:  # It said nothing.
+            return False
     command = [sys.executable, "-c", _READ_ONE, os.path.abspath(path)]  # noqa: PTH100 - resolve() follows links.
     settings = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": _ERRORS}
     try:

@@ -4,8 +4,8 @@ Setuptools takes over when, by whom and under which umask a file was made, and w
 build/ and *.egg-info. Here all is built in an empty folder, and each archive is written again: sorted, with
 fixed owners and modes, at one time. That time is SOURCE_DATE_EPOCH where it is set
 (https://reproducible-builds.org/specs/source-date-epoch/), and otherwise the first of 1980, the oldest that a
-zip file can hold. What is left are the versions of setuptools, which stands in the wheel (requirements/build.txt
-names it), and of zlib, which compresses.
+zip file can hold. What is left are the versions of setuptools, which stands in the wheel and in
+requirements/build.txt, and of zlib, which compresses.
 """
 
 from __future__ import annotations

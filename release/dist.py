@@ -105,9 +105,9 @@ def _build(source: Path, kind: str, **environment: str) -> Path:
     """Build an archive with the setuptools that is installed here, and return its path."""
     target = Path(tempfile.mkdtemp(dir=source.parent, prefix=f"{kind}-"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_"))}
-    own = {"PYTHONPATH": str(source / "release"), "PYTHONDONTWRITEBYTECODE": "1"}
+    kept |= {"PYTHONPATH": str(source / "release"), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     done = subprocess.run(
-        [sys.executable, "-c", _BUILD, f"build_{kind}", target], cwd=source, env={**kept, **own, **environment},
+        [sys.executable, "-c", _BUILD, f"build_{kind}", target], cwd=source, env=kept,
         umask=0o077 if environment else 0o022, check=False, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ..edge.card import FORMAT
 from ..edge.console import say
+from ..edge.durable import make_folders
 from ..edge.errors import ModelFileError
-from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.files import refuse_to_overwrite, require_writable, write_result
 from ..edge.modelfile import ModelFile
 from ..edge.tflite.sealing import seal
 from .golden import choose_patterns
@@ -36,7 +37,7 @@ def write_without_photos(path: Path, output: Path, force: bool) -> Path:
     golden = choose_patterns(seal(flatbuffer, card), tolerance)
     if golden.hidden:
         say(f"{target.name}: {golden.describe_hidden()}")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folders(output)
     require_writable(target)
-    write_atomically(target, seal(flatbuffer, card, golden.examples))
+    write_result(target, seal(flatbuffer, card, golden.examples), replace=force)
     return target

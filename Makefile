@@ -9,12 +9,13 @@ WEIGHTS ?=
 BIN := $(VENV)/bin
 # Processes that share the tests: one for each core. With WORKERS=0 the tests run one after the other.
 WORKERS ?= auto
+FUZZ_SECONDS ?= 600
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
-.PHONY: help demo test slow clients peers lint format clean default-model
+.PHONY: help demo test slow clients peers fuzz lint format clean default-model
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
@@ -25,6 +26,8 @@ help:
 	@echo "             the same model through what one would use instead: the README's table"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
+	@echo "make fuzz [FUZZ_SECONDS=600]"
+	@echo "             try readers of strangers' files with inputs that learn what they reach: so long for each"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove what demo and the tests made, and $(VENV)"
 
@@ -73,10 +76,14 @@ clients: $(VENV)/installed
 peers: $(VENV)/installed
 	$(BIN)/python -m studies.peers.run $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
+# Each reader of what strangers made in turn; 19 of them, so more than three hours. What they reach is kept in build/fuzz.
+fuzz: $(VENV)/installed
+	$(BIN)/python -m fuzz.run --seconds $(FUZZ_SECONDS)
+
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy tests/.ns tests studies
+	$(BIN)/mypy tests/.ns tests studies fuzz
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -101,7 +101,8 @@ MODEL = (
                 "out among all cores anyway."),
     *delegate_options(_model),
     _model("--untrusted", is_flag=True,
-           help="Run the model in its own process: a crash or a hang of it is then only an error."),
+           help="Run models and decode pictures in processes that can crash, hang and be taken over without "
+                "harm: no files, no network. What this machine cannot forbid them is said; see SECURITY.md."),
 )  # fmt: skip
 _answer = section("Answers")
 ANSWERS = (

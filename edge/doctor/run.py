@@ -21,6 +21,7 @@ from .images import describe_labelled
 from .machine import check_python, check_system, current_time
 from .models import ModelQuestions, check_model
 from .packages import check_image_packages, check_runtimes
+from .sandbox import check_sandbox
 
 _LABELLED_SECONDS = 5.0  # For all models together.
 _ROOT = Path("/")
@@ -50,6 +51,7 @@ def run_doctor(
         ("board", lambda: check_board(root)),
         ("image packages", check_image_packages),
         ("runtime", lambda: check_runtimes(execution.runtime)),
+        ("sandbox", check_sandbox),
         ("accelerator", lambda: check_edge_tpu(root)),
         ("cameras", lambda: check_devices(root)),
     ]

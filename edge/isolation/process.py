@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -33,6 +34,33 @@ START = "import sys; sys.path[:] = sys.argv[1:]; from MODULE import main; main()
 # For the dynamic linker, and for Python on Windows. The child gets no other variable.
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _STDERR_BYTES = 64 * 1024
+
+
+class _Starter:
+    """Starts all children in one thread, which ends with this process.
+
+    The system ends a child with the thread that started it (child_pipes.py), and others may end
+    long before their models.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    def start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        with self._lock:
+            if self._process != os.getpid():  # A process that was forked has no threads of its parent's.
+                self._thread, self._process = ThreadPoolExecutor(1, "start children"), os.getpid()
+            assert self._thread is not None
+            begun = self._thread.submit(
+                subprocess.Popen, command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+            )
+        return begun.result()
+
+
+_starter = _Starter()
 
 
 class ReportedError(Exception):
@@ -64,10 +92,7 @@ class IsolatedProcess:
         # numpy's linear algebra is not used: its threads would only take memory, and outlive the sandbox.
         environment["OPENBLAS_NUM_THREADS"] = "1"
         code = START.replace("MODULE", f"{__package__}.{module}")
-        self._child = subprocess.Popen(
-            [sys.executable, "-I", "-c", code, *filter(None, sys.path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-        )  # fmt: skip
+        self._child = _starter.start([sys.executable, "-I", "-c", code, *filter(None, sys.path)], environment)
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Send a message; raises OSError or EOFError when the child has ended."""

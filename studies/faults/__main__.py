@@ -7,9 +7,10 @@ recovers.
 Every fault goes to a real command. --each is the number of faults of each kind for each of edge-classify,
 edge-convert and edge-benchmark, --train that for edge-train, which takes longer. Small disks and power cuts
 need root, faults of single calls need gcc; what is missing is said and left out. The seed decides moments,
-sizes and calls; how far a program has come at a moment is the machine's. With --without-sync nothing reaches the disk by being synced: then power cuts must be
-noticed, by which the study shows that it can find something. Prints a table in Markdown; the exit status is 1
-where anything was lost, half-written, or not recovered.
+sizes and calls; how far a program has come at a moment is the machine's. With --without-sync the calls that
+sync do nothing: then power cuts must be noticed, by which the study shows that it can find something.
+--keep names an empty folder to work in, where trials that failed stay. Prints a table in Markdown; the exit
+status is 1 where anything was lost, half-written, or not recovered.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Study:
         ]
         found: dict[Cell, list[Verdict]] = defaultdict(list)
         with ThreadPoolExecutor(jobs) as pool:
-            tried = pool.map(lambda one: (one, self._try(*one, *usual[one[1]])), asked)
+            tried = pool.map(lambda one: (one, self._try(one[0], one[1], one[2], *usual[one[1]])), asked)
             for done, ((kind, subject, number), verdict) in enumerate(tried, 1):
                 found[kind, subject.name].append(verdict)
                 for line in _describe(verdict):

@@ -23,8 +23,8 @@ _OLDER_KB = 64  # Room for the results of an older run.
 class Trial:
     """One fault: where the command writes, where it is called, and what chance decides.
 
-    `seconds` is how long the command takes undisturbed, `usage` how many kB it writes. `always` are faults that
-    are preloaded in any case. `stack` undoes mounts.
+    `seconds` is how long the command takes undisturbed, `usage` how many kB it writes. `always` are faults
+    that are preloaded in any case. `stack` undoes mounts.
     """
 
     subject: Subject

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from edge_classify.benchmarks import run as benchmark_run
 from edge_classify.benchmarks.cli import main as benchmark_main
 from edge_classify.benchmarks.results.reading import read_results
+from edge_classify.benchmarks.session import BenchmarkSession
 from edge_classify.convert.output import read_summary
 from edge_classify.edge import default_model
 from edge_classify.edge.locks import lock_file
@@ -41,13 +41,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def after_measuring(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Have the disk change while models are measured."""
-    real = benchmark_run.BenchmarkSession.run
+    real = BenchmarkSession.run
 
-    def measure(session: benchmark_run.BenchmarkSession) -> None:
+    def measure(session: BenchmarkSession) -> None:
         real(session)
         change()
 
-    monkeypatch.setattr(benchmark_run.BenchmarkSession, "run", measure)
+    monkeypatch.setattr(BenchmarkSession, "run", measure)
 
 
 def test_results_whose_folder_is_gone_are_shown_and_kept_in_the_working_folder(
@@ -120,7 +120,7 @@ def test_trained_model_with_a_file_that_a_power_cut_left_empty_is_not_taken_for_
 def test_two_runs_with_one_name_both_keep_their_lines(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
     path = tmp_path / "lines.jsonl"
-    command = [BIN / "edge-classify", "--json", "-o", path, "-"]
+    command = [str(BIN / "edge-classify"), "--json", "-o", str(path), "-"]
     runs = [
         subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -139,9 +139,15 @@ def test_full_disk_is_said_once_leaves_no_half_picture_and_stops_nothing(tmp_pat
 def test_pictures_of_a_burst_share_their_syncs_and_all_have_names_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced = []
+    synced: list[int] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), time.sleep(0.2), real(handle))[2])
+
+    def slow(handle: int) -> None:
+        synced.append(handle)
+        time.sleep(0.2)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
     output = Annotated(tmp_path / "shown", force=False)
     made = len(synced)
     for number in range(30):

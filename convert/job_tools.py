@@ -22,6 +22,7 @@ from .output import Converted
 from .recipes import Recipe
 from .repair.report import RepairReport
 from .scoring import Scored, Scorer, predict_files
+from .signatures import ModelSigner
 from .sources.job import TRAINING_IMAGES, Job
 from .tflite.compatibility import OlderRuntime
 from .variant import Variant, VariantMaker
@@ -34,7 +35,8 @@ _MOST_UNLABELLED = 1000
 class ConversionSettings:
     """What to make, and where. `max_drop` is the top-1 accuracy, a fraction, that int8 may lose unrepaired.
 
-    With `golden_photos` two of the user's photos travel in each file, in place of drawn patterns.
+    With `golden_photos` two of the user's photos travel in each file, in place of drawn patterns. With a
+    `signer` each file is signed.
 
     ConversionSettings((find_recipe("float16"), find_recipe("int8")), Path("models"))
     """
@@ -46,6 +48,7 @@ class ConversionSettings:
     golden_photos: bool = False
     target: OlderRuntime | None = None
     force: bool = False
+    signer: ModelSigner | None = None
 
 
 @dataclass
@@ -53,7 +56,8 @@ class ConversionOutcome:
     """The files made so far, in order, the images that could not be read, and the repairs.
 
     `unrepaired` holds a sentence for each model whose int8 variant could not be repaired, `at_chance` what is
-    said of the models that are not better than chance.
+    said of the models that are not better than chance, and `unwritten` what is said of each file that
+    could not be written where it belongs.
     """
 
     files: list[Converted] = field(default_factory=list)
@@ -61,6 +65,7 @@ class ConversionOutcome:
     unrepaired: list[str] = field(default_factory=list)
     repairs: list[RepairReport] = field(default_factory=list)
     at_chance: list[str] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
 
     def skip(self, images: Sequence[SkippedImage]) -> None:
         """Remember images that could not be read, each once."""

@@ -6,12 +6,15 @@
       ModelFileError        a file that is not a usable classifier
         CardError           the contract inside it is missing, broken or contradicts the model
         LabelError          labels that cannot be read or don't fit the output
+        SignatureError      it is not signed as was asked for, or its signature does not hold
       DatasetError          a folder of labelled images that cannot be used as one
       OptionError           an option whose value cannot work, found after parsing
       WeightsError          initial weights that cannot be downloaded or read
       ConversionError       a Keras model that cannot become a .tflite file
       BenchmarkError        a model that could not be measured
       OutputExistsError     a file or folder of the user's that would be overwritten
+      OutputKeptError       a result that lies in another file than the one that was asked for
+      OutputLostError       a result that could not be written anywhere
       MissingPackageError   an optional package is not installed
         NoPackageError      and there is none for this Python or this machine
       RuntimeLoadError      a TFLite runtime is installed and cannot be loaded
@@ -50,6 +53,10 @@ class LabelError(ModelFileError):
     """A label file cannot be read, or holds another number of labels than the model has outputs."""
 
 
+class SignatureError(ModelFileError):
+    """A model file is not signed by a key that is trusted, or not as it is now, or in too old a version."""
+
+
 class DatasetError(EdgeClassifyError):
     """A folder cannot be used as a set of labelled images."""
 
@@ -72,6 +79,14 @@ class BenchmarkError(EdgeClassifyError):
 
 class OutputExistsError(EdgeClassifyError):
     """The output exists, and replacing it was not asked for with --force."""
+
+
+class OutputKeptError(EdgeClassifyError):
+    """A result could not be written where it was asked for, and lies in another file, which is named."""
+
+
+class OutputLostError(EdgeClassifyError):
+    """A result could not be written, neither where it was asked for nor anywhere else."""
 
 
 class MissingPackageError(EdgeClassifyError):

@@ -1,13 +1,17 @@
-"""Reading files that must be small; writing whole or not at all, and over a user's file only when asked."""
+"""Reading files that must be small; writing them whole or not at all, over a user's file only when asked."""
 
 from __future__ import annotations
 
 import os
 import stat
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from .errors import EdgeClassifyError, OptionError, OutputExistsError
+from .durable import sync_file, sync_folder
+from .errors import EdgeClassifyError, OptionError, OutputExistsError, OutputKeptError, OutputLostError
+from .parts import keep_beside, open_part, place
 
 
 def read_small(path: Path, most: int, what: str, error: type[EdgeClassifyError]) -> bytes:
@@ -25,23 +29,72 @@ def read_small(path: Path, most: int, what: str, error: type[EdgeClassifyError])
     return raw
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write `data` under a temporary name in the same folder, then rename it to `path`.
+def write_atomically(path: Path, data: bytes | str, replace: bool = True) -> None:
+    """Write `data` under a temporary name in the same folder, sync it, rename it to `path`, sync the folder.
 
-    A link is followed, not replaced. Raises OptionError when no file can be written as `path`.
+    A link is followed, not replaced. Raises OptionError when no file can be written as `path`, OSError where
+    the disk is full or broken, and FileExistsError without `replace` where there is something as `path`.
     """
-    path = path.resolve()
+    path = path.resolve() if replace else path.absolute()
+
+    def rename(part: Path) -> None:
+        part.chmod(mode_for(path))
+        place(part, path, replace)
+
+    _write_part(path, data, rename)
+
+
+def write_result(path: Path, data: bytes | str, replace: bool) -> None:
+    """Write what took long to make; where it cannot be `path`, it is kept in another file, which is named.
+
+    Raises OutputKeptError, which names that file, and OutputLostError where no other could be written either.
+    """
+    try:
+        write_atomically(path, data, replace)
+    except FileExistsError:
+        reason = f"{path} has appeared meanwhile, and is not replaced"
+    except OptionError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"{path} cannot be written: {error.strerror}"
+    else:
+        return
+    for folder in dict.fromkeys((path.absolute().parent, Path.cwd(), Path(tempfile.gettempdir()))):
+        with suppress(OSError, OptionError):
+            kept = _write_beside(folder / path.name, data)
+            raise OutputKeptError(f"{reason}. What was made is kept in {kept}")
+    raise OutputLostError(f"{reason}. No other folder could be written either")
+
+
+def _write_beside(path: Path, data: bytes | str) -> Path:
+    """Write the first free file with a name like NAME.kept.jsonl; return its path."""
+    kept = path
+
+    def rename(part: Path) -> None:
+        nonlocal kept
+        part.chmod(default_mode())
+        kept = keep_beside(part, path)
+
+    _write_part(path, data, rename)
+    return kept
+
+
+def _write_part(path: Path, data: bytes | str, rename: Callable[[Path], None]) -> None:
+    """Write a part of `path`, which `rename` gives its name once it is on the disk."""
     require_writable(path)
-    raw = data.encode() if isinstance(data, str) else data
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, part = open_part(path)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-        Path(temporary).chmod(mode_for(path))
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            sync_file(file.fileno())
+            rename(part)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, FileExistsError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+    sync_folder(path.parent)
 
 
 def require_writable(path: Path) -> None:

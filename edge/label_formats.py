@@ -232,7 +232,7 @@ def _field(entry: dict[Any, Any], keys: tuple[str, ...], whole: bool = False) ->
 
 def _whole(value: Any) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
-        return int(value)
+        return int(value.strip())  # int() knows fewer kinds of space than \s and strip().
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -112,7 +112,9 @@ def _by_content(head: bytes) -> str | None:
     if picture := identify(head):
         return f"is a picture ({picture}), and no model"
     if head.startswith(b"PK\x03\x04"):
-        return _by_zip(head[30 : 30 + head[26]])
+        return _by_zip(
+            head[30 : 30 + int.from_bytes(head[26:28], "little")]
+        )  # Also of a file that is cut off.
     text = head.lstrip()
     if text.startswith(b"{"):
         return _by_json(text)

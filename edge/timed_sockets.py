@@ -177,8 +177,12 @@ class TimedConnection(HTTPConnection):
         """Connect, through the proxy where there is one, and agree on TLS; raises OSError."""
         timed = connect_timed(self.host, self.port, self.exchange.deadline)
         self.sock = timed
-        self.exchange.use(timed)
-        if self._tunnel_host:
-            self._tunnel()  # type: ignore[attr-defined]
-        if self.tls is not None:
-            timed.start_tls(self.tls, self._tunnel_host or self.host)
+        try:
+            self.exchange.use(timed)
+            if self._tunnel_host:
+                self._tunnel()  # type: ignore[attr-defined]
+            if self.tls is not None:
+                timed.start_tls(self.tls, self._tunnel_host or self.host)
+        except BaseException:
+            self.close()
+            raise

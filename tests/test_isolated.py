@@ -171,6 +171,29 @@ def test_child_ends_with_its_model_and_with_a_parent_that_is_killed(model: Path)
     wait_until(lambda: not alive(pid))
 
 
+def test_child_that_listens_to_nobody_ends_with_a_parent_that_is_killed(model: Path) -> None:
+    busy = (
+        "from edge_classify.edge.isolation.child_pipes import claim_stdout\nclaim_stdout()\n"
+        "import os, signal\nos.write(2, b'busy'); signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
+        "while True: pass"
+    )
+    code = (
+        "import sys; from edge_classify.edge.isolation import process\n"
+        f"process.START = 'import sys; sys.path[:] = sys.argv[1:]\\n' + {busy!r}\n"
+        "child = process.IsolatedProcess('child', 'interpreter', 1 << 30, 'a test')\n"
+        "print(child._child.pid, child._child.stderr.read(4).decode(), flush=True)\n"
+        "import time; time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    with other.stdout:
+        pid, said = other.stdout.readline().split()
+        assert said == "busy" and alive(int(pid))
+        other.kill()
+        other.wait()
+    wait_until(lambda: not alive(int(pid)))
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

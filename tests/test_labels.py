@@ -110,6 +110,7 @@ def test_label_file_of_another_form_gives_the_classes_by_their_numbers(
         ("a.json", '{"cat": 0, "dog": 0}', "from 0 to 1: 2 have the number 0"),
         ("a.json", '{"size": {"w": 3}}', "JSON that names no classes"),
         ("a.json", '["cat\\ndog", "x"]', "class 0 has no name that is a single line"),
+        ("a.json", '{"0\\u001d": "cat", "0": "dog"}', "its 2 classes from 0 to 1"),
         ("a.json", "[" * 100_000, "nested too deeply|cannot be read"),
         ("a.csv", "wnid,synset\nn1,cat\n", "columns wnid, synset; none is called label or name"),
         ("a.csv", "index,label\n0,cat\n1\n", "line 3 has 1 columns"),

@@ -119,6 +119,14 @@ def test_example_of_rfc_7616_is_answered_as_it_stands_there(algorithm: str, resp
     assert fields_of(answer)["response"] == response  # Section 3.9.1.
 
 
+@pytest.mark.parametrize("fold", ["\r\n ", "\n\t", "\r"])
+def test_challenge_that_goes_on_in_the_next_line_makes_no_line_in_the_answer(fold: str) -> None:
+    (challenge,) = read_challenges([f'Digest realm="a{fold}b", nonce="1{fold}X-Other: y", qop="auth"'])
+    answer = challenge.answer(Login("user", "secret"), "http://camera/", "0a4f113b")
+    assert "\r" not in answer and "\n" not in answer
+    assert fields_of(answer)["realm"] == "a b"
+
+
 def test_strongest_method_is_chosen_from_one_header_or_several() -> None:
     offered = [
         "NTLM",

@@ -78,6 +78,12 @@ def test_runner_sends_what_can_be_converted_to_edge_convert(
         ModelFile.read(path)
 
 
+def test_archive_that_ends_within_its_first_header_is_an_archive(tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(b"PK\3\4\x14\0\0\0")
+    with pytest.raises(ModelFileError, match=r"is an archive\. Unpack it"):
+        ModelFile.read(tmp_path / "m.tflite")
+
+
 def test_folders_of_models_are_told_apart(tmp_path: Path) -> None:
     saved, web, core, other = (tmp_path / name for name in ("saved", "web", "m.mlpackage", "other"))
     for folder in (saved, web, core, other):

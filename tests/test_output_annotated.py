@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def test_names_are_kept_and_those_of_frames_and_cameras_get_their_number(tmp_pat
     ]
     for result in [*results, failure("x/bad.jpg", "is damaged")]:
         output.show(result)
+    output.close()
     assert names(tmp_path) == [
         *("camera_000007.jpg", "film_000123.jpg", "no suffix.png", "photo.jpeg", "scan.png"),
     ]
@@ -67,6 +69,7 @@ def test_pictures_of_the_same_name_all_stay_and_get_numbers(tmp_path: Path) -> N
     output = Annotated(tmp_path, force=True)
     for folder in range(12):
         output.show(photo(f"{folder}/photo.jpg"))
+    output.close()
     assert names(tmp_path) == sorted(["photo.jpg", *(f"photo-{number}.jpg" for number in range(2, 15))])
     assert (tmp_path / "photo.jpg").read_bytes() == b"mine" and (tmp_path / "photo-2.jpg").is_symlink()
 
@@ -131,6 +134,34 @@ def test_full_disk_is_said_once_leaves_no_half_picture_and_stops_nothing(tmp_pat
     first, last = result.stdout.splitlines()
     assert "File too large" in first and last == "--save-annotated: 2 pictures could not be written"
     assert names(folder) == ["x.png"]
+
+
+def test_pictures_of_a_burst_share_their_syncs_and_all_have_names_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    real = os.fsync
+
+    def slow(handle: int) -> None:
+        synced.append(handle)
+        time.sleep(0.2)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    output = Annotated(tmp_path / "shown", force=False)
+    made = len(synced)
+    for number in range(30):
+        output.show(photo(f"{number}.jpg"))
+    output.close()
+    assert len(names(tmp_path / "shown")) == 30 and not output.failed
+    assert 2 <= len(synced) - made <= 8
+
+
+def test_pictures_of_a_killed_run_are_named_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".photo.jpg.abcd1234.part").write_bytes(b"most of a picture")
+    said: list[str] = []
+    Annotated(tmp_path, True, said.append).close()
+    assert ".photo.jpg.abcd1234.part" in said[0]
 
 
 def test_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_still_image_is_left_to_be_decoded_by_whoever_wants_it(suffix: str, tmp_
     assert (frame.picture, frame.index, frame.time) == (FilePicture(path), None, None)
 
 
+def test_webp_of_a_few_bytes_is_no_animation(tmp_path: Path) -> None:
+    (tmp_path / "a.webp").write_bytes(b"RIFF\0\0\0\0WEBPVP8X\0")
+    (frame,) = FileSource([tmp_path / "a.webp"])
+    with pytest.raises(ImageError, match="damaged or cut off"):
+        assert frame.picture is not None
+        frame.picture.image()
+
+
 def test_animated_png_gives_its_animation_without_the_picture_for_old_programs(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     first, *others = squares()

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...edge.console import one_line
 from ...edge.json_files import JsonError, parse_json
+from ...edge.printable import one_line
 from .ssh import LinkError
 
 _LONGEST, _SHOWN = 4096, 300  # Characters of a text that is kept, and of one that is shown.

@@ -6,8 +6,8 @@ import os
 import re
 import shlex
 
-from ...edge.console import one_line
 from ...edge.errors import BenchmarkError
+from ...edge.printable import one_line
 from .target import SshTarget
 
 # Holds the command of another client, or ssh with other options.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...edge.console import printable
 from ...edge.errors import MissingPackageError
 from ...edge.extras import pip_install
+from ...edge.printable import printable
 from .report import RepairReport
 from .sensitivity import LayerError
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from ..answers.result import Answer, FrameResult
 from ..classifier import Classifier
+from ..durable import make_folders
 from ..errors import ImageError, OptionError
+from ..parts import describe_left_over
 from ..sources.addresses import redact
 from ..sources.frames import EncodedPicture, FilePicture, Picture
 from .folder import UNSURE, CollectFolder
@@ -21,6 +23,7 @@ from .scenes import HASH_COVER, scene_hash
 RETRY_SECONDS = 60.0
 _KNOWN_SCENE_SECONDS = 1.0  # A camera that shows a known scene is checked again after this time.
 _JPEG_QUALITY = 95
+_NAMED = 5
 _JPEG_START = b"\xff\xd8\xff"
 
 
@@ -57,15 +60,16 @@ class Collector:
         self._in_trouble = False
         self._must_count = False
         self._retry_at = -math.inf
-        self._folder = CollectFolder(folder, (label for model in models for label in model.labels))
+        self._folder = CollectFolder(folder, (label for model in models for label in model.labels), clock)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder)
             self._folder.prepare()
         except OSError as error:
             raise OptionError(
                 f"--collect {folder} cannot be used ({error.strerror or error}). "
                 "Name a folder that you may write to"
             ) from None
+        self._report_what_is_left()
 
     def show(self, result: FrameResult) -> None:
         """Keep the frame if there is a reason, the rules allow it and its scene is new."""
@@ -86,13 +90,43 @@ class Collector:
             self._give_up(str(error))
         except OSError as error:
             self.failed += 1
-            self._give_up(f"{self._folder.root} cannot be written ({error.strerror or error})")
+            self._give_up(_cannot_be_written(self._folder.root, error))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Give the pictures their names that have waited for others to be synced with."""
+        if self._folder.is_due:
+            self._commit()
 
     def close(self) -> None:
-        """Report how many pictures were kept."""
+        """Finish, and report how many pictures were kept."""
+        self._commit()
         if self._kept:
             plural = "" if self._kept == 1 else "s"
             self._report(f"Collected {self._kept:,} picture{plural} in {self._folder.root / UNSURE}")
+
+    def _commit(self) -> None:
+        try:
+            errors = self._folder.commit()
+        except OSError as error:  # The folder itself cannot be synced.
+            errors = [error]
+        self._kept -= len(errors)
+        self.failed += len(errors)
+        if errors:
+            self._give_up(_cannot_be_written(self._folder.root, errors[0]))
+
+    def _report_what_is_left(self) -> None:
+        """Name what a power cut or a killed program has left in the folder."""
+        if remark := describe_left_over(self._folder.root / UNSURE):
+            self._report(f"--collect: {remark}")
+        damaged = self._folder.damaged
+        if damaged:
+            names = ", ".join(str(path.relative_to(self._folder.root)) for path in damaged[:_NAMED])
+            more = f", and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+            self._report(
+                f"--collect: {self._folder.root} holds files that are empty or cut, as after a power cut: "
+                f"{names}{more}. Delete them; their scenes are collected again"
+            )
 
     def _consider(self, result: FrameResult, picture: Picture, reasons: list[str]) -> None:
         folder, rules = self._folder, self._rules
@@ -150,6 +184,10 @@ class _Pace:
         """Let the next frame be due this many seconds after the present frame."""
         if self._time is not None:
             self._until = self._time + seconds
+
+
+def _cannot_be_written(folder: Path, error: OSError) -> str:
+    return f"{folder} cannot be written ({error.strerror or error})"
 
 
 def _as_jpeg(picture: Picture) -> bytes:

@@ -12,12 +12,20 @@ import hashlib
 import json
 import os
 import re
+import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
+from itertools import count
 from pathlib import Path
 
+from ..durable import sync_folder
+from ..errors import OptionError
+from ..file_batch import FileBatch
 from ..files import write_atomically
+from ..parts import place
 from ..picture_kinds import looks_like_picture
 from .scenes import Scenes
 
@@ -26,6 +34,7 @@ LABELLED = "labelled"
 README = "README.txt"
 _NAME = re.compile(r"\d{8}-\d{6}-([0-9a-f]{16})(?:-\d+)?")
 _UNTITLED = ("Cc", "Cs", "Zl", "Zp")  # What edge-train refuses in the name of a class: controls, surrogates.
+_END = 16  # Bytes; no JPEG and no record ends in so many zeros.
 _LONGEST = 255  # Bytes of a file's name on Linux, macOS and Windows.
 _TEXT = """\
 unsure/ holds pictures that a model was not sure of, each with a .json file that says why.
@@ -39,64 +48,98 @@ class CollectFolder:
     """Puts pictures into a folder, and counts its contents.
 
     `pictures` and `bytes` count all files in the folder, also those that a person has sorted. `scenes` holds
-    the scenes of all pictures that were found or added.
+    the scenes of all pictures that were found or added. `damaged` are the pictures and records that were
+    found empty or cut, as a power cut leaves files that were not synced: their scenes are not known.
     """
 
-    def __init__(self, root: Path, labels: Iterable[str]) -> None:
-        """Take the folder's path and the labels of all models; `prepare` makes the folder."""
+    def __init__(
+        self, root: Path, labels: Iterable[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take the folder's path and the labels of all models; `prepare` makes the folder.
+
+        `clock` gives seconds.
+        """
         self.root = root
         self._labels = tuple(dict.fromkeys(labels))
         self.pictures = 0
         self.bytes = 0
         self.scenes = Scenes()
+        self.damaged: list[Path] = []
+        self._batch = FileBatch(root / UNSURE, clock)
 
     def prepare(self) -> None:
-        """Make the missing folders, and count the files; raises OSError.
+        """Make the missing folders, and count the files; raises OSError, and OptionError for a link.
 
         The parent folder must exist: a missing one may belong to a disk that was removed.
         """
         for folder in (self.root, self.root / UNSURE, self.root / LABELLED):
             folder.mkdir(exist_ok=True)
-        if not (self.root / README).exists():
-            write_atomically(self.root / README, _TEXT)
+            if folder != self.root and folder.is_symlink():
+                raise OptionError(
+                    f"{folder} is a link, and is not followed. Name the folder that it leads to, or remove it"
+                )
+            sync_folder(folder.parent)
+        _write_new(self.root / README, _TEXT)
         self._make_class_folders(self.root / LABELLED)
         self._count()
 
     def add(self, picture: bytes, scene: int, record: Mapping[str, object]) -> None:
-        """Write a JPEG file and its record; after OSError or OptionError neither exists.
+        """Write a JPEG file and its record, which get their names by `commit`; after OSError neither exists.
 
-        The record, which gets the time and the scene, is written first, so that no picture lacks its record.
+        The record gets the time and the scene. It gets its name first, so that no picture lacks its record.
         """
         now = datetime.now(timezone.utc)
         stated = {"time": now.isoformat(timespec="seconds"), "scene": f"{scene:016x}"}
         text = json.dumps({**record, **stated}, indent=1) + "\n"
-        path = self._free_name(f"{now:%Y%m%d-%H%M%S}-{scene:016x}")
-        write_atomically(path.with_suffix(".json"), text)
-        try:
-            write_atomically(path.with_suffix(".jpg"), picture)
-        except BaseException:
-            path.with_suffix(".json").unlink(missing_ok=True)
-            raise
+        name = f"{now:%Y%m%d-%H%M%S}-{scene:016x}"
+        contents = [(f"{name}.json", text.encode()), (f"{name}.jpg", picture)]
+        self._batch.add(contents, partial(self._give_names, name))
         self.pictures += 1
         self.bytes += len(picture) + len(text)
         self.scenes.add(scene)
 
-    def _free_name(self, name: str) -> Path:
-        path, count = self.root / UNSURE / name, 1
-        while path.with_suffix(".json").exists() or path.with_suffix(".jpg").exists():
-            count += 1
-            path = path.with_name(f"{name}-{count}")
-        return path
+    @property
+    def is_due(self) -> bool:
+        """Whether pictures wait for `commit` that should not wait longer."""
+        return self._batch.is_due
+
+    def commit(self) -> list[OSError]:
+        """Give pictures and records their names; return an error for each picture that could not be kept."""
+        return self._batch.commit()
+
+    def _give_names(self, name: str, parts: Sequence[Path]) -> None:
+        record, picture = parts
+        for number in count(1):
+            path = self.root / UNSURE / (name if number == 1 else f"{name}-{number}")
+            if os.path.lexists(path.with_suffix(".jpg")):
+                continue
+            with suppress(FileExistsError):
+                place(record, path.with_suffix(".json"), replace=False)
+                break
+        try:
+            place(picture, path.with_suffix(".jpg"), replace=False)
+        except BaseException:
+            path.with_suffix(".json").unlink(missing_ok=True)
+            raise
 
     def _count(self) -> None:
         self.pictures = self.bytes = 0
+        self.scenes, self.damaged = Scenes(), []
+        stems = set()
         for path in _files(self.root):
             try:
-                self.bytes += path.lstat().st_size
-            except FileNotFoundError:  # A person is sorting the files.
+                size = path.lstat().st_size
+                collected = _NAME.fullmatch(path.stem) and path.suffix in (".jpg", ".json")
+                if collected and not path.is_symlink() and _is_damaged(path, size):
+                    self.damaged.append(path)
+            except OSError:  # A person is sorting the files, or only others may read this one.
                 continue
+            self.bytes += size
             self.pictures += looks_like_picture(str(path))
-            if match := _NAME.fullmatch(path.stem):
+            stems.add(path.stem)
+        lost = {path.stem for path in self.damaged}
+        for stem in stems - lost:
+            if match := _NAME.fullmatch(stem):
                 self.scenes.add(int(match[1], 16))
 
     def _make_class_folders(self, labelled: Path) -> None:
@@ -107,9 +150,26 @@ class CollectFolder:
             folder = labelled / _substitute(label)
             if folder.name not in present:
                 folder.mkdir(exist_ok=True)
-            if not (folder / README).exists():
-                text = "This folder is for the class {}, whose name no folder can have here.\n"
-                write_atomically(folder / README, text.format(json.dumps(label)))
+            if folder.is_symlink():  # Nothing is written through a link.
+                continue
+            text = "This folder is for the class {}, whose name no folder can have here.\n"
+            _write_new(folder / README, text.format(json.dumps(label)))
+
+
+def _is_damaged(path: Path, size: int) -> bool:
+    """Return whether a picture or record was cut: it is empty, or zeros stand where its end should be."""
+    if size == 0:
+        return True
+    with path.open("rb") as file:
+        file.seek(max(0, size - _END))
+        return not file.read(_END).strip(b"\0")
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file unless there is something of this name; a link is left alone."""
+    if not os.path.lexists(path):
+        with suppress(FileExistsError):
+            write_atomically(path, text, replace=False)
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -12,11 +14,13 @@ from typing import IO
 from ..quiet import keep_sink
 from .messages import ERROR, MAX_TEXT, write_message
 
+_PDEATHSIG = 1  # PR_SET_PDEATHSIG of linux/prctl.h.
+
 
 def claim_stdout() -> IO[bytes]:
     """Return the pipe to the parent. Output of native code goes to stderr, without waiting for a reader.
 
-    Ctrl-C and the end of a service are ignored: the parent handles them, and its end closes the pipe.
+    Ctrl-C and the end of a service are ignored: the parent handles them, and this process ends with it.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
@@ -26,7 +30,18 @@ def claim_stdout() -> IO[bytes]:
     if os.name == "posix":
         os.set_blocking(2, False)
     keep_sink()
+    _end_with_parent()
     return pipe
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with the parent's thread that started it, whatever it does then.
+
+    Elsewhere than on Linux, only a process that still reads its standard input notices its end.
+    """
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        libc.prctl(ctypes.c_int(_PDEATHSIG), ctypes.c_ulong(signal.SIGKILL))
 
 
 def report(answers: IO[bytes], name: str, text: str) -> None:

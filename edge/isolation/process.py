@@ -12,9 +12,11 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
 from ..processes import Process, plain_environment, python_command
+from .deadlines import Deadlines
 from .messages import (
     ERROR,
     MAX_JSON_BYTES,
@@ -28,6 +30,48 @@ from .messages import (
 
 START = "from MODULE import main; main()"
 _STDERR_BYTES = 64 * 1024
+
+
+_Start = tuple[list[str], dict[str, str], "SimpleQueue[Process | Exception]"]
+
+
+class _Starter:
+    """Starts all children in one thread, which ends with this process.
+
+    The system ends a child with the thread that started it (child_pipes.py), and others may end
+    long before their models.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: SimpleQueue[_Start] = SimpleQueue()
+        self._process = 0
+
+    def start(self, command: list[str], environment: dict[str, str]) -> Process:
+        """Start a child with pipes; raises OSError where that fails."""
+        with self._lock:
+            if self._process != os.getpid():  # A process that was forked has no threads of its parent's.
+                self._asked, self._process = SimpleQueue(), os.getpid()
+                threading.Thread(target=self._work, args=(self._asked,), name="children", daemon=True).start()
+        begun: SimpleQueue[Process | Exception] = SimpleQueue()
+        self._asked.put((command, environment, begun))
+        child = begun.get()
+        if isinstance(child, Exception):
+            raise child
+        return child
+
+    @staticmethod
+    def _work(asked: SimpleQueue[_Start]) -> None:
+        while True:
+            command, environment, begun = asked.get()
+            try:
+                begun.put(Process(command, environment))
+            except Exception as error:  # Raised in the thread that waits for it.
+                begun.put(error)
+
+
+_starter = _Starter()
+_deadlines = Deadlines()
 
 
 class ReportedError(Exception):
@@ -57,7 +101,7 @@ class IsolatedProcess:
         self._timed_out = False
         code = START.replace("MODULE", f"{__package__}.{module}")
         # numpy's linear algebra is not used: its threads would only take memory, and outlive the sandbox.
-        self._child = Process(python_command(code), plain_environment(OPENBLAS_NUM_THREADS="1"))
+        self._child = _starter.start(python_command(code), plain_environment(OPENBLAS_NUM_THREADS="1"))
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Send a message; raises OSError or EOFError when the child has ended."""
@@ -93,9 +137,7 @@ class IsolatedProcess:
         Raises ReportedError as the block does, and ChildEndedError, when the child is gone, for a crash, for
         too much time or memory, and for a broken message.
         """
-        timer = threading.Timer(seconds, self._kill_late)
-        timer.daemon = True
-        timer.start()
+        ticket = _deadlines.begin(seconds, self._kill_late)
         try:
             yield
         except (EOFError, OSError):
@@ -107,7 +149,7 @@ class IsolatedProcess:
             reason = f"{self.subject} made the {self._job}'s process send a broken message ({error})"
             raise ChildEndedError(reason) from None
         finally:
-            timer.cancel()
+            _deadlines.end(ticket)
 
     def close(self) -> None:
         """End the child; a second call does nothing."""

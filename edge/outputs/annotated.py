@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -13,8 +15,11 @@ from PIL import Image
 
 from ..answers.result import FrameResult
 from ..console import say
+from ..durable import make_folders
 from ..errors import ImageError, OptionError
-from ..files import refuse_to_overwrite, require_writable, write_atomically
+from ..file_batch import FileBatch
+from ..files import refuse_to_overwrite, require_writable
+from ..parts import describe_left_over, place
 from ..sources.frames import EncodedPicture, FilePicture, Frame
 from .drawing import draw_answers
 
@@ -31,7 +36,9 @@ class Annotated:
 
     An image file keeps its name; frames of videos and animations become NAME_000123.jpg, those of cameras
     camera_000123.jpg. A name that exists already gets a number, NAME-2.jpg: nothing is ever overwritten, and
-    `force` only allows a folder that is not empty. JPEGs and frames are written as JPEG, other files as PNG.
+    `force` only allows a folder that is not empty. The folder may be a link, but no link in it is followed.
+    JPEGs and frames are written as JPEG, other files as PNG. Pictures get their names some moments later,
+    when several were synced together, and all of them when it is closed.
 
     The first picture that cannot be written, for example on a full disk, is reported, and all are counted in
     `failed`. The run goes on, since the answers matter more.
@@ -48,10 +55,13 @@ class Annotated:
         self.failed = 0
         refuse_to_overwrite(folder, force)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder)
         except OSError as error:
             raise OptionError(f"{folder} cannot be made a folder: {error.strerror}") from None
         require_writable(folder / "picture.jpg")
+        if remark := describe_left_over(folder):
+            report(remark)
+        self._batch = FileBatch(folder)
 
     def show(self, result: FrameResult) -> None:
         """Write one picture; a frame without a picture is left out."""
@@ -63,16 +73,41 @@ class Annotated:
             own = isinstance(frame.picture, (FilePicture, EncodedPicture))
             drawn = draw_answers(frame.picture.image(), result.answers, in_place=own)
             stem, suffix = _name(frame)
-            write_atomically(self._free(stem, suffix), _encode(drawn, suffix))
-        except (ImageError, OptionError, OSError) as error:
-            self.failed += 1
-            if self.failed == 1:
-                self._report(f"--save-annotated: {_reason(error)}. Further errors are only counted")
+            name = partial(self._place, stem, suffix)
+            self._batch.add([(f"{stem}{suffix}", _encode(drawn, suffix))], name)
+        except (ImageError, OSError) as error:
+            self._fail(error)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Give the pictures their names that have waited for others to be synced with."""
+        if self._batch.is_due:
+            self._commit()
 
     def close(self) -> None:
-        """Report how many pictures are missing."""
+        """Finish, and report how many pictures are missing."""
+        self._commit()
         if self.failed > 1:
             self._report(f"--save-annotated: {self.failed} pictures could not be written")
+
+    def _commit(self) -> None:
+        try:
+            errors = self._batch.commit()
+        except OSError as error:  # The folder itself cannot be synced.
+            errors = [error]
+        for each in errors:
+            self._fail(each)
+
+    def _fail(self, error: Exception) -> None:
+        self.failed += 1
+        if self.failed == 1:
+            self._report(f"--save-annotated: {_reason(error)}. Further errors are only counted")
+
+    def _place(self, stem: str, suffix: str, parts: Sequence[Path]) -> None:
+        while True:
+            with suppress(FileExistsError):  # Another program has taken the name meanwhile.
+                place(parts[0], self._free(stem, suffix), replace=False)
+                return
 
     def _free(self, stem: str, suffix: str) -> Path:
         """Return a path that does not exist, by bisection, since thousands may share a name."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import ssl
 from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
@@ -93,6 +95,8 @@ class PostClient:
             connection.request("POST", self._target, body, {**self._headers, **headers})
             self.was_sent = True
             response = connection.getresponse()
+            if self._ended:  # The end of the connection is taken for that of the headers.
+                raise ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
             if not _is_read(response, connection.sock):
                 self.close()
         except BaseException:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from .mqtt_connection import BrokerConnection
 
-_TIME_LIMIT = 10.0  # Seconds for connecting, for its answer, and for each confirmation.
-_SILENT = f"did not confirm what it got within {_TIME_LIMIT:g} s"
+TIME_LIMIT = 10.0  # Seconds for connecting, for its answer, and for each confirmation.
 _WINDOW = 32  # Messages that may wait for their confirmation.
 
 
@@ -123,7 +122,7 @@ class Mqtt:
         while not self._closing.is_set():
             began = time.monotonic()
             self._connect_once()
-            failures = 1 if time.monotonic() - began > _TIME_LIMIT + self._pauses.longest else failures + 1
+            failures = 1 if time.monotonic() - began > TIME_LIMIT + self._pauses.longest else failures + 1
             self._closing.wait(self._pauses.after(failures))
 
     def _connect_once(self) -> None:
@@ -132,15 +131,15 @@ class Mqtt:
 
         try:
             will = f"{self._topic}/{STATUS}", "offline"
-            connection = BrokerConnection(self._address, will, _TIME_LIMIT)
+            connection = BrokerConnection(self._address, will, TIME_LIMIT)
         except BrokerError as error:
             self._delivery.report_once(str(error))
             return
         try:
             for message in self._announcements:
                 connection.publish(*message)
-            if not self._say(connection, "online", _TIME_LIMIT):
-                connection.drop(_SILENT)
+            if not self._say(connection, "online", TIME_LIMIT):
+                connection.drop(f"did not confirm what it got within {TIME_LIMIT:g} s")
             else:
                 self._connection = connection
                 self._connected.set()
@@ -175,8 +174,8 @@ class Mqtt:
         try:
             if connection is not self._used:
                 self._send_again(connection)
-            if not self._confirm(connection, _WINDOW - 1, _TIME_LIMIT):
-                connection.drop(_SILENT)
+            if not self._confirm(connection, _WINDOW - 1, TIME_LIMIT):
+                connection.drop(f"did not confirm what it got within {TIME_LIMIT:g} s")
                 raise Retry("", pause=0.1)
             self._unconfirmed.append((connection.publish(*message), message))
         except BrokerError:
@@ -190,11 +189,13 @@ class Mqtt:
 
     def _confirm(self, connection: BrokerConnection, most: int, seconds: float) -> bool:
         """Wait until at most this number of messages is unconfirmed; return whether that came true."""
+        from .mqtt_connection import is_confirmed
+
         end = time.monotonic() + seconds
         while self._unconfirmed:
             info, _ = self._unconfirmed[0]
             left = end - time.monotonic() if len(self._unconfirmed) > most else 0.0
-            if not info.is_published() and not (left > 0 and connection.wait_for(info, left, self._ended)):
+            if not is_confirmed(info) and not (left > 0 and connection.wait_for(info, left, self._ended)):
                 break
             self._unconfirmed.popleft()
         return len(self._unconfirmed) <= most

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessageInfo
@@ -61,6 +60,8 @@ class BrokerConnection:
             client.connect(address.host, address.port or PORTS[address.scheme], KEEPALIVE)
         except OSError as error:
             raise BrokerError(to_reason(error)) from None
+        except ValueError as error:  # A name that the system does not look up.
+            raise BrokerError(f"cannot be reached ({error})") from None
         client.loop_start()
         self._wait_for_answer(seconds)
 
@@ -78,11 +79,13 @@ class BrokerConnection:
     def wait_for(self, info: MQTTMessageInfo, seconds: float, stop: threading.Event) -> bool:
         """Return whether a message is confirmed, at the latest when the connection is gone or on `stop`."""
         end = time.monotonic() + seconds
-        while not info.is_published():
+        while not is_confirmed(info):
             if self.gone.is_set() or stop.is_set() or time.monotonic() >= end:
                 return False
-            with suppress(RuntimeError, ValueError):  # The connection is lost.
+            try:
                 info.wait_for_publish(0.1)
+            except (RuntimeError, ValueError):  # It was published when the connection was lost already.
+                self.gone.wait(0.1)
         return True
 
     def close(self) -> None:
@@ -133,6 +136,14 @@ class BrokerConnection:
             self.reason = self._client.violation
         self.gone.set()
         self._answered.set()
+
+
+def is_confirmed(info: MQTTMessageInfo) -> bool:
+    """Return whether the broker has confirmed a message."""
+    try:
+        return info.is_published()
+    except (RuntimeError, ValueError):  # It was published when the connection was lost already.
+        return False
 
 
 class _GuardedClient(Client):

@@ -13,6 +13,7 @@ from .settings import OutputSettings
 
 if TYPE_CHECKING:
     from ..outputs.window import Window
+    from ..outputs.writer import Writer
 
 Callback = Callable[[], None]
 
@@ -44,11 +45,15 @@ class Outputs:
         if settings.save_annotated is not None:
             from ..outputs.annotated import Annotated
 
-            self._add(Annotated(settings.save_annotated, settings.force))
+            annotated = Annotated(settings.save_annotated, settings.force)
+            self._add(annotated)
+            self.refreshers.append(annotated.refresh)
         if settings.collect is not None and settings.collect_rules is not None:
             from ..collect.collector import Collector
 
-            self._add(Collector(settings.collect, settings.collect_rules, classifiers, say), watching=True)
+            collector = Collector(settings.collect, settings.collect_rules, classifiers, say)
+            self._add(collector, watching=True)
+            self.refreshers.append(collector.refresh)
         self._open_network(classifiers, wait=not live)
         if settings.show:
             self._open_window(live)
@@ -63,18 +68,16 @@ class Outputs:
         self._stack.callback(output.close)
 
     def _open_lines(self, top: int, live: bool) -> None:
-        from ..outputs.writer import open_writer
-
         settings = self._settings
         if settings.format == "json":
             from ..outputs.json_lines import JsonLines
 
-            self._add(JsonLines(open_writer(settings.output, settings.force)))
+            self._add_lines(JsonLines)
             return
         if settings.format == "csv":
             from ..outputs.csv_lines import CsvLines
 
-            self._add(CsvLines(open_writer(settings.output, settings.force), top))
+            self._add_lines(lambda writer: CsvLines(writer, top))
             return
         if live and settings.output is None:
             from ..outputs.live_table import LiveTable, can_redraw
@@ -86,7 +89,16 @@ class Outputs:
                 return
         from ..outputs.text_lines import TextLines
 
-        self._add(TextLines(open_writer(settings.output, settings.force)))
+        self._add_lines(TextLines)
+
+    def _add_lines(self, make: Callable[[Writer], Output]) -> None:
+        """Open what lines are written to; before it is closed it is told how the run has ended."""
+        from ..outputs.writer import open_writer
+
+        writer = open_writer(self._settings.output, self._settings.force)
+        self._add(make(writer))
+        self._stack.push(writer.note_ending)
+        self.refreshers.append(writer.refresh)
 
     def _open_network(self, classifiers: Sequence[Classifier], wait: bool) -> None:
         for url in self._settings.webhooks:

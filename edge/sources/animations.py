@@ -26,7 +26,7 @@ def is_animated(source: Path | bytes) -> bool:
     try:
         head = source[:HEAD] if isinstance(source, bytes) else _read_head(source)
         if identify(head) == "WEBP":  # Pillow would read the whole file.
-            return head[12:16] == b"VP8X" and bool(head[20] & _WEBP_ANIMATED)
+            return head[12:16] == b"VP8X" and len(head) > 20 and bool(head[20] & _WEBP_ANIMATED)
         with open_image(source) as image:
             return bool(getattr(image, "is_animated", False))
     except (OSError, ImageError):

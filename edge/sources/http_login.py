@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from urllib.request import parse_http_list
 _HASHES = ("SHA-512-256", "SHA-256", "MD5")
 _HASHLIB = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
 SUPPORTED = "Basic, and Digest with MD5, SHA-256 or SHA-512-256"
+# A header may go on in the next line: RFC 9110, 5.5. In an answer it would be a line of its own.
+_FOLD = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Challenge:
 def read_challenges(headers: Iterable[str]) -> list[Challenge]:
     """Return the challenges in the headers WWW-Authenticate, of which each may hold several."""
     found: list[Challenge] = []
-    for item in (item for header in headers for item in parse_http_list(header)):
+    whole = (_FOLD.sub(" ", header) for header in headers)
+    for item in (item for header in whole for item in parse_http_list(header)):
         name, _, value = item.partition("=")
         *scheme, name = name.split() or [""]
         if scheme or "=" not in item:

@@ -6,6 +6,8 @@ from typing import Any
 
 _MAX_RATE = 1000.0  # Frames/s. Files that state more, such as 90,000, state the unit of their time stamps.
 
+_LATEST = 1e9  # Seconds: 30 years. A later time stamp is none.
+
 
 class VideoClock:
     """The presentation times of the frames of an open cv2.VideoCapture, in seconds since its first frame."""
@@ -30,6 +32,8 @@ class VideoClock:
         frame before it; None where the file states neither time stamps nor a rate. Time never runs backwards.
         """
         stamp = float(self._capture.get(self._position)) / 1000
+        if not abs(stamp) < _LATEST:  # Also NaN: a unit of time stamps that is 0 divides by it.
+            stamp = 0.0
         if self._first is None:
             self._first = stamp
             return 0.0

@@ -17,8 +17,8 @@ _TAIL = 4000  # Bytes of the end of the output that are kept.
 _BLOCK = 1 << 16
 
 
-def run(command: Sequence[str], channel: Channel) -> tuple[int, str]:
-    """Run a program to its end; returns its exit status and the end of its output.
+def run(command: Sequence[str], channel: Channel, most: int = _TAIL) -> tuple[int, str]:
+    """Run a program to its end; returns its exit status and the last `most` bytes of its output.
 
     Where the connection ends meanwhile, the program is killed with all that it started, and Interrupted is
     raised.
@@ -37,7 +37,7 @@ def run(command: Sequence[str], channel: Channel) -> tuple[int, str]:
     try:
         while True:
             ended = child.poll() is not None
-            tail = _read_rest(pipe, tail)
+            tail = _read_rest(pipe, tail, most)
             if ended:
                 return child.returncode, tail.decode(errors="replace").strip()
             if channel.interrupted(0.05):
@@ -72,11 +72,11 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
-def _read_rest(pipe: int, tail: bytes) -> bytes:
-    """Return the last bytes of `tail` and of what has come since."""
+def _read_rest(pipe: int, tail: bytes, most: int) -> bytes:
+    """Return the last `most` bytes of `tail` and of what has come since."""
     try:
         while block := os.read(pipe, _BLOCK):
-            tail = (tail + block)[-_TAIL:]
+            tail = (tail + block)[-most:]
     except BlockingIOError:
         pass
     return tail

@@ -1,0 +1,27 @@
+"""Usage: python -m fuzz.one TARGET CORPUS [FLAGS OF LIBFUZZER]
+
+Fuzzes one target in this process, for run.py. Every branch of this project's own code is counted.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import atheris
+
+with atheris.instrument_imports(include=["edge_classify", "flatbuffers", "dacite", "zipfile"]):
+    from .targets import TARGETS
+
+
+def main() -> None:
+    """Run until a finding, or until libFuzzer's limits."""
+    warnings.filterwarnings("ignore", module="PIL")  # As the commands do.
+    name, *arguments = sys.argv[1:]
+    target = TARGETS[name]
+    atheris.Setup([sys.argv[0], *arguments], target.try_one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

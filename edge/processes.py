@@ -263,9 +263,10 @@ def _located(program: str) -> str:
 def _own_group() -> dict[str, Any]:
     # Not a session of its own: the system ends a process that is stopped when its session's last parent is
     # killed.
-    if sys.version_info >= (3, 11):
-        return {"process_group": 0} if os.name == "posix" else {}
-    return {"preexec_fn": os.setpgrp} if os.name == "posix" else {}  # It takes no lock.
+    if os.name != "posix":
+        return {}
+    # Python 3.10 has no process_group; setpgrp takes no lock.
+    return {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
 
 
 def _signal_name(number: int) -> str:

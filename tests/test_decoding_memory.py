@@ -7,6 +7,7 @@ import threading
 import time
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,7 +22,7 @@ from PIL import Image
 MB = 10**6
 
 
-def bomb(kind: str, mode: str = "L", side: int = 2000, **options: object) -> bytes:
+def bomb(kind: str, mode: str = "L", side: int = 2000, **options: Any) -> bytes:
     """Return a picture of one colour, which takes little room in a file."""
     data = BytesIO()
     Image.new(mode, (side, side)).save(data, kind, **options)
@@ -58,7 +59,7 @@ def test_picture_that_the_machine_has_no_memory_for_is_refused_before_it_is_deco
     ],
 )  # fmt: skip
 def test_all_kinds_of_pictures_are_counted(
-    kind: str, mode: str, options: dict[str, object], left: list[int]
+    kind: str, mode: str, options: dict[str, Any], left: list[int]
 ) -> None:
     left[0] = 10 * MB
     data = bomb(kind, mode, **options)
@@ -157,6 +158,7 @@ def test_what_is_left_is_the_least_of_machine_and_control_groups(tmp_path: Path)
 PEAK = """
 import re
 from pathlib import Path
+from typing import Any
 from edge_classify.edge.image import load_image
 def peak():
     return 1024 * int(re.search("VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -175,7 +177,7 @@ print(peak() - before)
     ],
 )  # fmt: skip
 def test_estimate_is_no_less_than_what_decoding_takes(
-    kind: str, mode: str, options: dict[str, object], tmp_path: Path
+    kind: str, mode: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(bomb(kind, mode, side=64, **options))

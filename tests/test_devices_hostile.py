@@ -120,7 +120,10 @@ def test_device_that_answers_as_ours_do_is_believed(measure: Measure, tmp_path: 
         ({"offer": [{"done": True, "present": [True, None, 0]}]}, "True are there"),
         ({"offer": [{"done": True, "present": [0, 0, 2**40]}]}, "are there"),
         ({"offer": [{"done": True, "error": "\x1b[31m" + "x" * 10**5}]},  r"cannot offer: \\x1b\[31mx+"),
-        ({"take": [{"done": True, "right": 1}], "offer": [{"done": True, "present": [0, 0, 0]}]}, "right is 1"),
+        (
+            {"take": [{"done": True, "right": 1}], "offer": [{"done": True, "present": [0, 0, 0]}]},
+            "right is 1",
+        ),
         ({"prepare": [{"done": True, "failed": "rm"}]}, "failed is 'rm'"),
         ({"prepare": [{"done": True, "failed": "pip", "text": ["x"]}]}, "text is "),
         ({"prepare": [{"done": True, "failed": "pip", "text": "x", "requires": "["}]}, "requires: it is "),

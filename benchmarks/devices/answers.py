@@ -119,7 +119,7 @@ def status_of(part: Mapping[str, Any]) -> int | None:
     status = part.get("status", "")
     if status is not None and (not _is_int(status) or not 0 <= status <= 255):
         raise _nonsense(f"status is {status!r}")
-    return status
+    return None if status is None else int(status)
 
 
 def left_of(reply: Mapping[str, Any]) -> str | None:

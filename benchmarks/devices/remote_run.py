@@ -151,7 +151,7 @@ class RemoteRun:
             say(f"{name}: using the environment that was kept there")
         else:
             say(f"{name}: installing the runner there, which takes a minute, or several on a small board")
-        request = {
+        request: dict[str, Any] = {
             "keep": keep,
             "wheel": own,
             "lock": lock,

@@ -10,9 +10,10 @@ import click
 from click.core import ParameterSource
 
 from ..benchmarks.budget import Budget
-from ..edge.console import CONTEXT, Command, print_json, printable, say, version_option
+from ..edge.console import CONTEXT, Command, print_json, say, version_option
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed
+from ..edge.printable import one_line
 from .cli_options import OPTIONS, SEALING, SIGNING_ALONE, read_settings, read_source, without_calibrated
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _sign(path: Path, options: Mapping[str, Any], signer: ModelSigner, as_json: 
     if as_json:
         print_json(copy.to_json())
     else:
-        click.echo(printable(str(copy.path)))
+        click.echo(one_line(str(copy.path)))
     signer.tell()
 
 
@@ -163,7 +164,7 @@ def _seal(source: ModelSource, options: Mapping[str, Any], as_json: bool, signer
     if as_json:
         print_json(copy.to_json())
     else:
-        click.echo(printable(str(copy.path)))
+        click.echo(one_line(str(copy.path)))
     _tell(signer)
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from ..console import printable
 from ..errors import OptionError, OutputExistsError
 from ..files import write_atomically
+from ..printable import printable
 from .arguments import Rules, for_service
 from .unit import Unit, build_unit
 

@@ -38,6 +38,7 @@ class HttpCamera:
         self._interval = 1 / (options.fps or _SNAPSHOTS_PER_SECOND)
         self._due = time.monotonic()
         self._stream: PictureStream | None = None
+        self._pictures: Iterator[StreamPicture] = iter(())
         self._first_pictures = _FirstPictures()
         self._begin(answer)
 
@@ -62,7 +63,8 @@ class HttpCamera:
         """Close the connection, if one is open, and forget what came."""
         self._answer.close()
         self._client.close()
-        self._stream, self._pictures = None, iter(())
+        self._stream = None
+        self._pictures = iter(())
 
     @property
     def _was_stream(self) -> bool:

@@ -10,13 +10,15 @@ import click
 from click.core import ParameterSource
 
 from ..benchmarks.budget import Budget
-from ..edge.console import CONTEXT, Command, print_json, printable, say, version_option
+from ..edge.console import CONTEXT, Command, print_json, say, version_option
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed
-from .cli_options import OPTIONS, SEALING, read_settings, read_source, without_calibrated
+from ..edge.printable import one_line
+from .cli_options import OPTIONS, SEALING, SIGNING_ALONE, read_settings, read_source, without_calibrated
 
 if TYPE_CHECKING:
     from .job_tools import ConversionOutcome, ConversionSettings
+    from .signatures import ModelSigner
     from .sources.job import ModelSource
 
 
@@ -50,6 +52,7 @@ def main(
       edge-convert --inspect anything.tflite
       edge-convert --without-photos old/cnn_int8.tflite -o shared
       edge-convert --seal theirs_int8.tflite --labels labels.txt -o models
+      edge-convert models/cnn_int8.tflite --sign KEY --model-version 7 -o signed
       edge-convert --doctor run/mobilenet_v2
 
     Every file is run on the labelled images with the interpreter that devices use, and carries its labels,
@@ -66,21 +69,68 @@ def main(
         return
     if options["output"] is None and not doctor:
         raise click.UsageError("Name the folder for the files: --output DIR.")
+    signer = _read_signer(options)
     if without_photos:
         from .without_photos import write_without_photos
 
-        click.echo(write_without_photos(path, options["output"], options["force"]))
+        click.echo(write_without_photos(path, options["output"], options["force"], signer))
+        _tell(signer)
+        return
+    if signer is not None and not sealed and _is_finished(path):
+        _sign(path, options, signer, as_json)
         return
     source = read_source(path, options)
     if sealed or _is_sealed_unasked(path):
-        _seal(source, options, as_json)
+        _seal(source, options, as_json, signer)
         return
-    _prepare(source, options, doctor)
-    settings = read_settings(options)
+    _prepare(source, options, doctor, signer)
+    settings = read_settings(options, signer)
     if doctor:
         _examine(source, settings, as_json)
         return
     _convert(source, settings, budget, as_json)
+
+
+def _read_signer(options: Mapping[str, Any]) -> ModelSigner | None:
+    """Return who signs: the key is read before long work."""
+    if options["signing_key"] is None:
+        return None
+    with loading():
+        from .signatures import ModelSigner
+
+    return ModelSigner.from_options(options)
+
+
+def _tell(signer: ModelSigner | None) -> None:
+    if signer is not None:
+        signer.tell()
+
+
+def _typed() -> set[str]:
+    context = click.get_current_context()
+    return {str(parameter.name) for parameter in context.command.params if is_typed(context, parameter)}
+
+
+def _is_finished(path: Path) -> bool:
+    """Return whether a .tflite with a card came with nothing that signing alone does not take."""
+    with loading():
+        from ..edge.modelfile import ModelFile
+        from .sources.model_format import ModelFormat, model_format
+
+    if _typed() - set(SIGNING_ALONE) or not path.is_file():
+        return False
+    return model_format(path) is ModelFormat.TFLITE and ModelFile.read(path).card is not None
+
+
+def _sign(path: Path, options: Mapping[str, Any], signer: ModelSigner, as_json: bool) -> None:
+    from .signatures import write_signed_copy
+
+    copy = write_signed_copy(path, options["output"], options["force"], signer)
+    if as_json:
+        print_json(copy.to_json())
+    else:
+        click.echo(one_line(str(copy.path)))
+    signer.tell()
 
 
 def _is_sealed_unasked(path: Path) -> bool:
@@ -93,9 +143,7 @@ def _is_sealed_unasked(path: Path) -> bool:
         from .finished_model import is_quantized
         from .sources.model_format import ModelFormat, model_format
 
-    context = click.get_current_context()
-    typed = {str(parameter.name) for parameter in context.command.params if is_typed(context, parameter)}
-    if typed - set(SEALING) or not path.is_file() or model_format(path) is not ModelFormat.TFLITE:
+    if _typed() - set(SEALING) or not path.is_file() or model_format(path) is not ModelFormat.TFLITE:
         return False
     if ModelFile.read(path).card is not None or not is_quantized(path):
         return False
@@ -106,18 +154,21 @@ def _is_sealed_unasked(path: Path) -> bool:
     return True
 
 
-def _seal(source: ModelSource, options: Mapping[str, Any], as_json: bool) -> None:
+def _seal(source: ModelSource, options: Mapping[str, Any], as_json: bool, signer: ModelSigner | None) -> None:
     with loading():
         from .sealed_copy import write_sealed_copy
 
-    copy = write_sealed_copy(source.path, source.facts, source.resize, options["output"], options["force"])
+    copy = write_sealed_copy(
+        source.path, source.facts, source.resize, options["output"], options["force"], signer
+    )
     if as_json:
         print_json(copy.to_json())
     else:
-        click.echo(printable(str(copy.path)))
+        click.echo(one_line(str(copy.path)))
+    _tell(signer)
 
 
-def _prepare(source: ModelSource, options: dict[str, Any], doctor: bool) -> None:
+def _prepare(source: ModelSource, options: dict[str, Any], doctor: bool, signer: ModelSigner | None) -> None:
     """Refuse what cannot be right before TensorFlow is loaded for it, and choose variants for a network."""
     with loading():
         from .sources.imagenet import check_imagenet, is_imagenet
@@ -129,6 +180,10 @@ def _prepare(source: ModelSource, options: dict[str, Any], doctor: bool) -> None
         from .quiet import import_tensorflow
 
         import_tensorflow("Converting", "convert")
+    elif not doctor and source.path.is_file():
+        from .signatures import leave_signature_out
+
+        leave_signature_out(source.path, signer)
     chosen = click.get_current_context().get_parameter_source("variants") is not ParameterSource.DEFAULT
     if named and not doctor and options["calibration"] is None and not chosen:
         options["variants"] = without_calibrated(options["variants"])

@@ -16,11 +16,14 @@ from ..edge.interrupts import loading
 from ..edge.labels import read_label_file
 from ..edge.model_options import foreign_model_options
 from ..edge.option_rules import Given, When
+from ..edge.signature import MOST_VERSIONS
 from .recipes import DEFAULT_VARIANTS, RECIPES, find_recipe
+from .signing_key import PASSWORD_VARIABLE
 from .tflite.compatibility import OLDER_RUNTIMES, find_older_runtime
 
 if TYPE_CHECKING:  # --help does without them.
     from .job_tools import ConversionSettings
+    from .signatures import ModelSigner
     from .sources.job import ModelSource
 
 _FOLDER = click.Path(path_type=Path)
@@ -39,9 +42,10 @@ _INT8 = When("an int8 variant", _calibrates)
 # Labelled ones of them are what temperature and threshold of a foreign model are fitted on.
 _IMAGES_USED = When("an int8 variant", lambda given: _calibrates(given) or not _is_run(given["path"]))
 
+_SIGNING = ("signing_key", "key_password", "model_version")
+SIGNING_ALONE = ("path", "output", "force", "as_json", *_SIGNING)
 SEALING = (
-    "path", "labels", "normalization", "color", "outputs", "output_index", "resize", "output", "force",
-    "as_json",
+    *SIGNING_ALONE, "labels", "normalization", "color", "outputs", "output_index", "resize",
 )  # fmt: skip
 WHAT = (
     _option("--inspect", is_flag=True, takes=("path", "as_json"),
@@ -51,7 +55,7 @@ WHAT = (
                    "normalization", "color", "outputs", "output_index", "image_size", "resize", "trust",
                    "max_drop", "output", "force", "as_json", *DATA_OPTION_NAMES),
             help="Only find out which layers int8 spoils, and what repairs it."),
-    _option("--without-photos", is_flag=True, takes=("path", "output", "force"),
+    _option("--without-photos", is_flag=True, takes=("path", "output", "force", *_SIGNING),
             help="Copy a finished file of edge-convert, with drawn patterns in place of its golden photos."),
     _option("--seal", "sealed", is_flag=True, takes=SEALING,
             help="Copy anyone's finished .tflite, quantized or not, with labels, metadata, card and "
@@ -89,6 +93,17 @@ LIMITS = (
             help="Limits for the file to recommend, of size, ram, median, p99 and drop: "
                  "size=4MB,p99=20ms,drop=1."),
 )  # fmt: skip
+SIGNING = (
+    _option("--sign", "signing_key", type=click.Path(path_type=Path), metavar="KEY",
+            help="Sign the files with an Ed25519 private key, of ssh-keygen or openssl; a file that "
+                 "edge-convert has finished is only signed."),
+    _option("--model-version", type=click.IntRange(0, MOST_VERSIONS - 1), default=0, metavar="N",
+            requires=Given("signing_key"), show_default="0, none",
+            help="The number that is signed too, by which devices refuse older files."),
+    _option("--key-password", type=click.Path(path_type=Path), metavar="FILE", requires=Given("signing_key"),
+            show_default=f"{PASSWORD_VARIABLE}, or asked for",
+            help="The file whose first line is the password of an encrypted KEY."),
+)  # fmt: skip
 OUTPUT = (
     _option("--golden", type=click.Choice(["patterns", "photos"]), default="patterns", show_default=True,
             help="What --self-check compares on devices: drawn patterns, or two of your photos. It lies in "
@@ -99,7 +114,7 @@ OUTPUT = (
     _option("--force", is_flag=True, help="Replace files of the same names."),
     _option("--json", "as_json", is_flag=True, help="Print a JSON object for each file."),
 )  # fmt: skip
-OPTIONS = (*WHAT, *IMAGES, *FOREIGN, *LIMITS, *OUTPUT)
+OPTIONS = (*WHAT, *IMAGES, *FOREIGN, *LIMITS, *SIGNING, *OUTPUT)
 
 
 def read_source(path: Path, options: Mapping[str, Any]) -> ModelSource:
@@ -129,7 +144,7 @@ def without_calibrated(variants: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in variants if not RECIPES[name].calibrated)
 
 
-def read_settings(options: Mapping[str, Any]) -> ConversionSettings:
+def read_settings(options: Mapping[str, Any], signer: ModelSigner | None) -> ConversionSettings:
     """Return what the options say about the files to make."""
     from .job_tools import ConversionSettings
 
@@ -141,4 +156,5 @@ def read_settings(options: Mapping[str, Any]) -> ConversionSettings:
         golden_photos=options["golden"] == "photos",
         target=find_older_runtime(options["compatible"]) if options["compatible"] else None,
         force=options["force"],
+        signer=signer,
     )

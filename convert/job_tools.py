@@ -22,6 +22,7 @@ from .output import Converted
 from .recipes import Recipe
 from .repair.report import RepairReport
 from .scoring import Scored, Scorer, predict_files
+from .signatures import ModelSigner
 from .sources.job import TRAINING_IMAGES, Job
 from .tflite.compatibility import OlderRuntime
 from .variant import Variant, VariantMaker
@@ -34,7 +35,8 @@ _MOST_UNLABELLED = 1000
 class ConversionSettings:
     """What to make, and where. `max_drop` is the top-1 accuracy, a fraction, that int8 may lose unrepaired.
 
-    With `golden_photos` two of the user's photos travel in each file, in place of drawn patterns.
+    With `golden_photos` two of the user's photos travel in each file, in place of drawn patterns. With a
+    `signer` each file is signed.
 
     ConversionSettings((find_recipe("float16"), find_recipe("int8")), Path("models"))
     """
@@ -46,6 +48,7 @@ class ConversionSettings:
     golden_photos: bool = False
     target: OlderRuntime | None = None
     force: bool = False
+    signer: ModelSigner | None = None
 
 
 @dataclass

@@ -22,6 +22,7 @@ from ..edge.json_files import JsonError, read_json, structured
 from ..edge.locks import lock_file
 from ..edge.parts import describe_left_over
 from .recipes import Recipe
+from .signatures import ModelSigner, signature_record
 
 _SUMMARY_NAME = "conversion.json"
 _LOCK_NAME = ".edge-convert.lock"
@@ -69,6 +70,7 @@ class Converted:
     estimated_loss: AnyLoss | None
     loss: AnyLoss | None
     latency: TimedInference | None
+    signer: ModelSigner | None = None
     answers: RightAnswers | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -91,6 +93,7 @@ class Converted:
             "loss_at_most": _rounded(self.loss.at_most()) if self.loss else None,
             **output,
             **latency,
+            **signature_record(self.signer),
         }
 
 

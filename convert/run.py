@@ -35,6 +35,7 @@ from .output import (
 from .reading_check import check_reading
 from .recipes import FLOAT32, INT8, MIXED, Recipe
 from .scoring import Scored
+from .signatures import signed
 from .sources.job import Job
 
 _TIMED_RUNS = 100
@@ -67,6 +68,8 @@ def convert(jobs: Sequence[Job], settings: ConversionSettings, source: str) -> C
             write_summary(settings.output, summary, outcome.unwritten)
     for file in outcome.skipped.values():
         say(f"skipped {file.reason}")
+    if settings.signer is not None:
+        settings.signer.tell()
     return outcome
 
 
@@ -169,6 +172,7 @@ def _write(
     if golden.hidden:
         say(f"{name}: {golden.describe_hidden()}")
     sealed = seal(variant.flatbuffer, replace(variant.card, accuracy=item.accuracy), golden.examples)
+    sealed = signed(sealed, name, settings.signer)
     if not write_or_keep(settings.output / name, sealed, settings.force, outcome.unwritten):
         return None
     agreement = difference = None
@@ -189,6 +193,7 @@ def _write(
         estimated_loss=item.estimated_loss,
         loss=item.loss,
         latency=None,
+        signer=settings.signer,
         answers=_choice_answers(tools, item, float32),
     )
 

@@ -40,6 +40,7 @@ from ..edge.tflite.sealing import Golden, seal
 from .finished_model import FinishedModel, fed
 from .golden import choose_patterns
 from .inspection.metadata import read_metadata
+from .signatures import ModelSigner, leave_signature_out, signature_record, signed
 from .sources.imagenet import is_imagenet
 from .sources.model_format import ModelFormat, model_format
 
@@ -54,6 +55,7 @@ class SealedCopy:
     path: Path
     card: ModelCard
     size_bytes: int
+    signer: ModelSigner | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that --json prints."""
@@ -70,20 +72,28 @@ class SealedCopy:
             "outputs": OF_ACTIVATION[output.activation].value,
             "output_index": output.index,
             "golden": len(self.card.golden),
+            **signature_record(self.signer),
         }
 
 
 def write_sealed_copy(
-    path: Path, facts: ForeignFacts, resize: str | None, output: Path, force: bool
+    path: Path,
+    facts: ForeignFacts,
+    resize: str | None,
+    output: Path,
+    force: bool,
+    signer: ModelSigner | None = None,
 ) -> SealedCopy:
     """Write a copy of a .tflite with labels, metadata, card and golden examples into the folder `output`.
 
-    Of a file that has a card already, only the labels are replaced. Raises ConversionError for anything but a
+    Of a file that has a card already, only the labels are replaced. A signature of the file is left out, and
+    the copy signed where there is a signer. Raises ConversionError for anything but a
     .tflite; ModelFileError for one that the runner does not run, that leaves a fact open which `facts` lacks,
     or whose card says what `facts` do; OptionError without labels; and OutputExistsError.
     """
     _require_tflite(path)
     file = ModelFile.read(path)
+    leave_signature_out(path, signer)
     target = output / path.name
     if target.resolve() == path.resolve():
         raise OutputExistsError(f"{path} lies in --output itself, and stays as it is. Name another --output")
@@ -99,13 +109,13 @@ def write_sealed_copy(
             say(f"{path}: {remark}")
         card = model.card(resize)
         golden = _choose_golden(flatbuffer, card, model) if model.runs else []
-    sealed = seal(flatbuffer, card, golden, kept.inherited, kept.files)
+    sealed = signed(seal(flatbuffer, card, golden, kept.inherited, kept.files), str(path), signer)
     make_folders(output)
     require_writable(target)
     write_result(target, sealed, replace=force)
     written = ModelFile.read(target).card
     assert written is not None
-    return SealedCopy(target, written, len(sealed))
+    return SealedCopy(target, written, len(sealed), signer)
 
 
 def _require_tflite(path: Path) -> None:

@@ -14,13 +14,15 @@ from ..edge.modelfile import ModelFile
 from ..edge.tflite.sealing import seal
 from .golden import choose_patterns
 from .recipes import RECIPES
+from .signatures import ModelSigner, leave_signature_out, signed
 
 
-def write_without_photos(path: Path, output: Path, force: bool) -> Path:
+def write_without_photos(path: Path, output: Path, force: bool, signer: ModelSigner | None = None) -> Path:
     """Write a copy of a file of edge-convert, with patterns as golden examples; return where it is.
 
-    `output` is a folder. The weights, and with them all answers, stay the same. Raises ModelFileError for
-    another program's file, and OutputExistsError.
+    `output` is a folder. A signature of the file is left out, and the copy signed where there is a signer.
+    The weights, and with them all answers, stay the same. Raises ModelFileError for another program's file,
+    and OutputExistsError.
     """
     data = path.read_bytes() if path.is_file() else None
     if data is None:
@@ -29,6 +31,7 @@ def write_without_photos(path: Path, output: Path, force: bool) -> Path:
     card = file.card
     if card is None or card.conversion is None or card.conversion.variant not in RECIPES:
         raise ModelFileError(f"{path} was not made by edge-convert: --without-photos is for its files only")
+    leave_signature_out(path, signer)
     target = output / path.name
     refuse_to_overwrite(target, force)
     flatbuffer = data[: file.zip_offset]
@@ -39,5 +42,6 @@ def write_without_photos(path: Path, output: Path, force: bool) -> Path:
         say(f"{target.name}: {golden.describe_hidden()}")
     make_folders(output)
     require_writable(target)
-    write_result(target, seal(flatbuffer, card, golden.examples), replace=force)
+    sealed = signed(seal(flatbuffer, card, golden.examples), str(path), signer)
+    write_result(target, sealed, replace=force)
     return target

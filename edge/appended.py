@@ -161,14 +161,14 @@ def read_entry(model: Path | bytes, name: str, limit: int = MAX_ENTRY_BYTES) -> 
     return directory.read(name, limit)
 
 
-def check_entries(model: Path | bytes) -> Directory:
+def check_entries(model: Path | bytes, name: str | None = None) -> Directory:
     """Unpack every entry and compare its CRC, keeping nothing; raises ModelFileError where a CRC differs."""
-    directory = read_directory(model)
+    directory = read_directory(model, name)
     directory.check()
     if directory.files:
         with _archive(model, directory.name) as archive:
-            for name in directory.names:
-                for _ in _chunks(archive, name):
+            for entry in directory.names:
+                for _ in _chunks(archive, entry):
                     pass
     return directory
 

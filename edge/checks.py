@@ -9,30 +9,43 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import one_line, print_json, printable, say
+from .console import print_json, say
 from .default_model import DEFAULT_MODEL
 from .labels import read_label_file
+from .printable import one_line
 
 if TYPE_CHECKING:
     from .doctor.finding import Finding
     from .running.settings import DoctorSettings
+    from .trusted_keys import TrustedKeys
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
-def run_self_check(path: Path, as_json: bool) -> None:
-    """Print the outcome of each check of a model file; exit status 1 unless all could be made and hold."""
+def run_self_check(path: Path, keys: Path | None, as_json: bool) -> None:
+    """Print the outcome of each check of a model file; exit status 1 unless all could be made and hold.
+
+    With `keys`, a file of public keys, it must be signed by one of them.
+    """
     from .proof import self_check
 
-    result = self_check(path)
+    result = self_check(path, _read_keys(keys))
     if as_json:
         print_json(result.to_record())
     else:
-        click.echo(printable(f"{path}, run by {result.runtime}"))
+        click.echo(one_line(f"{path}, run by {result.runtime}"))
         for check in result.checks:
-            click.echo(printable(f"  {check.status:<12}{check.name}: {check.detail}").replace("\n", "\\x0a"))
+            click.echo(one_line(f"  {check.status:<12}{check.name}: {check.detail}"))
     if not result.passed:
         raise click.exceptions.Exit(1)
+
+
+def _read_keys(path: Path | None) -> TrustedKeys | None:
+    if path is None:
+        return None
+    from .trusted_keys import TrustedKeys
+
+    return TrustedKeys.read(path)
 
 
 def show_cameras(as_json: bool) -> None:
@@ -67,6 +80,7 @@ def show_doctor(asked: DoctorSettings, as_json: bool) -> None:
         model.execution,
         replace(model.facts, labels=read_label_file(model.labels) if model.labels else None),
         source=asked.source,
+        keys=_read_keys(model.keys),
     )
     failed = False
     for finding in findings:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from .output_meaning import Meaning, to_probabilities
 from .runtime import REFUSALS, Execution, Loaded, open_interpreter
 from .sources.frames import FilePicture, Picture, ReadyPicture, to_pixels
 from .tensors import dequantize, read_tensors, to_tensor
+
+if TYPE_CHECKING:  # Loaded only where a signature is required.
+    from .trusted_keys import TrustedKeys
 
 UNKNOWN = "unknown"
 DEFAULT_EXECUTION = Execution()
@@ -237,14 +240,17 @@ def load_classifiers(
     models: Sequence[Path | bytes],
     facts: ForeignFacts = NO_FACTS,
     execution: Execution = DEFAULT_EXECUTION,
+    keys: TrustedKeys | None = None,
 ) -> list[Classifier]:
     """Load several files, or their bytes; `facts` hold for those without a card.
 
+    With `keys` each file must be signed by one of them, and the bytes that were checked are those that run.
     Where two files have the same name, the names of all are their full paths.
 
-    Raises as Classifier.from_file does, also when there are `facts` and every file has a card.
+    Raises as Classifier.from_file does, also when there are `facts` and every file has a card; and
+    SignatureError.
     """
-    files = [ModelFile.read(model) for model in models]
+    files = [keys.read_model(model) if keys is not None else ModelFile.read(model) for model in models]
     all_carded = all(file.card is not None for file in files)
     classifiers = [Classifier(file, facts if all_carded else facts.on(file), execution) for file in files]
     if len({classifier.name for classifier in classifiers}) < len(classifiers):
@@ -258,9 +264,7 @@ def _open(file: ModelFile, execution: Execution) -> Loaded:
         return open_interpreter(file.model, execution, file.name)
     from .isolation.parent import open_isolated
 
-    if isinstance(file.model, bytes):
-        raise ValueError("an untrusted model must be a file: the process that runs it reads it itself")
-    return open_isolated(file.model, execution)
+    return open_isolated(file.model, execution, name=file.name)
 
 
 def _as_picture(image: Image.Image | NDArray[np.uint8] | str | Path | Picture) -> Picture:

@@ -34,7 +34,7 @@ def main(ctx: click.Context, /, paths: tuple[str, ...], **options: Any) -> None:
     if options["checked"] is not None:
         from .checks import run_self_check
 
-        run_self_check(options["checked"], options["as_json"])
+        run_self_check(options["checked"], options["require_signature"], options["as_json"])
     elif options["list_cameras"]:
         from .checks import show_cameras
 

@@ -30,8 +30,8 @@ from .runtime import RUNTIMES
 _PATH = click.Path(path_type=Path)
 _DOCTOR_TAKES = (
     "paths", "models", "labels", "normalization", "color", "outputs", "output_index", "runtime", "threads",
-    "delegate", "delegate_options", "delegate_fallback", "camera", "size", "fps", "rotate", "frozen_after",
-    "tls_fingerprint", "as_json", *DATA_OPTION_NAMES,
+    "delegate", "delegate_options", "delegate_fallback", "require_signature", "camera", "size",
+    "fps", "rotate", "frozen_after", "tls_fingerprint", "as_json", *DATA_OPTION_NAMES,
 )  # fmt: skip
 _LISTING = "-"  # As FileSource has it.
 # Known only when the frames have come: a path may be a list, a folder, or an animation.
@@ -103,6 +103,9 @@ MODEL = (
     _model("--untrusted", is_flag=True,
            help="Run models and decode pictures in processes that can crash, hang and be taken over without "
                 "harm: no files, no network. What this machine cannot forbid them is said; see SECURITY.md."),
+    _model("--require-signature", type=_PATH, metavar="KEYS", requires=Given("models", "checked"),
+           help="Run only files that edge-convert --sign has signed with one of the keys in KEYS: lines as "
+                "in OpenSSH's .pub files, with min-version=N in front to refuse older files."),
 )  # fmt: skip
 _answer = section("Answers")
 ANSWERS = (
@@ -123,7 +126,8 @@ OUTPUT = (
     _output("--csv", "as_csv", is_flag=True, excludes=Given("as_json"),
             help="Print a table for spreadsheets."),
     _output("--output", "-o", type=_PATH, metavar="FILE",
-            help="Write lines, JSON or CSV to FILE instead of printing."),
+            help="Write lines, JSON or CSV to FILE instead of printing. It gets its name at the end; a power cut "
+                 "before loses about a second."),
     _output("--save-annotated", type=_PATH, metavar="DIR",
             help="Save every picture with its answer drawn on it."),
     _output("--force", is_flag=True, requires=Given("output", "save_annotated", "service"),
@@ -158,7 +162,7 @@ COLLECT = (
 )  # fmt: skip
 _other = section("Checks and set-up")
 OTHER = (
-    _other("--self-check", "checked", type=_PATH, metavar="FILE", takes=("as_json",),
+    _other("--self-check", "checked", type=_PATH, metavar="FILE", takes=("require_signature", "as_json"),
            help="Prove that a model file is whole and gives its golden examples' answers here."),
     _other("--doctor", is_flag=True, takes=_DOCTOR_TAKES,
            help="Check this machine, the models, the camera, and the models on the labelled images of PATH."),

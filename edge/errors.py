@@ -6,6 +6,7 @@
       ModelFileError        a file that is not a usable classifier
         CardError           the contract inside it is missing, broken or contradicts the model
         LabelError          labels that cannot be read or don't fit the output
+        SignatureError      it is not signed as was asked for, or its signature does not hold
       DatasetError          a folder of labelled images that cannot be used as one
       OptionError           an option whose value cannot work, found after parsing
       WeightsError          initial weights that cannot be downloaded or read
@@ -50,6 +51,10 @@ class CardError(ModelFileError):
 
 class LabelError(ModelFileError):
     """A label file cannot be read, or holds another number of labels than the model has outputs."""
+
+
+class SignatureError(ModelFileError):
+    """A model file is not signed by a key that is trusted, or not as it is now, or in too old a version."""
 
 
 class DatasetError(EdgeClassifyError):

@@ -1,7 +1,8 @@
 """Checks on the device that a model file is whole, and that the runtime here gives the right answers.
 
-The file carries the evidence: the card's checksum, the appended files' CRCs, and golden examples, which are
-pictures at the input's size with the probabilities that the file gave for them when it was made.
+The file carries the evidence: the card's checksum, the appended files' CRCs, golden examples, which are
+pictures at the input's size with the probabilities that the file gave for them when it was made, and perhaps
+a signature. The first three show damage, and only the signature shows who made the file.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .appended import check_entries, read_entry
+from .appended import Directory, check_entries, read_directory
 from .card import GoldenExample, ModelCard
 from .classifier import Classifier
-from .errors import CardError, ImageError, LabelError, ModelFileError
+from .errors import CardError, ImageError, LabelError, MissingPackageError, ModelFileError, SignatureError
 from .modelfile import ModelFile
 from .runtime import find_runtime
+from .signature import find_signature
+from .trusted_keys import TrustedKeys, fingerprint, read_whole
 
 OK, FAILED, UNCHECKED = "ok", "failed", "not checked"
 
@@ -62,24 +65,30 @@ class SelfCheck:
         return {"file": str(self.path), "passed": self.passed, "runtime": self.runtime, "checks": checks}
 
 
-def self_check(path: str | Path) -> SelfCheck:
+def self_check(path: str | Path, keys: TrustedKeys | None = None) -> SelfCheck:
     """Check a .tflite file that edge-convert made, on this machine.
 
-    A check is "not checked" where an earlier check failed that it needs. Raises ModelFileError when there is
-    no such file, and MissingPackageError when there is no runtime.
+    With `keys` one of them must have signed it. The file is read once, and the signature checked before
+    anything else. A check is "not checked" where an earlier check failed that it needs. Raises ModelFileError
+    when there is no such file, and MissingPackageError when there is no runtime.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such file" if not path.exists() else f"{path} is not a file")
+    data = read_whole(path)
     runtime = find_runtime()
-    return SelfCheck(path, f"{runtime.name} {runtime.version}", tuple(_checks(path)))
+    return SelfCheck(path, f"{runtime.name} {runtime.version}", tuple(_checks(data, str(path), keys)))
 
 
-def _checks(path: Path) -> Iterator[Check]:
+def _checks(data: bytes, name: str, keys: TrustedKeys | None) -> Iterator[Check]:
+    signed = _signature(data, name, keys)
+    if signed is not None:
+        yield signed
+        if signed.status == FAILED:
+            yield Check("the rest", UNCHECKED, "nobody vouches for the file as it is")
+            return
     try:
-        file = ModelFile.read(path)
+        file = ModelFile.read(data, name)
     except ModelFileError as error:
-        yield Check("checksum", FAILED, without_name(error, str(path)))
+        yield Check("checksum", FAILED, without_name(error, name))
         yield Check("the rest", UNCHECKED, "the file is damaged")
         return
     card = file.card
@@ -87,8 +96,9 @@ def _checks(path: Path) -> Iterator[Check]:
         reason = "no card gives one: the file was not made by edge-convert, or it is cut off"
         yield Check("checksum", UNCHECKED, reason)
     else:
-        yield Check("checksum", OK, f"{card.sha256[:12]}... of {file.zip_offset:,} bytes, as the card says")
-    yield _appended(path)
+        shown = f"{card.sha256[:12]}... of {file.zip_offset:,} bytes, as the card says"
+        yield Check("checksum", OK, f"{shown}: not damaged, whoever made it")
+    yield _appended(file)
     if card is None:
         yield Check("card", UNCHECKED, "there is none")
         yield Check("golden examples", UNCHECKED, "there are none")
@@ -97,11 +107,11 @@ def _checks(path: Path) -> Iterator[Check]:
         classifier = Classifier(file)
         _compare_quantization(classifier, card)
     except (CardError, LabelError) as error:
-        yield Check("card", FAILED, without_name(error, str(path)))
+        yield Check("card", FAILED, without_name(error, name))
         yield Check("golden examples", UNCHECKED, "the card and the model contradict each other")
         return
     except ModelFileError as error:
-        yield Check("loading", FAILED, without_name(error, str(path)))
+        yield Check("loading", FAILED, without_name(error, name))
         yield Check("golden examples", UNCHECKED, "the model cannot be loaded")
         return
     yield Check("card", OK, f"its input, output and {len(card.labels)} labels are the model's")
@@ -111,11 +121,38 @@ def _checks(path: Path) -> Iterator[Check]:
         yield _golden(classifier, example)
 
 
-def _appended(path: Path) -> Check:
+def _signature(data: bytes, name: str, keys: TrustedKeys | None) -> Check | None:
+    """Return the check of the signature; None where there is none, and none is asked for."""
     try:
-        directory = check_entries(path)
+        if keys is not None:
+            signature, key = keys.signer(data, name)
+            detail = (
+                f"made by {key.describe()}, {signature.of_version}; that does not make the model a good one"
+            )
+            return Check("signature", OK, detail)
+        found = find_signature(data, name)
+        if found is None:
+            return None
+        signer = fingerprint(found.key)
+        if not found.holds():
+            return Check("signature", FAILED, f"changed or damaged after {signer} signed it")
+    except SignatureError as error:
+        return Check("signature", FAILED, without_name(error, name))
+    except MissingPackageError as error:
+        return Check("signature", UNCHECKED, str(error))
+    return Check(
+        "signature",
+        OK,
+        f"every byte is as {signer} signed it, {found.of_version}; whether you trust that key, "
+        "--require-signature KEYS tells",
+    )
+
+
+def _appended(file: ModelFile) -> Check:
+    try:
+        directory = check_entries(file.model, file.name)
     except ModelFileError as error:
-        return Check("appended files", FAILED, without_name(error, str(path)))
+        return Check("appended files", FAILED, without_name(error, file.name))
     if not directory.files:
         return Check("appended files", UNCHECKED, "there are none")
     return Check("appended files", OK, f"all {len(directory.files)} have the CRC that their directory says")
@@ -134,7 +171,7 @@ def _compare_quantization(classifier: Classifier, card: ModelCard) -> None:
 def _golden(classifier: Classifier, example: GoldenExample) -> Check:
     file, name = classifier.file, f"golden example {example.image}"
     try:
-        pixels = _read_golden(read_entry(file.model, example.image), classifier)
+        pixels = _read_golden(_directory(file).read(example.image), classifier)
         actual = classifier.classify_pixels(pixels).probabilities
     except (ModelFileError, ImageError) as error:
         return Check(name, FAILED, without_name(error, file.name), tolerance=example.tolerance)
@@ -152,6 +189,12 @@ def _golden(classifier: Classifier, example: GoldenExample) -> Check:
         example.tolerance,
         same,
     )
+
+
+def _directory(file: ModelFile) -> Directory:
+    directory = read_directory(file.model, file.name)
+    directory.check()
+    return directory
 
 
 def _read_golden(raw: bytes, classifier: Classifier) -> NDArray[np.uint8]:

@@ -332,6 +332,10 @@ def test_models_in_memory_without_a_name_are_called_the_model(foreign_models: di
         Classifier.from_file(b"nothing")
 
 
-def test_untrusted_model_in_memory_is_refused(foreign_models: dict[str, Path]) -> None:
-    with pytest.raises(ValueError, match="must be a file"):
-        Classifier.from_file(foreign_models["uint8"].read_bytes(), execution=Execution(untrusted=True))
+def test_untrusted_model_in_memory_is_sent_to_its_process_and_answers_as_the_file(
+    foreign_models: dict[str, Path],
+) -> None:
+    path, pixels = foreign_models["uint8"], np.full((64, 64, 3), (200, 30, 40), np.uint8)
+    untrusted = Execution(untrusted=True)
+    sent = Classifier.from_file(path.read_bytes(), LABELS, execution=untrusted)
+    assert sent.classify(pixels).top == Classifier.from_file(path, LABELS).classify(pixels).top

@@ -38,7 +38,8 @@ def test_rtsp_camera_shows_the_present_and_is_back_after_a_power_cut(server: Rts
     finally:
         source.close()
     assert frame.error is None and frame.source == f"rtsp://***@127.0.0.1:{server.port}/camera"
-    assert "was lost" in error and "is back after" in remarks[0]
+    assert "was lost" in error and "is back after" in remarks[-1]
+    assert sum("is not encrypted" in remark for remark in remarks) == 1
     assert PASSWORD not in error + remarks[0]
 
 

@@ -39,7 +39,7 @@ ALWAYS = {
     "edge-convert": {
         "variants", "compatible", "data", "labels", "normalization", "color", "outputs",
         "output_index", "image_size", "resize", "trust",
-        "max_drop", "budget", "golden", "output", "force", "as_json",
+        "max_drop", "budget", "signing_key", "golden", "output", "force", "as_json",
     },
     "edge-train": {
         "output", "cache", "as_json", "models", "preset", "epochs", "learning_rate", "optimizer", "schedule",
@@ -62,6 +62,7 @@ TEXTS = {
     "--webhook": "https://h/x y", "--collect": "kept", "--collect-below": "0.25", "--collect-tie": "0.2",
     "--tls-fingerprint": ":".join(["0A"] * 32),
     "--collect-random": "0.01", "--collect-rate": "30", "--collect-max": "7", "--collect-bytes": "1500KB",
+    "--require-signature": "keys", "--sign": "key", "--model-version": "3", "--key-password": "password",
     "--self-check": "m.tflite", "--install-service": "cam", "--runtime": "tensorflow", "--runs": "7",
     "--processes": "3", "--base": "m.tflite", "--data": "data", "--images": "photos", "--split": "run",
     "--soak": "0.5", "--on": "pi@host", "--sample": "9", "--wheel": "x.whl", "--benchmark-model": "tool",

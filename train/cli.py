@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Collection, Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..convert.quiet import import_tensorflow
-from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, printable, say, version_option
+from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, say, version_option
 from ..edge.errors import MissingPackageError
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed, no_effect, shown
@@ -110,15 +111,18 @@ def _audit(
     except ModuleNotFoundError as error:
         raise MissingPackageError(str(error.name), "The audit", "edge-classify[train]") from None
 
-    audit = audit_only(data, output, options, force, command)
+    unwritten: list[str] = []
+    audit = audit_only(data, output, options, force, command, unwritten)
     if as_json:
-        click.echo(audit.to_json())
+        click.echo(json.dumps(audit.to_record(), indent=1))
     else:
         for line in audit.summary():
             click.echo(line)
-    if output is not None:
-        say(f"Report: {printable(str(output / 'report.html'))}")
-    if audit.unreadable:
+    for sentence in unwritten:
+        say(f"Error: {sentence}", "error")
+    if output is not None and not unwritten:
+        say(f"Report: {output / 'report.html'}")
+    if audit.unreadable or unwritten:
         raise click.exceptions.Exit(1)
 
 
@@ -126,7 +130,7 @@ def _finish(result: RunResult, output: Path, as_json: bool) -> None:
     from .run import Ending
 
     _print_models(result, output, as_json)
-    say(f"Report: {printable(str(output / 'report.html'))}")
+    say(f"Report: {output / 'report.html'}")
     if result.ending is Ending.INTERRUPTED:
         raise click.exceptions.Exit(INTERRUPTED)
     if result.ending is Ending.FAILED:

@@ -6,13 +6,14 @@ A fact that the file does not state is None or empty, never guessed. Contradicti
 from __future__ import annotations
 
 import hashlib
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...benchmarks.operations.xnnpack import Delegation, find_delegation
 from ...edge.appended import AppendedFile, Directory, read_directory
 from ...edge.card import ModelCard
-from ...edge.errors import ModelFileError
+from ...edge.errors import MissingPackageError, ModelFileError, SignatureError
 from ...edge.flatbuffer import FlatTable
 from ...edge.labels import parse_labels
 from ...edge.meanings import Statement
@@ -25,8 +26,10 @@ from ...edge.modelfile import (
     tables_of,
 )
 from ...edge.output_meaning import meanings_of_tflite
+from ...edge.signature import ModelSignature, find_signature
 from ...edge.tensors import TensorSpec, check_shapes
 from ...edge.tflite.graph import Graph, Signature, Subgraph, Tensor, read_graph
+from ...edge.trusted_keys import fingerprint
 from .metadata import Metadata, read_metadata
 from .operators import (
     InspectedOperator,
@@ -46,8 +49,10 @@ class Inspection:
 
     `model_bytes` is the size of the part before the appended zip. `not_a_classifier` says why the runner
     would refuse the shapes, None where it would not. `checksum` is "holds", "does not hold", or None where
-    the file has none. `user_paths` are the beginnings of paths in the model that name a user. `problems` are
-    sentences, and `meanings` what the file states about its outputs, at most 64 of them.
+    the file has none. `signature` is the file's, and `signed` whether it holds: "holds", "does not hold",
+    "not checked" where cryptography is missing, or None where there is none. `user_paths` are the beginnings
+    of paths in the model that name a user. `problems` are sentences, and `meanings` what the file states
+    about its outputs, at most 64 of them.
     """
 
     path: Path
@@ -62,6 +67,8 @@ class Inspection:
     card: ModelCard | None
     appended: tuple[AppendedFile, ...]
     checksum: str | None
+    signature: ModelSignature | None
+    signed: str | None
     not_a_classifier: str | None
     user_paths: tuple[str, ...]
     problems: tuple[str, ...]
@@ -118,6 +125,7 @@ def inspect(path: Path) -> Inspection:
     with mapped(path) as data:
         faults: list[str] = []
         directory = _directory(path, len(data), faults)
+        signature = _signature(path, data, faults)
         with memoryview(data) as view, view[: directory.start] as model, view[directory.start :] as rest:
             hashed = hashlib.sha256(model)
             model_sha256 = hashed.hexdigest()
@@ -134,6 +142,7 @@ def inspect(path: Path) -> Inspection:
     # Nothing is read out of a zip that the runner would refuse.
     card = None if faults else _read_card(directory, faults)
     labels = None if faults or labels_name is None else _read_labels(directory, labels_name, faults)
+    signed = _is_signed(signature, faults)
     delegation = find_delegation(path, graph.subgraphs[0])
     main = graph.subgraphs[0]
     facts = Facts(
@@ -161,10 +170,34 @@ def inspect(path: Path) -> Inspection:
         meanings=meanings,
         appended=directory.files,
         checksum=facts.checksum,
+        signature=signature,
+        signed=signed,
         not_a_classifier=_why_no_classifier(path, facts),
         user_paths=user_paths,
         problems=(*faults, *find_problems(facts)),
     )
+
+
+def _signature(path: Path, data: bytes | mmap.mmap, faults: list[str]) -> ModelSignature | None:
+    """Return the signature, unchecked; one that cannot be read is added to `faults`."""
+    try:
+        return find_signature(data, str(path))
+    except SignatureError as error:
+        faults.append(_without_name(error, str(path)))
+        return None
+
+
+def _is_signed(signature: ModelSignature | None, faults: list[str]) -> str | None:
+    """Return the state of a signature; one that does not hold is added to `faults`."""
+    if signature is None:
+        return None
+    try:
+        holds = signature.holds()
+    except MissingPackageError:
+        return "not checked"
+    if not holds:
+        faults.append(f"it was changed or damaged after {fingerprint(signature.key)} signed it")
+    return "holds" if holds else "does not hold"
 
 
 def _directory(path: Path, size: int, faults: list[str]) -> Directory:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...edge.tflite.graph import Signature, Tensor
+from ...edge.trusted_keys import fingerprint, to_line
 from .inspection import Inspection
 from .operators import InspectedOperator
 from .travels import travels
@@ -16,8 +17,10 @@ def to_record(found: Inspection) -> dict[str, Any]:
     """Return the object that --json prints; sizes in bytes, null for facts that are not stated or not known.
 
     file, size_bytes, sha256 (of the whole file), model_bytes (before the appended zip), checksum ("holds",
-    "does not hold", null), problems (sentences), not_a_classifier (why, or null), schema_version,
-    description, macs, uncounted (operations whose MACs are not known)
+    "does not hold", null), signed (null, or {state ("holds", "does not hold", "not checked" without
+    cryptography), by (fingerprint), public_key (as OpenSSH writes it), version}), problems
+    (sentences), not_a_classifier (why, or null), schema_version, description, macs, uncounted (operations
+    whose MACs are not known)
     inputs, outputs: each {index, name, shape, open_shape, dtype, bits, quantization: {kind, scale,
     zero_point, scales, axis} or null, constant_bytes, buffer}
     meanings: of each output {meaning ("probabilities", "logits", "sigmoids", null), exact, reason}
@@ -42,6 +45,7 @@ def to_record(found: Inspection) -> dict[str, Any]:
         "sha256": found.sha256,
         "model_bytes": found.model_bytes,
         "checksum": found.checksum,
+        "signed": _signed(found),
         "problems": found.problems,
         "not_a_classifier": found.not_a_classifier,
         "schema_version": found.graph.schema_version,
@@ -71,6 +75,18 @@ def to_record(found: Inspection) -> dict[str, Any]:
         "user_paths": found.user_paths,
     }
     return {key: _finite(value) for key, value in record.items()}
+
+
+def _signed(found: Inspection) -> dict[str, Any] | None:
+    signature = found.signature
+    if signature is None:
+        return None
+    return {
+        "state": found.signed,
+        "by": fingerprint(signature.key),
+        "public_key": to_line(signature.key),
+        "version": signature.version,
+    }
 
 
 def _signature(signature: Signature) -> dict[str, Any]:

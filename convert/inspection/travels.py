@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...edge.card import ModelCard
 from ...edge.modelfile import CARD_NAME, LABELS_NAME
 from ...edge.tflite.metadata import OWN_DESCRIPTION
+from ...edge.trusted_keys import fingerprint
 from ..calibration import NO_CLASS
 from .inspection import Inspection
 from .metadata import Metadata
@@ -33,6 +34,8 @@ def _sentences(found: Inspection) -> Iterator[str]:
         yield from _metadata(found.metadata, card.name if card else None)
     if others := [file.name for file in found.appended if file.name not in known]:
         yield f"other files: {', '.join(map(repr, others))}"
+    if found.signature is not None:
+        yield f"the public key of who signed it, {fingerprint(found.signature.key)}, and the version"
     if found.user_paths:
         yield f"paths that name a user: {', '.join(map(repr, found.user_paths))}"
 

@@ -10,9 +10,11 @@ import click
 
 from ...edge.card import ModelCard
 from ...edge.channels import RGB
-from ...edge.console import print_json, print_table, printable
+from ...edge.console import print_json, print_table
 from ...edge.meanings import Statement
+from ...edge.printable import one_line
 from ...edge.tflite.graph import Quantization, Tensor
+from ...edge.trusted_keys import fingerprint
 from .inspection import Inspection, inspect
 from .metadata import TensorMetadata
 from .operators import InspectedOperator
@@ -25,6 +27,11 @@ _CELL_WIDTH = 48
 _LINE_WIDTH = 500
 _MAX_ROWS = 1000
 _LABELS_SHOWN = 8
+_CHECKSUMS = {
+    "holds": "holds: the model is not damaged, whoever made it",
+    "does not hold": "does not hold",
+    None: "none: the file has nothing to compare with",
+}
 
 
 def run_inspection(path: Path, as_json: bool) -> None:
@@ -132,7 +139,7 @@ def _shortened(name: str) -> str:
 def _one_line(text: str, width: int) -> str:
     """Return the beginning of a text from a file, safe for a terminal."""
     text = text if len(text) <= width else f"{text[: width - 3]}..."
-    return printable(text).replace("\n", "\\x0a")
+    return one_line(text)
 
 
 def headline(found: Inspection) -> str:
@@ -148,7 +155,8 @@ def headline(found: Inspection) -> str:
 def summary(found: Inspection) -> Iterator[tuple[str, str]]:
     """Yield (name, text) for each line of the summary, also for things that the file lacks."""
     yield "file", f"{found.size_bytes:,} bytes, sha256 {found.sha256}"
-    yield "checksum", found.checksum or "none: the file has nothing to compare with"
+    yield "checksum", _CHECKSUMS[found.checksum]
+    yield "signature", _describe_signature(found)
     description = found.graph.description
     graphs = len(found.graph.subgraphs)
     yield (
@@ -173,6 +181,22 @@ def summary(found: Inspection) -> Iterator[tuple[str, str]]:
     yield from _card(found.card)
     files = ", ".join(f"{file.name!r} {file.size:,} bytes" for file in found.appended)
     yield "appended", files or "no files"
+
+
+def _describe_signature(found: Inspection) -> str:
+    signature = found.signature
+    if signature is None:
+        return "none: nothing shows who made the file"
+    signer = f"{fingerprint(signature.key)}, {signature.of_version}"
+    if found.signed == "holds":
+        return (
+            f"holds: every byte is as {signer}, signed it; whose key that is, and whether the model is good, "
+            "it does not show"
+        )
+    reason = (
+        "not checked, for want of the package cryptography" if found.signed == "not checked" else found.signed
+    )
+    return f"{reason}: the file says {signer}"
 
 
 def _describe_meaning(stated: Statement) -> str:

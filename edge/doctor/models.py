@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..classifier import Classifier
-from ..errors import EdgeClassifyError
+from ..errors import EdgeClassifyError, SignatureError
 from ..foreign import ForeignFacts
 from ..image_labels.source import CLASS_FOLDERS, LabelSource
 from ..modelfile import NAMED_NORMALIZATIONS, ModelFile
@@ -17,7 +18,11 @@ from .finding import ERROR, OK, WARNING, Finding
 from .images import check_labelled
 from .probe import NotRun, Probe, probe
 
+if TYPE_CHECKING:  # Loaded only where a signature is required.
+    from ..trusted_keys import TrustedKeys
+
 _RUNTIME_FIRST = "A runtime is needed first: see above"
+_SIGNED_COPY = "Copy it from where it was signed, or sign it there: edge-convert FILE --sign KEY -o DIR"
 _COPY_AGAIN = "Copy it again, or convert it again with edge-convert"
 
 
@@ -26,6 +31,7 @@ class ModelQuestions:
     """The settings for examining models; `facts` are for those without a card.
 
     `labelled` is a folder of images, whose classes `source` names; they are classified for about `seconds`.
+    With `keys` a model is read and run only where one of them has signed it.
     """
 
     facts: ForeignFacts
@@ -33,18 +39,22 @@ class ModelQuestions:
     labelled: Path | None
     seconds: float
     source: LabelSource = CLASS_FOLDERS
+    keys: TrustedKeys | None = None
 
 
 def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
     """Read the file, run it in a separate process, then check its answers; stop at the first failure."""
     name = f"model {path.name}"
     try:
-        file = ModelFile.read(path)
+        file = asked.keys.read_model(path) if asked.keys is not None else ModelFile.read(path)
+    except SignatureError as error:
+        yield Finding(f"{name}: signature", ERROR, without_name(error, str(path)), _SIGNED_COPY)
+        return
     except EdgeClassifyError as error:
         yield Finding(name, ERROR, without_name(error, str(path)), _COPY_AGAIN)
         return
     yield _describe(name, file, asked.facts.labels)
-    found = probe(path, asked.execution)
+    found = probe(path, asked.execution, file.model if isinstance(file.model, bytes) else None)
     if isinstance(found, NotRun):
         remedy = _RUNTIME_FIRST if found.no_runtime else "Convert it again, for the runtime that is used here"
         yield Finding(f"{name}: running it", ERROR, found.reason, remedy)
@@ -56,7 +66,7 @@ def check_model(path: Path, asked: ModelQuestions) -> Iterator[Finding]:
                 f"{name}: delegate", WARNING, remark, "Without --delegate-fallback this is an error"
             )
     if file.card is not None:
-        yield _check_answers(name, path)
+        yield _check_answers(name, path, asked.keys)
     scaling_known = found.dtype != "float32" or bool(
         file.card or file.normalization or asked.facts.normalization
     )
@@ -118,11 +128,11 @@ def _check_speed(name: str, found: Probe, execution: Execution) -> Finding:
     return Finding(name, OK, f"{how}; {share}")
 
 
-def _check_answers(name: str, path: Path) -> Finding:
+def _check_answers(name: str, path: Path, keys: TrustedKeys | None) -> Finding:
     """Sum self_check up in one line."""
     name = f"{name}: self-check"
     try:
-        outcome = self_check(path)
+        outcome = self_check(path, keys)
     except EdgeClassifyError as error:
         return Finding(name, ERROR, without_name(error, str(path)), _COPY_AGAIN)
     for status, severity in ((FAILED, ERROR), (UNCHECKED, WARNING)):

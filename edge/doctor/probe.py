@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..child_loop import answer_questions
 from ..children import ask
-from ..errors import EdgeClassifyError, MissingPackageError, RuntimeLoadError, error_text
+from ..errors import EdgeClassifyError, MissingPackageError, ModelFileError, RuntimeLoadError, error_text
 from ..runtime import Execution, find_runtime, open_interpreter
 
 _SECONDS = 30  # To load and time a model on a slow board.
@@ -48,9 +49,10 @@ class NotRun:
     no_runtime: bool = False
 
 
-def probe(path: Path, execution: Execution) -> Probe | NotRun:
-    """Load the model and run it on noise."""
-    question = {"path": str(path.resolve()), "execution": asdict(execution)}
+def probe(path: Path, execution: Execution, checked: bytes | None = None) -> Probe | NotRun:
+    """Load the model and run it on noise; with `checked`, only where the file has these bytes."""
+    digest = None if checked is None else hashlib.sha256(checked).hexdigest()
+    question = {"path": str(path.resolve()), "execution": asdict(execution), "sha256": digest}
     reply = ask(_START, question=question, timeout=_SECONDS)
     if reply.answer is None:
         return NotRun(f"loading or running it in the runtime {reply.reason}")
@@ -69,15 +71,26 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     settings = question["execution"]
     options = tuple((key, value) for key, value in settings.pop("delegate_options"))
     try:
-        return asdict(_run(Path(question["path"]), Execution(**settings, delegate_options=options)))
-    except (EdgeClassifyError, RuntimeError, ValueError, MemoryError) as error:
+        model = _read(Path(question["path"]), question["sha256"])
+        return asdict(_run(model, Execution(**settings, delegate_options=options)))
+    except (EdgeClassifyError, RuntimeError, ValueError, MemoryError, OSError) as error:
         no_runtime = isinstance(error, (MissingPackageError, RuntimeLoadError))
         return {"error": error_text(error), "no_runtime": no_runtime}
 
 
-def _run(path: Path, execution: Execution) -> Probe:
+def _read(path: Path, sha256: str | None) -> Path | bytes:
+    """Return a file to run, or its bytes where they must have a checksum; raises ModelFileError."""
+    if sha256 is None:
+        return path
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ModelFileError("it was replaced after its signature had been checked")
+    return data
+
+
+def _run(model: Path | bytes, execution: Execution) -> Probe:
     runtime = find_runtime(execution.runtime)
-    opened = open_interpreter(path, replace(execution, untrusted=False))
+    opened = open_interpreter(model, replace(execution, untrusted=False))
     loaded = opened.interpreter
     given = loaded.get_input_details()[0]
     dtype = np.dtype(given["dtype"])

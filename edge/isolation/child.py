@@ -46,11 +46,12 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     options = request["execution"]
     options["delegate_options"] = tuple(map(tuple, options["delegate_options"]))
     execution = Execution(**options)
-    path = Path(request["path"])
+    path = Path(request["path"]) if request["path"] is not None else None
     runtime = find_runtime(execution.runtime)  # The memory of the runtime itself does not count.
     missing = _give_up(path, execution, runtime, request["memory"])
     with ends_after(request["load_s"]):
-        loaded = open_interpreter(path, execution)
+        model = path or read_message(requests, request["size"])[1]
+        loaded = open_interpreter(model, execution, request["name"])
     interpreter = loaded.interpreter
     inputs, outputs = (
         [TensorDetails.from_details(details) for details in side]
@@ -70,10 +71,10 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
             write_message(answers, RESULT, np.ascontiguousarray(result).tobytes())
 
 
-def _give_up(path: Path, execution: Execution, runtime: Runtime, memory: int) -> tuple[str, ...]:
+def _give_up(path: Path | None, execution: Execution, runtime: Runtime, memory: int) -> tuple[str, ...]:
     """Enter the sandbox; return what could not be had, as sandbox.enter does."""
     if execution.delegate is not None:  # Drivers of accelerators open devices and load code at any time.
         limit = f"the driver of {execution.delegate} needs devices, and may need anything else"
         return (*limit_resources(memory), f"its processes have all the rights of their user ({limit})")
     _ = runtime.version  # Errors name it; later its file could not be read.
-    return enter([path], memory)
+    return enter([path] if path is not None else [], memory)

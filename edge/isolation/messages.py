@@ -1,9 +1,10 @@
 """The messages that parent and child send each other through pipes.
 
 A message is one byte for its kind, eight for the length, and that many bytes: JSON for READY (to the child:
-the model or picture and its limits; back: its tensors or size) and ERROR; for RESULT the values of the only
-input or of one output, a picture's file, or its pixels. All outputs are sent, in turn. Nothing that the
-child sends is executed or trusted: lengths are checked before anything is read.
+the model or picture and its limits; back: its tensors or size) and ERROR; for MODEL a model file that the
+child is not to read itself; for RESULT the values of the only input or of one output, a picture's file, or
+its pixels. All outputs are sent, in turn. Nothing that the child sends is executed or trusted: lengths are
+checked before anything is read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..json_files import JsonError, parse_json, structured
 
-READY, RESULT, ERROR = b"J", b"T", b"E"
+READY, MODEL, RESULT, ERROR = b"J", b"M", b"T", b"E"
 MAX_JSON_BYTES = 1024 * 1024
 MAX_TENSOR_BYTES = 256 * 1024 * 1024  # A float input of 4,600 x 4,600 pixels.
 MAX_FILE_BYTES = 512 * 1024 * 1024  # Of a picture.
@@ -143,6 +144,8 @@ Answer = TypeVar("Answer", SandboxAnswer, SizeAnswer, AnimationAnswer, FrameAnsw
 def parse_answer(kind: type[Answer], raw: bytes) -> Answer:
     """Read a READY message from a child that decodes; raises BrokenMessageError."""
     answer: Answer = _parse(kind, raw)
+    if not math.isfinite(getattr(answer, "seconds", None) or 0):
+        raise BrokenMessageError("a time that is no number")
     for text in (getattr(answer, "error", None), *getattr(answer, "missing", ())):
         if text is not None and len(text) > MAX_TEXT:
             raise BrokenMessageError(f"a text of {len(text):,} characters")

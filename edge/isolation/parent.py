@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DelegateError, EdgeClassifyError, ModelFileError, RuntimeLoadError
+from ..errors import DelegateError, EdgeClassifyError, ModelFileError, RuntimeLoadError, model_name
 from ..runtime import Execution, Loaded
-from .messages import MAX_JSON_BYTES, READY, RESULT, parse_ready
+from .messages import MAX_JSON_BYTES, MODEL, READY, RESULT, parse_ready
 from .process import ChildEndedError, IsolatedProcess, ReportedError
 
 _STACK_BYTES = 8 * 1024 * 1024
@@ -39,22 +39,26 @@ class Limits:
     invoke_s: float = 30.0
     memory_base: int = 1 << 30
 
-    def memory(self, path: Path, threads: int) -> int:
-        """Return the bytes that a child may ask for to run this file."""
-        return self.memory_base + _STACK_BYTES * threads + 8 * path.stat().st_size
+    def memory(self, model: Path | bytes, threads: int) -> int:
+        """Return the bytes that a child may ask for to run this model."""
+        size = len(model) if isinstance(model, bytes) else model.stat().st_size
+        return self.memory_base + _STACK_BYTES * threads + 8 * size
 
 
 DEFAULT_LIMITS = Limits()
 
 
-def open_isolated(path: Path, execution: Execution, limits: Limits = DEFAULT_LIMITS) -> Loaded:
-    """Load a .tflite file in a child process.
+def open_isolated(
+    model: Path | bytes, execution: Execution, limits: Limits = DEFAULT_LIMITS, name: str | None = None
+) -> Loaded:
+    """Load a .tflite file, or its bytes, in a child process; bytes are sent to it.
 
-    The interpreter returned has those methods that Classifier uses. Raises as open_interpreter
-    does, and ModelFileError when the model crashes the interpreter or exceeds `limits`.
+    The interpreter returned has those methods that Classifier uses. Errors call the model `name`, by default
+    its path or "the model". Raises as open_interpreter does, and ModelFileError when the model crashes the
+    interpreter or exceeds `limits`.
     """
-    model = IsolatedModel(path, execution, limits)
-    return Loaded(model, model.remarks, model.missing)
+    isolated = IsolatedModel(model, execution, limits, name)
+    return Loaded(isolated, isolated.remarks, isolated.missing)
 
 
 class IsolatedModel:
@@ -64,21 +68,30 @@ class IsolatedModel:
     child could not give up: sentences as sandbox.enter returns them. Not thread-safe.
     """
 
-    def __init__(self, path: Path, execution: Execution, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        model: Path | bytes,
+        execution: Execution,
+        limits: Limits = DEFAULT_LIMITS,
+        name: str | None = None,
+    ) -> None:
         """Start the child and load the model; see open_isolated."""
         self._limits = limits
-        self._memory = limits.memory(path, execution.threads)
+        self._memory = limits.memory(model, execution.threads)
         self._failure: str | None = None
-        self._process = IsolatedProcess("child", "interpreter", self._memory, str(path))
+        self._process = IsolatedProcess("child", "interpreter", self._memory, name or model_name(model))
         try:
-            self._load(path, execution)
+            self._load(model, execution)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, path: Path, execution: Execution) -> None:
+    def _load(self, model: Path | bytes, execution: Execution) -> None:
+        sent = model if isinstance(model, bytes) else b""
         request = {
-            "path": str(path),
+            "path": None if isinstance(model, bytes) else str(model),
+            "name": self._process.subject,
+            "size": len(sent),
             "execution": asdict(execution) | {"untrusted": False},
             "memory": self._memory,
             "load_s": self._limits.load_s,
@@ -86,6 +99,8 @@ class IsolatedModel:
         }
         with self._failing(), self._process.time_limit(self._limits.load_s, "to load"):
             self._process.send_json(request)
+            if isinstance(model, bytes):
+                self._process.send(MODEL, sent)
             ready = parse_ready(self._process.receive(READY, MAX_JSON_BYTES))
         self.remarks, self.missing = tuple(ready.remarks), tuple(ready.missing)
         self._inputs, self._outputs = ready.inputs, ready.outputs

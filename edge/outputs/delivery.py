@@ -76,7 +76,8 @@ LIVE = Kept(16 * 2**20, 300.0, 10.0, waits=False)
 FILES = Kept(256 * 2**10, float("inf"), 300.0, waits=True)
 
 
-class _Entry(NamedTuple, Generic[Item]):
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[Item]):
     item: Item
     size: int
     time: float
@@ -217,6 +218,11 @@ class Delivery(Generic[Item]):
                 self._pause(self._pauses.after(self._failures) if retry.pause is None else retry.pause)
             except Refused as refused:
                 self._note_loss(f"{refused.reason}. Refused results are not sent again")
+                return True
+            except Exception as error:  # The thread must not end: nothing would be sent or said any more.
+                self._note_loss(
+                    f"gets no result, by a fault of this program ({type(error).__name__}: {error})"
+                )
                 return True
             else:
                 self._note_success()

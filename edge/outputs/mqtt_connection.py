@@ -60,6 +60,8 @@ class BrokerConnection:
             client.connect(address.host, address.port or PORTS[address.scheme], KEEPALIVE)
         except OSError as error:
             raise BrokerError(to_reason(error)) from None
+        except ValueError as error:  # A name that the system does not look up.
+            raise BrokerError(f"cannot be reached ({error})") from None
         client.loop_start()
         self._wait_for_answer(seconds)
 

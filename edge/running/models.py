@@ -16,12 +16,18 @@ from .settings import ModelSettings
 def load_models(settings: ModelSettings) -> list[Classifier]:
     """Load all files, or the default model, and print remarks that a user should read about them.
 
-    Raises ModelFileError (CardError, LabelError) as load_classifiers does.
+    Raises ModelFileError (CardError, LabelError, SignatureError) as load_classifiers does, and OptionError
+    for a file of keys that is none.
     """
+    keys = None
+    if settings.keys is not None:
+        from ..trusted_keys import TrustedKeys
+
+        keys = TrustedKeys.read(settings.keys)
     names = read_label_file(settings.labels) if settings.labels else None
     files = settings.files or (DEFAULT_MODEL,)
     facts = replace(settings.facts, labels=names)
-    classifiers = load_classifiers(files, facts, settings.execution)
+    classifiers = load_classifiers(files, facts, settings.execution, keys)
     if not settings.files:
         say(describe_default(classifiers[0].labels))
     for classifier in classifiers:

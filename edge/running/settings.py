@@ -40,7 +40,8 @@ class SourceSettings(NamedTuple):
 class ModelSettings(NamedTuple):
     """Which files, and what those without a card do not say; with `auto_threads` the number is measured.
 
-    `labels` is a file, whose labels are not yet among the `facts`.
+    `labels` is a file, whose labels are not yet among the `facts`. `keys` is a file with the public keys of
+    those whose models may run; None for all models.
     """
 
     files: tuple[Path, ...]
@@ -48,6 +49,7 @@ class ModelSettings(NamedTuple):
     facts: ForeignFacts
     execution: Execution
     auto_threads: bool
+    keys: Path | None = None
 
 
 class AnswerSettings(NamedTuple):
@@ -144,7 +146,14 @@ def _model_settings(options: Mapping[str, Any]) -> ModelSettings:
         options["delegate_fallback"],
         options["untrusted"],
     )
-    return ModelSettings(options["models"], options["labels"], read_facts(options), execution, auto)
+    return ModelSettings(
+        options["models"],
+        options["labels"],
+        read_facts(options),
+        execution,
+        auto,
+        options["require_signature"],
+    )
 
 
 def _camera_options(options: Mapping[str, Any]) -> CameraOptions:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
-from ..console import printable
 from ..durable import make_folders, sync_file, sync_folder
 from ..errors import OptionError, OutputExistsError
 from ..files import write_atomically
 from ..parts import open_part, place
+from ..printable import printable
 from .arguments import Rules, for_service
 from .unit import Unit, build_unit
 

@@ -127,6 +127,8 @@ class Grabber:
                     self._keep(shot)
             finally:
                 camera.close()
+        except SourceError as error:
+            self._error = SourceError(str(error))  # Without its traceback, which holds what was read.
         except Exception as error:  # `check` raises it in the thread that waits.
             self._error = error
         finally:

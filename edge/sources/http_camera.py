@@ -37,6 +37,7 @@ class HttpCamera:
         self._interval = 1 / (options.fps or _SNAPSHOTS_PER_SECOND)
         self._due = time.monotonic()
         self._stream: PictureStream | None = None
+        self._pictures: Iterator[StreamPicture] = iter(())
         self._first_pictures = _FirstPictures()
         self._begin(answer)
 
@@ -58,8 +59,11 @@ class HttpCamera:
         self._client.abort()
 
     def close(self) -> None:
-        """Close the connection, if one is open."""
+        """Close the connection, if one is open, and forget what came."""
         self._answer.close()
+        self._client.close()
+        self._stream = None
+        self._pictures = iter(())
 
     @property
     def _was_stream(self) -> bool:
@@ -135,15 +139,20 @@ def open_http(url: str, options: CameraOptions) -> Camera:
     """
     refuse_size(options)
     client = HttpClient(url, max(TIMEOUT, options.patience), options.tls_fingerprint)
-    answer = client.get()
     try:
-        if _content(client, answer) != "film":
-            return HttpCamera(redact(url), client, answer, options)
-        playlist = is_playlist(answer.peek(LONGEST_HEAD))
+        answer = client.get()
+        try:
+            if _content(client, answer) != "film":
+                return HttpCamera(redact(url), client, answer, options)
+            playlist = is_playlist(answer.peek(LONGEST_HEAD))
+        except BaseException:
+            answer.close()
+            raise
     except BaseException:
-        answer.close()
+        client.close()
         raise
     answer.close()
+    client.close()
     if options.tls_fingerprint is not None:
         raise SourceError(
             "it sends a film, which FFmpeg reads, and FFmpeg cannot compare fingerprints. Instead of "

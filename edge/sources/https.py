@@ -39,7 +39,7 @@ class HttpHandler(AbstractHTTPHandler):
 
     def __init__(self, fingerprint: str | None) -> None:
         super().__init__()
-        self._tls = ssl.create_default_context() if fingerprint is None else _unverified()
+        self._tls: ssl.SSLContext | None = None  # Made when it is needed: it holds all authorities.
         self._fingerprint = fingerprint
 
     def http_open(self, req: Request) -> HTTPResponse:
@@ -48,6 +48,8 @@ class HttpHandler(AbstractHTTPHandler):
 
     def https_open(self, req: Request) -> HTTPResponse:
         """Open a request, as urllib's handlers do."""
+        if self._tls is None:
+            self._tls = ssl.create_default_context() if self._fingerprint is None else _unverified()
         return self._open(req, partial(_Connection, tls=self._tls, fingerprint=self._fingerprint))
 
     def _open(self, req: Request, connection: Any) -> HTTPResponse:

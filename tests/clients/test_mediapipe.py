@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.convert.recipes import find_recipe
+from edge_classify.edge.default_model import DEFAULT_MODEL
 from PIL import Image
 
 from ..support.commands import run_command
 from ..support.finished_files import KINDS, LABELS, SIDE
 from ..support.foreign import write_labels
 from ..support.pictures import SHAPES
+from ..support.signing import make_key
 from .conftest import COUNT, VARIANTS, Pictures, expect
 from .environments import HERE
 
@@ -75,6 +77,15 @@ def test_on_raw_photos_nearly_every_answer_is_ours(
         # MediaPipe skips pixels of photos larger than the input: 86 to 93 % for a MobileNetV2, by processor.
         # Fed wrongly, as with other channels or scaling, a model of three classes agrees on about a third.
         assert agreement >= 0.8, model.name
+
+
+def test_signature_changes_no_answer(mediapipe_python: Path, sized: Pictures, tmp_path: Path) -> None:
+    key = make_key(tmp_path)
+    result = run_command("edge-convert", DEFAULT_MODEL, "--sign", key.path, "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    both = [DEFAULT_MODEL, tmp_path / "out" / DEFAULT_MODEL.name]
+    answers = ask_mediapipe(mediapipe_python, both, sized.paths[:10])
+    assert answers[str(both[0])] == answers[str(both[1])]
 
 
 @pytest.mark.parametrize("name", ["float32", "float16", "uint8", "symmetric_uint8"])

@@ -20,12 +20,16 @@ class RawRequest:
 
 @dataclass
 class RawCamera:
-    """`answer` makes the pieces of an answer, which are sent one by one; `requests` are those that came."""
+    """`answer` makes the pieces of an answer, which are sent one by one; `requests` are those that came.
+
+    `answering` are the threads whose answers have not ended.
+    """
 
     answer: Callable[[RawRequest], Iterator[bytes]]
     tls: ssl.SSLContext | None = None
     port: int = 0
     requests: list[RawRequest] = field(default_factory=list)
+    answering: set[threading.Thread] = field(default_factory=set)
 
     @property
     def address(self) -> str:
@@ -39,7 +43,14 @@ class RawCamera:
                 connection, _ = listening.accept()
             except OSError:
                 return
-            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        self.answering.add(threading.current_thread())
+        try:
+            self._answer(connection)
+        finally:
+            self.answering.discard(threading.current_thread())
 
     def _answer(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:

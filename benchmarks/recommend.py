@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from ..edge.console import print_table, printable
+from ..edge.console import print_table
+from ..edge.printable import one_line
 from ..edge.statistics.chance import HasChance, Standing, against_chance, describe_chance
 from .budget import Budget
 from .results.bits import unpack
@@ -132,9 +133,9 @@ def print_advice(advice: Sequence[Advice]) -> None:
         if one.recommendation.name is None or len(rows) > 1:
             shown = [(name, why or "ship this") for name, why in rows]
             print_table(f"What to ship on {one.device}", ("file", ""), shown)
-        click.echo(printable(one.sentence()))
+        click.echo(one_line(one.sentence()))
         for line in one.recommendation.remarks():
-            click.echo(printable(line))
+            click.echo(one_line(line))
 
 
 def recommend_result(results: Sequence[Result], names: Sequence[str], budget: Budget) -> Recommendation:

@@ -10,9 +10,10 @@ import click
 from click.core import ParameterSource
 
 from ..benchmarks.budget import Budget
-from ..edge.console import CONTEXT, Command, print_json, printable, say, version_option
+from ..edge.console import CONTEXT, Command, print_json, say, version_option
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed
+from ..edge.printable import one_line
 from .cli_options import OPTIONS, SEALING, SIGNING_ALONE, read_settings, read_source, without_calibrated
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _sign(path: Path, options: Mapping[str, Any], signer: ModelSigner, as_json: 
     if as_json:
         print_json(copy.to_json())
     else:
-        click.echo(printable(str(copy.path)))
+        click.echo(one_line(str(copy.path)))
     signer.tell()
 
 
@@ -163,7 +164,7 @@ def _seal(source: ModelSource, options: Mapping[str, Any], as_json: bool, signer
     if as_json:
         print_json(copy.to_json())
     else:
-        click.echo(printable(str(copy.path)))
+        click.echo(one_line(str(copy.path)))
     _tell(signer)
 
 
@@ -204,6 +205,9 @@ def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget |
         from .tables import choose, print_tables
 
     outcome = convert(find_jobs(source, settings.target), settings, source.path.resolve().name)
+    if not outcome.files:
+        _say_what_failed(outcome)
+        raise click.exceptions.Exit(1)
     advice = choose(outcome.files, budget or Budget(), settings.max_drop)
     if as_json:
         for item in outcome.files:
@@ -225,7 +229,9 @@ def _say_what_failed(outcome: ConversionOutcome) -> bool:
         say(f"Skipped, since they could not be read: {len(outcome.skipped)}; the rest was used")
     for sentence in (*outcome.unrepaired, *outcome.at_chance):
         say(sentence)
-    return bool(outcome.skipped or outcome.unrepaired or outcome.at_chance)
+    for sentence in outcome.unwritten:
+        say(f"Error: {sentence}", "error")
+    return bool(outcome.skipped or outcome.unrepaired or outcome.at_chance or outcome.unwritten)
 
 
 def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -> None:
@@ -236,12 +242,16 @@ def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -
         from .sources.jobs import find_jobs
 
     jobs = find_jobs(source, settings.target)
-    reports = examine_int8(jobs, settings)
+    unwritten: list[str] = []
+    reports = examine_int8(jobs, settings, unwritten)
     for job, report in zip(jobs, reports, strict=True):
         if as_json:
             print_json(report.to_json())
         else:
             print_report(report)
-            say(f"Plot: {settings.output / plot_file_name(job.name)}")
-    if not all(report.chosen for report in reports):
+            if not unwritten:
+                say(f"Plot: {settings.output / plot_file_name(job.name)}")
+    for sentence in unwritten:
+        say(f"Error: {sentence}", "error")
+    if unwritten or not all(report.chosen for report in reports):
         raise click.exceptions.Exit(1)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..edge.console import printable
 from ..edge.errors import MissingPackageError, OptionError
 from ..edge.files import read_small
+from ..edge.printable import one_line
 from ..edge.signature import ed25519
 
 if TYPE_CHECKING:
@@ -115,5 +115,5 @@ def _password(path: Path, file: Path | None) -> bytes:
             f"{path} is encrypted, and there is no terminal to ask for its password. Give it as "
             f"--key-password FILE, or in the environment as {PASSWORD_VARIABLE}"
         )
-    text: str = click.prompt(printable(f"Password of {path}"), hide_input=True, err=True)
+    text: str = click.prompt(one_line(f"Password of {path}"), hide_input=True, err=True)
     return text.encode()

@@ -12,7 +12,8 @@ from ..benchmarks.host import describe_host
 from ..benchmarks.recommend import Candidate, Recommendation, recommend
 from ..benchmarks.scoring.loss import AnyLoss
 from ..edge.card import Accuracy
-from ..edge.console import print_table, printable
+from ..edge.console import print_table
+from ..edge.printable import one_line
 from .output import Converted
 
 _LOST = (
@@ -63,9 +64,9 @@ def print_tables(files: Sequence[Converted], output: Path, advice: Recommendatio
     title = f"Which one to ship? Measured on {host.name}, 1 thread"
     print_table(title, _SHIP, [_ship_row(item, advice) for item in files])
     chosen = f"Ship {advice.name}" if advice.name else "Ship none of them"
-    click.echo(printable(f"{chosen}: {advice.reason}."))
+    click.echo(one_line(f"{chosen}: {advice.reason}."))
     for line in advice.remarks():
-        click.echo(printable(line))
+        click.echo(one_line(line))
 
 
 def _lost_row(item: Converted, accuracy: Accuracy) -> tuple[str, ...]:

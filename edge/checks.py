@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import one_line, print_json, printable, say
+from .console import print_json, say
 from .default_model import DEFAULT_MODEL
 from .labels import read_label_file
+from .printable import one_line
 
 if TYPE_CHECKING:
     from .doctor.finding import Finding
@@ -32,9 +33,9 @@ def run_self_check(path: Path, keys: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(result.to_record())
     else:
-        click.echo(printable(f"{path}, run by {result.runtime}"))
+        click.echo(one_line(f"{path}, run by {result.runtime}"))
         for check in result.checks:
-            click.echo(printable(f"  {check.status:<12}{check.name}: {check.detail}").replace("\n", "\\x0a"))
+            click.echo(one_line(f"  {check.status:<12}{check.name}: {check.detail}"))
     if not result.passed:
         raise click.exceptions.Exit(1)
 

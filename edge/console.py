@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import IO, Any
 
@@ -15,6 +16,7 @@ from .errors import EdgeClassifyError
 from .interrupts import raise_on_interrupt
 from .log import Level, to_line
 from .option_rules import check_rules, shown
+from .printable import one_line, printable
 
 INTERRUPTED = 130  # Exit status after Ctrl-C: 128 and the signal's number, as shells have it.
 _WIDE = 1000
@@ -37,6 +39,10 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse an empty path, which would mean the current folder, and parse the arguments."""
+        with _shown_in_one_line():
+            return self._parse_args(ctx, args)
+
+    def _parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if any(not arg or arg.endswith("=") for arg in args):
             given, _, _ = self.make_parser(ctx).parse_args(list(args))
             for param in self.get_params(ctx):
@@ -57,9 +63,10 @@ class Command(click.Command):
             say(remark)
         try:
             raise_on_interrupt()
-            return super().invoke(ctx)
+            with _shown_in_one_line():
+                return super().invoke(ctx)
         except EdgeClassifyError as error:
-            raise _Failure(printable(str(error))) from error
+            raise _Failure(str(error)) from error
         except KeyboardInterrupt:
             say("Interrupted")
             raise click.exceptions.Exit(INTERRUPTED) from None
@@ -67,7 +74,17 @@ class Command(click.Command):
             raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise _Failure(printable(f"{where}{error.strerror or error}")) from error
+            raise _Failure(f"{where}{error.strerror or error}") from error
+
+
+@contextmanager
+def _shown_in_one_line() -> Iterator[None]:
+    """Show what click's errors repeat of the arguments, as the shell's * may have made them, by codes."""
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error)["message"] = one_line(error.message)  # Some versions of click declare it final.
+        raise
 
 
 def version_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -76,8 +93,11 @@ def version_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def say(message: str, level: Level = "info", **fields: Any) -> None:
-    """Print a remark to stderr as --log asks for: text, or JSON with `fields`. Secrets are replaced."""
-    click.echo(printable(to_line(message, level, **fields)), err=True)
+    """Print a remark to stderr as --log asks for: one line of text, or JSON with `fields`.
+
+    Secrets are replaced, and control characters shown by their codes: a message may hold the name of a file.
+    """
+    click.echo(to_line(message, level, **fields), err=True)
 
 
 def print_json(record: dict[str, Any]) -> None:
@@ -99,19 +119,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(escape(printable(cell)) for cell in row))
+        table.add_row(*(escape(one_line(cell)) for cell in row))
     if sys.stdout is not None:  # It is None where the shell has closed it.
         Console(width=_WIDE).print(table, crop=False)
-
-
-def printable(text: str) -> str:
-    """Replace control characters other than newline, which a terminal would obey, by their codes."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
-
-
-def one_line(text: str) -> str:
-    """Return `printable` text without line ends, which a file's name or a label may hold."""
-    return printable(text).replace("\n", "\\x0a")
 
 
 def stderr_is_terminal() -> bool:

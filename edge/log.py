@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any, Literal
 
+from .printable import one_line
+
 Level = Literal["error", "warning", "info"]
 Format = Literal["text", "json"]
 
@@ -49,17 +51,17 @@ def scrub(text: str) -> str:
 
 
 def to_line(message: str, level: Level = "info", **fields: Any) -> str:
-    """Return a remark as it is written, as one JSON line or as text that may have several lines.
+    """Return a remark as it is written: one line of JSON or of printable text.
 
     JSON holds `time` (UTC, ISO 8601, milliseconds), `level`, `message` and the fields. Text is the message;
-    each line starts with its priority where stderr is the journal (JOURNAL_STREAM in systemd.exec(5)).
+    it starts with its priority where stderr is the journal (JOURNAL_STREAM in systemd.exec(5)).
     """
     message = scrub(message)
     if _log.format == "json":
         safe = {name: scrub(value) if isinstance(value, str) else value for name, value in fields.items()}
         return json.dumps({"time": _now(), "level": level, "message": message, **safe})
     prefix = _PRIORITIES[level] if _stderr_is_journal() else ""
-    return "\n".join(f"{prefix}{line}" for line in message.split("\n"))
+    return prefix + one_line(message)
 
 
 def _now() -> str:

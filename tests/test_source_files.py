@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge_classify.edge.console import printable
 from edge_classify.edge.errors import ImageError, SourceError
+from edge_classify.edge.printable import printable
 from edge_classify.edge.sources.files import FileSource, is_video
 from edge_classify.edge.sources.frames import Frame
 from edge_classify.edge.sources.listing import read_listing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Collection, Mapping
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..convert.quiet import import_tensorflow
-from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, printable, say, version_option
+from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, say, version_option
 from ..edge.errors import MissingPackageError
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed, no_effect, shown
@@ -112,12 +113,12 @@ def _audit(
 
     audit = audit_only(data, output, options, force, command)
     if as_json:
-        click.echo(audit.to_json())
+        click.echo(json.dumps(audit.to_record(), indent=1))
     else:
         for line in audit.summary():
             click.echo(line)
     if output is not None:
-        say(f"Report: {printable(str(output / 'report.html'))}")
+        say(f"Report: {output / 'report.html'}")
     if audit.unreadable:
         raise click.exceptions.Exit(1)
 
@@ -126,7 +127,7 @@ def _finish(result: RunResult, output: Path, as_json: bool) -> None:
     from .run import Ending
 
     _print_models(result, output, as_json)
-    say(f"Report: {printable(str(output / 'report.html'))}")
+    say(f"Report: {output / 'report.html'}")
     if result.ending is Ending.INTERRUPTED:
         raise click.exceptions.Exit(INTERRUPTED)
     if result.ending is Ending.FAILED:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..edge.console import printable
+from ..edge.printable import one_line
 from .near_duplicates import RULE
 
 LEAST_SIDE = 32
@@ -152,7 +152,11 @@ class Audit:
 
     def to_json(self) -> str:
         """Return the text of audit.json, which lists every faulty file."""
-        record: dict[str, Any] = {
+        return json.dumps(self.to_record(), indent=1, ensure_ascii=False) + "\n"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the content of audit.json."""
+        return {
             "images": self.images,
             "classes": self.classes,
             "imbalance": None if self.imbalance is None else round(self.imbalance, 2),
@@ -160,12 +164,6 @@ class Audit:
             "near_duplicates": RULE if self.near_duplicates else None,
             **{name: [asdict(item) for item in getattr(self, name)] for name in _LISTS},
         }
-        return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-
-
-def one_line(text: str) -> str:
-    """Return text that may contain file names as one line without control characters."""
-    return printable(text).replace("\n", "\\x0a")
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

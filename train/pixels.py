@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..edge.card import InputSpec, Preprocess
-from ..edge.console import printable
 from ..edge.cores import cores
 from ..edge.errors import DatasetError, ImageError
 from ..edge.image import to_input
 from ..edge.image_file import open_image, require_known
 from ..edge.labelled import is_text
+from ..edge.printable import printable
 from ..edge.progress import progress
 from .cache import ATTEMPTS, Cache
 from .image_facts import ImageFacts, inspect_image

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
-from ...edge.console import print_table, printable
+from ...edge.console import print_table
+from ...edge.printable import one_line
 from ..results.result import Operations, OperatorTime
 
 _SLOWEST = 12
@@ -23,7 +24,7 @@ def print_operations(operations: Operations, name: str) -> None:
         rows = [_row(o.name if o.index is None else f"{o.index} {o.name}", o.output, [o]) for o in slowest]
         print_table("The slowest of them", _BY_OPERATOR, rows)
     for sentence in describe(operations):
-        click.echo(printable(sentence))
+        click.echo(one_line(sentence))
 
 
 def describe(operations: Operations) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from ...edge.console import one_line
+from ...edge.printable import one_line
 
 FONT = 12  # px, as style.css has it.
 Point = tuple[float, float]

@@ -7,8 +7,8 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from ...edge.console import one_line
 from ...edge.errors import MissingPackageError
+from ...edge.printable import one_line
 
 if TYPE_CHECKING:
     from jinja2 import Environment

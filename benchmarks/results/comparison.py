@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import click
 
-from ...edge.console import one_line, print_table, printable
+from ...edge.console import print_table
+from ...edge.printable import one_line
 from .names import failure_name, result_names
 from .noise import LatencyChange
 from .numbers import number
@@ -104,7 +105,7 @@ def print_comparison(comparison: Comparison) -> None:
     if comparison.pairs:
         print_table(_title(comparison), _TITLES, comparison_rows(comparison.pairs))
     for sentence in comparison_remarks(comparison):
-        click.echo(printable(sentence))
+        click.echo(one_line(sentence))
 
 
 def comparison_rows(pairs: Sequence[Pair]) -> list[list[str]]:

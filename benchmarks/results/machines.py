@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...edge.console import one_line
+from ...edge.printable import one_line
 from ..host import Host
 from .names import numbered
 from .result import Failure, Result

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import click
 
-from ...edge.console import one_line, print_table, printable
+from ...edge.console import print_table
+from ...edge.printable import one_line
 from ...edge.statistics.paired import describe_difference
 from .machines import Machine, by_machine
 from .names import failure_name, result_names, short_name
@@ -31,7 +32,7 @@ def print_results(results: Sequence[Result | Failure]) -> None:
                 _print_columns(accuracy_title(scored), ACCURACY, scored)
             _print_stages(machine.results)
         for sentence in (*facts(machine), *_notes(machine)):
-            click.echo(printable(sentence))
+            click.echo(one_line(sentence))
 
 
 def to_markdown(results: Sequence[Result | Failure], command: str | None = None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import quantiles
 
 from ...edge.board import HOT, UNDER_VOLTAGE, Clock
-from ...edge.console import one_line
+from ...edge.printable import one_line
 from ..results.result import Caveat
 from .processor import Program
 from .snapshot import Neighbours

@@ -10,8 +10,9 @@ import click
 
 from ...edge.card import ModelCard
 from ...edge.channels import RGB
-from ...edge.console import print_json, print_table, printable
+from ...edge.console import print_json, print_table
 from ...edge.meanings import Statement
+from ...edge.printable import one_line
 from ...edge.tflite.graph import Quantization, Tensor
 from ...edge.trusted_keys import fingerprint
 from .inspection import Inspection, inspect
@@ -138,7 +139,7 @@ def _shortened(name: str) -> str:
 def _one_line(text: str, width: int) -> str:
     """Return the beginning of a text from a file, safe for a terminal."""
     text = text if len(text) <= width else f"{text[: width - 3]}..."
-    return printable(text).replace("\n", "\\x0a")
+    return one_line(text)
 
 
 def headline(found: Inspection) -> str:

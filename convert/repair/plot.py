@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...edge.console import printable
 from ...edge.errors import MissingPackageError
+from ...edge.printable import printable
 from .report import RepairReport
 from .sensitivity import LayerError
 

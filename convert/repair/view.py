@@ -7,7 +7,8 @@ import textwrap
 import click
 
 from ...benchmarks.results.numbers import points
-from ...edge.console import print_table, printable
+from ...edge.console import print_table
+from ...edge.printable import printable
 from .report import Attempt, RepairReport
 
 _SHOWN = 10

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from ..answers.result import Answer
-from ..console import one_line
+from ..printable import one_line
 from .fonts import is_bitmap, letter
 from .rows import Row, rows_of
 

@@ -10,7 +10,8 @@ from io import TextIOBase
 from typing import TYPE_CHECKING, TextIO, cast
 
 from ..answers.result import FrameResult
-from ..console import one_line, printable, stderr_is_terminal
+from ..console import stderr_is_terminal
+from ..printable import one_line, printable
 from .frame_rate import FrameRate
 from .rows import Row, rows_of
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..answers.result import Answer
 from ..classifier import UNKNOWN
-from ..console import one_line
+from ..printable import one_line
 
 
 @dataclass(frozen=True)

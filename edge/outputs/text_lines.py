@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ..answers.result import Answer, FrameResult
 from ..classifier import UNKNOWN
-from ..console import one_line, say
+from ..console import say
+from ..printable import one_line
 from ..sources.frames import Frame
 from .frame_rate import FrameRate
 from .writer import Writer

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_classify.benchmarks.host import Host
-from edge_classify.edge.console import one_line
+from edge_classify.edge.printable import one_line
 
 from studies.peers.figures import Figures, PairedRatio, Share
 

@@ -45,7 +45,7 @@ def python_environment(client: str, python: str, check: str) -> Path:
     def build(folder: Path) -> None:
         call(client, [python, "-m", "venv", folder])
         inside = folder / "bin" / "python"
-        pip = [inside, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+        pip = [str(inside), "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
         call(client, [*pip, "--requirement", requirements])
         call(client, [inside, "-c", check])
 

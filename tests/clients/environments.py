@@ -101,5 +101,9 @@ def kept(client: str, contents: str, build: Callable[[Path], None]) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"{client}-unfinished-") as folder:
             build(Path(folder) / "built")
-            (Path(folder) / "built").rename(kept)
+            try:
+                (Path(folder) / "built").rename(kept)
+            except OSError:
+                if not kept.is_dir():  # Otherwise another process built the same meanwhile.
+                    raise
     return kept

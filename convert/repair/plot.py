@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...edge.errors import MissingPackageError
 from ...edge.extras import pip_install
-from ...edge.printable import printable
+from ...edge.printable import one_line
 from .report import RepairReport
 from .sensitivity import LayerError
 
@@ -124,7 +124,7 @@ def _draw_channels(axes: Any, report: RepairReport) -> None:
 
 
 def _short(text: str, length: int) -> str:
-    text = printable(text).replace("\n", " ")
+    text = one_line(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

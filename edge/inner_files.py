@@ -111,7 +111,7 @@ def open_unlinked(path: Path) -> Iterator[BinaryIO]:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
             raise UnsafePathError(f"is {kind_of(mode)}, and not a regular file")
-        with open(handle, "rb", closefd=False) as file:  # noqa: PTH123 - It takes a descriptor.
+        with open(handle, "rb", closefd=False) as file:
             yield file
     finally:
         os.close(handle)

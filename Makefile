@@ -9,13 +9,18 @@ WEIGHTS ?=
 BIN := $(VENV)/bin
 # Processes that share the tests: one for each core. With WORKERS=0 the tests run one after the other.
 WORKERS ?= auto
+FAULTS_EACH ?= 9
+FAULTS_TRAIN ?= 1
 FUZZ_SECONDS ?= 600
+# The versions that were tested, by their checksums; no source is built, which would fetch what no lock names.
+LOCKED := -m pip install --quiet --require-hashes --only-binary :all: -r requirements
+TOOLS := build/tools
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
-.PHONY: help demo test slow clients peers fuzz lint format clean default-model
+.PHONY: help demo test slow clients peers faults fuzz lint format clean default-model lock sbom dist audit
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
@@ -26,16 +31,47 @@ help:
 	@echo "             the same model through what one would use instead: the README's table"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
+	@echo "make faults [FAULTS_EACH=9] [FAULTS_TRAIN=1]"
+	@echo "             kill the commands, fill their disks, cut the power: is anything lost?"
 	@echo "make fuzz [FUZZ_SECONDS=600]"
 	@echo "             try readers of strangers' files with inputs that learn what they reach: so long for each"
 	@echo "make lint    check style and types"
+	@echo "make lock [UPGRADE=1]"
+	@echo "             resolve requirements/*.txt anew, after setup.cfg changed or to the newest versions"
+	@echo "make audit   ask pip-audit for known vulnerabilities of what is locked"
+	@echo "make dist    build wheel and sdist in dist/, twice, and compare the bytes"
+	@echo "make sbom    write dist/edge-classify.cdx.json: what is installed, for whom, under which licence"
 	@echo "make clean   remove what demo and the tests made, and $(VENV)"
 
-$(VENV)/installed: setup.cfg setup.py pyproject.toml
+$(VENV)/installed: setup.cfg setup.py pyproject.toml requirements/build.txt requirements/everything.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "TensorFlow needs Python 3.10 to 3.13; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[all,dev]'
+	$(BIN)/python $(LOCKED)/build.txt
+	$(BIN)/python $(LOCKED)/everything.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check || { echo "The locks do not fit setup.cfg. Run: make lock"; false; }
 	@touch $@
+
+$(TOOLS)/installed: requirements/build.txt requirements/tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python $(LOCKED)/build.txt
+	$(TOOLS)/bin/python $(LOCKED)/tools.txt
+	@touch $@
+
+# Versions stay where they still fit setup.cfg. uv is not locked here: without a lock there is none yet.
+lock:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet uv
+	build/uv/bin/python -m release.lock $(if $(UPGRADE),--upgrade)
+
+sbom: $(VENV)/installed $(TOOLS)/installed
+	$(TOOLS)/bin/python -m release.sbom $(BIN)/python dist/edge-classify.cdx.json
+
+dist: $(VENV)/installed
+	$(BIN)/python -m release.dist
+
+audit: $(TOOLS)/installed
+	$(TOOLS)/bin/python -m release.audit
 
 demo: $(VENV)/installed
 	@echo "== Training both models on handwritten digits"
@@ -68,22 +104,27 @@ test: $(VENV)/installed
 slow: $(VENV)/installed
 	$(PYTEST) $(SIDE_BY_SIDE) -m slow
 
-# Each client is installed apart, which takes minutes the first time; one that can't be had is skipped.
+# Each client is installed apart, which takes minutes the first time; one that can't be had is skipped. Each has a
+# file of tests, which one process runs: what it answers is asked once.
 clients: $(VENV)/installed
-	$(PYTEST) -m clients
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m clients
 
 # The same model through other runtimes, each installed apart under build/peers.
 peers: $(VENV)/installed
 	$(BIN)/python -m studies.peers.run $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-# Each reader of what strangers made in turn; 21 of them, so three and a half hours. What they reach is kept in build/fuzz.
+# As root the power is cut and small disks are filled, too. 20 minutes on 2 cores; with EACH=1 and TRAIN=0 two minutes.
+faults: $(VENV)/installed
+	$(BIN)/python -m studies.faults --each $(FAULTS_EACH) --train $(FAULTS_TRAIN)
+
+# Each reader of what strangers made in turn; some 26 of them, so more than four hours. What they reach is kept in build/fuzz.
 fuzz: $(VENV)/installed
 	$(BIN)/python -m fuzz.run --seconds $(FUZZ_SECONDS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy tests/.ns tests studies fuzz
+	$(BIN)/mypy tests/.ns tests studies release fuzz
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -27,7 +27,7 @@ from .target import Target
 from .targets import TARGETS
 
 MEMORY_MB, SLOWEST_S = 2048, 10
-_START_S = 120  # For instrumenting the imports, and the first pass over the corpus.
+_START_S = 600  # For instrumenting the imports, and the first pass over the corpus.
 _STATISTICS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+)")
 _CAUSE = re.compile(
     r"^(?:\w+\.)*\w*(?:Error|Exception|Warning|Interrupt)\b.*|^SUMMARY: .*|^==\d+== ERROR: .*", re.M
@@ -89,8 +89,10 @@ def fuzz(target: Target, seconds: int, corpus: Path) -> Outcome:
             timeout=seconds + _START_S + SLOWEST_S,
         )  # fmt: skip
         output, failed = done.stdout + done.stderr, done.returncode != 0
-    except subprocess.TimeoutExpired:
-        output, failed = f"Error: it did not end {_START_S} seconds after its time", True
+    except subprocess.TimeoutExpired as late:
+        said = b"".join(part for part in (late.stdout, late.stderr) if isinstance(part, bytes))
+        output = f"Error: it did not end {_START_S} seconds after its time\n{said.decode(errors='replace')}"
+        failed = True
     return _outcome(target.name, output, failed, sorted(set(findings.iterdir()) - known))
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from . import models, pictures, signatures, texts
+from . import models, own_files, pictures, signatures, texts
 
-TARGETS = {
-    target.name: target
-    for target in (*models.TARGETS, *pictures.TARGETS, *signatures.TARGETS, *texts.TARGETS)
-}
+_FILES = (models, own_files, pictures, signatures, texts)
+TARGETS = {target.name: target for file in _FILES for target in file.TARGETS}

@@ -2,9 +2,10 @@
 
 Setuptools takes over when, by whom and under which umask a file was made, and what an earlier build left in
 build/ and *.egg-info. Here all is built in an empty folder, and each archive is written again: sorted, with
-fixed owners and modes, at one time, by Python's zlib (whose version may change bytes). That time is SOURCE_DATE_EPOCH where it is set (as in
-https://reproducible-builds.org/specs/source-date-epoch/), and otherwise the first of 1980, the oldest that
-a zip file can hold. The version of setuptools stands in the wheel: requirements/build.txt names it.
+fixed owners and modes, at one time. That time is SOURCE_DATE_EPOCH where it is set
+(https://reproducible-builds.org/specs/source-date-epoch/), and otherwise the first of 1980, the oldest that a
+zip file can hold. What is left are the versions of setuptools, which stands in the wheel and in
+requirements/build.txt, and of zlib, which compresses.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def build_sdist(sdist_directory: str, config_settings: dict[str, Any] | None = N
 
 
 def source_date() -> int:
-    """Return the time of all files, in seconds since 1970. Raises ValueError where the variable holds none."""
+    """Return the time of all files, in seconds since 1970. Raises ValueError for what is no time."""
     text = os.environ.get("SOURCE_DATE_EPOCH", str(_EARLIEST))
     if not text.isascii() or not text.isdigit():
         raise ValueError(f"SOURCE_DATE_EPOCH takes seconds since 1970. Received: {text}")
@@ -105,7 +106,7 @@ def _records_last(name: str) -> tuple[bool, str]:
 
 @contextmanager
 def _empty_folder() -> Iterator[None]:
-    """Have setuptools build outside the source tree, where files lie that have been moved or removed since."""
+    """Have setuptools build outside the source tree, where files lie that have been removed since."""
     kept = os.environ.get("DIST_EXTRA_CONFIG")
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings.cfg"

@@ -105,9 +105,10 @@ def _build(source: Path, kind: str, **environment: str) -> Path:
     """Build an archive with the setuptools that is installed here, and return its path."""
     target = Path(tempfile.mkdtemp(dir=source.parent, prefix=f"{kind}-"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_"))}
+    kept |= {"PYTHONPATH": str(source / "release"), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     done = subprocess.run(
-        [sys.executable, "-c", _BUILD, f"build_{kind}", target], cwd=source, check=False, capture_output=True, text=True, umask=0o077 if environment else 0o022,
-        env={**kept, "PYTHONPATH": str(source / "release"), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        [sys.executable, "-c", _BUILD, f"build_{kind}", target], cwd=source, env=kept,
+        umask=0o077 if environment else 0o022, check=False, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
         sys.exit(f"The {kind} cannot be built:\n{done.stderr.strip()[-2000:]}")

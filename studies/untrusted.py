@@ -1,7 +1,7 @@
 """Usage: python studies/untrusted.py MODEL.tflite PHOTO [--rounds 15] [--photos 50]
 
-Claim: --untrusted makes a single photo, as a whole process, take about twice as long, and adds a few
-milliseconds to each photo of a run, most of them for carrying the file and its pixels between processes.
+Claim: --untrusted makes a single photo, as a whole process, take about twice as long, and adds about a
+millisecond to each photo of a run, for carrying the file and its pixels between processes.
 
 Cold start: edge-classify with and without --untrusted, in new processes, in turn. In a run: decoding and
 inference of one photo in this process, and by the processes of --untrusted, in turn. Medians are printed.

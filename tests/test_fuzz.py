@@ -68,15 +68,15 @@ def test_error_that_a_reader_does_not_document_is_a_finding_with_its_file(
         "import fuzz.target as t\n"
         "real = t.Target.try_one\n"
         "def try_one(self, data):\n"
-        "    if data.startswith(b'ID'): raise KeyError('planted')\n"
+        "    if data.startswith(b'I'): raise KeyError('planted')\n"
         "    return real(self, data)\n"
         "t.Target.try_one = try_one\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}:{ROOT / 'tests' / '.ns'}")
     seeds = Target("listing", TARGETS["listing"].read, (), lambda: [b"IC"])
-    outcome = fuzz(seeds, 30, tmp_path / "corpus" / "listing")
+    outcome = fuzz(seeds, 60, tmp_path / "corpus" / "listing")
     assert outcome.finding is not None and "planted" in outcome.finding
-    assert outcome.file is not None and outcome.file.read_bytes().startswith(b"ID")
+    assert outcome.file is not None and outcome.file.read_bytes().startswith(b"I")
 
 
 def test_runner_says_in_words_where_atheris_cannot_be_had(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def test_stopped_camera_is_said_once_and_is_back_when_it_serves_again(camera: Ca
         back = next(frames)
     assert "--camera http://127.0.0.1" in error and "was lost: " in error
     assert back.error is None and back.index is not None and back.index > last
-    assert len(watched.remarks) == 1 and watched.remarks[0].endswith(" s") and "is back" in watched.remarks[0]
+    unencrypted, is_back = watched.remarks
+    assert "is not encrypted" in unencrypted and is_back.endswith(" s") and "is back" in is_back
     assert watched.idle > 0
     assert PASSWORD not in error + watched.remarks[0]
 

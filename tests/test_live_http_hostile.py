@@ -189,7 +189,7 @@ def test_token_without_tls_draws_a_remark_and_another_parameter_none(address: st
 def test_compressed_answer_is_never_unpacked() -> None:
     def answer(request: RawRequest) -> Iterator[bytes]:
         asked.append(request.headers["accept-encoding"])
-        yield head("image/jpeg", **{"Content-Encoding": "gzip"}) + b"\x1f\x8b\x08" + bytes(600)
+        yield head("image/jpeg", Content_Encoding="gzip") + b"\x1f\x8b\x08" + bytes(600)
 
     asked: list[str] = []
     with raw_camera(answer) as camera, pytest.raises(SourceError, match="gives no pictures"):

@@ -48,6 +48,7 @@ def test_no_time_is_made_up_where_there_is_neither_a_stamp_nor_a_rate(rate: floa
 
 def test_stamp_that_is_no_number_counts_as_none() -> None:
     # What a film gives whose time stamps count in units of 1/0 seconds.
+    assert times(25, [0, 40, 1e300, 120]) == pytest.approx([0, 0.04, 0.08, 0.12])
     assert times(25, [0, 40, float("inf"), float("nan"), 160]) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
 
 

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from platformdirs import user_cache_path
 
 from ..edge.console import say
+from ..edge.durable import publish_folder
 from ..edge.errors import OptionError
 from ..edge.json_files import parse_json, read_json, structured
 from ..edge.ownership import others_can_write
@@ -241,7 +242,7 @@ def _seal(partial: Path, final: Path, key: CacheKey) -> None:
     for path in partial.iterdir():
         path.chmod(0o600)  # Whatever the umask: a file that others can write is not read again.
     try:
-        partial.rename(final)
+        publish_folder(partial, final)
     except OSError as error:
         if error.errno not in _TAKEN:
             raise

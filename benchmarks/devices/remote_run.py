@@ -32,7 +32,7 @@ from .remote_job import (
 )
 from .ssh import LinkError
 from .target import SshTarget
-from .wheel import Wheel
+from .wheel import Wheel, locked_packages
 
 _NO_NETWORK = ("NewConnectionError", "Temporary failure in name resolution", "ConnectTimeoutError")
 # Versions of glibc (2.x) for which wheels of our requirements are built; pip download needs each one named.
@@ -89,11 +89,12 @@ class RemoteRun:
         check_python(name, facts)
         keep = environment_name(self._wheel, self._wheels) if job.keep else None
         own = SentFile(f"{WHEELS}-own/{self._wheel.name}", self._wheel.data)
-        files = [own, *self._wheels, *self._models, *self._others]
+        lock = SentFile(f"{WHEELS}-own/locked.txt", locked_packages(old_arm=is_old_arm(facts)))
+        files = [own, lock, *self._wheels, *self._models, *self._others]
         environment = 0 if keep in facts["environments"] else ENVIRONMENT_BYTES
         check_space(name, facts, sum(file.size for file in files) + environment)
         self._send(connection, files)
-        self._install(connection, own.remote_path, keep)
+        self._install(connection, own.remote_path, lock.remote_path, keep)
         say(f"{name}: measuring {len(job.files)} models")
         arguments = ["--json", *job.arguments]
         arguments += ["--data", DATA] if job.images else []
@@ -130,7 +131,7 @@ class RemoteRun:
             )
         return bool(reply["right"])
 
-    def _install(self, connection: Connection, own: str, keep: str | None) -> None:
+    def _install(self, connection: Connection, own: str, lock: str, keep: str | None) -> None:
         name, facts, offline = self._target.name, connection.facts, bool(self._wheels)
         if keep in facts["environments"]:
             say(f"{name}: using the environment that was kept there")
@@ -141,6 +142,7 @@ class RemoteRun:
                 "prepare",
                 keep=keep,
                 wheel=own,
+                lock=lock,
                 wheels=WHEELS if offline else None,
                 requires=self._wheel.requires,
                 from_debian=is_old_arm(facts),
@@ -289,6 +291,13 @@ def explain_failure(name: str, facts: dict[str, Any], reply: dict[str, Any], off
         missing = re.findall(r"No matching distribution found for (\S+)", text)
         what = f"no --wheel for it holds {', '.join(missing)}" if missing else f"pip failed ({shown})"
         return BenchmarkError(f"{name} ({kind}): {what}. This fetches all that it needs: {fetch}")
+    if "DO NOT MATCH THE HASHES" in text:
+        changed = re.findall(r"^    (\S+) from ", text, re.MULTILINE)
+        return BenchmarkError(
+            f"{name}: the package index there gives {', '.join(changed) or 'a package'} with a checksum "
+            "other than PyPI's, so nothing was installed. Set up PyPI in pip.conf there, or give the files "
+            f"as --wheel: {fetch}"
+        )
     if any(sign in text for sign in _NO_NETWORK):
         return BenchmarkError(
             f"{name}: pip cannot reach a package index there. Fetch the wheels here, and give them "

@@ -15,7 +15,7 @@ from ...edge.default_model import DEFAULT_MODEL
 from ...edge.errors import BenchmarkError
 
 _DISTRIBUTION = "edge-classify"
-_SUFFIXES = {".py", ".typed", ".tflite", ".html", ".css", ".js"}
+_SUFFIXES = {".py", ".typed", ".tflite", ".html", ".css", ".js", ".txt"}
 _COMMANDS = {
     "edge-classify": "edge_classify.edge.__main__:main",
     "edge-benchmark": "edge_classify.benchmarks.__main__:main",
@@ -58,6 +58,15 @@ def build_wheel() -> Wheel:
     files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{scripts}".encode()
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
     return Wheel(f"edge_classify-{version}-py3-none-any.whl", _zip(files), requires)
+
+
+def locked_packages(*, old_arm: bool) -> bytes:
+    """Return the lock of the runner's requirements: versions and checksums, in pip's format.
+
+    With `old_arm`, that of 32-bit ARM, which leaves out what comes from Debian there.
+    """
+    name = "32-bit-arm.txt" if old_arm else "64-bit.txt"
+    return Path(__file__).with_name("locked").joinpath(name).read_bytes()
 
 
 def _package_files() -> Iterator[tuple[str, bytes]]:

@@ -144,6 +144,8 @@ Answer = TypeVar("Answer", SandboxAnswer, SizeAnswer, AnimationAnswer, FrameAnsw
 def parse_answer(kind: type[Answer], raw: bytes) -> Answer:
     """Read a READY message from a child that decodes; raises BrokenMessageError."""
     answer: Answer = _parse(kind, raw)
+    if not math.isfinite(getattr(answer, "seconds", None) or 0):
+        raise BrokenMessageError("a time that is no number")
     for text in (getattr(answer, "error", None), *getattr(answer, "missing", ())):
         if text is not None and len(text) > MAX_TEXT:
             raise BrokenMessageError(f"a text of {len(text):,} characters")

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any
 
+from .deadlines import Deadlines
 from .messages import (
     ERROR,
     MAX_JSON_BYTES,
@@ -36,6 +37,9 @@ _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 _STDERR_BYTES = 64 * 1024
 
 
+_Start = tuple[list[str], dict[str, str], "SimpleQueue[subprocess.Popen[bytes] | Exception]"]
+
+
 class _Starter:
     """Starts all children in one thread, which ends with this process.
 
@@ -45,22 +49,35 @@ class _Starter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._thread: ThreadPoolExecutor | None = None
+        self._asked: SimpleQueue[_Start] = SimpleQueue()
         self._process = 0
 
     def start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-        pipe = subprocess.PIPE
+        """Start a child with pipes; raises OSError where that fails."""
         with self._lock:
             if self._process != os.getpid():  # A process that was forked has no threads of its parent's.
-                self._thread, self._process = ThreadPoolExecutor(1, "start children"), os.getpid()
-            assert self._thread is not None
-            begun = self._thread.submit(
-                subprocess.Popen, command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
-            )
-        return begun.result()
+                self._asked, self._process = SimpleQueue(), os.getpid()
+                threading.Thread(target=self._work, args=(self._asked,), name="children", daemon=True).start()
+        begun: SimpleQueue[subprocess.Popen[bytes] | Exception] = SimpleQueue()
+        self._asked.put((command, environment, begun))
+        child = begun.get()
+        if isinstance(child, Exception):
+            raise child
+        return child
+
+    @staticmethod
+    def _work(asked: SimpleQueue[_Start]) -> None:
+        pipe = subprocess.PIPE
+        while True:
+            command, environment, begun = asked.get()
+            try:
+                begun.put(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment))
+            except Exception as error:  # Raised in the thread that waits for it.
+                begun.put(error)
 
 
 _starter = _Starter()
+_deadlines = Deadlines()
 
 
 class ReportedError(Exception):
@@ -128,9 +145,7 @@ class IsolatedProcess:
         Raises ReportedError as the block does, and ChildEndedError, when the child is gone, for a crash, for
         too much time or memory, and for a broken message.
         """
-        timer = threading.Timer(seconds, self._kill_late)
-        timer.daemon = True
-        timer.start()
+        ticket = _deadlines.begin(seconds, self._kill_late)
         try:
             yield
         except (EOFError, OSError):
@@ -142,7 +157,7 @@ class IsolatedProcess:
             reason = f"{self.subject} made the {self._job}'s process send a broken message ({error})"
             raise ChildEndedError(reason) from None
         finally:
-            timer.cancel()
+            _deadlines.end(ticket)
 
     def close(self) -> None:
         """End the child; a second call does nothing."""

@@ -16,8 +16,9 @@ from .landlock import restrict_files
 from .seccomp import restrict_calls
 
 _NO_NEW_PRIVS = 38  # PR_SET_NO_NEW_PRIVS of linux/prctl.h.
-# What libraries read about the processor, at the first inference too. It is the same for everybody.
-_ABOUT_PROCESSORS = (Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu"))
+# What libraries read about the processor, at the first inference too, and how much memory is left. All users
+# may read it.
+_ABOUT_MACHINE = (Path("/proc/cpuinfo"), Path("/sys/devices/system/cpu"), Path("/proc/meminfo"))
 _OPEN_FILES = 64
 
 
@@ -39,7 +40,7 @@ def enter(readable: Sequence[Path], memory: int) -> tuple[str, ...]:
     with suppress(OSError):  # Loaded by the C library when a thread ends early; later it could not be.
         ctypes.CDLL("libgcc_s.so.1")
     several = _count_threads() > 1
-    files = "threads of a library run already" if several else restrict_files((*readable, *_ABOUT_PROCESSORS))
+    files = "threads of a library run already" if several else restrict_files((*readable, *_ABOUT_MACHINE))
     calls = restrict_calls()
     if files:
         missing.append(f"its processes can read files (no Landlock: {files})")

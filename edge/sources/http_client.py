@@ -7,6 +7,7 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import (
+    BaseHandler,
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
     HTTPRedirectHandler,
@@ -45,13 +46,9 @@ class HttpClient:
         self._handler = HttpHandler(fingerprint)
         self._opener = OpenerDirector()
         # Only urllib's handlers for HTTP, so that a redirect to file: or ftp: fails.
-        for handler in (
-            self._proxies,
-            self._handler,
-            _Redirects(),
-            HTTPErrorProcessor(),
-            HTTPDefaultErrorHandler(),
-        ):
+        others = _Redirects(), HTTPErrorProcessor(), HTTPDefaultErrorHandler()
+        self._handlers: tuple[BaseHandler, ...] = (self._proxies, self._handler, *others)
+        for handler in self._handlers:
             self._opener.add_handler(handler)
 
     def get(self) -> HttpAnswer:
@@ -80,9 +77,9 @@ class HttpClient:
 
     def close(self) -> None:
         """Send nothing any more; without it all would stay in memory until the next garbage collection."""
-        for handler in (self._handler, self._proxies, *self._opener.handlers):
-            handler.parent = None  # urllib has handlers and openers refer to each other.
-        self._opener.handlers.clear()
+        for handler in self._handlers:
+            vars(handler).pop("parent", None)  # Handlers and openers of urllib refer to each other.
+        self._handlers = ()
 
     def explain(self, error: object) -> str:
         """Return why the connection failed, in plain words and without the address."""

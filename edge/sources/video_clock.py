@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 _MAX_RATE = 1000.0  # Frames/s. Files that state more, such as 90,000, state the unit of their time stamps.
+
+_LATEST = 1e9  # Seconds: 30 years. A later time stamp is none.
 
 
 class VideoClock:
@@ -31,7 +32,7 @@ class VideoClock:
         frame before it; None where the file states neither time stamps nor a rate. Time never runs backwards.
         """
         stamp = float(self._capture.get(self._position)) / 1000
-        if not math.isfinite(stamp):  # A unit of time stamps that is 0 divides by it.
+        if not abs(stamp) < _LATEST:  # Also NaN: a unit of time stamps that is 0 divides by it.
             stamp = 0.0
         if self._first is None:
             self._first = stamp

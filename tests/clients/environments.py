@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+LOCKS = ROOT / "requirements"
 CACHE = ROOT / ".pytest_cache" / "clients"
 REQUIRED = "EDGE_CLASSIFY_REQUIRE_CLIENTS"
 
@@ -34,17 +35,18 @@ def or_skip(make: Callable[[], Path]) -> Path:
 
 
 def python_environment(client: str, python: str, check: str) -> Path:
-    """Return the interpreter of a virtual environment with requirements-CLIENT.txt.
+    """Return the interpreter of a virtual environment with what requirements/CLIENT.txt locks.
 
     `python` makes it. `check` is a statement that must work there. Raises Unavailable.
     """
-    requirements = HERE / f"requirements-{client}.txt"
+    requirements = LOCKS / f"{client}.txt"
     version = call(client, [python, "-c", "import sys; print(sys.version)"])
 
     def build(folder: Path) -> None:
         call(client, [python, "-m", "venv", folder])
         inside = folder / "bin" / "python"
-        call(client, [inside, "-m", "pip", "install", "--quiet", "--requirement", requirements])
+        pip = [str(inside), "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+        call(client, [*pip, "--requirement", requirements])
         call(client, [inside, "-c", check])
 
     return kept(client, requirements.read_text() + version, build) / "bin" / "python"
@@ -99,5 +101,9 @@ def kept(client: str, contents: str, build: Callable[[Path], None]) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"{client}-unfinished-") as folder:
             build(Path(folder) / "built")
-            (Path(folder) / "built").rename(kept)
+            try:
+                (Path(folder) / "built").rename(kept)
+            except OSError:
+                if not kept.is_dir():  # Otherwise another process built the same meanwhile.
+                    raise
     return kept

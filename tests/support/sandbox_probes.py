@@ -145,6 +145,7 @@ def needs(readable: Path) -> dict[str, Callable[[], object]]:
         "draw a number": lambda: os.urandom(8),
         "count the cores": lambda: os.sched_getaffinity(0),
         "read about the processor": Path("/proc/cpuinfo").read_bytes,
+        "read what memory is left": Path("/proc/meminfo").read_bytes,
     }
 
 

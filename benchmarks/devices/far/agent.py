@@ -57,7 +57,8 @@ def _answer(request: dict[str, Any], cache: Path, job: Path, channel: Channel) -
             kept = request["keep"]
             folder = cache / kept if kept else job / "environment"
             wheels = request["wheels"] and str(job / request["wheels"])
-            prepare(folder, {**request, "wheel": str(job / request["wheel"]), "wheels": wheels}, channel)
+            own = {key: str(job / request[key]) for key in ("wheel", "lock")}
+            prepare(folder, {**request, **own, "wheels": wheels}, channel)
             if kept:
                 remove_older(cache, folder)
         case "start":

@@ -19,14 +19,15 @@ from .files import remove
 from .locks import lock
 
 _TAIL = 4000
-# Run by the environment's own Python, whose pip can read requirements: prints those for this machine.
+# Run by the environment's own Python, whose pip can read requirements: prints those for this machine, each
+# of them without its marker, or null.
 _APPLICABLE = """
 import json, sys
 from pip._vendor.packaging.requirements import Requirement
 found = map(Requirement, json.loads(sys.argv[1]))
 here = {"extra": "", **({"platform_machine": sys.argv[2]} if sys.argv[2] else {})}
 plain = lambda r: f"{r.name}{r.specifier}"
-print(json.dumps([plain(r) for r in found if r.marker is None or r.marker.evaluate(here)]))
+print(json.dumps([plain(r) if r.marker is None or r.marker.evaluate(here) else None for r in found]))
 """
 # On 32-bit ARM these come from Debian: there are no wheels of them.
 _FROM_DEBIAN = ("numpy", "pillow", "psutil")
@@ -55,7 +56,8 @@ def facts(cache: Path) -> dict[str, Any]:
 def prepare(folder: Path, request: dict[str, Any], channel: Channel) -> None:
     """Make the environment `folder`, unless it is finished; the answer's `reused` says whether it was.
 
-    `wheel` is edge-classify's, `wheels` a folder of others to install in place of the package index, or None.
+    `wheel` is edge-classify's, `lock` the file with the versions and checksums of what it requires; `wheels`
+    is a folder of wheels to install in place of these, or None.
     Where that fails, the answer holds `failed`, the step, and `text`, the end of its output.
     """
     while (
@@ -91,20 +93,42 @@ def _make(folder: Path, request: dict[str, Any], channel: Channel) -> dict[str, 
     if failed is not None:
         return {"failed": "venv", "text": failed}
     python = str(folder / "bin" / "python")
-    command = [python, "-I", "-c", _APPLICABLE, json.dumps(request["requires"]), "armv7l" if old_arm else ""]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        return {"failed": "pip", "text": done.stderr[-_TAIL:]}
-    requires = [r for r in json.loads(done.stdout) if not old_arm or not r.lower().startswith(_FROM_DEBIAN)]
+    try:
+        locked = _locked(Path(request["lock"]).read_text(encoding="utf-8"), python, old_arm)
+        wanted = [r for r in _applicable(request["requires"], python, old_arm) if r]
+    except subprocess.CalledProcessError as error:
+        return {"failed": "pip", "text": error.stderr[-_TAIL:]}
     pip = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     pip += ["--progress-bar", "off", "--retries", "2", "--timeout", "20", "--no-cache-dir"]
-    if request["wheels"]:
+    if request["wheels"]:  # Whoever gives files vouches for them: any version that is allowed.
         pip += ["--no-index", "--find-links", request["wheels"]]
+        requires = [r for r in wanted if not old_arm or not r.lower().startswith(_FROM_DEBIAN)]
+    else:
+        chosen = folder / "locked.txt"
+        chosen.write_text("".join(f"{r} {' '.join(hashes)}\n" for r, hashes in locked.items()), "utf-8")
+        requires = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(chosen)]
     for step in (requires, ["--no-deps", "--no-index", request["wheel"]]):
         failed = _run([*pip, *step], channel)
         if failed is not None:
-            return {"failed": "pip", "text": failed, "requires": json.dumps(requires)}
+            return {"failed": "pip", "text": failed, "requires": json.dumps(list(locked))}
     return None
+
+
+def _locked(text: str, python: str, old_arm: bool) -> dict[str, list[str]]:
+    """Return the requirements of a lock that hold for this machine, with pip's --hash options for each."""
+    lines = text.replace("\\\n", " ").splitlines()
+    rows = [line.split(" --hash=") for line in lines if line.strip() and not line.startswith("#")]
+    found = _applicable([row[0].strip() for row in rows], python, old_arm)
+    return {r: [f"--hash={h.strip()}" for h in row[1:]] for r, row in zip(found, rows, strict=True) if r}
+
+
+def _applicable(requirements: list[str], python: str, old_arm: bool) -> list[str | None]:
+    """Return each requirement without its marker; None for one that does not hold for this machine."""
+    machine = "armv7l" if old_arm else ""
+    command = [python, "-I", "-c", _APPLICABLE, json.dumps(requirements), machine]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found: list[str | None] = json.loads(done.stdout)
+    return found
 
 
 def _run(command: list[str], channel: Channel) -> str | None:

@@ -104,9 +104,10 @@ test: $(VENV)/installed
 slow: $(VENV)/installed
 	$(PYTEST) $(SIDE_BY_SIDE) -m slow
 
-# Each client is installed apart, which takes minutes the first time; one that can't be had is skipped.
+# Each client is installed apart, which takes minutes the first time; one that can't be had is skipped. Each has a
+# file of tests, which one process runs: what it answers is asked once.
 clients: $(VENV)/installed
-	$(PYTEST) -m clients
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m clients
 
 # The same model through other runtimes, each installed apart under build/peers.
 peers: $(VENV)/installed

@@ -13,8 +13,9 @@ from typing import Any
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
-from ...edge.files import read_small, write_result
+from ...edge.files import write_result
 from ...edge.json_files import JsonError, parse_json, structured
+from ...edge.small_files import read_small
 from .bits import unpack
 from .result import FORMAT, ChoiceAnswers, Failure, Latency, Result, Subject
 

@@ -10,11 +10,12 @@ import click
 from click.core import ParameterSource
 
 from ..edge.cli_types import SectionedCommand
-from ..edge.console import CONTEXT, version_option
+from ..edge.console import CONTEXT, say, version_option
 from ..edge.errors import OutputExistsError
 from ..edge.files import refuse_to_overwrite, require_writable
 from ..edge.interrupts import loading
 from ..edge.option_rules import goes_with
+from ..edge.parts import describe_left_over
 from ..edge.sources.addresses import keep_secrets
 from .options import OPTIONS, read_remote_options, read_request, read_result_options
 from .request import ResultOptions
@@ -75,6 +76,8 @@ def _check(
         if path is not None:
             refuse_to_overwrite(path, results.force)
             require_writable(path)
+            if remark := describe_left_over(path.absolute().parent):
+                say(remark)
             if path.resolve() in {file.resolve() for file in files}:
                 raise OutputExistsError(
                     f"{option} {path} is one of the models or results to read. Name another"

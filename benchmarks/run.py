@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ..edge.console import INTERRUPTED, print_json, say
-from ..edge.errors import BenchmarkError
-from ..edge.files import write_atomically
+from ..edge.errors import BenchmarkError, OutputKeptError, OutputLostError
+from ..edge.files import write_result
 from ..edge.log import scrub
 from .budget import Budget
 from .host import describe_host
@@ -50,8 +51,8 @@ def compare(files: tuple[Path, ...], options: ResultOptions, limit: float | None
         print_json(comparison.to_record())
     else:
         print_comparison(comparison)
-    _keep(Outcome(after, 0), options, comparison)
-    return 1 if comparison.regressions else 0
+    failed = _keep(Outcome(after, 0), options, comparison)
+    return 1 if failed or comparison.regressions else 0
 
 
 def _read_baseline(options: ResultOptions, here: bool) -> Results | None:
@@ -74,10 +75,10 @@ def _read_baseline(options: ResultOptions, here: bool) -> Results | None:
 def _finish(outcome: Outcome, options: ResultOptions, baseline: Results | None) -> int:
     """Keep and show the results, then judge them; return the exit status."""
     measured = [result for result in outcome.results if isinstance(result, Result)]
-    if options.output is not None and (measured or outcome.others):
-        write_results(options.output, outcome.results, options.force, outcome.others)
-    _show(outcome, options)
     status = outcome.status
+    if options.output is not None and (measured or outcome.others):
+        status = max(status, _write_results(outcome, options))
+    _show(outcome, options)
     comparison = None
     if baseline is not None and outcome.results:
         comparison = _compare_with(baseline, outcome.results, options)
@@ -86,8 +87,24 @@ def _finish(outcome: Outcome, options: ResultOptions, baseline: Results | None) 
     if measured and (options.budget is not None or (len(measured) > 1 and not options.as_json)):
         status = max(status, _recommend(outcome.results, options))
     if options.report is not None and measured:
-        _write_report(outcome.results, options, comparison)
+        status = max(status, _write_report(outcome.results, options, comparison))
     return INTERRUPTED if outcome.status == INTERRUPTED else status
+
+
+def _write_results(outcome: Outcome, options: ResultOptions) -> int:
+    """Write the file of --output; return 1 where it lies elsewhere, or could only be printed."""
+    assert options.output is not None
+    try:
+        write_results(options.output, outcome.results, options.force, outcome.others)
+    except OutputKeptError as error:
+        say(f"Error: {error}", "error")
+        return 1
+    except OutputLostError as error:
+        say(f"Error: {error}. So the results are printed", "error")
+        if not options.as_json:
+            _show(outcome, replace(options, as_json=True))
+        return 1
+    return 0
 
 
 def _compare_with(baseline: Results, results: Results, options: ResultOptions) -> Comparison | None:
@@ -143,17 +160,33 @@ def _recommend(results: Results, options: ResultOptions) -> int:
     return 1 if none else 0
 
 
-def _keep(outcome: Outcome, options: ResultOptions, comparison: Comparison) -> None:
-    """Write the files that --compare was asked for: the comparison's record, and the report."""
+def _keep(outcome: Outcome, options: ResultOptions, comparison: Comparison) -> int:
+    """Write the files that --compare was asked for: the comparison's record, and the report; 1 for a failure.
+
+    The comparison was printed before, so that a disk which takes neither costs nothing.
+    """
+    status = 0
     if options.output is not None:
-        write_atomically(options.output, json.dumps(comparison.to_record()) + "\n")
+        try:
+            write_result(options.output, json.dumps(comparison.to_record()) + "\n", options.force)
+        except (OutputKeptError, OutputLostError) as error:
+            say(f"Error: {error}", "error")
+            status = 1
     if options.report is not None:
-        _write_report(outcome.results, options, comparison)
+        status = max(status, _write_report(outcome.results, options, comparison))
+    return status
 
 
-def _write_report(results: Results, options: ResultOptions, comparison: Comparison | None) -> None:
+def _write_report(results: Results, options: ResultOptions, comparison: Comparison | None) -> int:
+    """Write the report; return 1 where it lies elsewhere, or could not be written."""
     from .report.report import write_report
 
-    assert options.report is not None
-    write_report(options.report, results, comparison=comparison, budget=options.budget)
-    say(f"Report: {options.report}")
+    path = options.report
+    assert path is not None
+    try:
+        write_report(path, results, comparison=comparison, budget=options.budget, replace=options.force)
+    except (OutputKeptError, OutputLostError) as error:
+        say(f"Error: {error}", "error")
+        return 1
+    say(f"Report: {path}")
+    return 0

@@ -205,6 +205,9 @@ def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget |
         from .tables import choose, print_tables
 
     outcome = convert(find_jobs(source, settings.target), settings, source.path.resolve().name)
+    if not outcome.files:
+        _say_what_failed(outcome)
+        raise click.exceptions.Exit(1)
     advice = choose(outcome.files, budget or Budget(), settings.max_drop)
     if as_json:
         for item in outcome.files:
@@ -226,7 +229,9 @@ def _say_what_failed(outcome: ConversionOutcome) -> bool:
         say(f"Skipped, since they could not be read: {len(outcome.skipped)}; the rest was used")
     for sentence in (*outcome.unrepaired, *outcome.at_chance):
         say(sentence)
-    return bool(outcome.skipped or outcome.unrepaired or outcome.at_chance)
+    for sentence in outcome.unwritten:
+        say(f"Error: {sentence}", "error")
+    return bool(outcome.skipped or outcome.unrepaired or outcome.at_chance or outcome.unwritten)
 
 
 def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -> None:
@@ -237,12 +242,16 @@ def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -
         from .sources.jobs import find_jobs
 
     jobs = find_jobs(source, settings.target)
-    reports = examine_int8(jobs, settings)
+    unwritten: list[str] = []
+    reports = examine_int8(jobs, settings, unwritten)
     for job, report in zip(jobs, reports, strict=True):
         if as_json:
             print_json(report.to_json())
         else:
             print_report(report)
-            say(f"Plot: {settings.output / plot_file_name(job.name)}")
-    if not all(report.chosen for report in reports):
+            if not unwritten:
+                say(f"Plot: {settings.output / plot_file_name(job.name)}")
+    for sentence in unwritten:
+        say(f"Error: {sentence}", "error")
+    if unwritten or not all(report.chosen for report in reports):
         raise click.exceptions.Exit(1)

@@ -15,13 +15,12 @@ from ..benchmarks.scoring.predict import read_pixels, true_indices
 from ..edge.card import ModelCard
 from ..edge.console import say
 from ..edge.errors import ImageError
-from ..edge.files import write_atomically
 from ..edge.labelled import LabelledImage
 from ..edge.statistics.chance import Standing, against_chance
 from ..edge.statistics.paired_loss import LEVEL
 from .calibration import CalibrationSet, order_by_turns
 from .job_tools import ConversionOutcome, ConversionSettings, JobTools, choose_calibration, open_job_tools
-from .output import check_writable, made_folder, plot_file_name
+from .output import check_writable, made_folder, plot_file_name, write_or_keep
 from .recipes import FLOAT32, INT8, INT8_FLOAT_IO, MIXED
 from .repair.answers import answer, lost_to, store_pixels
 from .repair.report import Attempt, RepairReport, RepairRequest
@@ -75,7 +74,7 @@ def repair_int8(
     float32, int8 = scored[0].variant.plain, worst.variant.plain
     report = _search(tools, larger, float32, int8, settings.max_drop)
     outcome.repairs.append(report)
-    write_atomically(settings.output / plot_file_name(name), _plot(report))
+    write_or_keep(settings.output / plot_file_name(name), _plot(report), settings.force, outcome.unwritten)
     if too_much and report.chosen is report.int8:
         outcome.unrepaired.append(_describe_contradiction(loss, report))
         return []
@@ -119,24 +118,27 @@ def estimate_losses(tools: JobTools, calibration: CalibrationSet, scored: Sequen
     return [replace(item, estimated_loss=loss) for item, loss in zip(scored, losses, strict=True)]
 
 
-def examine_int8(jobs: Sequence[Job], settings: ConversionSettings) -> list[RepairReport]:
+def examine_int8(
+    jobs: Sequence[Job], settings: ConversionSettings, unwritten: list[str]
+) -> list[RepairReport]:
     """Search repairs for each model without scoring or writing any model file; the plots are written.
 
-    Raises OutputExistsError when a plot exists, and as `convert` does.
+    A sentence joins `unwritten` for each plot that could not be written where it belongs. Raises
+    OutputExistsError when a plot exists, and as `convert` does.
     """
     with made_folder(settings.output):
         check_writable(settings.output, [plot_file_name(job.name) for job in jobs], settings.force)
-        return [_examine(job, settings) for job in jobs]
+        return [_examine(job, settings, unwritten) for job in jobs]
 
 
-def _examine(job: Job, settings: ConversionSettings) -> RepairReport:
+def _examine(job: Job, settings: ConversionSettings, unwritten: list[str]) -> RepairReport:
     tools = open_job_tools(job, replace(settings, recipes=(INT8,)), outcome := ConversionOutcome())
     float32, int8 = (tools.maker.make(recipe, 1.0) for recipe in (FLOAT32, INT8))
     for file in outcome.skipped.values():
         say(f"skipped {file.reason}")
     calibration = _larger_calibration(job, tools.calibration)
     report = _search(tools, calibration, float32.plain, int8.plain, settings.max_drop)
-    write_atomically(settings.output / plot_file_name(job.name), _plot(report))
+    write_or_keep(settings.output / plot_file_name(job.name), _plot(report), settings.force, unwritten)
     return report
 
 

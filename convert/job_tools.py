@@ -56,7 +56,8 @@ class ConversionOutcome:
     """The files made so far, in order, the images that could not be read, and the repairs.
 
     `unrepaired` holds a sentence for each model whose int8 variant could not be repaired, `at_chance` what is
-    said of the models that are not better than chance.
+    said of the models that are not better than chance, and `unwritten` what is said of each file that
+    could not be written where it belongs.
     """
 
     files: list[Converted] = field(default_factory=list)
@@ -64,6 +65,7 @@ class ConversionOutcome:
     unrepaired: list[str] = field(default_factory=list)
     repairs: list[RepairReport] = field(default_factory=list)
     at_chance: list[str] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
 
     def skip(self, images: Sequence[SkippedImage]) -> None:
         """Remember images that could not be read, each once."""

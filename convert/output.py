@@ -13,14 +13,19 @@ from typing import Any
 from ..benchmarks.scoring.choice import RightAnswers
 from ..benchmarks.scoring.loss import AnyLoss, Loss
 from ..edge.card import Accuracy, OutputSpec
-from ..edge.errors import OutputExistsError, error_text
-from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.console import say
+from ..edge.durable import make_folders
+from ..edge.errors import OptionError, OutputExistsError, OutputKeptError, OutputLostError, error_text
+from ..edge.files import refuse_to_overwrite, require_writable, write_result
 from ..edge.inner_files import UnsafePathError, inner_path, is_link
 from ..edge.json_files import JsonError, read_json, structured
+from ..edge.locks import lock_file
+from ..edge.parts import describe_left_over
 from .recipes import Recipe
 from .signatures import ModelSigner, signature_record
 
 _SUMMARY_NAME = "conversion.json"
+_LOCK_NAME = ".edge-convert.lock"
 
 
 def model_file_name(model: str, recipe: Recipe) -> str:
@@ -122,16 +127,53 @@ class _Summary:
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[None]:
-    """Make a folder and its parents; at the end remove those of them that are new and still empty."""
+    """Make a folder and its parents, and lock it; at the end remove those that are new and still empty.
+
+    Raises OptionError where another edge-convert is writing into the folder: each would lose the other's
+    lines of conversion.json.
+    """
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
+    if remark := describe_left_over(folder):
+        say(remark)
     try:
-        yield
+        with _locked(folder):
+            yield
     finally:
         for path in new:
             if any(path.iterdir()):
                 break
             path.rmdir()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        with lock_file(folder / _LOCK_NAME) as locked:
+            if locked is False:
+                raise OptionError(
+                    f"Another edge-convert is writing {folder}. Wait for it, or name another --output"
+                )
+            if locked is None:
+                say(
+                    f"{folder} cannot be locked on this kind of disk. Start no other edge-convert into it now"
+                )
+            yield
+    except PermissionError as error:
+        raise OptionError(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def write_or_keep(path: Path, data: bytes, replace: bool, unwritten: list[str]) -> bool:
+    """Write one of several results, and return whether it lies where it belongs.
+
+    Where it had to be kept elsewhere, or is lost, a sentence joins `unwritten`: the others are written.
+    """
+    try:
+        write_result(path, data, replace)
+    except (OutputKeptError, OutputLostError) as error:
+        unwritten.append(str(error))
+        return False
+    return True
 
 
 def check_writable(output: Path, names: Sequence[str], force: bool) -> None:
@@ -152,6 +194,9 @@ def read_summary(output: Path) -> dict[str, Any]:
     Raises OutputExistsError when another program's file has the summary's name.
     """
     path = output / _SUMMARY_NAME
+    if path.is_file() and not path.is_symlink() and path.stat().st_size == 0:
+        say(f"{path} is empty, as after a power cut: it is made again, and lists no earlier files")
+        return {"source": "", "files": [], "doctor": {}}
     try:
         summary = structured(_Summary, read_json(output, _SUMMARY_NAME, finite=False))
         files = [item for item in summary.files if _is_here(output, item)]
@@ -176,6 +221,7 @@ def _is_here(output: Path, item: dict[str, Any]) -> bool:
         raise JsonError(f"the file {reprlib.repr(name)} {error}") from None
 
 
-def write_summary(output: Path, summary: dict[str, Any]) -> None:
-    """Write conversion.json."""
-    write_atomically(output / _SUMMARY_NAME, json.dumps(summary, indent=1) + "\n")
+def write_summary(output: Path, summary: dict[str, Any], unwritten: list[str]) -> None:
+    """Write conversion.json; a sentence joins `unwritten` where that fails."""
+    text = json.dumps(summary, indent=1) + "\n"
+    write_or_keep(output / _SUMMARY_NAME, text.encode(), True, unwritten)

@@ -16,7 +16,6 @@ from ..benchmarks.scoring.loss import Loss
 from ..benchmarks.scoring.predict import top1_agreement
 from ..edge.console import say
 from ..edge.errors import OptionError
-from ..edge.files import write_atomically
 from ..edge.progress import progress
 from ..edge.runtime import Execution
 from ..edge.tflite.sealing import seal
@@ -30,6 +29,7 @@ from .output import (
     model_file_name,
     plot_file_name,
     read_summary,
+    write_or_keep,
     write_summary,
 )
 from .reading_check import check_reading
@@ -65,7 +65,7 @@ def convert(jobs: Sequence[Job], settings: ConversionSettings, source: str) -> C
             kept = [item for item in summary["files"] if item["file"] not in written]
             summary["files"] = [*kept, *(item.to_json() for item in made)]
             summary["doctor"] |= {report.name: report.to_json() for report in outcome.repairs}
-            write_summary(settings.output, summary)
+            write_summary(settings.output, summary, outcome.unwritten)
     for file in outcome.skipped.values():
         say(f"skipped {file.reason}")
     if settings.signer is not None:
@@ -106,7 +106,8 @@ def _convert_job(job: Job, settings: ConversionSettings, outcome: ConversionOutc
     wanted = [item for item in scored if item.variant.recipe in settings.recipes]
     if tools.calibration is not None:
         wanted += repair_int8(tools, tools.calibration, scored, settings, outcome)
-    made = [_write(tools, item, scored[0], settings) for item in wanted]
+    written = [_write(tools, item, scored[0], settings, outcome) for item in wanted]
+    made = [item for item in written if item is not None]
     return _with_latencies(made, settings.output, job.name)
 
 
@@ -122,6 +123,8 @@ def _warn_of_conversion(job: Job, float32: Scored) -> None:
 
 def _with_latencies(made: Sequence[Converted], output: Path, name: str) -> list[Converted]:
     """Measure the files in turn, each in a separate process."""
+    if not made:
+        return []
     model_runs = tuple(ModelRun(CheckedModel.read(output / item.file), Execution()) for item in made)
     plan = Plan(model_runs, runs=_TIMED_RUNS, processes=1, yardstick=False)
     with progress(f"timing {name}", steps(plan), "files") as advance:
@@ -159,7 +162,10 @@ def _to_make(wanted: Sequence[Recipe]) -> list[Recipe]:
     return [FLOAT32, *others]
 
 
-def _write(tools: JobTools, item: Scored, float32: Scored, settings: ConversionSettings) -> Converted:
+def _write(
+    tools: JobTools, item: Scored, float32: Scored, settings: ConversionSettings, outcome: ConversionOutcome
+) -> Converted | None:
+    """Write a file; None where it could not be written, which `outcome` says."""
     variant, scorer = item.variant, tools.scorer
     name = model_file_name(tools.job.name, variant.recipe)
     golden = tools.choose_golden(variant)
@@ -167,7 +173,8 @@ def _write(tools: JobTools, item: Scored, float32: Scored, settings: ConversionS
         say(f"{name}: {golden.describe_hidden()}")
     sealed = seal(variant.flatbuffer, replace(variant.card, accuracy=item.accuracy), golden.examples)
     sealed = signed(sealed, name, settings.signer)
-    write_atomically(settings.output / name, sealed)
+    if not write_or_keep(settings.output / name, sealed, settings.force, outcome.unwritten):
+        return None
     agreement = difference = None
     if item.answers is not None and float32.answers is not None:
         agreement = top1_agreement(item.answers.probabilities, float32.answers.probabilities)

@@ -18,8 +18,9 @@ from ..edge.appended import Directory, read_directory, read_entry
 from ..edge.card import FORMAT, FORMAT_BEYOND_CONTRACT, ModelCard
 from ..edge.channels import BGR
 from ..edge.console import say
+from ..edge.durable import make_folders
 from ..edge.errors import ConversionError, ModelFileError, OutputExistsError
-from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.files import refuse_to_overwrite, require_writable, write_result
 from ..edge.flatbuffer import FlatTable
 from ..edge.foreign import ForeignFacts, stated_normalization
 from ..edge.image import load_image
@@ -109,9 +110,9 @@ def write_sealed_copy(
         card = model.card(resize)
         golden = _choose_golden(flatbuffer, card, model) if model.runs else []
     sealed = signed(seal(flatbuffer, card, golden, kept.inherited, kept.files), str(path), signer)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folders(output)
     require_writable(target)
-    write_atomically(target, sealed)
+    write_result(target, sealed, replace=force)
     written = ModelFile.read(target).card
     assert written is not None
     return SealedCopy(target, written, len(sealed), signer)

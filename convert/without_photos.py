@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ..edge.card import FORMAT
 from ..edge.console import say
+from ..edge.durable import make_folders
 from ..edge.errors import ModelFileError
-from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.files import refuse_to_overwrite, require_writable, write_result
 from ..edge.modelfile import ModelFile
 from ..edge.tflite.sealing import seal
 from .golden import choose_patterns
@@ -39,7 +40,8 @@ def write_without_photos(path: Path, output: Path, force: bool, signer: ModelSig
     golden = choose_patterns(seal(flatbuffer, card), tolerance)
     if golden.hidden:
         say(f"{target.name}: {golden.describe_hidden()}")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folders(output)
     require_writable(target)
-    write_atomically(target, signed(seal(flatbuffer, card, golden.examples), str(path), signer))
+    sealed = signed(seal(flatbuffer, card, golden.examples), str(path), signer)
+    write_result(target, sealed, replace=force)
     return target

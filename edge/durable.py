@@ -11,10 +11,12 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 # What file systems answer that have no such call: FUSE, SMB, and Linux before the call existed.
 _UNSUPPORTED = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+_MANY = 200  # Files.
 _UNREADABLE = (errno.EACCES, errno.EPERM)
 
 
@@ -60,7 +62,17 @@ def sync_together(handles: Sequence[int]) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Wait until all files and folders in `folder` are on the disk; links are not followed."""
+    """Wait until all files and folders in `folder` are on the disk; links are not followed.
+
+    On Linux many files are synced by a single call for the whole disk.
+    """
+    if sys.platform == "linux" and _holds_many(folder):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            if _sync_disk(handle):
+                return
+        finally:
+            os.close(handle)
     for parent, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(parent, name)
@@ -85,6 +97,12 @@ def make_folders(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in reversed(new):
         sync_folder(path.parent)
+
+
+def _holds_many(folder: Path) -> bool:
+    """Return whether syncing each file by itself would take longer than all that waits for the disk."""
+    files = (name for _, _, names in os.walk(folder) for name in names)
+    return len(list(islice(files, _MANY))) == _MANY
 
 
 def _sync_path(path: Path) -> None:

@@ -77,7 +77,7 @@ class FileBatch:
             for each in pending:
                 _discard(each)
             return [error] * len(pending)
-        errors = [error for each in pending if (error := _finish(each)) is not None]
+        errors = [problem for each in pending if (problem := _finish(each)) is not None]
         sync_folder(self._folder)
         self._due_at = self._clock() + min(LONGEST_WAIT, SYNC_SHARE * (self._clock() - began))
         return errors

@@ -14,6 +14,8 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+from .locks import try_lock
+
 _PART = re.compile(r"\.(.+)\.[A-Za-z0-9_]{8}\.part")  # The letters of tempfile's names.
 # What disks answer that have no second names for a file: FAT and exFAT, some FUSE, SMB, containers' rules.
 _NO_LINKS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
@@ -23,7 +25,7 @@ _NAMED = 5
 def open_part(path: Path) -> tuple[int, Path]:
     """Return the handle and the path of a new, locked part of `path`; only the user may read it yet."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    _lock(handle)
+    try_lock(handle)
     return handle, Path(name)
 
 
@@ -94,30 +96,12 @@ def _place_new(part: Path, path: Path) -> None:
         raise
 
 
-def _lock(handle: int) -> bool:
-    """Lock an open file until it is closed, however its program ends; False where another program has.
-
-    On a disk that has no locks nothing is locked, and so nothing is in use.
-    """
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def _is_abandoned(path: Path) -> bool:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:  # It has its name by now, or belongs to somebody else.
         return False
     try:
-        return os.fstat(handle).st_size > 0 and _lock(handle)
+        return os.fstat(handle).st_size > 0 and try_lock(handle) is not False
     finally:
         os.close(handle)

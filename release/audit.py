@@ -37,9 +37,11 @@ class Report:
 
 def pip_audit(arguments: list[str]) -> str:
     """Run pip-audit and return what it prints: nothing where it failed."""
-    tool = Path(sys.executable).with_name("pip-audit")
-    command = [tool, "--disable-pip", "--no-deps", "--progress-spinner=off", "--format=json", *arguments]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    tool = str(Path(sys.executable).with_name("pip-audit"))
+    command = [tool, "--disable-pip", "--no-deps", "--progress-spinner=off", "--format=json"]
+    done = subprocess.run(
+        [*command, *arguments], check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     return done.stdout
 
 

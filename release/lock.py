@@ -99,4 +99,7 @@ def _environment(folder: str) -> dict[str, str]:
 if __name__ == "__main__":
     for each in LOCKS:
         sys.stdout.write(f"{each.path}\n")
-        write(each, upgrade="--upgrade" in sys.argv[1:])
+        try:
+            write(each, upgrade="--upgrade" in sys.argv[1:])
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{each.path} stays as it was: uv found no versions that fit ({error.returncode})")

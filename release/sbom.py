@@ -30,8 +30,8 @@ _VERSION = "1.6"
 
 def bill(python: Path) -> dict[str, Any]:
     """Return the bill of materials of an environment. Raises CalledProcessError, after the tool's message."""
-    tool = Path(sys.executable).with_name("cyclonedx-py")
-    command = [tool, "environment", "--output-reproducible", "--sv", _VERSION, "--of", "JSON", python]
+    tool = str(Path(sys.executable).with_name("cyclonedx-py"))
+    command = [tool, "environment", "--output-reproducible", "--sv", _VERSION, "--of", "JSON", str(python)]
     found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     asked = subprocess.run([python, "-I", "-c", _REQUIRES], check=True, stdout=subprocess.PIPE)
     return describe(found, json.loads(asked.stdout))

@@ -374,3 +374,55 @@ def test_two_pictures_of_one_second_and_scene_do_not_replace_each_other(tmp_path
         b"picture 0", b"picture 1", b"picture 2"
     }  # fmt: skip
     assert len(list(tmp_path.glob("unsure/*.json"))) == 3
+
+
+@pytest.mark.parametrize("damage", [b"", bytes(3000)])
+@pytest.mark.parametrize("suffix", [".jpg", ".json"])
+def test_scene_of_a_file_that_a_power_cut_left_empty_is_collected_again_and_the_file_named(
+    suffix: str, damage: bytes, setting: Setting
+) -> None:
+    setting.collector().show(unsure(1))
+    (picture,) = setting.pictures()
+    picture.with_suffix(suffix).write_bytes(damage)
+    again = setting.collector()
+    assert f"unsure/{picture.stem}{suffix}" in setting.said[-1] and "power cut" in setting.said[-1]
+    again.show(unsure(1))
+    again.close()
+    assert len(setting.pictures()) == 2
+
+
+def test_collected_picture_takes_two_syncs(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = setting.collector()
+    synced: list[str] = []
+    real = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    collector.show(unsure(1))
+    assert len(setting.pictures()) == 1
+    # Beside one syncfs, which covers picture and record.
+    assert synced == [str(setting.folder / "unsure")]
+
+
+def test_no_link_in_the_folder_is_followed(setting: Setting, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    setting.folder.mkdir(parents=True)
+    (setting.folder / "README.txt").symlink_to(elsewhere / "not there")
+    setting.collector().show(unsure(1))
+    assert len(setting.pictures()) == 1 and list(elsewhere.iterdir()) == []
+    shutil.rmtree(setting.folder / "unsure")
+    (setting.folder / "unsure").symlink_to(elsewhere)
+    with pytest.raises(OptionError, match=r"unsure is a link, and is not followed"):
+        setting.collector()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_parts_of_a_killed_run_are_named(setting: Setting) -> None:
+    setting.collector().close()
+    (setting.folder / "unsure" / ".x.jpg.abcd1234.part").write_bytes(b"x")
+    setting.collector().close()
+    assert ".x.jpg.abcd1234.part" in setting.said[-1]

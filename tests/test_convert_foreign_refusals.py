@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from edge_classify.edge.classifier import Classifier
 from keras import layers
 
 from .support.conversion import convert
@@ -316,12 +317,19 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-def test_full_disk_ends_in_one_sentence_and_leaves_no_part_of_a_file(tmp_path: Path, full_disk: Path) -> None:
+def test_file_that_a_full_disk_does_not_take_is_kept_elsewhere_and_named(
+    tmp_path: Path, full_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def large(x: Any) -> Any:
         return layers.Dense(3, "softmax")(layers.Dense(20)(layers.Flatten()(x)))
 
     path = save(network(large), tmp_path / "m.keras")
     result = convert_foreign(path, full_disk)
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
-    assert "No space left on device" in result.stderr.splitlines()[-1]
-    assert list(full_disk.iterdir()) == []
+    kept = tmp_path / "m_float32.kept.tflite"
+    expected = f"m_float32.tflite cannot be written: No space left on device. What was made is kept in {kept}"
+    assert expected in result.stderr
+    assert [path for path in full_disk.iterdir() if path.suffix != ".json"] == []
+    assert Classifier.from_file(kept).labels

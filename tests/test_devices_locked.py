@@ -83,7 +83,7 @@ class Device:
 
     def told(self, module: str) -> str:
         python = self.folder / "environment" / "bin" / "python"
-        command = [python, "-I", "-c", f"import {module}; print({module}.TOLD)"]
+        command = [str(python), "-I", "-c", f"import {module}; print({module}.TOLD)"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,34 @@ def test_full_disk_is_said_once_leaves_no_half_picture_and_stops_nothing(tmp_pat
     first, last = result.stdout.splitlines()
     assert "File too large" in first and last == "--save-annotated: 2 pictures could not be written"
     assert names(folder) == ["x.png"]
+
+
+def test_pictures_of_a_burst_share_their_syncs_and_all_have_names_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    real = os.fsync
+
+    def slow(handle: int) -> None:
+        synced.append(handle)
+        time.sleep(0.2)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    output = Annotated(tmp_path / "shown", force=False)
+    made = len(synced)
+    for number in range(30):
+        output.show(photo(f"{number}.jpg"))
+    output.close()
+    assert len(names(tmp_path / "shown")) == 30 and not output.failed
+    assert 2 <= len(synced) - made <= 8
+
+
+def test_pictures_of_a_killed_run_are_named_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".photo.jpg.abcd1234.part").write_bytes(b"most of a picture")
+    said: list[str] = []
+    Annotated(tmp_path, True, said.append).close()
+    assert ".photo.jpg.abcd1234.part" in said[0]
 
 
 def test_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:

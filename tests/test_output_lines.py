@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import subprocess
 import sys
+import time
 import unicodedata
 from io import StringIO
 from pathlib import Path
@@ -12,18 +14,19 @@ from pathlib import Path
 import pytest
 from edge_classify.edge.answers.result import Answer, FrameResult
 from edge_classify.edge.classifier import Classifier
-from edge_classify.edge.errors import OptionError, OutputExistsError
+from edge_classify.edge.errors import OptionError, OutputExistsError, OutputKeptError
 from edge_classify.edge.outputs.csv_lines import CsvLines, to_cell
 from edge_classify.edge.outputs.frame_rate import FrameRate
 from edge_classify.edge.outputs.json_lines import JsonLines
 from edge_classify.edge.outputs.text_lines import TextLines
-from edge_classify.edge.outputs.writer import open_writer
+from edge_classify.edge.outputs.writer import NewFile, open_writer
 from edge_classify.edge.sources.frames import FilePicture, Frame
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from .support.output_results import answer, failure, live, photo
+from .support.system import small_disk
 from .support.tiny_model import write_sealed
 
 HOSTILE = "\x1b]0;pwned\x07\x9b2J\u202e\n猫.jpg"
@@ -248,3 +251,105 @@ def test_lines_for_a_terminal_that_lacks_letters_become_codes() -> None:
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=env, check=True)
     assert result.stdout == b"gr\\xfcn\r\n"
+
+
+def test_file_that_appears_during_the_run_stays_and_the_lines_are_kept_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    first, second = open_writer(path, force=False), open_writer(path, force=False)
+    for writer, line in ((first, "first\n"), (second, "second\n")):
+        writer.write(line)
+    first.close()
+    with pytest.raises(OutputExistsError, match=r"out\.jsonl has appeared.*is in .*out\.kept\.jsonl"):
+        second.close()
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {
+        "out.jsonl": "first\n",
+        "out.kept.jsonl": "second\n",
+    }
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_run_that_did_not_end_well_replaces_no_older_file_and_its_part_is_named(
+    older: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.csv"
+    said: list[str] = []
+    if older:
+        path.write_text("whole\n")
+    writer = NewFile(path, force=True, report=said.append)
+    writer.write("a part\n")
+    writer.note_ending(KeyboardInterrupt, None, None)
+    writer.close()
+    found = {each.name: each.read_text() for each in tmp_path.iterdir()}
+    if older:
+        assert found == {"out.csv": "whole\n", "out.kept.csv": "a part\n"}
+        (remark,) = said
+        assert f"{path} stays as it was" in remark and "out.kept.csv" in remark
+    else:
+        assert found == {"out.csv": "a part\n"} and not said
+
+
+def test_full_disk_keeps_the_older_file_and_the_part_beside_it(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with small_disk(disk, "64k"):
+        (disk / "out.jsonl").write_text("whole\n")
+        said: list[str] = []
+        writer = NewFile(disk / "out.jsonl", force=True, report=said.append)
+        with pytest.raises(OSError, match="No space left on device"):
+            for number in range(100):
+                writer.write(f"{number} {'x' * 1000}\n")
+        writer.close()
+        assert (disk / "out.jsonl").read_text() == "whole\n"
+        lines = (disk / "out.kept.jsonl").read_text().splitlines()
+        assert 20 < len(lines) < 100 and all(len(line) > 1000 for line in lines)
+    assert "out.kept.jsonl" in said[0]
+
+
+def test_disk_that_breaks_at_the_end_leaves_a_part_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = open_writer(tmp_path / "out.jsonl", force=False)
+    writer.write("hours\n")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(OutputKeptError, match=r"No space left on device.*\.out\.jsonl\.\w+\.part"):
+        writer.close()
+    (part,) = tmp_path.iterdir()
+    assert part.read_text() == "hours\n"
+
+
+def test_lines_of_a_killed_run_are_named_by_the_next_and_those_of_a_running_one_are_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".old.jsonl.abcd1234.part").write_text("line\n")
+    said: list[str] = []
+    running = NewFile(tmp_path / "a.jsonl", force=False, report=said.append)
+    running.write("line\n")
+    NewFile(tmp_path / "b.jsonl", force=False, report=said.append).close()
+    running.close()
+    assert len(said) == 2 and said[0] == said[1] and ".old.jsonl.abcd1234.part" in said[0]
+
+
+def test_lines_are_synced_about_once_a_second_also_while_none_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    synced: list[int] = []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size))
+    writer = open_writer(tmp_path / "a.jsonl", force=False)
+    for _ in range(5):
+        writer.write("x\n")
+    assert synced == []
+    now[0] += 1.5
+    writer.refresh()
+    writer.refresh()
+    assert synced == [10]
+    now[0] += 60
+    writer.refresh()
+    assert synced == [10]  # Nothing new.
+    writer.write("x\n")
+    assert synced == [10, 12]

@@ -36,7 +36,10 @@ def test_document_names_only_options_that_exist(document: str) -> None:
         *(_options(command) for command in (*COMMANDS.values(), fuzz, peers, reduced_decode)),
         {"--help", "--version"},
     )
-    foreign = {"--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix", "--dist"}
+    foreign = {
+        "--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix", "--dist",
+        "--require-hashes", "--only-binary", "--no-build-isolation", "--upgrade",
+    }  # fmt: skip
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)) <= known | foreign
 
 

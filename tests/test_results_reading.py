@@ -16,7 +16,7 @@ from edge_classify.benchmarks.results import reading
 from edge_classify.benchmarks.results.origin import describe_origin
 from edge_classify.benchmarks.results.reading import parse_record, read_results, write_results
 from edge_classify.benchmarks.results.result import ChoiceAnswers, Failure, Result
-from edge_classify.edge.errors import BenchmarkError, OutputExistsError
+from edge_classify.edge.errors import BenchmarkError, OutputKeptError
 from edge_classify.edge.runtime import Execution
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -82,8 +82,9 @@ def test_file_of_results_and_failures_is_read_as_it_was_written(tmp_path: Path) 
     write_results(path, results)
     assert read_results(path) == results
     assert path.read_text().count("\n") == 3
-    with pytest.raises(OutputExistsError):
-        write_results(path, results)
+    with pytest.raises(OutputKeptError, match=r"r\.jsonl has appeared meanwhile.*kept in .*r\.kept\.jsonl"):
+        write_results(path, results[1:])
+    assert read_results(path) == results and read_results(tmp_path / "r.kept.jsonl") == results[1:]
     write_results(path, results[:1], force=True)
     assert read_results(path) == results[:1]
 

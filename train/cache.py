@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from platformdirs import user_cache_path
 
 from ..edge.console import say
+from ..edge.durable import publish_folder
 from ..edge.errors import OptionError
 from ..edge.json_files import parse_json, read_json, structured
 from ..edge.ownership import others_can_write
@@ -241,7 +242,7 @@ def _seal(partial: Path, final: Path, key: CacheKey) -> None:
     entry = {"version": VERSION, _KEY: dict(key), "files": files}
     (partial / _ENTRY).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
     try:
-        partial.rename(final)
+        publish_folder(partial, final)
     except OSError as error:
         if error.errno not in _TAKEN:
             raise

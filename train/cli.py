@@ -111,15 +111,18 @@ def _audit(
     except ModuleNotFoundError as error:
         raise MissingPackageError(str(error.name), "The audit", "edge-classify[train]") from None
 
-    audit = audit_only(data, output, options, force, command)
+    unwritten: list[str] = []
+    audit = audit_only(data, output, options, force, command, unwritten)
     if as_json:
         click.echo(json.dumps(audit.to_record(), indent=1))
     else:
         for line in audit.summary():
             click.echo(line)
-    if output is not None:
+    for sentence in unwritten:
+        say(f"Error: {sentence}", "error")
+    if output is not None and not unwritten:
         say(f"Report: {output / 'report.html'}")
-    if audit.unreadable:
+    if audit.unreadable or unwritten:
         raise click.exceptions.Exit(1)
 
 

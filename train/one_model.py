@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..convert.sources.keras_model import load_keras
 from ..edge.card import Accuracy, InputSpec, ModelCard, OutputSpec, Preprocess, TrainingInfo
 from ..edge.console import say
+from ..edge.durable import publish_folder
 from ..edge.errors import OptionError, error_text
 from ..edge.files import write_atomically
 from ..edge.json_files import JsonError, read_json, structured
@@ -113,7 +114,7 @@ def train_model(
     if options.tune:
         shutil.copyfile(trials_of(work, name), folder / TRIALS)
     shutil.rmtree(work / name, ignore_errors=True)
-    folder.rename(work / name)
+    publish_folder(folder, work / name)
     if not history.interrupted:
         checkpoint_of(work, name).unlink(missing_ok=True)
     return report

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from ..benchmarks.scoring.split import FILE_NAME, Split
 from ..convert.sources.job import KERAS_NAME
+from ..edge.durable import make_folders, sync_tree
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
 from ..edge.inner_files import find_links
@@ -104,7 +105,7 @@ def unfinished(output: Path, resume: bool) -> Iterator[Path]:
     created = [folder for folder in (output, *output.parents) if not folder.exists()]
     folder = output / UNFINISHED
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
     except OSError as error:
         raise OptionError(
             f"--output {output} cannot be written: {error.filename}: {error.strerror}"
@@ -129,6 +130,7 @@ def publish(folder: Path, output: Path, earlier: Collection[str] = ()) -> None:
     the process is killed meanwhile, `finish_move` and another call complete the move.
     """
     made = [path for path in folder.iterdir() if path.name in (FILE_NAME, REPORT, AUDIT, IMAGES, *MODELS)]
+    sync_tree(folder)
     old = _files_of_run(output)
     new = {file.relative_to(folder) for path in made for file in (path, *path.rglob("*")) if file.is_file()}
     stale = {name for name in old - new if name.parts[0] not in earlier}
@@ -141,6 +143,8 @@ def publish(folder: Path, output: Path, earlier: Collection[str] = ()) -> None:
     # The split comes last, because the earlier one lists the files of the earlier run.
     for path in sorted(made, key=lambda path: path.name == FILE_NAME):
         _move(path, output / path.name)
+    # Before anybody deletes the request: after a power cut the run is either complete or can be continued.
+    sync_tree(output)
 
 
 def finish_move(folder: Path, output: Path, model: str) -> Path | None:
@@ -229,7 +233,9 @@ def _clean(folder: Path, resume: bool) -> None:
 
 
 def _is_whole(model: Path) -> bool:
-    return all((model / name).is_file() for name in MODEL_FILES if name != TRIALS)  # Only --tune writes it.
+    """Return whether a model has all its files; one that is empty was left by a power cut."""
+    names = (name for name in MODEL_FILES if name != TRIALS)  # Only --tune writes it.
+    return all((model / name).is_file() and (model / name).stat().st_size for name in names)
 
 
 def _files_of_run(output: Path) -> set[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...edge.errors import BenchmarkError
-from ...edge.files import write_atomically
+from ...edge.files import write_result
 from ..budget import Budget
 from ..results import numbers
 from ..results.comparison import Comparison
@@ -56,14 +56,15 @@ def write_report(
     title: str = "Benchmark",
     comparison: Comparison | None = None,
     budget: Budget | None = None,
+    replace: bool = True,
 ) -> None:
-    """Write the page to `path`, replacing a file that is there; recommended models keep the budget.
+    """Write the page to `path`; recommended models keep the budget.
 
-    Raises BenchmarkError for no results, MissingPackageError without Jinja2, and OptionError where the file
-    cannot be written.
+    Raises BenchmarkError for no results, MissingPackageError without Jinja2, OutputKeptError where the page
+    had to be written to another file, as without `replace` where `path` exists, and OutputLostError.
     """
     page = render_report(results, title, comparison, budget)
-    write_atomically(path, page)
+    write_result(path, page, replace)
 
 
 def render_report(

@@ -13,8 +13,9 @@ from typing import Any
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
-from ...edge.files import read_small, refuse_to_overwrite, write_atomically
+from ...edge.files import write_result
 from ...edge.json_files import JsonError, parse_json, structured
+from ...edge.small_files import read_small
 from .bits import unpack
 from .result import FORMAT, ChoiceAnswers, Failure, Latency, Result, Subject
 
@@ -67,11 +68,12 @@ def write_results(
 ) -> None:
     """Write one JSON object a line, the records of other tools last.
 
-    Raises OutputExistsError when `path` exists, unless `force`.
+    What cannot be written as `path`, for example because that exists and `force` is not given, is kept in
+    another file: then OutputKeptError names it. Raises OutputLostError where there is no place for it either.
     """
-    refuse_to_overwrite(path, force)
     records = [*(result.to_record() for result in results), *others]
-    write_atomically(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
+    text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+    write_result(path, text, replace=force)
 
 
 def parse_record(record: object) -> Result | Failure:

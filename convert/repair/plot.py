@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...edge.errors import MissingPackageError
-from ...edge.printable import printable
+from ...edge.printable import one_line
 from .report import RepairReport
 from .sensitivity import LayerError
 
@@ -125,7 +125,7 @@ def _draw_channels(axes: Any, report: RepairReport) -> None:
 
 
 def _short(text: str, length: int) -> str:
-    text = printable(text).replace("\n", " ")
+    text = one_line(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

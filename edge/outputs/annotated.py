@@ -93,8 +93,8 @@ class Annotated:
             errors = self._batch.commit()
         except OSError as error:  # The folder itself cannot be synced.
             errors = [error]
-        for error in errors:
-            self._fail(error)
+        for each in errors:
+            self._fail(each)
 
     def _fail(self, error: Exception) -> None:
         self.failed += 1

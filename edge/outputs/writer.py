@@ -25,20 +25,12 @@ class Writer(Protocol):
         """Write the lines at once."""
         ...
 
-    def refresh(self) -> None:
-        """Do what has to be done about once a second, also while nothing is written."""
-        ...
-
-    def note_ending(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Note before `close` what ended the run, if anything did, as the exit of a context is told."""
-        ...
-
     def close(self) -> None:
         """Finish; called once, also after Ctrl-C."""
         ...
 
 
-def open_writer(path: Path | None, force: bool) -> Writer:
+def open_writer(path: Path | None, force: bool) -> StandardOutput | NewFile:
     """Return a writer to `path`, or to stdout for None; raises as NewFile does."""
     return StandardOutput() if path is None else NewFile(path, force)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from ..durable import make_folders, sync_file, sync_folder
 from ..errors import OptionError, OutputExistsError
 from ..files import write_atomically
+from ..parts import open_part, place
 from ..printable import printable
 from .arguments import Rules, for_service
 from .unit import Unit, build_unit
@@ -95,17 +96,20 @@ def _write(unit: Unit, unit_path: Path, secrets_path: Path | None) -> None:
     if secrets_path is not None and unit.environment is not None:
         secrets_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_private(secrets_path, unit.environment)
-    unit_path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(unit_path.parent)
     write_atomically(unit_path, unit.text)
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that others can at no moment read: mkstemp creates it with mode 0600."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    """Write a file that others can at no moment read: a part is created with mode 0600."""
+    handle, part = open_part(path)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(temporary).replace(path)
+            file.flush()
+            sync_file(file.fileno())
+            place(part, path, replace=True)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)

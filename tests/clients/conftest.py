@@ -17,6 +17,7 @@ from PIL import Image
 
 from ..support.commands import run_command
 from ..support.pictures import SHAPES, make_picture, write_shapes
+from ..support.shared import SharedFolders
 from .chromium import find_chromium
 from .environments import find_python, node_modules, or_skip, python_environment
 
@@ -59,21 +60,25 @@ class Expected:
 
 
 @pytest.fixture(scope="session")
-def model_folders(run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def model_folders(run: Path, shared: SharedFolders) -> list[Path]:
     """Return a trained CNN and a trained MobileNetV2, to be given to edge-convert."""
-    folder = tmp_path_factory.mktemp("mobilenet")
-    pictures = write_shapes(folder / "shapes", PER_CLASS, seed=1000)
-    result = run_command("edge-train", pictures, "--output", folder / "run", *MOBILENET)
-    assert result.returncode == 0, result.stderr
-    return [run / "cnn", folder / "run" / "mobilenet_v2"]
+
+    def train(folder: Path) -> None:
+        pictures = write_shapes(folder / "shapes", PER_CLASS, seed=1000)
+        result = run_command("edge-train", pictures, "--output", folder / "run", *MOBILENET)
+        assert result.returncode == 0, result.stderr
+
+    return [run / "cnn", shared.folder("mobilenet", train) / "run" / "mobilenet_v2"]
 
 
 @pytest.fixture(scope="session")
-def models(model_folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def models(model_folders: list[Path], shared: SharedFolders) -> list[Path]:
     """Return every variant of both models."""
-    return convert(
-        model_folders, tmp_path_factory.mktemp("models"), [f"--variant={name}" for name in VARIANTS]
-    )
+
+    def make(folder: Path) -> None:
+        convert(model_folders, folder, [f"--variant={name}" for name in VARIANTS])
+
+    return sorted(shared.folder("variants", make).glob("*/*.tflite"))
 
 
 def convert(folders: Sequence[Path], output: Path, options: Sequence[str]) -> list[Path]:

@@ -45,7 +45,7 @@ def python_environment(client: str, python: str, check: str) -> Path:
     def build(folder: Path) -> None:
         call(client, [python, "-m", "venv", folder])
         inside = folder / "bin" / "python"
-        pip = [inside, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+        pip = [str(inside), "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
         call(client, [*pip, "--requirement", requirements])
         call(client, [inside, "-c", check])
 
@@ -101,5 +101,9 @@ def kept(client: str, contents: str, build: Callable[[Path], None]) -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE, prefix=f"{client}-unfinished-") as folder:
             build(Path(folder) / "built")
-            (Path(folder) / "built").rename(kept)
+            try:
+                (Path(folder) / "built").rename(kept)
+            except OSError:
+                if not kept.is_dir():  # Otherwise another process built the same meanwhile.
+                    raise
     return kept

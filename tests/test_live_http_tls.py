@@ -104,7 +104,9 @@ def test_encryption_of_a_film_is_not_given_up_by_a_redirect_that_comes_later(
             head(status="302 Found", Location=open_camera.address("/film")),
         ]
         with (
-            raw_camera(lambda _: iter([answers[min(1, len(redirecting.requests) - 1)]]), certificate[1]) as redirecting,
+            raw_camera(
+                lambda _: iter([answers[min(1, len(redirecting.requests) - 1)]]), certificate[1]
+            ) as redirecting,
             pytest.raises(SourceError, match="OpenCV gets no pictures from a film"),
         ):
             open_source(redirecting.address.replace("//", f"//{USER}:{PASSWORD}@"))

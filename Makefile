@@ -9,6 +9,8 @@ WEIGHTS ?=
 BIN := $(VENV)/bin
 # Processes that share the tests: one for each core. With WORKERS=0 the tests run one after the other.
 WORKERS ?= auto
+FAULTS_EACH ?= 9
+FAULTS_TRAIN ?= 1
 FUZZ_SECONDS ?= 600
 # The versions that were tested, by their checksums; no source is built, which would fetch what no lock names.
 LOCKED := -m pip install --quiet --require-hashes --only-binary :all: -r requirements
@@ -18,7 +20,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
-.PHONY: help demo test slow clients peers fuzz lint format clean default-model lock sbom dist audit
+.PHONY: help demo test slow clients peers faults fuzz lint format clean default-model lock sbom dist audit
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
@@ -29,6 +31,8 @@ help:
 	@echo "             the same model through what one would use instead: the README's table"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
+	@echo "make faults [FAULTS_EACH=9] [FAULTS_TRAIN=1]"
+	@echo "             kill the commands, fill their disks, cut the power: is anything lost?"
 	@echo "make fuzz [FUZZ_SECONDS=600]"
 	@echo "             try readers of strangers' files with inputs that learn what they reach: so long for each"
 	@echo "make lint    check style and types"
@@ -108,6 +112,10 @@ clients: $(VENV)/installed
 # The same model through other runtimes, each installed apart under build/peers.
 peers: $(VENV)/installed
 	$(BIN)/python -m studies.peers.run $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+# As root the power is cut and small disks are filled, too. 20 minutes on 2 cores; with EACH=1 and TRAIN=0 two minutes.
+faults: $(VENV)/installed
+	$(BIN)/python -m studies.faults --each $(FAULTS_EACH) --train $(FAULTS_TRAIN)
 
 # Each reader of what strangers made in turn; some 26 of them, so more than four hours. What they reach is kept in build/fuzz.
 fuzz: $(VENV)/installed

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..edge.console import say
+from ..edge.durable import make_folders
 from ..edge.errors import MissingPackageError, OutputExistsError, SignatureError
-from ..edge.files import refuse_to_overwrite, require_writable, write_atomically
+from ..edge.files import refuse_to_overwrite, require_writable, write_result
 from ..edge.modelfile import ModelFile, mapped
 from ..edge.signature import ModelSignature, find_signature
 from ..edge.tflite.signing import sign
@@ -133,12 +134,9 @@ def write_signed_copy(path: Path, output: Path, force: bool, signer: ModelSigner
     finished = signer.sign(data, str(path))
     if old is not None:
         say(f"{path}: its signature by {fingerprint(old.key)}, {old.of_version}, is replaced")
-    output.mkdir(parents=True, exist_ok=True)
+    make_folders(output)
     require_writable(target)
-    try:
-        write_atomically(target, finished, replace=force)
-    except FileExistsError:
-        raise OutputExistsError(f"{target} has appeared meanwhile, and is not replaced") from None
+    write_result(target, finished, replace=force)
     card = ModelFile.read(finished, str(path)).card
     assert card is not None
     return SignedCopy(target, card.name, len(finished), signer)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..edge.errors import MissingPackageError, OptionError
-from ..edge.files import read_small
 from ..edge.printable import one_line
 from ..edge.signature import ed25519
+from ..edge.small_files import read_small
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from .errors import DelegateError, OptionError, error_text
+from .inner_files import UnsafePathError, require_regular
 from .quiet import silenced
 
 # What the runtime calls, by tensorflow/lite/delegates/external/external_delegate_interface.h.
@@ -48,7 +51,11 @@ def _check_library(library: str) -> None:
     import ctypes
 
     try:
+        if os.path.dirname(library):  # noqa: PTH120 - Else the loader looks for the name.
+            require_regular(Path(library))  # The loader would wait for the writer of a pipe.
         opened = ctypes.CDLL(library)
+    except UnsafePathError as error:
+        raise DelegateError(f"the delegate {library} cannot be loaded: it {error}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
         raise DelegateError(
             f"the delegate {library} cannot be loaded ({error_text(error)}){_install_hint(library)}"

@@ -1,4 +1,4 @@
-"""Reading files that must be small; writing them whole or not at all, over a user's file only when asked."""
+"""Writing files whole or not at all, and over a user's file only when asked."""
 
 from __future__ import annotations
 
@@ -10,23 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .durable import sync_file, sync_folder
-from .errors import EdgeClassifyError, OptionError, OutputExistsError, OutputKeptError, OutputLostError
+from .errors import OptionError, OutputExistsError, OutputKeptError, OutputLostError
 from .parts import keep_beside, open_part, place
-
-
-def read_small(path: Path, most: int, what: str, error: type[EdgeClassifyError]) -> bytes:
-    """Return the bytes of a file or pipe that should be `what`, such as "a label file".
-
-    Raises `error` where it cannot be read, or holds more than `most` bytes; no more is read.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(most + 1)
-    except OSError as failure:
-        raise error(f"{path} cannot be read as {what}: {failure.strerror}") from None
-    if len(raw) > most:
-        raise error(f"{path} is larger than {most // 2**20} MiB: too large for {what}")
-    return raw
 
 
 def write_atomically(path: Path, data: bytes | str, replace: bool = True) -> None:

@@ -107,11 +107,14 @@ def open_unlinked(path: Path) -> Iterator[BinaryIO]:
         handle = os.open(path, _FLAGS)
     except ValueError as error:  # A NUL, or half a letter, in the name.
         raise UnsafePathError(f"cannot be opened ({error})") from None
-    with open(handle, "rb") as file:  # noqa: PTH123 - It takes a descriptor.
+    try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
             raise UnsafePathError(f"is {kind_of(mode)}, and not a regular file")
-        yield file
+        with open(handle, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(handle)
 
 
 def find_links(folder: Path) -> Iterator[Path]:

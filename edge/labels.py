@@ -42,9 +42,9 @@ def read_label_file(path: Path) -> tuple[str, ...]:
     told apart (`tell_apart`). Remarks on both are printed once. Raises LabelError when the
     file cannot be read, is no label file, or numbers its lines in another order.
     """
-    from .files import read_small
     from .label_formats import FoundLabels, decode_text, parse_structured, without_numbers
     from .placeholders import PLACEHOLDER_BYTES, placeholder
+    from .small_files import read_small
 
     text = decode_text(read_small(path, MAX_BYTES, "a label file", LabelError), str(path))
     if other := placeholder(text[:PLACEHOLDER_BYTES].encode()):

@@ -18,7 +18,7 @@ from .runtime_packages import PythonBuild
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-PACKAGE = "cryptography>=38"  # Debian 12 has 38.
+PACKAGE = "cryptography>=46.0.5"  # Of PyPI, see setup.cfg; Debian 12's own 38 will do.
 # Hashed in front of the file's checksum: a signature of anything else with the same key is none of a model.
 CONTEXT = b"edge-classify model signature 1\0"
 MOST_VERSIONS = 10**18

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .errors import ModelFileError, OptionError, SignatureError, model_name
-from .files import read_small
 from .modelfile import ModelFile
 from .signature import ModelSignature, ed25519, find_signature
+from .small_files import read_small
 
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_MODEL_BYTES = 2**31 - 1  # As tflite/model.py writes them.

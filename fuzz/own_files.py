@@ -16,6 +16,8 @@ from edge_classify.edge.json_files import DEEPEST, JsonError, parse_json
 from edge_classify.train.output import UNFINISHED
 from edge_classify.train.request import TrainingRequest
 
+from tests.support.train_options import make_options
+
 from .target import Target
 
 _REQUEST, _SUMMARY, _SPLIT = "request.json", "conversion.json", "split.json"
@@ -85,8 +87,6 @@ def _split_seeds() -> Iterator[bytes]:
 
 
 def _request_seeds() -> Iterator[bytes]:
-    from tests.support.train_options import make_options  # Imports Keras, which fuzzing does not need.
-
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         options, versions = make_options(), {"numpy": "2.0"}

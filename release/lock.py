@@ -102,6 +102,4 @@ if __name__ == "__main__":
         try:
             write(each, upgrade="--upgrade" in sys.argv[1:])
         except subprocess.CalledProcessError as error:
-            sys.exit(
-                f"{each.path} stays as it was: uv found no versions that fit (status {error.returncode})"
-            )
+            sys.exit(f"{each.path} stays as it was: uv found no versions that fit ({error.returncode})")

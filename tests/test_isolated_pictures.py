@@ -16,18 +16,20 @@ from click.testing import CliRunner
 from edge_classify.edge.card import InputSpec, Preprocess
 from edge_classify.edge.cli import main as classify
 from edge_classify.edge.decoding import decoded_by
-from edge_classify.edge.errors import ImageError
+from edge_classify.edge.errors import ImageError, SourceError
 from edge_classify.edge.image import load_image, load_input
 from edge_classify.edge.isolation import process
 from edge_classify.edge.isolation.pictures import IsolatedDecoder, PictureLimits
 from edge_classify.edge.log import use_format
 from edge_classify.edge.sources.files import FileSource
 from edge_classify.edge.sources.frames import Frame
+from edge_classify.edge.sources.opening import open_source
 from PIL import Image
 
 from .support.delegates import TINY_DELEGATE, compile_library
-from .support.encoded import encoded
+from .support.encoded import encoded, part
 from .support.films import write_mp4
+from .support.raw_camera import RawRequest, head, raw_camera
 from .support.tiny_model import write_sealed
 
 SPEC, RULE = InputSpec(32, 48, "uint8"), Preprocess("crop")
@@ -149,6 +151,16 @@ def test_errors_are_the_same_as_of_pictures_decoded_here(
     assert said[0] == said[1]
 
 
+def test_name_that_is_no_utf_8_is_named_in_the_error(decoder: IsolatedDecoder, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.jpg")
+    try:
+        path.write_bytes(encoded(1)[:500])
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    with decoded_by(decoder), pytest.raises(ImageError, match=r"/\udcff\.jpg is damaged or cut off"):
+        load_image(path)
+
+
 def test_children_are_used_again_and_end_with_the_decoder(tmp_path: Path) -> None:
     before = {child.pid for child in psutil.Process().children()}
     decoder = IsolatedDecoder()
@@ -204,7 +216,8 @@ def test_child_that_dies_hangs_or_lies_is_an_error_of_its_picture(
         ("say(several=True); read(); say(end=False)", "neither picture nor reason"),
         ("say(several=True); read(); say(end=False, size=[1, 1], error=''); send(b'T', bytes(3))", "neither"),
         ("say(several=True); read(); say(end=False, index='1', error='x')", "broken message"),
-        ("say(several=True); read(); say(end=False, error='x' * 3000)", "a text of 3,000 characters"),
+        ("say(several=True); read(); say(end=False, error='\\ud800<' + 'x' * 3000); read(); say(end=True)",
+         "?<" + 1998 * "x"),
         ("say(several=True); read(); say(end=False, seconds=float('nan'), error='x')", "a time that is no"),
         ("say(several=True); read(); os.kill(os.getpid(), 6)", "SIGABRT"),
     ],
@@ -261,6 +274,27 @@ def test_untrusted_says_in_one_line_what_a_delegate_or_opencvs_camera_takes_from
     assert warning["level"] == "warning"
     assert driver.startswith("its processes have all the rights of their user") and "libtiny.so" in driver
     assert camera == f"what OpenCV reads from {film} is decoded in this process"
+
+
+def test_http_camera_that_sends_a_film_cannot_lead_out_of_the_sandbox(decoder: IsolatedDecoder) -> None:
+    def film(_: RawRequest) -> Iterator[bytes]:
+        yield head("video/mp4") + b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(5000)
+
+    def pictures(_: RawRequest) -> Iterator[bytes]:
+        yield head("multipart/x-mixed-replace; boundary=frame")
+        yield part(encoded(1)) + part(encoded(2)) + part(encoded(3))
+
+    with decoded_by(decoder):
+        with (
+            raw_camera(film) as camera,
+            pytest.raises(SourceError, match=r"film, .* in this process, and --untr"),
+        ):
+            open_source(camera.address)
+        with raw_camera(pictures) as camera:
+            source = open_source(camera.address)
+            frame = next(iter(source))
+            source.close()
+            assert pixels_of(frame).shape == (64, 96, 3)
 
 
 def test_file_that_is_no_file_is_not_opened(decoder: IsolatedDecoder, tmp_path: Path) -> None:

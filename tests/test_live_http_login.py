@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from edge_classify.edge.errors import SourceError
@@ -14,6 +15,7 @@ from edge_classify.edge.sources.opening import open_source
 
 from .support.encoded import encoded
 from .support.raw_camera import RawCamera, RawRequest, head, raw_camera
+from .support.streams import own_certificate
 
 USER, PASSWORD = "admin", "geh: eim"
 ESCAPED = "geh%3A%20eim"
@@ -222,3 +224,25 @@ def test_password_is_not_sent_to_another_server_that_a_camera_redirects_to() -> 
         with raw_camera(lambda _: iter([moved])) as camera, pytest.raises(SourceError, match="401"):
             opens(camera)
         assert [request.headers.get("authorization") for request in thief.requests] == [None]
+
+
+def test_password_is_not_sent_to_the_same_host_by_another_scheme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, context = own_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with raw_camera(guarded(lambda _: False, 'Basic realm="x"'), context) as encrypted:
+        moved = head(status="302 Found", Location=encrypted.address)
+        said = f"it redirects to {encrypted.address}, which asks for a login"
+        with raw_camera(lambda _: iter([moved])) as camera, pytest.raises(SourceError, match=said):
+            opens(camera)
+        assert [request.headers.get("authorization") for request in encrypted.requests] == [None]
+
+
+def test_challenges_without_end_are_not_read() -> None:
+    many = [", ".join(["a b"] * 1000)] * 3
+    with (
+        raw_camera(guarded(lambda _: False, *many)) as camera,
+        pytest.raises(SourceError, match="it asks for a login in more than 8192 bytes"),
+    ):
+        opens(camera)

@@ -93,6 +93,27 @@ def test_encryption_is_not_given_up_by_a_redirect(
         assert open_camera.requests == 0
 
 
+def test_encryption_of_a_film_is_not_given_up_by_a_redirect_that_comes_later(
+    tmp_path: Path, certificate: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    film = write_video(tmp_path / "film.avi", 10)
+    with serving(CameraServer(film)) as open_camera:
+        answers = [
+            head("video/x-msvideo", len(film.read_bytes())) + film.read_bytes(),
+            head(status="302 Found", Location=open_camera.address("/film")),
+        ]
+        with (
+            raw_camera(
+                lambda _: iter([answers.pop(0) if len(answers) > 1 else answers[0]]), certificate[1]
+            ) as film_camera,
+            pytest.raises(SourceError, match="OpenCV gets no pictures from a film"),
+        ):
+            open_source(film_camera.address.replace("//", f"//{USER}:{PASSWORD}@"))
+        assert len(film_camera.requests) > 1
+        assert open_camera.requests == 0
+
+
 def test_film_is_refused_since_ffmpeg_compares_no_fingerprints(
     tmp_path: Path, certificate: tuple[Path, ssl.SSLContext], fingerprint: str
 ) -> None:

@@ -223,7 +223,10 @@ def test_self_check_without_keys_tells_what_a_signature_and_a_checksum_show(
 @pytest.mark.parametrize(
     ("bits", "said"),
     [
-        (64, 'needs the package cryptography, which is not installed. Run: pip install "cryptography>=38"'),
+        (
+            64,
+            'needs the package cryptography, which is not installed. Run: pip install "cryptography>=46.0.5"',
+        ),
         (32, "Run: sudo apt install python3-cryptography"),
     ],
 )

@@ -11,8 +11,9 @@ from typing import Any
 
 from PIL import Image
 
-from ..edge.errors import ImageError
-from ..edge.files import write_atomically
+from ..edge.durable import make_folders
+from ..edge.errors import ImageError, OutputKeptError, OutputLostError
+from ..edge.files import write_result
 from ..edge.image import load_image
 from .built_in import BUILT_IN
 from .cache import open_cache
@@ -204,9 +205,12 @@ def _show(image: AuditedImage, thumbnail: _Thumbnails) -> AuditPicture:
     return thumbnail(image.path, f"{image.label}{subset}")
 
 
-def audit_only(data: str, output: Path | None, options: TrainOptions, force: bool, command: str) -> Audit:
+def audit_only(
+    data: str, output: Path | None, options: TrainOptions, force: bool, command: str, unwritten: list[str]
+) -> Audit:
     """Audit `data` without training; with `output`, write audit.json and report.html there.
 
+    A sentence joins `unwritten` for each of the two that had to be kept elsewhere, or could not be written.
     Raises DatasetError, OptionError and OutputExistsError.
     """
     root = None if data in BUILT_IN else Path(data)
@@ -222,8 +226,15 @@ def audit_only(data: str, output: Path | None, options: TrainOptions, force: boo
         audited = prepare_audit(data, Path(folder), cache, options, audit_only=True)
         view = view_audit(audited.audit, audited.found.root)
         if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
-            write_atomically(output / AUDIT, audited.audit.to_json())
             page = render_audit(audited.name, view, {"Command": command})
-            write_atomically(output / REPORT, page.encode("utf-8", "backslashreplace"))
+            made: dict[str, bytes | str] = {
+                AUDIT: audited.audit.to_json(),
+                REPORT: page.encode("utf-8", "backslashreplace"),
+            }
+            make_folders(output)
+            for name, content in made.items():
+                try:
+                    write_result(output / name, content, force)
+                except (OutputKeptError, OutputLostError) as error:
+                    unwritten.append(str(error))
     return audited.audit

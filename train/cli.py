@@ -14,6 +14,7 @@ import click
 from ..convert.quiet import import_tensorflow
 from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, say, version_option
 from ..edge.errors import MissingPackageError
+from ..edge.extras import pip_install
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed, no_effect, shown
 from .backbones import BACKBONES, check_alpha, check_weights
@@ -109,17 +110,20 @@ def _audit(
         with loading():
             from .audit_report import audit_only
     except ModuleNotFoundError as error:
-        raise MissingPackageError(str(error.name), "The audit", "edge-classify[train]") from None
+        raise MissingPackageError(str(error.name), "The audit", pip_install("train")) from None
 
-    audit = audit_only(data, output, options, force, command)
+    unwritten: list[str] = []
+    audit = audit_only(data, output, options, force, command, unwritten)
     if as_json:
         click.echo(json.dumps(audit.to_record(), indent=1))
     else:
         for line in audit.summary():
             click.echo(line)
-    if output is not None:
+    for sentence in unwritten:
+        say(f"Error: {sentence}", "error")
+    if output is not None and not unwritten:
         say(f"Report: {output / 'report.html'}")
-    if audit.unreadable:
+    if audit.unreadable or unwritten:
         raise click.exceptions.Exit(1)
 
 

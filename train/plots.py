@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..benchmarks.scoring.confidence import ReliabilityBin
 from ..benchmarks.scoring.statistics import Metrics
+from ..edge.printable import one_line
 
 MAX_NUMBERED_CLASSES = 20
 _TRAIN, _VALIDATION, _KEPT = "#9a6700", "#0550ae", "#1a7f37"
@@ -110,8 +111,8 @@ def _write_counts(axes: Any, counts: Any, shares: Any) -> None:
 
 
 def _short(text: str, width: int) -> str:
-    """Shorten a text to one line of `width` letters."""
-    line = " ".join(text.split())
+    """Shorten a text to one line of `width` letters; controls and right-to-left marks become codes."""
+    line = one_line(" ".join(text.split()))
     return line if len(line) <= width else f"{line[: width - 1]}…"
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
-from ...edge.files import read_small, write_result
+from ...edge.files import write_result
 from ...edge.json_files import JsonError, parse_json, structured
+from ...edge.small_files import read_small
 from .bits import unpack
 from .result import FORMAT, ChoiceAnswers, Failure, Latency, Result, Subject
 
@@ -141,8 +142,8 @@ def _check_version(record: dict[str, Any]) -> None:
         raise BenchmarkError(f'"format" must be such as "{FORMAT}". Received: {reprlib.repr(version)}')
     if match[1] != _MAJOR:
         raise BenchmarkError(
-            f"it has format {version}, and this program reads {_MAJOR}.x. Upgrade the older one of the two "
-            "with: pip install --upgrade edge-classify, and measure again"
+            f"it has format {version}, and this program reads {_MAJOR}.x. Replace the older one of the two "
+            "by a newer one from where it came from, and measure again"
         )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from ...edge.errors import MissingPackageError
-from ...edge.printable import printable
+from ...edge.extras import pip_install
+from ...edge.printable import one_line
 from .report import RepairReport
 from .sensitivity import LayerError
 
@@ -34,9 +35,7 @@ def plot_errors(report: RepairReport) -> bytes:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingPackageError(
-            "matplotlib", "Drawing the doctor's plot", "edge-classify[convert]"
-        ) from None
+        raise MissingPackageError("matplotlib", "Drawing the doctor's plot", pip_install("convert")) from None
     figure = Figure(figsize=(10, 8), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     _draw_layers(top, report)
@@ -125,7 +124,7 @@ def _draw_channels(axes: Any, report: RepairReport) -> None:
 
 
 def _short(text: str, length: int) -> str:
-    text = printable(text).replace("\n", " ")
+    text = one_line(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -15,9 +15,10 @@ from ...edge.channels import RGB
 from ...edge.console import say
 from ...edge.doctor.feeding import Reading
 from ...edge.errors import CardError, ConversionError, DatasetError, OptionError
+from ...edge.inner_files import UnsafePathError, is_link, read_inner
 from ...edge.interrupts import loading
 from ...edge.labelled import LabelledImage
-from ...edge.modelfile import CARD_NAME
+from ...edge.modelfile import CARD_NAME, MAX_TEXT_BYTES
 from ...edge.other_formats import folder_format
 from ..calibration import folder_images, order_by_turns
 from ..tflite.compatibility import OlderRuntime
@@ -142,15 +143,32 @@ def _find_folders(path: Path) -> tuple[Path, list[_ModelFolder]]:
         raise ConversionError(
             f"{path} is no run of edge-train: neither it nor a folder in it holds {KERAS_NAME}"
         )
+    for folder in folders:
+        _require_no_links(folder, given=alone)
     run = folders[0].parent if alone else path
-    return run, [_ModelFolder(folder, _read_card(folder / CARD_NAME)) for folder in folders]
+    return run, [_ModelFolder(folder, _read_card(folder)) for folder in folders]
 
 
-def _read_card(path: Path) -> ModelCard:
+def _require_no_links(folder: Path, given: bool) -> None:
+    """Raise ConversionError for a link that would be followed: a run may come from an archive.
+
+    The folder itself may be one where the user has `given` it.
+    """
+    for path in (*(() if given else (folder,)), folder / KERAS_NAME, folder / CARD_NAME):
+        if is_link(path):
+            raise ConversionError(
+                f"{path} is a link, and links inside a run are not followed. Put the file in its place"
+            )
+
+
+def _read_card(folder: Path) -> ModelCard:
+    path = folder / CARD_NAME
     try:
-        return ModelCard.from_json(path.read_bytes())
+        return ModelCard.from_json(read_inner(folder, CARD_NAME, MAX_TEXT_BYTES))
     except CardError as error:
         raise CardError(f"{path}: {error}") from None
+    except UnsafePathError as error:
+        raise CardError(f"{path} {error}; edge-train writes a file") from None
     except OSError as error:
         raise CardError(f"{path} cannot be read ({error.strerror}); edge-train writes it") from None
 

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 
 from ...edge.errors import ConversionError
+from ...edge.inner_files import UnsafePathError, require_regular
 from ...edge.modelfile import IDENTIFIER
 from ...edge.other_formats import archive_format, other_format
 from ...edge.placeholders import PLACEHOLDER_BYTES, placeholder
@@ -48,8 +49,11 @@ def model_format(path: Path) -> ModelFormat:
             f"{path} is one part of a SavedModel. Give the folder that holds it: {path.absolute().parent}"
         )
     try:
+        require_regular(path)
         with path.open("rb") as file:
             head = file.read(PLACEHOLDER_BYTES)
+    except UnsafePathError as error:
+        raise ConversionError(f"{path} {error}") from None
     except OSError as error:
         raise ConversionError(f"{path} cannot be read ({error.strerror})") from None
     if instead := placeholder(head):

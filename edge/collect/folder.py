@@ -72,13 +72,16 @@ class CollectFolder:
 
         The parent folder must exist: a missing one may belong to a disk that was removed.
         """
-        for folder in (self.root, self.root / UNSURE, self.root / LABELLED):
+        inner = (self.root / UNSURE, self.root / LABELLED)
+        new = [folder for folder in (self.root, *inner) if not folder.exists()]
+        for folder in (self.root, *inner):
             folder.mkdir(exist_ok=True)
             if folder != self.root and folder.is_symlink():
                 raise OptionError(
                     f"{folder} is a link, and is not followed. Name the folder that it leads to, or remove it"
                 )
-            sync_folder(folder.parent)
+        for parent in dict.fromkeys(folder.parent for folder in new):
+            sync_folder(parent)
         _write_new(self.root / README, _TEXT)
         self._make_class_folders(self.root / LABELLED)
         self._count()

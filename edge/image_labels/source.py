@@ -9,10 +9,10 @@ from pathlib import Path
 from ..dataset_layout import subset_of
 from ..errors import DatasetError, LabelError
 from ..file_name_labels import Place, are_subsets, label_in_name
-from ..files import read_small
 from ..label_formats import decode_text
 from ..labelled import LabelledFolder, Pictures, check_label, readable, scan_class_folders
 from ..placeholders import PLACEHOLDER_BYTES, placeholder
+from ..small_files import read_small
 from .assignment import Assignment, arrange
 from .columns import Columns
 from .delimited import read_delimited
@@ -109,7 +109,7 @@ def _by_tables(index: PictureIndex, source: LabelSource) -> LabelledFolder:
 def _find_tables(root: Path, name: Path) -> list[Path]:
     """Return the table of a name: here, in the data folder, or deeper, where each subset may have its own."""
     for path in (name, root / name):
-        if path.is_file():
+        if path.is_file() or path.is_fifo():  # A shell's <(...) is a pipe.
             return [path]
         if path.is_dir():
             raise DatasetError(

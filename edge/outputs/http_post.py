@@ -64,6 +64,7 @@ class PostClient:
         self._connection: TimedConnection | None = None
         self._exchange = Exchange(seconds)
         self._ended = False
+        self._waits_for_bodies = True  # Until one has not come.
 
     def post(self, body: bytes, headers: dict[str, str]) -> PostAnswer:
         """Send a request, and return its answer; raises OSError and HTTPException."""
@@ -97,12 +98,26 @@ class PostClient:
             response = connection.getresponse()
             if self._ended:  # The end of the connection is taken for that of the headers.
                 raise ConnectionAbortedError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
-            if not _is_read(response, connection.sock):
+            if not self._is_read(response, connection.sock):
                 self.close()
         except BaseException:
             self.close()
             raise
         return PostAnswer(response.status, response.headers.get("Retry-After"))
+
+    def _is_read(self, response: HTTPResponse, sock: object) -> bool:
+        """Read the body, and return whether the connection can be used again."""
+        ends = response.will_close or response.status < 200
+        if ends or not self._waits_for_bodies or not isinstance(sock, TimedSocket):
+            response.close()
+            return False
+        with suppress(OSError, HTTPException, ValueError):
+            if sock.deadline is not None:
+                sock.deadline = Deadline(min(_BODY_SECONDS, sock.deadline.left()))
+            response.read(_LONGEST_BODY)
+        is_read = self._waits_for_bodies = response.isclosed() or response.length == 0
+        response.close()
+        return is_read
 
     def _can_be_used_again(self) -> bool:
         """Whether a connection is open on which nothing has come that belongs to no request."""
@@ -129,20 +144,6 @@ def basic(user: str, password: str) -> str:
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     keep_secret(login)
     return f"Basic {login}"
-
-
-def _is_read(response: HTTPResponse, sock: object) -> bool:
-    """Read the body, and return whether the connection can be used again."""
-    if response.will_close or response.status < 200 or not isinstance(sock, TimedSocket):
-        response.close()
-        return False
-    with suppress(OSError, HTTPException, ValueError):
-        if sock.deadline is not None:
-            sock.deadline = Deadline(min(_BODY_SECONDS, sock.deadline.left()))
-        response.read(_LONGEST_BODY)
-    is_read = response.isclosed() or response.length == 0
-    response.close()
-    return is_read
 
 
 def _proxy_for(address: Address) -> _Proxy | None:

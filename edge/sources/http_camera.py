@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from ..decoding import stand_in
 from ..errors import ImageError, SourceError
 from ..image import load_image
 from .addresses import redact
@@ -157,6 +158,11 @@ def open_http(url: str, options: CameraOptions) -> Camera:
         raise SourceError(
             "it sends a film, which FFmpeg reads, and FFmpeg cannot compare fingerprints. Instead of "
             "--tls-fingerprint, name the certificate's file in the environment variable SSL_CERT_FILE"
+        )
+    if stand_in() is not None:  # Else the server would choose whether the sandbox holds.
+        raise SourceError(
+            "it sends a film, which OpenCV would decode in this process, and --untrusted was given. Name an "
+            "address of it that gives pictures (JPEG), or leave out --untrusted"
         )
     from .opencv import open_stream
 

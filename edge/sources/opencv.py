@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageError, MissingPackageError, SourceError
+from ..extras import pip_install
 from .addresses import redact
 from .camera import CameraOptions, Report, Shot, refuse_size
 from .frames import PixelPicture
@@ -23,6 +24,8 @@ _OPEN_LIMIT_MS = 10_000
 _MAX_NUMBER = 2**31 - 1
 _ASSUMED_FPS = 25.0  # For a video file without time stamps and without a frame rate.
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+# FFmpeg's names of what https: needs; tcp carries tls.
+_ENCRYPTED_PROTOCOLS = "https,tls,tcp,crypto,data,httpproxy"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"  # Where Debian keeps them.
 # The most that USB 2 carries uncompressed: 640x480 YUYV at 30 frames/s are 18 MB/s.
 _UNCOMPRESSED_PIXELS, _UNCOMPRESSED_FPS = 640 * 480, 30.0
@@ -40,7 +43,7 @@ def import_opencv(purpose: str) -> Any:
     try:
         import cv2
     except ModuleNotFoundError:
-        raise MissingPackageError("OpenCV", purpose, "edge-classify[camera]") from None
+        raise MissingPackageError("OpenCV", purpose, pip_install("camera")) from None
     except ImportError as error:  # A system library is missing, such as libGL.so.1 on a bare Debian.
         raise SourceError(
             f"OpenCV is installed and cannot be loaded ({error}). On Debian: apt install libgl1 libglib2.0-0"
@@ -243,6 +246,8 @@ def _environment_for(url: str) -> Iterator[None]:
         file = ssl.get_default_verify_paths().cafile or _CERTIFICATES
         # OpenCV's own default, which the variable replaces, is rtsp_transport;tcp.
         wanted[_FFMPEG_OPTIONS] = f"rtsp_transport;tcp|tls_verify;1|ca_file;{file}"
+        if url.lower().startswith("https:"):  # Else FFmpeg follows a redirect, or a playlist, to http:.
+            wanted[_FFMPEG_OPTIONS] += f"|protocol_whitelist;{_ENCRYPTED_PROTOCOLS}"
     if url.lower().startswith(("http:", "https:")) and os.environ.get("http_proxy"):
         from .proxies import host_of, is_in_own_network
 

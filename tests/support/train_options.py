@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge_classify.train.models import Architecture
 from edge_classify.train.options import DEFAULT_AUGMENTATIONS, MODELS, TrainOptions
 from edge_classify.train.search_space import SEARCHED
+
+if TYPE_CHECKING:
+    from edge_classify.train.models import Architecture
 
 COUNTS = (30, 30, 10)  # Training images of each class.
 LEFT_OPEN: dict[str, Any] = dict.fromkeys(SEARCHED)  # The options that a search varies.
@@ -14,6 +16,8 @@ LEFT_OPEN: dict[str, Any] = dict.fromkeys(SEARCHED)  # The options that a search
 
 def make_architecture(name: str, classes: int = 3, **changes: Any) -> Architecture:
     """Return the architecture of a model with the options of `make_options`."""
+    from edge_classify.train.models import Architecture  # Imports Keras, which options do not need.
+
     return Architecture.of(name, classes, make_options(**changes))
 
 

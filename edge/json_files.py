@@ -190,8 +190,10 @@ def _inside(value: Any) -> Sequence[Any]:
 
 @cache
 def _hooks(kind: Any) -> dict[Any, Callable[[Any], object]]:
-    """Return what makes the values of fields that JSON has no type for: tuples and enumerations."""
-    return {each: each if isinstance(each, EnumType) else _to_tuple for each in _special_types(kind)}
+    """Return what makes or checks the values of fields: tuples, enumerations, lists and dictionaries."""
+    return {
+        each: each if isinstance(each, EnumType) else _MAKE[get_origin(each)] for each in _special_types(kind)
+    }
 
 
 def _to_tuple(value: object) -> tuple[object, ...]:
@@ -200,10 +202,25 @@ def _to_tuple(value: object) -> tuple[object, ...]:
     return tuple(value)
 
 
+def _to_list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise dacite.WrongTypeError(field_type=list, value=value)
+    return value
+
+
+def _to_dict(value: object) -> dict[object, object]:
+    if not isinstance(value, dict):
+        raise dacite.WrongTypeError(field_type=dict, value=value)
+    return value
+
+
+_MAKE: dict[Any, Callable[[object], object]] = {tuple: _to_tuple, list: _to_list, dict: _to_dict}
+
+
 @cache
 def _special_types(kind: Any) -> frozenset[Any]:
-    """Return the types of tuples and enumerations in the fields of a dataclass, and in those inside it."""
+    """Return the types in the fields of a dataclass, and of those inside it, that `_hooks` is about."""
     if is_dataclass(kind) and isinstance(kind, type):
         return frozenset().union(*(_special_types(hint) for hint in get_type_hints(kind).values()))
     inner: frozenset[Any] = frozenset().union(*(_special_types(part) for part in get_args(kind)))
-    return inner | {kind} if get_origin(kind) is tuple or isinstance(kind, EnumType) else inner
+    return inner | {kind} if get_origin(kind) in _MAKE or isinstance(kind, EnumType) else inner

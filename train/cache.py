@@ -236,11 +236,11 @@ def _plain(key: CacheKey) -> Any:
 
 def _seal(partial: Path, final: Path, key: CacheKey) -> None:
     """Turn a filled folder into the entry, unless another process was faster."""
-    for path in partial.iterdir():
-        path.chmod(0o600)
     files = {path.name: fingerprint(path) for path in sorted(partial.iterdir())}
     entry = {"version": VERSION, _KEY: dict(key), "files": files}
     (partial / _ENTRY).write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+    for path in partial.iterdir():
+        path.chmod(0o600)  # Whatever the umask: a file that others can write is not read again.
     try:
         publish_folder(partial, final)
     except OSError as error:

@@ -13,6 +13,7 @@ import click
 
 from ..console import say
 from ..errors import OutputExistsError, OutputKeptError
+from .output_names import at_start
 
 _SYNC_SECONDS = 1.0
 _SYNC_SHARE = 50  # Syncing takes at most a 50th of the time.
@@ -32,7 +33,7 @@ class Writer(Protocol):
 
 def open_writer(path: Path | None, force: bool) -> StandardOutput | NewFile:
     """Return a writer to `path`, or to stdout for None; raises as NewFile does."""
-    return StandardOutput() if path is None else NewFile(path, force)
+    return StandardOutput() if path is None else NewFile(at_start(path), force)
 
 
 class StandardOutput:

@@ -7,13 +7,16 @@ import json
 import os
 import platform
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..edge.board import board_name
 from ..edge.cores import cores
+from ..edge.processes import plain_environment, run
 
 _CPUINFO = Path("/proc/cpuinfo")
+_UNAME_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,13 @@ def _processor() -> str | None:
     for key in ("model name", "Model", "Hardware"):  # x86, and the names that ARM kernels use.
         if match := re.search(rf"^{key}\s*:\s*(.+)$", _read(_CPUINFO), re.MULTILINE):
             return match[1].strip()
-    return platform.processor() or None
+    # As platform.processor() does, but only with the system's own uname.
+    with suppress(OSError):
+        name = (
+            run(["uname", "-p"], _UNAME_SECONDS, plain_environment()).output.decode(errors="replace").strip()
+        )
+        return None if name == "unknown" else name or None
+    return None
 
 
 def _memory_mb() -> int | None:

@@ -15,7 +15,7 @@ from ..edge.labelled import LabelledImage
 from ..edge.modelfile import ModelFile
 from .devices.remote_job import RemoteJob, pictures_to_send
 from .devices.run import run_on
-from .devices.target import Target
+from .devices.target import AdbTarget, Target
 from .request import RemoteOptions, Request
 from .results.reading import parse_record
 from .results.result import Failure, Result
@@ -57,6 +57,8 @@ def measure_far(request: Request, remote: RemoteOptions) -> Outcome:
             say(outcome.left)
         if outcome.error is not None or outcome.status not in (0, None):
             status = max(status, 1)
+    if received.unreadable:
+        status = max(status, 1)
     if any(outcome.interrupted for outcome in outcomes):
         status = INTERRUPTED
     results = received.results
@@ -72,17 +74,21 @@ class _Received:
     def __init__(self) -> None:
         self.results: list[Result | Failure] = []
         self.others: list[dict[str, Any]] = []
+        self.unreadable = False
         self._lock = threading.Lock()
 
     def take(self, target: Target, records: Sequence[dict[str, Any]]) -> None:
         """Keep the records of a device, and name those that cannot be read."""
         for record in records:
-            if "tool" in record:
+            if (
+                isinstance(target, AdbTarget) and "tool" in record
+            ):  # Made here, of what the tool prints there.
                 self.others.append(record)
                 continue
             try:
                 result = parse_record(record)
             except BenchmarkError as error:
+                self.unreadable = True
                 say(f"{target.name} gave a result that cannot be read: {error}", "error")
                 continue
             with self._lock:

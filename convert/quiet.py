@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from ..edge.errors import MissingPackageError, NoPackageError
+from ..edge.extras import pip_install
 from ..edge.interrupts import loading
 from ..edge.quiet import silenced
 
@@ -35,13 +36,12 @@ def import_tensorflow(purpose: str, extra: str) -> tuple[Any, Any]:
 
 
 def _missing(module: str, purpose: str, extra: str, python: tuple[int, int]) -> MissingPackageError:
-    install = f"edge-classify[{extra}]"
     if python <= LAST_PYTHON_OF_TENSORFLOW:
-        return MissingPackageError(module, purpose, install)
+        return MissingPackageError(module, purpose, pip_install(extra))
     last = ".".join(map(str, LAST_PYTHON_OF_TENSORFLOW))
     return NoPackageError(
         "TensorFlow",
         purpose,
         f"there is no release of it for Python {python[0]}.{python[1]}. Use Python 3.10 to {last}: "
-        f'python{last} -m venv venv && venv/bin/pip install "{install}"',
+        f'python{last} -m venv venv && venv/bin/pip install ".[{extra}]" in the folder of edge-classify',
     )

@@ -6,6 +6,7 @@ import gc
 import os
 
 from .interrupts import quit_on_interrupt
+from .search_paths import forget_working_folder
 
 
 def main() -> None:
@@ -16,6 +17,7 @@ def main() -> None:
     core for linear algebra, of which there is none here: half of its import.
     """
     quit_on_interrupt()
+    forget_working_folder()
     gc.disable()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .cli import main as command

@@ -9,8 +9,6 @@ Functions take the folder that contains proc and sys, and return None for values
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,14 +134,13 @@ def problems_since_start(bits: int) -> tuple[str, ...]:
 
 def ask_firmware(command: str) -> str | None:
     """Return the output of `vcgencmd COMMAND`; None where vcgencmd is missing or fails."""
-    program = shutil.which("vcgencmd")
-    if program is None:
-        return None
+    from .processes import plain_environment, run
+
     try:
-        done = subprocess.run([program, command], capture_output=True, timeout=_VCGENCMD_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = run(["vcgencmd", command], _VCGENCMD_SECONDS, plain_environment())
+    except OSError:
         return None
-    return done.stdout.decode(errors="replace").strip()
+    return None if done.status is None else done.output.decode(errors="replace").strip()
 
 
 def _mhz(path: Path) -> float | None:

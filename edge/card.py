@@ -346,5 +346,5 @@ def _check_version(version: object) -> None:
     if match[1] not in _MAJOR_VERSIONS:
         raise CardError(
             f"card.json has format {version}, and this program reads {FORMAT[0]}.x and "
-            f"{FORMAT_BEYOND_CONTRACT[0]}.x. Upgrade it with: pip install --upgrade edge-classify"
+            f"{FORMAT_BEYOND_CONTRACT[0]}.x. Install a newer edge-classify from where this one came from"
         )

@@ -8,22 +8,21 @@ skipped. `child_loop.py` is the child's side.
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from .json_files import JsonError, parse_json
+from .processes import KeptEnd, Process, describe_end, python_command
 
-_START = "import sys; sys.path[:] = filter(None, sys.path)\n"
 _GRACE_S = 2.0  # How long a child may take to end when its standard input has ended.
 _KEPT_BYTES = 4096  # Of the end of what it wrote to stderr.
+_LONGEST_ANSWER = 64 << 20  # Bytes. The rest of a longer line is skipped.
+_MOST_UNREAD = 1000  # Answers that nobody has asked for yet: a child that sends more is broken.
 
 
 @dataclass(frozen=True)
@@ -55,24 +54,6 @@ def ask(code: str, *arguments: str, timeout: float, question: Mapping[str, Any] 
         child.kill()
 
 
-def python_command(code: str, *arguments: str) -> list[str]:
-    """Return the command that runs Python code without the working folder on its path.
-
-    A user's numpy.py there must not be imported.
-    """
-    return [sys.executable, "-c", _START + code, *arguments]
-
-
-def describe_end(status: int, errors: str) -> str:
-    """Return why a process ended without an answer, by its exit status and what it wrote to stderr."""
-    if status < 0:
-        return f"was killed by {_signal_name(-status)}"
-    lines = errors.strip().splitlines()
-    if lines:
-        return f"failed ({lines[-1].strip()})"
-    return f"failed (exit status {status})" if status else "ended without an answer"
-
-
 class Child:
     """A process that answers questions, one after the other; it has ended after a reply without an answer.
 
@@ -83,33 +64,16 @@ class Child:
     The constructor does not wait, so that several children may start at the same time.
     """
 
-    def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None, own_group: bool = False
-    ) -> None:
-        """Start the process; raises OSError where that fails.
-
-        `environment` holds all its variables, None for those of this process. With `own_group`, Ctrl-C does
-        not reach it, and signals reach the processes that it starts as well.
-        """
-        # Not a session of its own: the system ends a process that is stopped when its session's last parent
-        # is killed. (The argument process_group came with Python 3.11.)
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            preexec_fn=os.setpgrp if own_group else None,  # noqa: PLW1509 - It takes no lock.
-        )
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        """Start the process, as processes.Process does; raises OSError where that fails."""
+        self._process = Process(command, environment)
         self.pid = self._process.pid
-        self._own_group = own_group
         self._answers: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        self._errors = b""
+        assert self._process.stdout is not None and self._process.stderr is not None
         # A pipe that nobody reads would stop a runtime that writes a lot.
-        self._readers = [
-            _start_reader(self._process.stdout, self._keep_answer, lambda: self._answers.put(None)),
-            _start_reader(self._process.stderr, self._keep_errors, lambda: None),
-        ]
+        self._errors = KeptEnd(self._process.stderr, _KEPT_BYTES)
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
 
     def ask(self, question: Mapping[str, Any], limit_s: float) -> Reply:
         """Send a question and wait for its answer, for at most `limit_s` seconds."""
@@ -144,19 +108,14 @@ class Child:
     def wait(self, limit_s: float) -> str | None:
         """End its standard input and wait for it; returns why it ended too late or by a crash, else None."""
         self.close_stdin()
-        try:
-            status = self._process.wait(limit_s)
-        except subprocess.TimeoutExpired:
+        status = self._process.wait(limit_s)
+        if status is None:
             return f"did not end within {limit_s:g} seconds"
         return describe_end(status, "") if status < 0 else None
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal; nothing happens where the process has ended."""
-        if not self._own_group:
-            self._process.send_signal(number)
-        elif self._process.returncode is None:  # Else the number may be another process's by now.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+        """Send a signal to it and all that it started; nothing happens where the process has ended."""
+        self._process.send_signal(number)
 
     def close(self) -> None:
         """Let the process end, or kill it after a while; may be called twice."""
@@ -164,57 +123,35 @@ class Child:
         self.kill()
 
     def kill(self) -> None:
-        """End the process at once; may be called twice."""
-        if self._own_group:
-            self.send_signal(signal.SIGKILL)
+        """End the process and all that it started at once; may be called twice."""
         self._process.kill()
-        self._process.wait()
         self.close_stdin()
-        for reader in self._readers:
-            reader.join(_GRACE_S)  # A process that it started may still hold the pipe.
+        self._reader.join(_GRACE_S)
+        self._errors.join(_GRACE_S)
 
-    def _keep_answer(self, line: bytes) -> None:
+    def _read(self, stream: IO[bytes]) -> None:
+        try:
+            with stream:
+                begins = True
+                while line := stream.readline(_LONGEST_ANSWER):
+                    if begins and not self._keep_answer(line):
+                        break
+                    begins = line.endswith(b"\n")
+        finally:
+            self._answers.put(None)
+
+    def _keep_answer(self, line: bytes) -> bool:
+        """Keep a line that is an answer; returns whether there is room for more."""
         with suppress(JsonError):
             answer = parse_json(line, finite=False)
             if isinstance(answer, dict):
                 self._answers.put(answer)
-
-    def _keep_errors(self, line: bytes) -> None:
-        self._errors = (self._errors + line)[-_KEPT_BYTES:]
+        return self._answers.qsize() < _MOST_UNREAD
 
     def _why_it_ended(self) -> str:
-        try:
-            status = self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
+        status = self._process.wait(_GRACE_S)
+        if status is None:
             self.kill()
             return "closed its standard output without an answer"
-        for reader in self._readers:
-            reader.join(_GRACE_S)
-        return describe_end(status, self._errors.decode(errors="replace"))
-
-
-def _start_reader(
-    stream: IO[bytes] | None, take: Callable[[bytes], None], at_end: Callable[[], None]
-) -> threading.Thread:
-    """Start a thread that passes on each line of a stream; the thread closes the stream."""
-    assert stream is not None
-
-    def read() -> None:
-        try:
-            with stream:
-                for line in stream:
-                    take(line)
-        finally:
-            at_end()
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    return reader
-
-
-def _signal_name(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-    return f"{name}, perhaps for lack of memory" if name == "SIGKILL" else name
+        self._errors.join(_GRACE_S)
+        return describe_end(status, self._errors.data.decode(errors="replace"))

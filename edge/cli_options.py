@@ -127,7 +127,7 @@ OUTPUT = (
             help="Print a table for spreadsheets."),
     _output("--output", "-o", type=_PATH, metavar="FILE",
             help="Write lines, JSON or CSV to FILE instead of printing. It gets its name at the end; a power "
-                 "cut before loses about a second."),
+                 "cut before loses about a second. {start} in the name stands for the time of the start."),
     _output("--save-annotated", type=_PATH, metavar="DIR",
             help="Save every picture with its answer drawn on it."),
     _output("--force", is_flag=True, requires=Given("output", "save_annotated", "service"),

@@ -93,8 +93,8 @@ class MissingPackageError(EdgeClassifyError):
     """An optional package is needed and not installed."""
 
     def __init__(self, package: str, purpose: str, install: str) -> None:
-        """Say that `purpose` needs `package`, and that `pip install "install"` brings it."""
-        super().__init__(f'{purpose} needs {package}, which is not installed. Run: pip install "{install}"')
+        """Say that `purpose` needs `package`, and that the command `install` brings it (edge/extras.py)."""
+        super().__init__(f"{purpose} needs {package}, which is not installed. Run: {install}")
 
 
 class NoPackageError(MissingPackageError):

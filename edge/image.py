@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from .card import InputSpec, Preprocess
 from .decoding import stand_in
+from .decoding_memory import PICTURES
 from .errors import ImageError
 from .image_file import open_image, require_decodable
 
@@ -95,6 +96,10 @@ def decode(image: Image.Image) -> Image.Image:
     The result may be the file's own image, which changes with the file's next frame.
     """
     require_decodable(image.size)
+    return PICTURES.decode(image, lambda: _decode(image))
+
+
+def _decode(image: Image.Image) -> Image.Image:
     if image.format == "TIFF":
         return _decode_tiff(image)
     if image.format == "PNG" and "transparency" in image.info:
@@ -138,8 +143,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         raise ImageError("it holds 32-bit float samples, whose range is not known; save it with 8 or 16 bits")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         opaque = Image.new("RGBA", image.size, "white")
-        opaque.alpha_composite(image.convert("RGBA"))
-        return opaque.convert("RGB")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 

@@ -45,7 +45,7 @@ _OPTIONAL = {
         "to JPEG"
     ),
     "HEIF": (
-        'a HEIC photo, which is read with pillow-heif. Run: pip install "edge-classify[heic]"; or convert it '
+        "a HEIC photo, which is read with pillow-heif. Run: {install}; or convert it "
         "to JPEG, or set the phone to take JPEG (iPhone: Settings, Camera, Formats, Most Compatible)"
     ),
 }
@@ -200,7 +200,9 @@ def _reader(known: str | None) -> Callable[[BinaryIO], Image.Image]:
     except ImportError:
         if known not in _OPTIONAL:
             raise
-        raise _NotAnImageError(_OPTIONAL[known]) from None
+        from .extras import pip_install
+
+        raise _NotAnImageError(_OPTIONAL[known].format(install=pip_install("heic"))) from None
     return reader
 
 

@@ -235,7 +235,9 @@ def _missing(name: str | None, python: PythonBuild) -> MissingPackageError:
     reason = why_not(name, python) if name else why_no_runtime(python)
     if reason is not None:
         return NoPackageError(package, purpose, reason)
-    return MissingPackageError(package, purpose, name or str(runtime_package(python)))
+    from .extras import pip_command
+
+    return MissingPackageError(package, purpose, pip_command((name or str(runtime_package(python)),)))
 
 
 def _describe_broken(name: str, error: BaseException) -> str:

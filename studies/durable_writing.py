@@ -71,6 +71,7 @@ def main(photos: int, megabytes: int, writes: int, folder: Path | None) -> None:
         click.echo(_run(few, *shown, made=card / "shown").row("60 photos, --save-annotated"))
         one = ("--collect", card / "one", "--collect-random", 1, "--json")
         click.echo(_run(few / "0.jpg", *one, made=card / "one" / "unsure").row("1 photo, collected"))
+        click.echo(_run(many / "99.jpg", *one, made=card / "one" / "unsure").row("1 more, collected"))
         click.echo(_run(few / "0.jpg").row("1 photo, printed"))
 
 
@@ -85,7 +86,8 @@ def _draw(folder: Path, count: int) -> Path:
 
 
 def _run(source: Path, *options: object, made: Path | None = None) -> Cost:
-    """Classify under strace; `made` is the folder whose pictures are counted."""
+    """Classify under strace; `made` is the folder in which new pictures are counted."""
+    before = len(list(made.glob("*.jpg"))) if made else 0
     with tempfile.NamedTemporaryFile("r") as trace:
         strace = ["strace", "-f", "--seccomp-bpf", "-T", "-e", f"trace={_SYNCS}", "-o", trace.name]
         command = [*strace, sys.executable, "-m", "edge_classify.edge", str(source), *map(str, options)]
@@ -95,7 +97,7 @@ def _run(source: Path, *options: object, made: Path | None = None) -> Cost:
         if done.returncode:
             raise click.ClickException(done.stderr)
         syncs = [float(found[1]) for line in trace if (found := _CALL.search(line.rstrip()))]
-    return Cost(elapsed, syncs, len(list(made.glob("*.jpg"))) if made else 0)
+    return Cost(elapsed, syncs, len(list(made.glob("*.jpg"))) - before if made else 0)
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def test_card_of_a_newer_minor_version_with_unknown_keys_is_read() -> None:
 
 @pytest.mark.parametrize("version", ["3.0", "0.9", "10.0"])
 def test_card_of_another_major_version_is_refused_with_the_remedy(version: str) -> None:
-    with pytest.raises(CardError, match=rf"format {version}.* reads 1\.x.*pip install --upgrade"):
+    with pytest.raises(CardError, match=rf"format {version}.* reads 1\.x.*Install a newer edge-classify"):
         ModelCard.from_json(minimal(format=version))
 
 

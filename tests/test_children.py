@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from edge_classify.edge.children import Child, ask, python_command
+from edge_classify.edge.children import Child, ask
+from edge_classify.edge.processes import python_command
 
 # Adds numbers; other questions make it print, crash, hang or end.
 ADDING = """
@@ -93,7 +94,7 @@ def test_signals_to_a_group_reach_the_processes_that_the_child_starts() -> None:
         "print(json.dumps({'pid': other.pid}), flush=True)\n"
         "other.wait()\n"
     )
-    child = Child(python_command(code), own_group=True)
+    child = Child(python_command(code))
     answer = child.receive(60).answer
     assert answer is not None
     other = psutil.Process(answer["pid"])

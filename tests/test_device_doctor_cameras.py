@@ -51,7 +51,7 @@ def test_camera_that_may_not_be_opened_names_the_group_to_join(
 
 def _install_picamera(folder: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "picamera2.py").write_text(body)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.syspath_prepend(folder)
 
 
 def test_csi_camera_without_picamera2_names_the_package_to_install(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,7 +81,7 @@ def test_model_is_not_to_be_converted_again_where_no_runtime_can_be_loaded(
     (tmp_path / "tflite_runtime").mkdir()
     (tmp_path / "tflite_runtime" / "__init__.py").write_text("raise ImportError('built for another Python')")
     # For the child process that runs the model.
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(tmp_path)
     found = _examine(write_sealed(tmp_path / "tiny.tflite"), Execution(runtime="tflite-runtime"))
     assert "built for another Python" in found["running it"].detail
     assert found["running it"].remedy == "A runtime is needed first: see above"

@@ -155,7 +155,7 @@ def test_missing_wheels_are_an_error_with_the_command_that_fetches_them(
 
 def test_failures_of_pip_are_named_by_their_cause() -> None:
     def explain(text: str, **facts: Any) -> str:
-        reply = {"failed": "pip", "text": text, "requires": '["click>=8.1", "tflite-runtime>=2.14"]'}
+        reply = {"failed": "pip", "text": text, "requires": ["click>=8.1", "tflite-runtime>=2.14"]}
         return str(explain_failure("pi", {**FACTS, **facts}, reply, offline=False))
 
     away = "WARNING: Retrying: NewConnectionError(...)\nERROR: No matching distribution found for click>=8.1"
@@ -163,7 +163,7 @@ def test_failures_of_pip_are_named_by_their_cause() -> None:
     assert "--platform manylinux_2_28_aarch64 --platform manylinux_2_31_aarch64" in explain(away)
     assert "manylinux_2_39" not in explain(away)
     assert "linux_armv7l" in explain(away, bits=32)
-    assert explain(away).endswith('--dest wheels --no-deps "tflite-runtime>=2.14"')
+    assert explain(away).endswith("--dest wheels --no-deps 'tflite-runtime>=2.14'")
     assert "the disk there is full" in explain("ERROR: [Errno 28] No space left on device")
     assert "(it is broken)" in explain("long talk\nERROR: it is broken")
 

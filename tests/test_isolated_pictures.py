@@ -151,6 +151,16 @@ def test_errors_are_the_same_as_of_pictures_decoded_here(
     assert said[0] == said[1]
 
 
+def test_name_that_is_no_utf_8_is_named_in_the_error(decoder: IsolatedDecoder, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.jpg")
+    try:
+        path.write_bytes(encoded(1)[:500])
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    with decoded_by(decoder), pytest.raises(ImageError, match=r"/\udcff\.jpg is damaged or cut off"):
+        load_image(path)
+
+
 def test_children_are_used_again_and_end_with_the_decoder(tmp_path: Path) -> None:
     before = {child.pid for child in psutil.Process().children()}
     decoder = IsolatedDecoder()
@@ -206,7 +216,8 @@ def test_child_that_dies_hangs_or_lies_is_an_error_of_its_picture(
         ("say(several=True); read(); say(end=False)", "neither picture nor reason"),
         ("say(several=True); read(); say(end=False, size=[1, 1], error=''); send(b'T', bytes(3))", "neither"),
         ("say(several=True); read(); say(end=False, index='1', error='x')", "broken message"),
-        ("say(several=True); read(); say(end=False, error='x' * 3000)", "a text of 3,000 characters"),
+        ("say(several=True); read(); say(end=False, error='\\ud800<' + 'x' * 3000); read(); say(end=True)",
+         "?<" + 1998 * "x"),
         ("say(several=True); read(); say(end=False, seconds=float('nan'), error='x')", "a time that is no"),
         ("say(several=True); read(); os.kill(os.getpid(), 6)", "SIGABRT"),
     ],

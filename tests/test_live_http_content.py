@@ -192,7 +192,7 @@ def test_answer_that_is_not_http_is_said_to_be_none(answer: bytes, said: str) ->
 
 def test_film_needs_opencv_and_pictures_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(purpose: str) -> None:
-        raise MissingPackageError("OpenCV", purpose, "edge-classify[camera]")
+        raise MissingPackageError("OpenCV", purpose, 'pip install "opencv-python"')
 
     monkeypatch.setattr(opencv, "import_opencv", missing)
     assert len(first_pictures(snapshot(None, encoded))) == 3

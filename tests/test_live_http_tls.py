@@ -104,11 +104,13 @@ def test_encryption_of_a_film_is_not_given_up_by_a_redirect_that_comes_later(
             head(status="302 Found", Location=open_camera.address("/film")),
         ]
         with (
-            raw_camera(lambda _: iter([answers[min(1, len(redirecting.requests) - 1)]]), certificate[1]) as redirecting,
+            raw_camera(
+                lambda _: iter([answers.pop(0) if len(answers) > 1 else answers[0]]), certificate[1]
+            ) as film_camera,
             pytest.raises(SourceError, match="OpenCV gets no pictures from a film"),
         ):
-            open_source(redirecting.address.replace("//", f"//{USER}:{PASSWORD}@"))
-        assert len(camera.requests) > 1
+            open_source(film_camera.address.replace("//", f"//{USER}:{PASSWORD}@"))
+        assert len(film_camera.requests) > 1
         assert open_camera.requests == 0
 
 

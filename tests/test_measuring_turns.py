@@ -22,6 +22,7 @@ from edge_classify.benchmarks.measuring.turns import MeasuringInterrupted, measu
 from edge_classify.benchmarks.measuring.yardstick import YARDSTICK
 from edge_classify.benchmarks.results.result import Failure, Result
 from edge_classify.edge.classifier import DEFAULT_EXECUTION
+from edge_classify.edge.processes import python_command
 from edge_classify.edge.runtime import Execution
 
 from .support.tiny_model import classifier
@@ -216,7 +217,7 @@ def test_delegate_that_cannot_be_had_fails_or_is_a_remark_as_was_asked(models: t
 
 
 def test_garbage_on_stdout_disturbs_nothing(
-    tmp_path: Path, models: tuple[ModelRun, ...], monkeypatch: pytest.MonkeyPatch
+    models: tuple[ModelRun, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when Python's start prints something, and a runtime's thread keeps on printing."""
     chatter = (
@@ -228,9 +229,7 @@ def test_garbage_on_stdout_disturbs_nothing(
         "    talk()\n"
         "threading.Thread(target=late, daemon=True).start()\n"
     )
-    (tmp_path / "sitecustomize.py").write_text(chatter)
-    before = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(tmp_path), before))))
+    monkeypatch.setattr(process, "python_command", lambda code: python_command(chatter + code))
     (found,) = measured(run(Plan(models[:1], runs=20, processes=1, yardstick=False)))
     assert found.latency.runs == 20
 

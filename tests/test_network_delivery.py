@@ -261,3 +261,13 @@ def test_pauses_double_up_to_the_longest_and_half_of_each_is_left_to_chance(
     pauses = Pauses(first, longest, lambda: chance)
     whole = min(longest, first * 2.0 ** min(failures - 1, 100))
     assert pauses.after(failures) == pytest.approx(whole * (1 + chance) / 2)
+
+
+def test_fault_of_the_sender_is_a_loss_that_is_said_and_not_the_end() -> None:
+    receiver, remarks = Receiver(ZeroDivisionError("x")), Remarks()
+    delivery = deliver(receiver, remarks)
+    delivery.put(1)
+    delivery.put(2)
+    assert delivery.close(60) == 1
+    assert receiver.got == [2]
+    assert remarks.texts[0] == "it gets no result, by a fault of this program (ZeroDivisionError: x)"

@@ -353,3 +353,10 @@ def test_lines_are_synced_about_once_a_second_also_while_none_come(
     assert synced == [10]  # Nothing new.
     writer.write("x\n")
     assert synced == [10, 12]
+
+
+def test_run_that_fails_before_its_first_line_leaves_no_file_in_the_way_of_another(tmp_path: Path) -> None:
+    lines = CsvLines(writer := open_writer(tmp_path / "a.csv", force=False), 1)
+    writer.note_ending(OutputExistsError, None, None)
+    lines.close()
+    assert list(tmp_path.iterdir()) == []

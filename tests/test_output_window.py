@@ -255,7 +255,7 @@ def test_machine_without_a_screen_says_so_and_does_not_abort(
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("raise ModuleNotFoundError('cv2', name='cv2')", 'pip install "edge-classify[camera]"'),
+        ("raise ModuleNotFoundError('cv2', name='cv2')", 'pip install "opencv-python>='),
         (
             "class error(Exception): pass\ndef setLogLevel(level): pass\n"
             "def destroyAllWindows(): raise error('not implemented')",

@@ -13,6 +13,7 @@ from edge_classify.edge.cli import main as classify
 from edge_classify.train.cli import main as train
 
 from fuzz.run import main as fuzz
+from studies.faults.__main__ import main as faults
 from studies.peers.run import main as peers
 from studies.reduced_decode import main as reduced_decode
 
@@ -33,7 +34,7 @@ def _options(command: click.Command) -> set[str]:
 def test_document_names_only_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     known = set().union(
-        *(_options(command) for command in (*COMMANDS.values(), fuzz, peers, reduced_decode)),
+        *(_options(command) for command in (*COMMANDS.values(), faults, fuzz, peers, reduced_decode)),
         {"--help", "--version"},
     )
     foreign = {

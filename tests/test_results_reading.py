@@ -200,7 +200,7 @@ def _git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_origin_names_the_commit_and_whether_files_were_changed_since(tmp_path: Path) -> None:
+def test_origin_names_the_commit_that_is_checked_out(tmp_path: Path) -> None:
     assert describe_origin(tmp_path).commit is None
     _git(tmp_path, "init", "--quiet")
     assert describe_origin(tmp_path).commit is None
@@ -208,10 +208,52 @@ def test_origin_names_the_commit_and_whether_files_were_changed_since(tmp_path: 
     _git(tmp_path, "add", "model.txt")
     _git(tmp_path, "commit", "--quiet", "-m", "first")
     head = _git(tmp_path, "rev-parse", "HEAD")
-    (tmp_path / "results.jsonl").write_text("a new file changes nothing")
     assert describe_origin(tmp_path).commit == head
     (tmp_path / "model.txt").write_text("2")
-    assert describe_origin(tmp_path).commit == f"{head}-dirty"
+    assert describe_origin(tmp_path).commit == head
+
+
+def test_no_program_that_a_repository_names_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that came from somebody else may bring a .git/config along."""
+    repository, ran = tmp_path / "models", tmp_path / "ran"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho $0 $* >>{ran}\ncat\n")
+    program.chmod(0o755)
+    repository.mkdir()
+    _git(repository, "init", "--quiet")
+    (repository / "model.tflite").write_text("1")
+    (repository / ".gitattributes").write_text("* filter=own diff=own\n")
+    _git(repository, "add", ".")
+    _git(repository, "commit", "--quiet", "-m", "first")
+    for name in (
+        "filter.own.clean", "filter.own.smudge", "filter.own.process", "diff.own.textconv", "diff.external",
+        "core.fsmonitor", "core.pager", "pager.rev-parse", "core.sshCommand", "core.editor",
+        "alias.rev-parse", "gpg.program", "credential.helper", "core.askPass", "core.gitProxy",
+    ):  # fmt: skip
+        _git(repository, "config", name, f"!{program}" if name == "alias.rev-parse" else str(program))
+    _git(repository, "config", "core.hooksPath", str(tmp_path / "hooks"))
+    (tmp_path / "hooks").mkdir()
+    for name in ("post-index-change", "reference-transaction", "pre-auto-gc"):
+        (tmp_path / "hooks" / name).symlink_to(program)
+    (repository / "model.tflite").write_text("2")
+    (repository / ".git" / "index").touch()
+    ran.unlink(missing_ok=True)
+    assert len(describe_origin(repository).commit or "") == 40
+    monkeypatch.chdir(repository)
+    assert len(describe_origin().commit or "") == 40
+    assert not ran.exists()
+    _git(repository, "status", "--porcelain")  # The trap works.
+    assert "program" in ran.read_text()
+
+
+def test_commit_of_a_repository_of_another_user_is_not_read(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    _git(tmp_path, "init", "--quiet")
+    _git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "first")
+    os.chown(tmp_path, 12345, 12345)
+    os.chown(tmp_path / ".git", 12345, 12345)
+    assert describe_origin(tmp_path).commit is None
 
 
 def test_origin_without_git_or_with_one_that_hangs_has_no_commit(

@@ -7,6 +7,7 @@ import pty
 import re
 import stat
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,12 +15,15 @@ import click
 import pytest
 from edge_classify.edge.cli import main
 from edge_classify.edge.errors import OptionError
+from edge_classify.edge.outputs.output_names import at_start, with_start
 from edge_classify.edge.service.arguments import CommandLine, for_service
+from edge_classify.edge.service.confinement import needs_of
 from edge_classify.edge.service.install import RULES, find_program
 from hypothesis import given
 from hypothesis import strategies as st
 
 from .support.commands import BIN, run_command
+from .support.pictures import make_picture
 from .support.systemd import parse_command, parse_environment
 
 _CAMERA = "rtsp://us er:geheim 1$@cam.local/live?token=geheim2"
@@ -184,3 +188,97 @@ def test_at_a_terminal_it_is_asked(answer: str, status: int, tmp_path: Path) -> 
     os.close(theirs)
     assert result.returncode == status, result.stderr
     assert bool(list(tmp_path.iterdir())) == (status == 0)
+
+
+def _unit(
+    folder: Path, *arguments: str, **variables: str
+) -> tuple[str, list[str], subprocess.CompletedProcess[str]]:
+    """Install a service; return its unit, its command line, and what was printed."""
+    result = run_command(
+        "edge-classify", *arguments, "--install-service", "cam", "--yes", "--force",
+        env={"XDG_CONFIG_HOME": str(folder / "config"), **variables}, cwd=folder,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    unit = (folder / "config/systemd/user/cam.service").read_text()
+    (command,) = re.findall("^ExecStart=(.*)$", unit, re.MULTILINE)
+    return unit, parse_command(command)[1:], result
+
+
+def test_output_of_a_service_is_a_new_file_at_each_start_and_nothing_is_replaced(tmp_path: Path) -> None:
+    _, arguments, result = _unit(tmp_path, "--camera", "0", "--json", "--output", "answers.jsonl")
+    output = next(each for each in arguments if each.startswith("--output="))
+    assert output == f"--output={tmp_path}/answers_{{start}}.jsonl"
+    assert "--force" not in arguments
+    assert f"Each start writes a file of its own: {tmp_path}/answers_{{start}}.jsonl" in result.stdout
+    make_picture("red disc", 1).save(tmp_path / "photo.png")
+    for _ in range(3):  # As systemd starts it again and again.
+        done = run_command("edge-classify", "--json", output, tmp_path / "photo.png")
+        assert done.returncode == 0, done.stderr
+    written = list(tmp_path.glob("answers_*.jsonl"))
+    assert len(written) == 3
+    assert all(
+        re.fullmatch(r"answers_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(-\d)?\.jsonl", path.name) for path in written
+    )
+    assert all(path.read_text().count("\n") == 1 for path in written)
+
+
+def test_name_that_tells_the_start_already_is_kept() -> None:
+    at = datetime(2026, 5, 1, 8, 30)
+    assert with_start(Path("/a/b.csv")) == Path("/a/b_{start}.csv")
+    assert with_start(Path("/a/{start}.csv")) == Path("/a/{start}.csv")
+    assert at_start(Path("/nowhere/{start}-x.csv"), at) == Path("/nowhere/2026-05-01T08-30-00-x.csv")
+    assert at_start(Path("/nowhere/x.csv"), at) == Path("/nowhere/x.csv")
+
+
+def test_folder_of_annotated_pictures_is_added_to_at_each_start(tmp_path: Path) -> None:
+    unit, arguments, _ = _unit(tmp_path, "--camera", "0", "--save-annotated", "seen")
+    assert "--force" in arguments
+    assert f'ReadWritePaths="-{tmp_path}"' in unit
+
+
+def test_certificates_and_proxies_are_taken_over_and_shown_but_for_passwords(tmp_path: Path) -> None:
+    variables = {
+        "SSL_CERT_FILE": "own.pem", "SSL_CERT_DIR": "/etc/own", "HTTPS_PROXY": "http://proxy:3128",
+        "http_proxy": "http://me:geheim@proxy:3128", "no_proxy": "localhost,.lan",
+    }  # fmt: skip
+    unit, _, result = _unit(tmp_path, "--camera", "0", "--webhook", "https://h/x", **variables)
+    assert "geheim" not in unit + result.stdout + result.stderr
+    for line in (
+        f"SSL_CERT_FILE={tmp_path}/own.pem", "SSL_CERT_DIR=/etc/own", "https_proxy=http://proxy:3128",
+        "no_proxy=localhost,.lan",
+    ):  # fmt: skip
+        assert f'Environment="{line}"' in unit and line in result.stdout
+    secrets = (tmp_path / "config/edge-classify/cam.env").read_text()
+    assert 'http_proxy="http://me:geheim@proxy:3128"' in secrets
+    assert "http_proxy=***" in result.stdout
+    local, _, _ = _unit(tmp_path, "--camera", "0", **variables)
+    assert "proxy" not in local and "SSL_CERT" not in local
+
+
+@pytest.mark.parametrize(
+    ("arguments", "there", "absent"),
+    [
+        (("--camera", "0"), ["PrivateNetwork=yes", "AF_UNIX$"], ["PrivateDevices"]),
+        (("--camera", "rtsp://cam/x"), ["PrivateDevices=yes", "AF_INET AF_INET6"], ["PrivateNetwork"]),
+        (("--camera", "0", "--publish", "mqtt://h/t"), ["AF_INET "], ["PrivateNetwork", "PrivateDevices"]),
+        (("--camera", "0", "--collect", "kept", "--top", "1"), [], ["geheim"]),
+    ],
+)
+def test_service_may_do_what_its_options_need_and_no_more(
+    arguments: tuple[str, ...], there: list[str], absent: list[str], tmp_path: Path
+) -> None:
+    unit, _, _ = _unit(tmp_path, *arguments)
+    for line in ("NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=read-only", *there):
+        assert re.search(line, unit, re.MULTILINE), line
+    assert not [name for name in absent if name in unit]
+
+
+def test_temporary_folder_is_the_systems_only_where_something_lies_in_it() -> None:
+    def lines(options: dict[str, object], *arguments: str) -> tuple[str, ...]:
+        return needs_of(options, arguments).lines()
+
+    assert "PrivateTmp=yes" in lines({"camera": "0"}, "--camera=0", "--model=/home/x/m.tflite")
+    assert "PrivateTmp=yes" not in lines({"camera": "0"}, "--model=/tmp/m.tflite")
+    assert "PrivateTmp=yes" not in lines({"paths": ("/tmp/x",)}, "/tmp/x")
+    assert "PrivateTmp=yes" not in lines({"camera": "0", "show": True})
+    assert "PrivateTmp=yes" not in lines({"output": Path("/var/tmp/o.json")})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from edge_classify.edge.errors import OptionError
+from edge_classify.edge.service.confinement import Confinement
 from edge_classify.edge.service.unit import build_unit
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -95,3 +96,20 @@ def test_argument_that_no_unit_can_hold_is_refused(argument: str) -> None:
 def test_name_that_no_service_can_have_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="a service's name"):
         build_unit(name, ["/bin/true"], {})
+
+
+@pytest.mark.parametrize("needs", [Confinement(), Confinement((Path("/home/a b/100%"),), True, True, True)])
+def test_systemd_knows_every_setting_and_finds_little_to_say_about_the_exposure(
+    needs: Confinement, tmp_path: Path
+) -> None:
+    unit = build_unit("cam", ["/bin/true"], {}, {"https_proxy": 'http://p/"%h"'}, needs)
+    path = tmp_path / "cam.service"
+    path.write_text(unit.text)
+    result = _verify(path)
+    assert result.returncode == 0, result.stderr
+    about_us = [line for line in result.stderr.splitlines() if "cam.service:" in line and "job" not in line]
+    assert not [line for line in about_us if re.search("unknown|ignoring|invalid|fail", line, re.IGNORECASE)]
+    command = [system.require("systemd-analyze"), "security", "--offline=true", str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout
+    (exposure,) = re.findall(r"Overall exposure level for cam.service: ([0-9.]+)", said)
+    assert float(exposure) < 5.5  # It was 9.0 without these settings.

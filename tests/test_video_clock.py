@@ -40,7 +40,7 @@ def test_stream_without_time_stamps_takes_the_stated_rate() -> None:
     assert times(25, [0, 0, 0, 0]) == pytest.approx([0, 0.04, 0.08, 0.12])
 
 
-@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 90_000])
+@pytest.mark.parametrize("rate", [0, -1, 1e-300, float("nan"), float("inf"), 90_000])
 def test_no_time_is_made_up_where_there_is_neither_a_stamp_nor_a_rate(rate: float) -> None:
     assert times(rate, [0, 0, 0]) == [0, None, None]
     assert times(rate, [0, 500, 700]) == pytest.approx([0, 0.5, 0.7])

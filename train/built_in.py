@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..convert.quiet import import_tensorflow
 from ..edge.errors import DatasetError, MissingPackageError
+from ..edge.extras import pip_install
 from ..edge.progress import progress
 
 BUILT_IN = ("digits", "cifar10")
@@ -51,7 +52,7 @@ def _digits() -> list[LabelledPixels]:
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError:
-        raise MissingPackageError("scikit-learn", "The data set digits", "edge-classify[train]") from None
+        raise MissingPackageError("scikit-learn", "The data set digits", pip_install("train")) from None
     data = load_digits()
     images = np.round(data.images * (255 / 16)).astype(np.uint8)
     return list(_numbered("", images, [str(label) for label in data.target]))

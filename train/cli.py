@@ -14,6 +14,7 @@ import click
 from ..convert.quiet import import_tensorflow
 from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, say, version_option
 from ..edge.errors import MissingPackageError
+from ..edge.extras import pip_install
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed, no_effect, shown
 from .backbones import BACKBONES, check_alpha, check_weights
@@ -109,7 +110,7 @@ def _audit(
         with loading():
             from .audit_report import audit_only
     except ModuleNotFoundError as error:
-        raise MissingPackageError(str(error.name), "The audit", "edge-classify[train]") from None
+        raise MissingPackageError(str(error.name), "The audit", pip_install("train")) from None
 
     unwritten: list[str] = []
     audit = audit_only(data, output, options, force, command, unwritten)

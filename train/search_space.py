@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from ..edge.errors import MissingPackageError, OptionError
+from ..edge.extras import pip_install
 from .hyperparameters import choose_hyperparameters, is_scratch
 from .options import DEFAULT_HEAD_UNITS, TrainOptions
 
@@ -22,7 +23,7 @@ def load_optuna() -> ModuleType:
     try:
         import optuna
     except ModuleNotFoundError as error:
-        raise MissingPackageError(str(error.name), "--tune", "edge-classify[tune]") from None
+        raise MissingPackageError(str(error.name), "--tune", pip_install("tune")) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
-import tempfile
+import shlex
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,16 +15,18 @@ from typing import Any
 
 from ...edge.console import print_table, say
 from ...edge.errors import BenchmarkError, EdgeClassifyError
+from ...edge.processes import find_program, run
 from ..host import Host
 from ..measuring.plan import CheckedModel
 from ..results.origin import describe_origin
 from ..results.result import Failure, Origin, ToolResult
+from .answers import last_line, shortened
 from .link import Stopped
 from .remote_job import DeviceOutcome, RemoteJob
 from .remote_run import OnRecords
 from .target import AdbTarget
 
-_NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"
+_NUMBER = r"(\d{1,15}(?:\.\d{0,15})?(?:e[+-]?\d{1,2})?)"
 _SUMMARY = re.compile(
     rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER}, "
     rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
@@ -103,7 +102,7 @@ def find_tool(named: Path | None) -> Path:
             raise BenchmarkError(f"--benchmark-model {named} is not a file. {_WHERE}")
         return named
     for name in (_TOOL, f"android_aarch64_{_TOOL}"):
-        if found := shutil.which(name):
+        if found := find_program(name):
             return Path(found)
     raise BenchmarkError(f"An Android device needs TensorFlow Lite's {_TOOL}, which is not on PATH. {_WHERE}")
 
@@ -184,7 +183,7 @@ def _clean_up(target: AdbTarget, folder: str, abandon: threading.Event) -> str |
         reason = "it is still there"
     except (BenchmarkError, Stopped) as error:
         reason = str(error) or "interrupted"
-    command = f"adb -s {target.serial} shell rm -r {folder}"
+    command = shlex.join(["adb", "-s", str(target.serial), "shell", f"rm -r {folder}"])
     return f"{target.name}: {folder} could not be removed there ({reason}). Remove it with: {command}"
 
 
@@ -221,7 +220,7 @@ class Adb:
 
     def __init__(self, target: AdbTarget, stop: threading.Event) -> None:
         """Find the device. Raises BenchmarkError where there is none, more than one, or no permission."""
-        program = shutil.which("adb")
+        program = find_program("adb")
         if program is None:
             raise BenchmarkError(
                 f"--on {target.name} needs the program adb. On Debian: apt install adb; or take Android's "
@@ -240,37 +239,28 @@ class Adb:
         """Copy a file. Raises BenchmarkError where that fails."""
         output = self._run(["-s", self.serial, "push", str(source.resolve()), to], _PUSH)
         if re.search(r"^adb: error|failed to copy", output, re.MULTILINE):
-            raise BenchmarkError(
-                f"{self._name}: {source} cannot be copied to it ({output.strip().splitlines()[-1]})"
-            )
+            raise BenchmarkError(f"{self._name}: {source} cannot be copied to it ({last_line(output)})")
 
     def _run(self, arguments: list[str], seconds: float) -> str:
-        end = time.monotonic() + seconds
-        # A file: the first call starts adb's server, which would keep a pipe open.
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(
-                [self._program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-            try:
-                while process.poll() is None:
-                    if self._stop.is_set():
-                        raise Stopped
-                    if time.monotonic() > end:
-                        raise BenchmarkError(f"{self._name}: adb did not end within {seconds:.0f} seconds")
-                    time.sleep(0.05)
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
-            output.seek(0)
-            text = output.read().decode(errors="replace").replace("\r\n", "\n")
-        if process.returncode and re.search(r"^(adb|error): .*(device|connect|daemon)", text, re.MULTILINE):
-            raise BenchmarkError(f"{self._name}: {text.strip().splitlines()[-1]}")
+        # The first call starts adb's server, which goes on.
+        done = run(
+            [self._program, *arguments],
+            seconds,
+            merged=True,
+            own_session=True,
+            leaves_server=True,
+            check=self._check,
+        )
+        if done.status is None:
+            raise BenchmarkError(f"{self._name}: adb did not end within {seconds:.0f} seconds")
+        text = done.output.decode(errors="replace").replace("\r\n", "\n")
+        if done.status and re.search(r"^(adb|error): .*(device|connect|daemon)", text, re.MULTILINE):
+            raise BenchmarkError(f"{self._name}: {last_line(text)}")
         return text
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
 
 
 def parse_devices(text: str) -> dict[str, str]:
@@ -281,7 +271,7 @@ def parse_devices(text: str) -> dict[str, str]:
 
 def choose_device(target: AdbTarget, devices: dict[str, str]) -> str:
     """Return the serial number of the target; raises BenchmarkError with a list of the devices."""
-    listed = ", ".join(f"{serial} ({state})" for serial, state in devices.items()) or "none"
+    listed = shortened(", ".join(f"{serial} ({state})" for serial, state in devices.items())) or "none"
     if target.serial is not None and target.serial not in devices:
         raise BenchmarkError(f"{target.name}: adb does not list this device. It lists: {listed}")
     usable = [serial for serial, state in devices.items() if state == "device"]
@@ -296,7 +286,9 @@ def choose_device(target: AdbTarget, devices: dict[str, str]) -> str:
         )
     serial = target.serial or (usable or list(devices))[0]
     if devices[serial] != "device":
-        why = _STATES.get(devices[serial].split()[0], f"its state is {devices[serial]}, see adb devices -l")
+        why = _STATES.get(
+            devices[serial].split()[0], f"its state is {shortened(devices[serial])}, see adb devices -l"
+        )
         raise BenchmarkError(f"{target.name}: {serial} cannot be used: {why}")
     return serial
 
@@ -304,11 +296,11 @@ def choose_device(target: AdbTarget, devices: dict[str, str]) -> str:
 def describe_device(adb: Adb) -> Host:
     """Return a description of the device, from Android's properties."""
     names = ("ro.product.manufacturer", "ro.product.model", "ro.soc.model", "ro.build.version.release")
-    maker, model, chip, release = (adb.shell(f"getprop {name}").strip() for name in names)
-    architecture, count = adb.shell("uname -m").strip(), adb.shell("nproc").strip()
-    memory = re.search(r"MemTotal:\s*(\d+) kB", adb.shell("cat /proc/meminfo"))
+    maker, model, chip, release = (_property(adb, f"getprop {name}") for name in names)
+    architecture, count = _property(adb, "uname -m"), _property(adb, "nproc")
+    memory = re.search(r"MemTotal:\s*([0-9]{1,12}) kB", adb.shell("cat /proc/meminfo"))
     memory_mb = int(memory[1]) * 1024 // 1_000_000 if memory else None
-    cores = int(count) if count.isdigit() else 1
+    cores = int(count) if re.fullmatch("[0-9]{1,4}", count) else 1
     board = f"{maker} {model}".strip() or None
     kind = [board, chip or None, architecture, cores, memory_mb and round(memory_mb / 1000)]
     return Host(
@@ -321,6 +313,11 @@ def describe_device(adb: Adb) -> Host:
         python="none",
         fingerprint=hashlib.sha256(json.dumps(kind).encode()).hexdigest()[:12],
     )
+
+
+def _property(adb: Adb, command: str) -> str:
+    """Return the first line that a command prints on the device, shortened."""
+    return shortened((adb.shell(command).strip().splitlines() or [""])[0])
 
 
 @dataclass(frozen=True)
@@ -351,9 +348,11 @@ def parse_figures(text: str) -> ToolFigures:
     if not summaries:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith(("ERROR", "error:")) or "Failed" in line]
-        raise BenchmarkError((errors or lines or ["it printed nothing"])[-1])
+        raise BenchmarkError(shortened((errors or lines or ["it printed nothing"])[-1]))
     summary = summaries[-1]
     init, first, warm_up, mean = (float(value) / 1000 for value in summary.groups())
+    if min(init, first, warm_up, mean) <= 0:
+        raise BenchmarkError(f"it reports times of 0: {shortened(summary[0])}")
     # The last series before the summary is of the timed runs, the one before it of the warm-up.
     series = list(_SERIES.finditer(text, 0, summary.start()))
     values = dict(_VALUE.findall(series[-1][0])) if series else {}
@@ -364,7 +363,7 @@ def parse_figures(text: str) -> ToolFigures:
         first_ms=first,
         warm_up_mean_ms=warm_up,
         mean_ms=mean,
-        runs=int(values["count"]) if "count" in values else None,
+        runs=int(float(values["count"])) if "count" in values else None,
         min_ms=ms.get("min"),
         max_ms=ms.get("max"),
         std_ms=ms.get("std"),

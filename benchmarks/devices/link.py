@@ -6,8 +6,6 @@ import json
 import os
 import queue
 import select
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +16,9 @@ from typing import IO, Any, TypeVar
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
+from ...edge.processes import KeptEnd, Process
 from . import far
+from .answers import facts_of, last_line, parse_reply, shortened
 from .ssh import LinkError, explain, ssh_command
 from .target import SshTarget
 
@@ -26,10 +26,12 @@ from .target import SshTarget
 SILENCE_SECONDS = 90.0
 START_SECONDS = 60.0
 _LONGEST_LINE = 1 << 20
+_MOST_WAITING = 64  # Lines that were not looked at yet; the other machine waits when there are more.
+_MOST_ERRORS = 1 << 16  # Bytes of the end of stderr that are kept.
 _BLOCK = 1 << 16
 _NO_PYTHON = "edge-classify finds no Python:"
 # In the order in which they import each other.
-_MODULES = ("channel", "files", "locks", "environment", "job", "agent")
+_MODULES = ("channel", "files", "locks", "programs", "environment", "job", "agent")
 # The shell looks for a Python that is new enough, which then reads the agent. The line holds no single quotes
 # and no backslashes, so that any login shell passes it on unchanged.
 BOOTSTRAP = (
@@ -52,6 +54,7 @@ sys.modules["far.agent"].serve({mark!r}, {job_name!r})
 """
 T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_END_SECONDS = 2.0  # To end when its standard input has ended.
 _SHORT_LIVED, _MOST_LOSSES = 10.0, 8  # Seconds, and the number of such connections in a row.
 
 
@@ -101,15 +104,13 @@ class Connection:
                 self._count_loss(error)
 
     def _count_loss(self, error: LinkError) -> None:
-        lines = str(error).splitlines() or ["ssh ended without a message"]
+        reason = last_line(str(error)) or "ssh ended without a message"
         lived = time.monotonic() - self._opened
         self._losses = self._losses + 1 if lived < _SHORT_LIVED else 1
         if self._losses > _MOST_LOSSES:
-            raise BenchmarkError(
-                f"{self._target.name}: every connection is lost within seconds ({lines[-1]})"
-            )
+            raise BenchmarkError(f"{self._target.name}: every connection is lost within seconds ({reason})")
         say(
-            f"{self._target.name}: the connection was lost ({lines[-1].strip()}). It is opened again, for "
+            f"{self._target.name}: the connection was lost ({reason}). It is opened again, for "
             f"up to {self._patience:.0f} seconds; the benchmark there goes on",
             "warning",
         )
@@ -136,6 +137,10 @@ class Connection:
             raise BenchmarkError(
                 f"--on {self._target.name} needs the program {command[0]}. On Debian: "
                 "apt install openssh-client"
+            ) from None
+        except OSError as error:
+            raise BenchmarkError(
+                f"{self._target.name}: {command[0]} cannot be run: {error.strerror}"
             ) from None
 
     def _reopen(self) -> Link:
@@ -167,24 +172,18 @@ class Link:
         self._stop = stop
         self._number = 0
         self._mark = f"edge-classify-{token_hex(8)}:"
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - It is closed with the connection.
-        # In a session of its own: Ctrl-C does not reach it, and it cannot ask for anything on the terminal.
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
+        # In a session of its own: it cannot ask for anything on the terminal.
+        self._process = Process(command, own_session=True)
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._errors = KeptEnd(self._process.stderr, _MOST_ERRORS)
         self._stdin = self._process.stdin.fileno()
         os.set_blocking(self._stdin, False)
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._lines: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
+        self._closed = threading.Event()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
         try:
             self._write(_agent_source(self._mark, job_name))
-            first = self._next(time.monotonic() + START_SECONDS)
-            self.facts: dict[str, Any] = first["facts"]
+            self.facts: dict[str, Any] = facts_of(self._next(time.monotonic() + START_SECONDS))
         except BaseException:
             self.close()
             raise
@@ -207,53 +206,63 @@ class Link:
         self._write(json.dumps({"request": number, "do": do, **fields}).encode() + b"\n")
         for block in body() if body else ():
             self._write(block)
+        end = time.monotonic() + SILENCE_SECONDS
         while True:
-            reply = self._next(time.monotonic() + SILENCE_SECONDS)
-            if reply.get("request") != number or "beat" in reply:
+            reply = self._next(end)
+            if reply.get("request") != number:  # Of a request before, which was given up.
+                continue
+            end = time.monotonic() + SILENCE_SECONDS
+            if "beat" in reply:
                 continue
             if "error" in reply:
-                raise LinkError(f"the agent cannot {do}: {reply['error']}", lasting=True)
+                raise LinkError(f"the agent cannot {do}: {shortened(str(reply['error']))}", lasting=True)
             yield reply
             if reply.get("done"):
                 return
 
     def close(self) -> None:
         """End the connection; the agent ends with it."""
+        self._closed.set()
         assert self._process.stdin is not None
-        try:
+        with suppress(OSError):  # What could not be written.
             self._process.stdin.close()
-            self._process.wait(2)
-        except (OSError, subprocess.TimeoutExpired):
+        if self._process.wait(_END_SECONDS) is None:
             self._process.kill()
-            self._process.wait()
-        self._errors.close()
 
     def _next(self, end: float) -> dict[str, Any]:
         """Return the next object behind the mark."""
         while True:
             if self._stop.is_set():
                 raise Stopped
+            if time.monotonic() > end:  # Also where it talks all the time, and says nothing.
+                raise LinkError("it was silent for too long")
             try:
                 line = self._lines.get(timeout=0.2)
             except queue.Empty:
-                if time.monotonic() > end:
-                    raise LinkError("it was silent for too long") from None
                 continue
             if line is None:
                 raise LinkError(self._error_text())
             _, no_python, found = line.partition(_NO_PYTHON)
             if no_python:
-                raise NoPython(found.strip(" ,\n") or "none")
+                raise NoPython(shortened(found.strip(" ,\n")) or "none")
             _, marked, text = line.partition(self._mark)  # A login script may have begun the line.
             if marked and text.endswith("\n"):
-                reply: dict[str, Any] = json.loads(text)
-                return reply
+                return parse_reply(text)
 
     def _listen(self, stdout: IO[bytes]) -> None:
         with stdout:
             while raw := stdout.readline(_LONGEST_LINE):
-                self._lines.put(raw.decode(errors="replace"))
-        self._lines.put(None)
+                if not self._put(raw.decode(errors="replace")):
+                    return
+        self._put(None)
+
+    def _put(self, line: str | None) -> bool:
+        """Hand over a line, when there is room; returns False where nobody waits for it any more."""
+        while not self._closed.is_set():
+            with suppress(queue.Full):
+                self._lines.put(line, timeout=0.2)
+                return True
+        return False
 
     def _write(self, data: bytes) -> None:
         end = time.monotonic() + SILENCE_SECONDS
@@ -271,10 +280,9 @@ class Link:
 
     def _error_text(self) -> str:
         """Return what ssh, or a traceback of the agent, wrote to stderr."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
-        self._errors.seek(0)
-        return self._errors.read(_BLOCK).decode(errors="replace").strip()
+        self._process.wait(5)
+        self._errors.join(1)
+        return self._errors.data.decode(errors="replace").strip()
 
 
 def _agent_source(mark: str, job_name: str) -> bytes:

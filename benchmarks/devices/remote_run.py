@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -15,8 +14,19 @@ from typing import Any
 
 from ...edge.console import say
 from ...edge.errors import BenchmarkError
+from ...edge.json_files import JsonError, parse_json
 from ...edge.runtime_packages import PythonBuild, why_no_runtime
 from ..results.origin import describe_origin
+from .answers import (
+    arrived_of,
+    installation_of,
+    last_line,
+    left_of,
+    output_of,
+    present_of,
+    shortened,
+    status_of,
+)
 from .link import Connection, Link, Stopped
 from .remote_job import (
     DATA,
@@ -41,7 +51,10 @@ OnRecords = Callable[[list[dict[str, Any]]], None]
 # The environment took 216 MB (Python 3.11, x86-64); pip's downloads, up to 80 MB, may lie on the same disk.
 ENVIRONMENT_BYTES = 300_000_000
 _CLEAN_UP_SECONDS = 10.0  # To reach a device again; one that is away is given up soon.
-_MOST_BYTES = 256 << 20  # Of results: more would be a mistake, and would fill the memory.
+# Bytes of results and of remarks: more would be a mistake, and would fill memory and screen.
+_MOST_BYTES = {"out": 64 << 20, "err": 1 << 20}
+_WHAT = {"out": "results", "err": "remarks"}
+_GATED = (0, 1)  # Statuses of a run that measured: 1 where single models failed, or missed a limit.
 _TRIES = 3
 
 
@@ -109,7 +122,7 @@ class RemoteRun:
 
         def send_all(link: Link) -> None:
             for _ in range(_TRIES):
-                present = link.ask("offer", files=described)["present"]
+                present = present_of(link.ask("offer", files=described), [file.size for file in files])
                 missing = [
                     (file, *row[1:], here)
                     for file, row, here in zip(files, described, present, strict=True)
@@ -125,11 +138,12 @@ class RemoteRun:
     def _send_one(self, link: Link, file: SentFile, size: int, sha256: str, offset: int) -> bool:
         blocks = partial(file.blocks, offset)
         reply = link.ask("take", blocks, name=file.remote_path, offset=offset, size=size, sha256=sha256)
-        if "failed" in reply:
+        arrived = arrived_of(reply)
+        if isinstance(arrived, str):
             raise BenchmarkError(
-                f"{self._target.name}: {file.remote_path} cannot be written there ({reply['failed']})"
+                f"{self._target.name}: {file.remote_path} cannot be written there ({arrived})"
             )
-        return bool(reply["right"])
+        return arrived
 
     def _install(self, connection: Connection, own: str, lock: str, keep: str | None) -> None:
         name, facts, offline = self._target.name, connection.facts, bool(self._wheels)
@@ -137,17 +151,15 @@ class RemoteRun:
             say(f"{name}: using the environment that was kept there")
         else:
             say(f"{name}: installing the runner there, which takes a minute, or several on a small board")
-        reply = connection.insist(
-            lambda link: link.ask(
-                "prepare",
-                keep=keep,
-                wheel=own,
-                lock=lock,
-                wheels=WHEELS if offline else None,
-                requires=self._wheel.requires,
-                from_debian=is_old_arm(facts),
-            )
-        )
+        request: dict[str, Any] = {
+            "keep": keep,
+            "wheel": own,
+            "lock": lock,
+            "wheels": WHEELS if offline else None,
+            "requires": self._wheel.requires,
+            "from_debian": is_old_arm(facts),
+        }
+        reply = connection.insist(lambda link: installation_of(link.ask("prepare", **request)))
         if "failed" in reply:
             raise explain_failure(name, facts, reply, offline)
 
@@ -155,28 +167,27 @@ class RemoteRun:
         """Take the output of the run until it ends; returns its exit status."""
         for part in link.stream("follow", out=self._offsets["out"], err=self._offsets["err"]):
             if part.get("done"):
-                status: int | None = part["status"]
-                return status
-            self._take(part["stream"], base64.b64decode(part["data"]))
+                return status_of(part)
+            self._take(*output_of(part))
         raise LinkError("the answer was not complete")
 
     def _take(self, stream: str, data: bytes) -> None:
         self._offsets[stream] += len(data)
-        if self._offsets["out"] > _MOST_BYTES:
-            raise BenchmarkError(f"{self._target.name}: it sends more results than can be right")
+        if self._offsets[stream] > _MOST_BYTES[stream]:
+            raise BenchmarkError(f"{self._target.name}: it sends more {_WHAT[stream]} than can be right")
         *lines, self._bytes[stream] = (self._bytes[stream] + data).split(b"\n")
         texts = [line.decode(errors="replace") for line in lines if line.strip()]
         if stream == "err":
             for text in texts:
-                self._last_remark = self._local_names.text(text)
+                self._last_remark = shortened(self._local_names.text(text))
                 say(f"{self._target.name}: {self._last_remark}")
         elif texts:
             self._add([self._read(text) for text in texts])
 
     def _read(self, text: str) -> dict[str, Any]:
         try:
-            record = json.loads(text)
-        except ValueError:
+            record = parse_json(text)
+        except JsonError:
             record = None
         if not isinstance(record, dict):
             raise BenchmarkError(
@@ -193,9 +204,11 @@ class RemoteRun:
 
         The status is 1 where single models failed, as their records say.
         """
-        if status == 0 or (status == 1 and self._records):
-            return None
         name = self._target.name
+        if status in _GATED and self._records:
+            return self._name_missing()
+        if status == 0:
+            return f"{name}: edge-benchmark ended there with status 0, and gave no result"
         if status is None:
             return (
                 f"{name}: edge-benchmark ended there without an exit status: the machine "
@@ -207,6 +220,12 @@ class RemoteRun:
         reason = self._last_remark or "without a message"
         return f"{name}: edge-benchmark ended there with status {status}: {reason}"
 
+    def _name_missing(self) -> str | None:
+        """Return an error that names the models without a result, else None."""
+        measured = {record.get("file") for record in self._records if isinstance(record.get("file"), str)}
+        missing = [str(path) for path in self._job.files if str(path) not in measured]
+        return f"{self._target.name}: it gave no result for {', '.join(missing)}" if missing else None
+
     def _clean_up(self, abandon: threading.Event) -> str | None:
         """End the run, fetch the rest of its output, and remove all files; returns what is left there."""
         try:
@@ -215,16 +234,18 @@ class RemoteRun:
             try:
                 connection.insist(lambda link: link.ask("stop"))
                 connection.insist(self._fetch_rest)
-                reason = connection.insist(lambda link: link.ask("remove"))["left"]
+                reason = connection.insist(lambda link: left_of(link.ask("remove")))
             finally:
                 connection.close()
         except (BenchmarkError, Stopped) as error:
             place, reason = f"~/.cache/edge-classify/{self._job_name}", str(error) or "interrupted"
         if reason is None:
             return None
+        # Quoted twice: the shell here passes one word on, which the shell there reads.
+        there = shlex.quote(place) if place[0] == "/" else place
+        command = shlex.join(["ssh", self._target.name, f"rm -r {there}"])
         return (
-            f"{self._target.name}: {place} could not be removed there ({reason}). Remove it with: "
-            f"ssh {self._target.name} rm -r {shlex.quote(place) if place[0] == '/' else place}"
+            f"{self._target.name}: {place} could not be removed there ({reason}). Remove it with: {command}"
         )
 
     def _fetch_rest(self, link: Link) -> None:
@@ -278,23 +299,26 @@ def is_old_arm(facts: dict[str, Any]) -> bool:
 
 def explain_failure(name: str, facts: dict[str, Any], reply: dict[str, Any], offline: bool) -> BenchmarkError:
     """Return the error for a failed installation, by the end of the output of venv or pip."""
-    text, lines = reply["text"], reply["text"].splitlines()
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    shown = errors[-1] if errors else (lines or ["without a message"])[-1].strip()
+    text: str = reply["text"]
+    errors = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: ")]
+    shown = shortened(errors[-1]) if errors else last_line(text) or "without a message"
     if reply["failed"] == "venv":
         return BenchmarkError(f"{name}: no virtual environment can be made there ({shown})")
     if "No space left on device" in text:
         return BenchmarkError(f"{name}: the disk there is full: {facts['folder']} needs more room")
-    fetch = _download_command(facts, json.loads(reply.get("requires", "[]")))
+    fetch = _download_command(facts, reply["requires"])
     kind = f"Python {facts['python']}, {facts['machine']}, {facts['bits']} bits"
     if offline:
         missing = re.findall(r"No matching distribution found for (\S+)", text)
-        what = f"no --wheel for it holds {', '.join(missing)}" if missing else f"pip failed ({shown})"
+        what = (
+            f"no --wheel for it holds {shortened(', '.join(missing))}" if missing else f"pip failed ({shown})"
+        )
         return BenchmarkError(f"{name} ({kind}): {what}. This fetches all that it needs: {fetch}")
     if "DO NOT MATCH THE HASHES" in text:
         changed = re.findall(r"^    (\S+) from ", text, re.MULTILINE)
+        named = shortened(", ".join(changed)) or "a package"
         return BenchmarkError(
-            f"{name}: the package index there gives {', '.join(changed) or 'a package'} with a checksum "
+            f"{name}: the package index there gives {named} with a checksum "
             "other than PyPI's, so nothing was installed. Set up PyPI in pip.conf there, or give the files "
             f"as --wheel: {fetch}"
         )
@@ -324,4 +348,4 @@ def _download_command(facts: dict[str, Any], requires: list[str]) -> str:
 
 
 def _quoted(requires: list[str]) -> str:
-    return " ".join(f'"{requirement}"' for requirement in requires)
+    return shlex.join(requires)

@@ -7,11 +7,13 @@ import re
 import shlex
 
 from ...edge.errors import BenchmarkError
+from ...edge.printable import one_line
 from .target import SshTarget
 
 # Holds the command of another client, or ssh with other options.
 VARIABLE = "EDGE_CLASSIFY_SSH"
 CONNECT_SECONDS = 15
+_SHOWN = 300  # Characters of a message of ssh, or of the other machine.
 # ssh may ask nothing, since nobody could answer. The user's own configuration decides how host keys are
 # checked: no option here changes it.
 _OPTIONS = {
@@ -52,10 +54,11 @@ def explain(target: SshTarget, messages: str) -> LinkError:
     """Return the error for a connection that could not be made, by ssh's messages."""
     for pattern, lasting, text in _REASONS:
         if match := re.search(pattern, messages, re.IGNORECASE | re.DOTALL):
-            groups = {"name": target.name, "host": target.host, **match.groupdict("")}
+            said = {key: one_line(text)[:_SHOWN] for key, text in match.groupdict("").items()}
+            groups = {"name": target.name, "host": target.host, **said}
             return LinkError(text.format(**groups), lasting)
     lines = [line.strip() for line in messages.splitlines() if line.strip()]
-    reason = lines[-1] if lines else "ssh ended without a message"
+    reason = one_line(lines[-1])[:_SHOWN] if lines else "ssh ended without a message"
     return LinkError(f"{target.name}: no connection ({reason}). Try: ssh {target.name}")
 
 

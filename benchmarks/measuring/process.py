@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from typing import Any
 
-from ...edge.children import Child, Reply, python_command
+from ...edge.children import Child, Reply
 from ...edge.errors import BenchmarkError
+from ...edge.processes import child_environment, python_command
 from .messages import Block, Loading, WarmUp
 from .pacing import uncounted_runs
 from .plan import ModelRun
@@ -27,7 +27,7 @@ class Worker:
         """Start the process."""
         self.model_run = model_run
         # One thread for numpy's linear algebra, which is not used: more threads would only take memory.
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        environment = child_environment(OPENBLAS_NUM_THREADS="1")
         command = python_command(f"from {__package__}.worker import main; main()")
         self._child = Child(command, environment)
         self.pid = self._child.pid

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ...edge.errors import MissingPackageError
+from ...edge.extras import pip_install
 from ...edge.printable import one_line
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def make_environment(package: str) -> Environment:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError:
-        raise MissingPackageError("jinja2", "--report", "edge-classify[report]") from None
+        raise MissingPackageError("jinja2", "--report", pip_install("report")) from None
 
     def source(name: str) -> str:
         return _read(__package__ if name == _SCRIPT else package, name)

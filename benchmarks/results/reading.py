@@ -142,8 +142,8 @@ def _check_version(record: dict[str, Any]) -> None:
         raise BenchmarkError(f'"format" must be such as "{FORMAT}". Received: {reprlib.repr(version)}')
     if match[1] != _MAJOR:
         raise BenchmarkError(
-            f"it has format {version}, and this program reads {_MAJOR}.x. Upgrade the older one of the two "
-            "with: pip install --upgrade edge-classify, and measure again"
+            f"it has format {version}, and this program reads {_MAJOR}.x. Replace the older one of the two "
+            "by a newer one from where it came from, and measure again"
         )
 
 

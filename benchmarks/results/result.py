@@ -322,7 +322,7 @@ FORMAT = "1.1"
 
 @dataclass(frozen=True)
 class Origin:
-    """The version of this package, the git commit of the working folder, and the time of the start (UTC)."""
+    """The version of this package, the commit checked out in the working folder, and the start (UTC)."""
 
     version: str
     commit: str | None

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import time
 from pathlib import Path
 
-from ...edge.children import describe_end, python_command
 from ...edge.cli_options import MODEL
 from ...edge.command_line import to_arguments
 from ...edge.errors import BenchmarkError
 from ...edge.foreign import NO_FACTS, ForeignFacts
+from ...edge.processes import describe_end, python_command, run
 from ...edge.runtime import Execution
 from ..results.result import ColdStart
 
@@ -86,25 +84,13 @@ def _run(code: str, options: list[str]) -> tuple[float, str]:
     """Return the milliseconds of one process from start to exit, and its stderr; raises BenchmarkError."""
     command = python_command(code, *options)
     started = time.perf_counter()
-    try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=_TIMEOUT_S,
-            env=_environment(),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BenchmarkError(f"edge-classify took longer than {_TIMEOUT_S:g} s for {options[0]}") from None
+    # Without the variables of edge-classify, as all children: no answer may be published.
+    done = run(command, _TIMEOUT_S)
     elapsed = (time.perf_counter() - started) * 1000
-    errors = done.stderr.decode(errors="replace").strip()
-    if done.returncode != 0:
-        reason = describe_end(done.returncode, "; ".join(errors.splitlines())[-_LONGEST_REASON:])
+    if done.status is None:
+        raise BenchmarkError(f"edge-classify took longer than {_TIMEOUT_S:g} s for {options[0]}")
+    errors = done.errors.decode(errors="replace").strip()
+    if done.status != 0:
+        reason = describe_end(done.status, "; ".join(errors.splitlines())[-_LONGEST_REASON:])
         raise BenchmarkError(f"edge-classify {options[0]} {reason}")
     return elapsed, errors
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment without the variables of edge-classify: no answer may be published."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("EDGE_CLASSIFY_")}

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ...edge.errors import MissingPackageError
+from ...edge.extras import pip_install
 from ...edge.printable import one_line
 from .report import RepairReport
 from .sensitivity import LayerError
@@ -34,9 +35,7 @@ def plot_errors(report: RepairReport) -> bytes:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingPackageError(
-            "matplotlib", "Drawing the doctor's plot", "edge-classify[convert]"
-        ) from None
+        raise MissingPackageError("matplotlib", "Drawing the doctor's plot", pip_install("convert")) from None
     figure = Figure(figsize=(10, 8), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     _draw_layers(top, report)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import subprocess
 import zipfile
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ import keras
 from packaging.specifiers import SpecifierSet
 
 from ...edge.card import ModelCard
-from ...edge.children import python_command
 from ...edge.errors import CardError, ConversionError
 from ...edge.json_files import JsonError, parse_json
+from ...edge.processes import python_command, run
 from ...edge.quiet import silenced
 from .keras_dialects import (
     OWN_FUNCTIONS,
@@ -44,12 +43,12 @@ _MAX_CONFIG = 64 * 1024 * 1024  # EfficientNet-B7's is 1 MB.
 _HDF5_SECONDS = 60
 # Touches every object and attribute in a file, and prints the version of its Keras and its configuration.
 _READ_HDF5 = """
-import sys, h5py
+import h5py
 with h5py.File(sys.argv[1], "r") as file:
     file.visititems(lambda name, item: dict(item.attrs) and None)
     found = [dict(file.attrs).get(name, b"") for name in ("keras_version", "backend", "model_config")]
 parts = [part.encode() if isinstance(part, str) else bytes(part) for part in found]
-sys.stdout.buffer.write(parts[0][:40] + b"\\n" + parts[1][:40] + b"\\n" + parts[2])
+sys.stdout.buffer.write(parts[0][:40] + b"\\n" + parts[1][:40] + b"\\n" + parts[2][:int(sys.argv[2])])
 """
 # Others run code that a file holds, read files that it names, or let a small file take all memory, in safe
 # mode too: CVE-2025-9905, -9906, -12058, CVE-2026-0897, -1462, -1669 and their likes. The last of these were
@@ -332,16 +331,15 @@ def _stated_version(archive: zipfile.ZipFile) -> str | None:
 
 def _read_h5(path: Path) -> tuple[str | None, bytes]:
     """Read the configuration in another process: a damaged file can hang or crash the HDF5 library."""
-    command = python_command(_READ_HDF5, str(path.resolve()))
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_HDF5_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
+    command = python_command(_READ_HDF5, str(path.resolve()), str(_MAX_CONFIG + 1))
+    done = run(command, _HDF5_SECONDS, most_bytes=_MAX_CONFIG + _MAX_METADATA)
+    if done.status is None:
         raise ConversionError(
             f"{path} is damaged: it could not be read in {_HDF5_SECONDS} seconds. Copy or save it again"
-        ) from None
-    if done.returncode:
+        )
+    if done.status or done.cut:
         raise ConversionError(f"{path} cannot be loaded as a Keras model: it is damaged or cut off")
-    version, _, rest = done.stdout.partition(b"\n")
+    version, _, rest = done.output.partition(b"\n")
     backend, _, config = rest.partition(b"\n")
     if backend == b"theano":
         raise ConversionError(
@@ -352,4 +350,4 @@ def _read_h5(path: Path) -> tuple[str | None, bytes]:
         raise ConversionError(
             f"{path} holds weights and no model. Load them into the model, and save that with model.save()"
         )
-    return version.decode("utf-8", "replace") or None, config[: _MAX_CONFIG + 1]
+    return version.decode("utf-8", "replace") or None, config

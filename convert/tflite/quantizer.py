@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ...edge.errors import ConversionError, MissingPackageError
+from ...edge.extras import pip_install
 from ...edge.quiet import silenced
 from .bias_overflow import repair_biases
 from .flatgraph import Layer, is_constant, operation_of, pack, read_layers, text, unpack
@@ -192,7 +193,7 @@ def _import_quantizer() -> Any:
         from litert_quantizer import quantizer
     except ImportError:
         raise MissingPackageError(
-            "litert-quantizer", "Quantizing a .tflite again", "edge-classify[convert]"
+            "litert-quantizer", "Quantizing a .tflite again", pip_install("convert")
         ) from None
     return quantizer
 

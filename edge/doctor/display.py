@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from ..children import ask
+from ..extras import pip_install
 from .finding import ERROR, OK, WARNING, Finding
 from .packages import is_installed
 
@@ -18,7 +19,6 @@ _DESCRIBE = (
 # A display that cannot be opened aborts the process, and there is no way to ask before.
 _WINDOW = "import cv2, json; cv2.namedWindow('doctor'); cv2.destroyAllWindows(); print(json.dumps({}))"
 _SECONDS = 20
-_INSTALL = 'Run: pip install "edge-classify[camera]" (on a 32-bit Pi: sudo apt install python3-opencv)'
 _DISTRIBUTIONS = (
     "opencv-python",
     "opencv-contrib-python",
@@ -71,7 +71,13 @@ def _explain_headless(version: str, display: str | None) -> Finding:
 def _explain_missing(reason: str) -> Finding:
     if "No module named 'cv2'" in reason:
         return Finding(
-            "OpenCV", OK, f"not installed: needed for USB cameras, RTSP, videos and --show. {_INSTALL}"
+            "OpenCV",
+            OK,
+            f"not installed: needed for USB cameras, RTSP, videos and --show. {_how_to_install()}",
         )
-    remedy = "Run: sudo apt install libgl1 libglib2.0-0" if ".so" in reason else _INSTALL
+    remedy = "Run: sudo apt install libgl1 libglib2.0-0" if ".so" in reason else _how_to_install()
     return Finding("OpenCV", ERROR, f"loading it {reason}", remedy)
+
+
+def _how_to_install() -> str:
+    return f"Run: {pip_install('camera')} (on a 32-bit Pi: sudo apt install python3-opencv)"

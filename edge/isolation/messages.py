@@ -146,31 +146,39 @@ def parse_answer(kind: type[Answer], raw: bytes) -> Answer:
     answer: Answer = _parse(kind, raw)
     if not math.isfinite(getattr(answer, "seconds", None) or 0):
         raise BrokenMessageError("a time that is no number")
-    for text in (getattr(answer, "error", None), *getattr(answer, "missing", ())):
-        if text is not None and len(text) > MAX_TEXT:
-            raise BrokenMessageError(f"a text of {len(text):,} characters")
     return answer
 
 
 def parse_ready(raw: bytes) -> Ready:
     """Read a READY message from the child; raises BrokenMessageError."""
     ready: Ready = _parse(Ready, raw)
-    return Ready(ready.inputs, ready.outputs, _shortened(ready.remarks), _shortened(ready.missing))
+    return Ready(ready.inputs, ready.outputs, shortened(ready.remarks), shortened(ready.missing))
 
 
 def parse_failure(raw: bytes) -> ChildFailure:
     """Read an ERROR message; raises BrokenMessageError."""
     failure: ChildFailure = _parse(ChildFailure, raw)
-    return ChildFailure(failure.name, failure.text[:MAX_TEXT])
+    return ChildFailure(failure.name, shown(failure.text))
 
 
-def _shortened(texts: list[str]) -> list[str]:
-    return [text[:MAX_TEXT] for text in texts[:10]]
+def shortened(texts: list[str]) -> list[str]:
+    """Return the first ten texts as `shown` returns them."""
+    return [shown(text) for text in texts[:10]]
+
+
+def shown(text: str) -> str:
+    """Return a child's text, of bounded length, with the bytes of a file's name but no other half letters."""
+    text = text[:MAX_TEXT]
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def _parse(kind: type, raw: bytes) -> Any:
     try:
-        return structured(kind, parse_json(raw, finite=False))
+        return structured(kind, parse_json(raw, finite=False, any_text=True))
     except JsonError as error:
         raise BrokenMessageError(str(error)) from None
 

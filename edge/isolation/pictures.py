@@ -33,6 +33,8 @@ from .messages import (
     SandboxAnswer,
     SizeAnswer,
     parse_answer,
+    shortened,
+    shown,
 )
 from .process import ChildEndedError, IsolatedProcess, ReportedError
 
@@ -165,7 +167,7 @@ class _DecoderProcess(IsolatedProcess):
             film = None if self._film is None else str(self._film)
             self.send_json({"film": film, "memory": self._limits.memory, "seconds": self._limits.picture_s})
             answer = parse_answer(SandboxAnswer, self.receive(READY, MAX_JSON_BYTES))
-        self.missing = tuple(answer.missing)
+        self.missing = tuple(shortened(answer.missing))
         self._started = True
 
     def image(self, data: bytes, cover: tuple[int, int] | None) -> Image.Image:
@@ -200,7 +202,8 @@ class _DecoderProcess(IsolatedProcess):
                 return
             if (pixels is None) == (answer.error is None):
                 raise ChildEndedError(f"{self.subject} made the decoder send neither picture nor reason")
-            yield DecodedFrame(pixels, answer.error, answer.index, answer.seconds)
+            error = None if answer.error is None else shown(answer.error)
+            yield DecodedFrame(pixels, error, answer.index, answer.seconds)
 
     def _pixels(self, size: list[int]) -> NDArray[np.uint8]:
         width, height = _checked(size)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
+from ..processes import Process, plain_environment, python_command
 from .deadlines import Deadlines
 from .messages import (
     ERROR,
@@ -29,15 +28,11 @@ from .messages import (
     write_message,
 )
 
-# -I: neither the working folder nor the environment decides what is imported. The child gets this process's
-# import path, so that it finds this package however it was installed.
-START = "import sys; sys.path[:] = sys.argv[1:]; from MODULE import main; main()"
-# For the dynamic linker, and for Python on Windows. The child gets no other variable.
-_KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+START = "from MODULE import main; main()"
 _STDERR_BYTES = 64 * 1024
 
 
-_Start = tuple[list[str], dict[str, str], "SimpleQueue[subprocess.Popen[bytes] | Exception]"]
+_Start = tuple[list[str], dict[str, str], "SimpleQueue[Process | Exception]"]
 
 
 class _Starter:
@@ -52,13 +47,13 @@ class _Starter:
         self._asked: SimpleQueue[_Start] = SimpleQueue()
         self._process = 0
 
-    def start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    def start(self, command: list[str], environment: dict[str, str]) -> Process:
         """Start a child with pipes; raises OSError where that fails."""
         with self._lock:
             if self._process != os.getpid():  # A process that was forked has no threads of its parent's.
                 self._asked, self._process = SimpleQueue(), os.getpid()
                 threading.Thread(target=self._work, args=(self._asked,), name="children", daemon=True).start()
-        begun: SimpleQueue[subprocess.Popen[bytes] | Exception] = SimpleQueue()
+        begun: SimpleQueue[Process | Exception] = SimpleQueue()
         self._asked.put((command, environment, begun))
         child = begun.get()
         if isinstance(child, Exception):
@@ -67,11 +62,10 @@ class _Starter:
 
     @staticmethod
     def _work(asked: SimpleQueue[_Start]) -> None:
-        pipe = subprocess.PIPE
         while True:
             command, environment, begun = asked.get()
             try:
-                begun.put(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment))
+                begun.put(Process(command, environment))
             except Exception as error:  # Raised in the thread that waits for it.
                 begun.put(error)
 
@@ -105,11 +99,9 @@ class IsolatedProcess:
         self.subject = subject
         self._job, self._memory = job, memory
         self._timed_out = False
-        environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        # numpy's linear algebra is not used: its threads would only take memory, and outlive the sandbox.
-        environment["OPENBLAS_NUM_THREADS"] = "1"
         code = START.replace("MODULE", f"{__package__}.{module}")
-        self._child = _starter.start([sys.executable, "-I", "-c", code, *filter(None, sys.path)], environment)
+        # numpy's linear algebra is not used: its threads would only take memory, and outlive the sandbox.
+        self._child = _starter.start(python_command(code), plain_environment(OPENBLAS_NUM_THREADS="1"))
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Send a message; raises OSError or EOFError when the child has ended."""
@@ -162,11 +154,7 @@ class IsolatedProcess:
     def close(self) -> None:
         """End the child; a second call does nothing."""
         self._child.kill()
-        self._child.wait()
-        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
-            if stream is not None:
-                with suppress(OSError):  # Bytes that were not written before the child died.
-                    stream.close()
+        self._child.close_streams()
 
     def __del__(self) -> None:
         if hasattr(self, "_child"):  # There is none where it could not be started.
@@ -174,10 +162,12 @@ class IsolatedProcess:
 
     def _kill_late(self) -> None:
         self._timed_out = True
-        self._child.kill()
+        self._child.send_signal(signal.SIGKILL)
 
     def _why_it_died(self, seconds: float, purpose: str) -> str:
-        status = self._child.wait()
+        status = self._child.wait(seconds)
+        if status is None:
+            status = self._child.kill()
         if self._timed_out or status == -getattr(signal, "SIGALRM", 0):
             return f"{self.subject} was stopped: it took longer than {seconds:g} seconds {purpose}"
         output = self._read_stderr()

@@ -20,7 +20,7 @@ from ..errors import ImageError, OptionError
 from ..file_batch import FileBatch
 from ..files import refuse_to_overwrite, require_writable
 from ..parts import describe_left_over, place
-from ..sources.frames import Frame
+from ..sources.frames import EncodedPicture, FilePicture, Frame
 from .drawing import draw_answers
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -69,7 +69,9 @@ class Annotated:
         if frame.picture is None:
             return
         try:
-            drawn = draw_answers(frame.picture.image(), result.answers)
+            # What was decoded for this picture alone need not be copied.
+            own = isinstance(frame.picture, (FilePicture, EncodedPicture))
+            drawn = draw_answers(frame.picture.image(), result.answers, in_place=own)
             stem, suffix = _name(frame)
             name = partial(self._place, stem, suffix)
             self._batch.add([(f"{stem}{suffix}", _encode(drawn, suffix))], name)

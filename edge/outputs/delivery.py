@@ -205,29 +205,34 @@ class Delivery(Generic[Item]):
             if not self._is_fresh(entry):
                 self._note_loss(TOO_SLOW)
                 return True
-            try:
-                self._send(entry.item)
-            except Retry as retry:
-                tries += retry.reached
-                if retry.reason:
-                    self.report_once(retry.reason)
-                if tries >= _MOST_TRIES and time.monotonic() - began >= self._kept.trying:
-                    self._note_loss(f"{retry.reason}. A result that it got {_MOST_TRIES} times is given up")
-                    return True
-                self._failures += 1
-                self._pause(self._pauses.after(self._failures) if retry.pause is None else retry.pause)
-            except Refused as refused:
-                self._note_loss(f"{refused.reason}. Refused results are not sent again")
+            retry = self._attempt(entry.item)
+            if retry is None:
                 return True
-            except Exception as error:  # The thread must not end: nothing would be sent or said any more.
-                self._note_loss(
-                    f"gets no result, by a fault of this program ({type(error).__name__}: {error})"
-                )
+            if self._expired():  # Its failure may be that it was ended.
+                return False
+            if retry.reason:
+                self.report_once(retry.reason)
+            tries += retry.reached
+            if tries >= _MOST_TRIES and time.monotonic() - began >= self._kept.trying:
+                self._note_loss(f"{retry.reason}. A result that it got {_MOST_TRIES} times is given up")
                 return True
-            else:
-                self._note_success()
-                return True
+            self._failures += 1
+            self._pause(self._pauses.after(self._failures) if retry.pause is None else retry.pause)
         return False
+
+    def _attempt(self, item: Item) -> Retry | None:
+        """Send an item; return why it is to be sent again, and None where it is done with."""
+        try:
+            self._send(item)
+        except Retry as retry:
+            return retry
+        except Refused as refused:
+            self._note_loss(f"{refused.reason}. Refused results are not sent again")
+        except Exception as error:  # The thread must not end: nothing would be sent or said any more.
+            self._note_loss(f"gets no result, by a fault of this program ({type(error).__name__}: {error})")
+        else:
+            self._note_success()
+        return None
 
     def _pause(self, seconds: float) -> None:
         """Wait; close() ends the wait once, so that a receiver that works again gets the remaining items."""

@@ -38,11 +38,14 @@ class _Line:
     ink: _Color = _DIM
 
 
-def draw_answers(image: Image.Image, answers: Sequence[Answer], note: str = "") -> Image.Image:
+def draw_answers(
+    image: Image.Image, answers: Sequence[Answer], note: str = "", in_place: bool = False
+) -> Image.Image:
     """Return a copy of an RGB picture with the answers on it, one model below the other.
 
-    `note` is the last line, for example the frame rate or an error. Letters grow with the picture. Lines
-    without room are left out, the least probable classes first. Never raises, whatever the texts contain.
+    `in_place` draws on the picture itself, which saves the memory of a copy. `note` is the last line, for
+    example the frame rate or an error. Letters grow with the picture. Lines without room are left out, the
+    least probable classes first. Never raises, whatever the texts contain.
     """
     size = max(_SMALLEST, round(min(image.size) / _SHARE))
     factor = max(1, round(size / _BITMAP_SIZE)) if is_bitmap(size) else 1
@@ -54,7 +57,7 @@ def draw_answers(image: Image.Image, answers: Sequence[Answer], note: str = "") 
     panel = _draw_panel(_lines(answers, note, room), size, width, row_height)
     if factor > 1:
         panel = panel.resize((panel.width * factor, panel.height * factor), Image.Resampling.NEAREST)
-    drawn = image.copy()
+    drawn = image if in_place else image.copy()
     corner = (0, max(0, image.height - panel.height))
     drawn.paste(panel, corner, panel)
     return drawn

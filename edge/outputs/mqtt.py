@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..answers.result import FrameResult
 from ..classifier import Classifier
 from ..errors import MissingPackageError
+from ..extras import pip_install
 from ..sources.addresses import parse_address, unencrypted_remark
 from .delivery import FILES, LIVE, Delivery, Pauses, Retry
 from .home_assistant import ERROR, STATUS, announcement, to_level, to_topic, unique_id
@@ -62,7 +63,7 @@ class Mqtt:
         try:
             from .mqtt_connection import PORTS
         except ImportError:
-            raise MissingPackageError("paho-mqtt 2", "--publish", "edge-classify[mqtt]") from None
+            raise MissingPackageError("paho-mqtt 2", "--publish", pip_install("mqtt")) from None
         self._address = parse_address(url, "--publish", tuple(PORTS), "mqtt://user:password@host:1883/topic")
         self._topic = to_topic(self._address, url)
         self._announcements = [

@@ -13,6 +13,7 @@ import click
 
 from ..console import say
 from ..errors import OutputExistsError, OutputKeptError
+from .output_names import at_start
 
 _SYNC_SECONDS = 1.0
 _SYNC_SHARE = 50  # Syncing takes at most a 50th of the time.
@@ -32,7 +33,7 @@ class Writer(Protocol):
 
 def open_writer(path: Path | None, force: bool) -> StandardOutput | NewFile:
     """Return a writer to `path`, or to stdout for None; raises as NewFile does."""
-    return StandardOutput() if path is None else NewFile(path, force)
+    return StandardOutput() if path is None else NewFile(at_start(path), force)
 
 
 class StandardOutput:
@@ -79,7 +80,7 @@ class NewFile:
             report(remark)
         handle, self._part = open_part(self._path)
         self._file = os.fdopen(handle, "wb", buffering=0)
-        self._ended_well = True
+        self._ended_well, self._in_vain = True, False
         self._synced = self._written = 0
         self._sync_at = time.monotonic() + _SYNC_SECONDS
 
@@ -109,6 +110,7 @@ class NewFile:
     def note_ending(self, kind: type[BaseException] | None, *_: object) -> None:
         """Note what ended the run, if anything did, as the exit of a context is told."""
         self._ended_well = self._ended_well and kind is None
+        self._in_vain = kind is not None and not self._written
 
     def close(self) -> None:
         """Give the file its name.
@@ -120,6 +122,9 @@ class NewFile:
         from ..files import mode_for
 
         with self._file:
+            if self._in_vain:  # An empty file, or a header alone, would only be in another run's way.
+                self._part.unlink(missing_ok=True)
+                return
             try:
                 self._sync()
                 self._part.chmod(mode_for(self._path))
@@ -143,9 +148,6 @@ class NewFile:
                 raise OutputExistsError(
                     f"{self._path} has appeared meanwhile, and is not replaced. What was written is in {kept}"
                 ) from None
-            if not self._written:
-                self._part.unlink()
-                return
             kept = keep_beside(self._part, self._path)
             self._report(
                 f"{self._path} stays as it was, because this run did not end well. Its part is in {kept}"

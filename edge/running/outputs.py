@@ -67,6 +67,11 @@ class Outputs:
         (self.watching if watching else self.reporting).append(output)
         self._stack.callback(output.close)
 
+    def _add_before(self, output: Output) -> None:
+        """Add an output that queues before the others: a signal may end the run while a line is printed."""
+        self.reporting.insert(0, output)
+        self._stack.callback(output.close)
+
     def _open_lines(self, top: int, live: bool) -> None:
         settings = self._settings
         if settings.format == "json":
@@ -104,11 +109,11 @@ class Outputs:
         for url in self._settings.webhooks:
             from ..outputs.webhook import Webhook
 
-            self._add(Webhook(url, say, wait=wait))
+            self._add_before(Webhook(url, say, wait=wait))
         if self._settings.publish is not None:
             from ..outputs.mqtt import Mqtt
 
-            self._add(Mqtt(self._settings.publish, classifiers, say, wait=wait))
+            self._add_before(Mqtt(self._settings.publish, classifiers, say, wait=wait))
 
     def _open_window(self, live: bool) -> None:
         from ..outputs.window import Window

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,13 +13,16 @@ import click
 from ..durable import make_folders, sync_file, sync_folder
 from ..errors import OptionError, OutputExistsError
 from ..files import write_atomically
+from ..outputs.output_names import with_start
 from ..parts import open_part, place
 from ..printable import printable
 from .arguments import Rules, for_service
+from .confinement import needs_of
+from .environment import taken_over
 from .unit import Unit, build_unit
 
 RULES = Rules(
-    dropped=("service", "yes"),
+    dropped=("service", "yes", "force"),  # What --force replaces here is the unit.
     secret=("camera", "publish"),
     always_secret=("webhooks",),  # Tokens of webhooks often stand in their paths.
     files=("camera", "delegate"),
@@ -31,7 +33,7 @@ Start it now and whenever you log in:
   systemctl --user enable --now {name}
 Start it with the machine, before anybody logs in:
   sudo loginctl enable-linger {user}
-See its state and its remarks:
+{output}See its state and its remarks:
   systemctl --user status {name}
   journalctl --user --unit {name} --follow"""
 
@@ -46,20 +48,23 @@ def install_service(context: click.Context, program: str | None = None) -> None:
     """
     options = context.params
     name, force = options["service"], options["force"]
-    rules = RULES
-    if options["output"] is None and options["save_annotated"] is None:  # Then it is for the unit only.
-        rules = replace(rules, dropped=(*rules.dropped, "force"))
-    line = for_service(context, rules)
-    unit = build_unit(
-        name, (find_program(sys.argv[0] if program is None else program), *line.arguments), line.secrets
-    )
+    if options["output"] is not None:
+        options["output"] = with_start(options["output"])  # Each start would find the file of the last one.
+    line = for_service(context, RULES)
+    # A folder of annotated pictures is added to at each start: nothing in it is ever replaced.
+    arguments = (*line.arguments, *(["--force"] if options["save_annotated"] is not None else []))
+    needs = needs_of(options, arguments)
+    public, private = taken_over(os.environ, needs.network)
+    secrets = {**line.secrets, **private}
+    command = (find_program(sys.argv[0] if program is None else program), *arguments)
+    unit = build_unit(name, command, secrets, public, needs)
     folder = _configuration_folder(os.environ)
     unit_path = folder / "systemd" / "user" / f"{name}.service"
-    secrets_path = folder / "edge-classify" / f"{name}.env" if line.secrets else None
+    secrets_path = folder / "edge-classify" / f"{name}.env" if secrets else None
     for path in (unit_path, secrets_path):
         if path is not None and path.exists() and not force:
             raise OutputExistsError(f"{path} exists. Name another service, or replace it with --force")
-    _show(unit, unit_path, secrets_path, line.secrets)
+    _show(unit, unit_path, secrets_path, secrets)
     if not options["yes"]:
         if sys.stdin is None or not sys.stdin.isatty():
             click.echo("Nothing was written. To write it without being asked, add --yes", err=True)
@@ -67,7 +72,10 @@ def install_service(context: click.Context, program: str | None = None) -> None:
         if not click.confirm("Write this?"):
             raise click.exceptions.Exit(1)
     _write(unit, unit_path, secrets_path)
-    click.echo(_AFTERWARDS.format(name=name, user=os.environ.get("USER", "$USER")))
+    output = options["output"] and os.path.abspath(options["output"])  # noqa: PTH100 - As for the command line.
+    told = f"Each start writes a file of its own: {output}\n" if output else ""
+    user = os.environ.get("USER", "$USER")
+    click.echo(printable(_AFTERWARDS.format(name=name, user=user, output=told)))
 
 
 def find_program(typed: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import OptionError
+from .confinement import Confinement
 
 # Words that systemd takes as they are, outside of quotes.
 _PLAIN = re.compile(r"[A-Za-z0-9_/.,:=+@^~-]+")
@@ -28,7 +29,7 @@ NotifyAccess=main
 ExecStart={command}
 WorkingDirectory=%h
 Environment=PYTHONUNBUFFERED=1
-{secrets}TimeoutStartSec=300
+{environment}{secrets}TimeoutStartSec=300
 TimeoutStopSec=30
 WatchdogSec=60
 Restart=always
@@ -36,10 +37,7 @@ RestartSec=10
 RestartPreventExitStatus=2
 SuccessExitStatus=143
 KillMode=mixed
-NoNewPrivileges=yes
-LockPersonality=yes
-RestrictSUIDSGID=yes
-SystemCallArchitectures=native
+{confinement}
 
 [Install]
 WantedBy=default.target
@@ -55,8 +53,16 @@ class Unit:
     environment: str | None
 
 
-def build_unit(name: str, command: Sequence[str], secrets: Mapping[str, str]) -> Unit:
+def build_unit(
+    name: str,
+    command: Sequence[str],
+    secrets: Mapping[str, str],
+    environment: Mapping[str, str] | None = None,
+    confinement: Confinement = Confinement(),  # noqa: B008 - frozen.
+) -> Unit:
     """Return the unit that runs `command`, a program's absolute path and its arguments, as they are.
+
+    `environment` are variables that everybody may read; `confinement` says what the program needs.
 
     `secrets` are environment variables that stand in a file beside it, NAME.env. `%h` and `%E` are the user's
     home and configuration folder, see systemd.unit(5). Raises OptionError for a broken name, and
@@ -70,8 +76,20 @@ def build_unit(name: str, command: Sequence[str], secrets: Mapping[str, str]) ->
     # The colon keeps systemd from replacing $VARIABLES in the arguments (systemd.service(5), since 244).
     words = [quote_argument(word) for word in (f":{command[0]}", *command[1:])]
     line = f"EnvironmentFile=%E/edge-classify/{name}.env\n" if secrets else ""
-    environment = "".join(f"{variable}={quote_value(value)}\n" for variable, value in secrets.items())
-    return Unit(name, _TEMPLATE.format(name=name, command=" ".join(words), secrets=line), environment or None)
+    private = "".join(f"{variable}={quote_value(value)}\n" for variable, value in secrets.items())
+    public = "".join(
+        f"Environment={quote_word(f'{variable}={value}')}\n"
+        for variable, value in (environment or {}).items()
+    )
+    paths = [f"ReadWritePaths={quote_word(f'-{path}')}" for path in confinement.writable]
+    text = _TEMPLATE.format(
+        name=name,
+        command=" ".join(words),
+        environment=public,
+        secrets=line,
+        confinement="\n".join([*confinement.lines(), *paths]),
+    )
+    return Unit(name, text, private or None)
 
 
 def quote_argument(text: str) -> str:
@@ -79,6 +97,12 @@ def quote_argument(text: str) -> str:
     _refuse_unwritable(text, ascii(text))
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return text if _PLAIN.fullmatch(text) else f'"{escaped}"'
+
+
+def quote_word(text: str) -> str:
+    """Return a word of a setting other than a command line: always in quotes, with %specifiers off."""
+    _refuse_unwritable(text, ascii(text))
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
 
 
 def quote_value(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..decoding_memory import PICTURES
 from ..errors import ImageError
 from ..image import decode
 from ..image_file import open_image, require_file
@@ -47,7 +48,9 @@ def animation_frames(source: Path | bytes, name: str | None = None) -> Iterator[
             for position in count(first):
                 try:
                     image.seek(position)
-                    picture = ReadyPicture(decode(image).copy())
+                    copy = decode(image).copy()
+                    PICTURES.keep(copy)
+                    picture = ReadyPicture(copy)
                 except EOFError:
                     break
                 yield Frame(shown, picture, None, index, None, None if image.format == "TIFF" else seconds)

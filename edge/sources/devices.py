@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MissingPackageError, SourceError
+from ..extras import pip_install
 from .opencv import import_opencv
 from .v4l2 import capture_devices, driver_of, formats_of, name_of, number_of
 
@@ -65,9 +66,7 @@ def _list_numbered() -> Iterator[CameraDevice]:
     try:
         from cv2_enumerate_cameras import enumerate_cameras
     except ModuleNotFoundError:
-        raise MissingPackageError(
-            "cv2-enumerate-cameras", "--list-cameras", "edge-classify[camera]"
-        ) from None
+        raise MissingPackageError("cv2-enumerate-cameras", "--list-cameras", pip_install("camera")) from None
     for camera in sorted(enumerate_cameras(), key=lambda camera: camera.index):
         yield CameraDevice(
             camera.name or f"camera {camera.index}", str(camera.index), "", camera.path or "", ()

@@ -7,8 +7,6 @@ are silenced here and are read in another process.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError
 
-_READ_ONE = "import cv2, sys; cv2.VideoCapture(sys.argv[1], cv2.CAP_FFMPEG).read()"
+_READ_ONE = "import cv2; cv2.VideoCapture(sys.argv[1], cv2.CAP_FFMPEG).read()"
 _FIRST_AFFECTED = (4, 13)
 _ERRORS = "16"  # FFmpeg's AV_LOG_ERROR.
 _SAID = b"interlaced"
@@ -76,10 +74,11 @@ def _is_refused(path: Path) -> bool:
             return _SAID in os.read(_heard.pipe, _MOST_BYTES)
         except BlockingIOError:  # It said nothing.
             return False
-    command = [sys.executable, "-c", _READ_ONE, os.path.abspath(path)]  # noqa: PTH100 - resolve() follows links.
-    settings = os.environ | {"OPENCV_FFMPEG_LOGLEVEL": _ERRORS}
+    from ..processes import child_environment, python_command, run
+
+    command = python_command(_READ_ONE, os.path.abspath(path))  # noqa: PTH100 - resolve() follows links.
     try:
-        done = subprocess.run(command, capture_output=True, env=settings, timeout=_SECONDS, check=False)
-    except (OSError, subprocess.SubprocessError):
+        done = run(command, _SECONDS, child_environment(OPENCV_FFMPEG_LOGLEVEL=_ERRORS))
+    except OSError:
         return False
-    return _SAID in done.stdout + done.stderr
+    return done.status is not None and _SAID in done.output + done.errors

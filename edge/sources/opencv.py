@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageError, MissingPackageError, SourceError
+from ..extras import pip_install
 from .addresses import redact
 from .camera import CameraOptions, Report, Shot, refuse_size
 from .frames import PixelPicture
@@ -42,7 +43,7 @@ def import_opencv(purpose: str) -> Any:
     try:
         import cv2
     except ModuleNotFoundError:
-        raise MissingPackageError("OpenCV", purpose, "edge-classify[camera]") from None
+        raise MissingPackageError("OpenCV", purpose, pip_install("camera")) from None
     except ImportError as error:  # A system library is missing, such as libGL.so.1 on a bare Debian.
         raise SourceError(
             f"OpenCV is installed and cannot be loaded ({error}). On Debian: apt install libgl1 libglib2.0-0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _MAX_RATE = 1000.0  # Frames/s. Files that state more, such as 90,000, state the unit of their time stamps.
-
+_MIN_RATE = 1e-6  # A frame in eleven days: files that state fewer state nothing.
 _LATEST = 1e9  # Seconds: 30 years. A later time stamp is none.
 
 
@@ -18,7 +18,7 @@ class VideoClock:
         self._position = cv2.CAP_PROP_POS_MSEC
         rate = capture.get(cv2.CAP_PROP_FPS)
         # Frames per second as the file states them; None where it states none.
-        self.rate = float(rate) if 0 < rate <= _MAX_RATE else None
+        self.rate = float(rate) if _MIN_RATE <= rate <= _MAX_RATE else None
         # Seconds from the frame before to the last one; at first by the rate, 0 where it is unknown.
         self.interval = 1 / self.rate if self.rate else 0.0
         self._first: float | None = None

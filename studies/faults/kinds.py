@@ -16,6 +16,7 @@ from studies.faults.commands import Subject, visible
 from studies.faults.disks import cut_power, enlarge, make_image, mounted, small_disk
 
 _LONGEST = 600.0  # Seconds; a guard against hanging.
+_PATIENCE = 60.0  # Seconds.
 _OLDER_KB = 64  # Room for the results of an older run.
 
 
@@ -124,8 +125,16 @@ def two_writers(trial: Trial) -> list[Ended]:
 
 
 def jumping_clock(trial: Trial) -> list[Ended]:
-    """The clock jumps ahead and back again by up to a year."""
-    return [finish(start(trial, FAULT_CLOCK=trial.chance.choice((90, 3600, 86_400, 31_536_000))))]
+    """The clock jumps ahead and back again by up to a year.
+
+    TensorFlow waits by this clock, and may stand still where it is set back: then a person kills it.
+    """
+    process = start(trial, FAULT_CLOCK=trial.chance.choice((90, 3600, 86_400, 31_536_000)))
+    try:
+        process.wait(_PATIENCE + 5 * trial.seconds)
+    except subprocess.TimeoutExpired:
+        return [_kill(process)]
+    return [finish(process)]
 
 
 def power_cut(trial: Trial) -> list[Ended]:

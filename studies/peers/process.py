@@ -26,7 +26,7 @@ class PeerProcess:
         self._timeout = timeout
         try:
             # A process group of its own: Ctrl-C is for the driver, and processes that it starts stop too.
-            self._child = Child([str(word) for word in command], child_variables(), own_group=True)
+            self._child = Child([str(word) for word in command], child_variables())
         except OSError as error:
             raise PeerError(f"it cannot be started: {error}") from None
         self.pid = self._child.pid

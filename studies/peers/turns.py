@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_classify.edge.children import describe_end
 from edge_classify.edge.console import say
+from edge_classify.edge.processes import describe_end
 
 from studies.peers.catalogue import Peer
 from studies.peers.environments import Environment, child_variables

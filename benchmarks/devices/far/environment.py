@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import platform
 import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from .channel import Channel, Interrupted
 from .files import remove
 from .locks import lock
+from .programs import run
 
-_TAIL = 4000
 # Run by the environment's own Python, whose pip can read requirements: prints those for this machine, each
 # of them without its marker, or null.
 _APPLICABLE = """
@@ -89,15 +85,15 @@ def _make(folder: Path, request: dict[str, Any], channel: Channel) -> dict[str, 
     old_arm = request["from_debian"]
     remove(folder)
     shared = ["--system-site-packages"] if old_arm else []
-    failed = _run([sys.executable, "-I", "-m", "venv", *shared, str(folder)], channel)
-    if failed is not None:
-        return {"failed": "venv", "text": failed}
+    status, text = run([sys.executable, "-I", "-m", "venv", *shared, str(folder)], channel)
+    if status:
+        return {"failed": "venv", "text": text or f"exit status {status}"}
     python = str(folder / "bin" / "python")
     try:
-        locked = _locked(Path(request["lock"]).read_text(encoding="utf-8"), python, old_arm)
-        wanted = [r for r in _applicable(request["requires"], python, old_arm) if r]
-    except subprocess.CalledProcessError as error:
-        return {"failed": "pip", "text": error.stderr[-_TAIL:]}
+        locked = _locked(Path(request["lock"]).read_text(encoding="utf-8"), python, old_arm, channel)
+        wanted = [r for r in _applicable(request["requires"], python, old_arm, channel) if r]
+    except _UnreadableError as error:
+        return {"failed": "pip", "text": str(error)}
     pip = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     pip += ["--progress-bar", "off", "--retries", "2", "--timeout", "20", "--no-cache-dir"]
     if request["wheels"]:  # Whoever gives files vouches for them: any version that is allowed.
@@ -108,49 +104,31 @@ def _make(folder: Path, request: dict[str, Any], channel: Channel) -> dict[str, 
         chosen.write_text("".join(f"{r} {' '.join(hashes)}\n" for r, hashes in locked.items()), "utf-8")
         requires = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(chosen)]
     for step in (requires, ["--no-deps", "--no-index", request["wheel"]]):
-        failed = _run([*pip, *step], channel)
-        if failed is not None:
+        status, text = run([*pip, *step], channel)
+        if status:
+            failed = text or f"exit status {status}"
             return {"failed": "pip", "text": failed, "requires": json.dumps(list(locked))}
     return None
 
 
-def _locked(text: str, python: str, old_arm: bool) -> dict[str, list[str]]:
+class _UnreadableError(Exception):
+    """The requirements could not be read; the text is the end of what Python printed."""
+
+
+def _locked(text: str, python: str, old_arm: bool, channel: Channel) -> dict[str, list[str]]:
     """Return the requirements of a lock that hold for this machine, with pip's --hash options for each."""
     lines = text.replace("\\\n", " ").splitlines()
     rows = [line.split(" --hash=") for line in lines if line.strip() and not line.startswith("#")]
-    found = _applicable([row[0].strip() for row in rows], python, old_arm)
+    found = _applicable([row[0].strip() for row in rows], python, old_arm, channel)
     return {r: [f"--hash={h.strip()}" for h in row[1:]] for r, row in zip(found, rows, strict=True) if r}
 
 
-def _applicable(requirements: list[str], python: str, old_arm: bool) -> list[str | None]:
+def _applicable(requirements: list[str], python: str, old_arm: bool, channel: Channel) -> list[str | None]:
     """Return each requirement without its marker; None for one that does not hold for this machine."""
     machine = "armv7l" if old_arm else ""
     command = [python, "-I", "-c", _APPLICABLE, json.dumps(requirements), machine]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found: list[str | None] = json.loads(done.stdout)
+    status, text = run(command, channel, most=1 << 20)
+    if status:
+        raise _UnreadableError(text)
+    found: list[str | None] = json.loads(text.splitlines()[-1])
     return found
-
-
-def _run(command: list[str], channel: Channel) -> str | None:
-    """Run a program to its end; returns the end of its output where it failed, else None.
-
-    Where the connection ends meanwhile, the program is killed, and Interrupted is raised.
-    """
-    with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            while child.poll() is None:
-                if channel.interrupted(0.25):
-                    raise Interrupted
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-        return None if child.returncode == 0 else _tail(output) or f"exit status {child.returncode}"
-
-
-def _tail(file: IO[bytes]) -> str:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-    return file.read().decode(errors="replace").strip()

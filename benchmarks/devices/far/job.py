@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from .channel import Channel
 from .locks import is_locked, lock
+from .programs import start_detached
 
 _BLOCK = 1 << 16
 # The file `status` keeps the exit status for later. The shell itself ignores SIGINT and SIGTERM.
@@ -27,17 +27,8 @@ def start(job: Path, request: dict[str, Any], channel: Channel) -> None:
     if held is not None and not (job / "started").exists():
         (job / "started").touch()
         inherited = tuple(file.fileno() for file in (held, used) if file is not None)
-        child = subprocess.Popen(
-            ["sh", "-c", _WRAPPER, "sh", request["program"], *request["arguments"]],
-            cwd=job,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=inherited,
-        )
-        (job / "pid").write_text(str(child.pid))
+        command = ["sh", "-c", _WRAPPER, "sh", request["program"], *request["arguments"]]
+        (job / "pid").write_text(str(start_detached(command, job, inherited)))
     for file in (held, used):
         if file is not None:
             file.close()

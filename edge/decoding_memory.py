@@ -19,7 +19,7 @@ from PIL import Image
 from .errors import ImageError
 
 _SMALL = 1_000_000  # Pixels: smaller pictures are not counted, since asking the system takes a while.
-_SHARE = 0.75  # Of the memory that is left: the rest of the program and other programs need some as well.
+_SHARE = 0.9  # Of the memory that is left: the rest of the program and other programs need some as well.
 _MOST_TOGETHER = 1 << 30  # Bytes: where there is more, other programs have a use for it.
 _PATIENCE_S = 30.0  # Without any change, for pictures to go that are in use.
 _ADDRESSES_32_BIT = 1 << 30  # Of 2 or 3 GB of addresses, that in one piece may be much less.
@@ -92,7 +92,8 @@ class PictureMemory:
                 if left is not None and not fits and (now == (0, 0) or late):
                     raise ImageError(
                         f"it has {width} x {height} pixels, which take {needed / 1e6:.0f} MB while they are "
-                        f"decoded, and {left / 1e6:.0f} MB are free here. Shrink it first"
+                        f"decoded, and of {left / 1e6:.0f} MB that are free here at most {_SHARE:.0%} are "
+                        "taken. Shrink it first"
                     )
                 self._changed.wait(0.5)  # Other programs give memory back without a word.
             self._promised += needed

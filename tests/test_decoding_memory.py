@@ -91,7 +91,7 @@ def test_large_pictures_wait_for_each_other_and_all_are_decoded(
         return real(image)
 
     monkeypatch.setattr(decoding, "to_rgb", slow)
-    left[0] = 60 * MB  # Two of 20 MB fit into three quarters of it.
+    left[0] = 50 * MB  # Two of 20 MB fit into nine tenths of it.
     sizes: list[tuple[int, int]] = []
     threads = [threading.Thread(target=lambda: sizes.append(load_image(data).size)) for _ in range(8)]
     for thread in threads:

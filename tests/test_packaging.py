@@ -73,7 +73,7 @@ def test_base_install_requires_nothing_that_only_training_needs() -> None:
 
 def test_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    kept = {".py", ".html", ".css", ".js", ".tflite", ".typed"}
+    kept = {".py", ".html", ".css", ".js", ".tflite", ".txt", ".typed"}
     expected = {
         "edge_classify/" + path.relative_to(ROOT).as_posix() for path in _files() if path.suffix in kept
     }
@@ -172,16 +172,27 @@ def test_notice_names_every_picture_in_the_default_model_and_its_source() -> Non
     assert not [name for name in pictures if name not in notice]
 
 
-def test_source_distribution_holds_notice_and_what_setup_py_reads(tmp_path: Path) -> None:
-    build = "from setuptools.build_meta import build_sdist; import sys; build_sdist(sys.argv[1])"
-    settings = tmp_path / "setup.cfg"
-    settings.write_text(f"[egg_info]\negg_base = {tmp_path}\n")
-    environment = {**os.environ, "DIST_EXTRA_CONFIG": str(settings)}
+def test_source_distribution_holds_what_a_build_and_the_tests_read_and_nothing_of_a_build(
+    tmp_path: Path,
+) -> None:
+    build = "from build_backend import build_sdist; import sys; build_sdist(sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "release")}
     command = [sys.executable, "-c", build, str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment)
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as opened:
         inside = {name.partition("/")[2] for name in opened.getnames()}
-    assert {"NOTICE", "LICENSE", "setup.py", "edge/runtime_packages.py"} <= inside
+    needed = {"NOTICE", "LICENSE", "setup.py", "edge/runtime_packages.py", "release/build_backend.py"}
+    assert needed <= inside
+    assert {
+        "tests/conftest.py",
+        "tests/support/shared.py",
+        "requirements/everything.txt",
+        "Makefile",
+    } <= inside
+    strange = [
+        name for name in inside if re.search(r"\.pyc$|\.egg-info|^build/|^\.venv|/\.ns/|^/|\.\.", name)
+    ]
+    assert strange == []
 
 
 @pytest.mark.parametrize(

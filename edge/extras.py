@@ -75,4 +75,8 @@ def _is_true(variable: str, operator: str, value: str) -> bool:
         return {**results, "==": here == other, "!=": here != other}[operator]
     if variable == "sys_platform" and operator in ("==", "!="):
         return (sys.platform == value) == (operator == "==")
+    if variable == "platform_machine" and operator in ("==", "!="):
+        import platform
+
+        return (platform.machine() == value) == (operator == "==")
     return True

@@ -16,8 +16,8 @@ from ..edge.card import Accuracy, OutputSpec
 from ..edge.console import say
 from ..edge.durable import make_folders
 from ..edge.errors import OptionError, OutputExistsError, OutputKeptError, OutputLostError, error_text
-from ..edge.files import refuse_to_overwrite, require_writable, write_result
-from ..edge.inner_files import UnsafePathError, inner_path, is_link
+from ..edge.files import refuse_to_replace, require_writable, write_result
+from ..edge.inner_files import UnsafePathError, inner_path
 from ..edge.json_files import JsonError, read_json, structured
 from ..edge.locks import lock_file
 from ..edge.parts import describe_left_over
@@ -177,14 +177,9 @@ def write_or_keep(path: Path, data: bytes, replace: bool, unwritten: list[str]) 
 
 
 def check_writable(output: Path, names: Sequence[str], force: bool) -> None:
-    """Raise OutputExistsError or OptionError unless files of these names can be written into a folder.
-
-    A link among them is refused: the folder may come from an archive, and a link may lead anywhere.
-    """
+    """Raise OutputExistsError or OptionError unless files of these names can be written into a folder."""
     for name in names:
-        if is_link(output / name):
-            raise OutputExistsError(f"{output / name} is a link, and is not followed. Remove it")
-        refuse_to_overwrite(output / name, force)
+        refuse_to_replace(output / name, force)
         require_writable(output / name)
 
 

@@ -20,7 +20,7 @@ from ..edge.channels import BGR
 from ..edge.console import say
 from ..edge.durable import make_folders
 from ..edge.errors import ConversionError, ModelFileError, OutputExistsError
-from ..edge.files import refuse_to_overwrite, require_writable, write_result
+from ..edge.files import refuse_to_replace, require_writable, write_result
 from ..edge.flatbuffer import FlatTable
 from ..edge.foreign import ForeignFacts, stated_normalization
 from ..edge.image import load_image
@@ -97,7 +97,7 @@ def write_sealed_copy(
     target = output / path.name
     if target.resolve() == path.resolve():
         raise OutputExistsError(f"{path} lies in --output itself, and stays as it is. Name another --output")
-    refuse_to_overwrite(target, force)
+    refuse_to_replace(target, force)
     flatbuffer = path.read_bytes()[: file.zip_offset]
     kept = _Kept.read(path)
     if file.card is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..edge.console import say
 from ..edge.durable import make_folders
 from ..edge.errors import MissingPackageError, OutputExistsError, SignatureError
-from ..edge.files import refuse_to_overwrite, require_writable, write_result
+from ..edge.files import refuse_to_replace, require_writable, write_result
 from ..edge.modelfile import ModelFile, mapped
 from ..edge.signature import ModelSignature, find_signature
 from ..edge.tflite.signing import sign
@@ -128,7 +128,7 @@ def write_signed_copy(path: Path, output: Path, force: bool, signer: ModelSigner
     target = output / path.name
     if target.resolve() == path.resolve():
         raise OutputExistsError(f"{path} lies in --output itself, and stays as it is. Name another --output")
-    refuse_to_overwrite(target, force)
+    refuse_to_replace(target, force)
     data = read_whole(path)
     old = _own_signature(path, data)
     finished = signer.sign(data, str(path))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..edge.errors import MissingPackageError, OptionError
+from ..edge.extras import pip_install
 from ..edge.printable import one_line
 from ..edge.signature import ed25519
 from ..edge.small_files import read_small
@@ -93,7 +94,9 @@ def _load(path: Path, raw: bytes, password: bytes | None) -> Any:
         return None
     except UnsupportedAlgorithm as error:
         if "bcrypt" in str(error):
-            raise MissingPackageError("the package bcrypt", f"The encrypted key {path}", "bcrypt") from None
+            raise MissingPackageError(
+                "the package bcrypt", f"The encrypted key {path}", pip_install("sign")
+            ) from None
         raise OptionError(
             f"{path} is a private key of a kind that cryptography does not read. {_HOW}"
         ) from None

@@ -9,7 +9,7 @@ from ..edge.card import FORMAT
 from ..edge.console import say
 from ..edge.durable import make_folders
 from ..edge.errors import ModelFileError
-from ..edge.files import refuse_to_overwrite, require_writable, write_result
+from ..edge.files import refuse_to_replace, require_writable, write_result
 from ..edge.modelfile import ModelFile
 from ..edge.tflite.sealing import seal
 from .golden import choose_patterns
@@ -33,7 +33,7 @@ def write_without_photos(path: Path, output: Path, force: bool, signer: ModelSig
         raise ModelFileError(f"{path} was not made by edge-convert: --without-photos is for its files only")
     leave_signature_out(path, signer)
     target = output / path.name
-    refuse_to_overwrite(target, force)
+    refuse_to_replace(target, force)
     flatbuffer = data[: file.zip_offset]
     card = replace(card, format=FORMAT, golden=())
     tolerance = RECIPES[card.conversion.variant].tolerance if card.conversion else 0.0

@@ -6,6 +6,7 @@ put there under that name; this copy came from somewhere else. So its name appea
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from collections.abc import Iterator
@@ -70,13 +71,10 @@ def _holds(marker: str, extra: str) -> bool:
 
 def _is_true(variable: str, operator: str, value: str) -> bool:
     if variable == "python_version":
-        here, other = sys.version_info[:2], tuple(map(int, value.split(".")[:2]))
-        results = {"<": here < other, "<=": here <= other, ">": here > other, ">=": here >= other}
-        return {**results, "==": here == other, "!=": here != other}[operator]
-    if variable == "sys_platform" and operator in ("==", "!="):
-        return (sys.platform == value) == (operator == "==")
-    if variable == "platform_machine" and operator in ("==", "!="):
-        import platform
-
-        return (platform.machine() == value) == (operator == "==")
+        own, other = sys.version_info[:2], tuple(map(int, value.split(".")[:2]))
+        results = {"<": own < other, "<=": own <= other, ">": own > other, ">=": own >= other}
+        return {**results, "==": own == other, "!=": own != other}[operator]
+    here = {"sys_platform": sys.platform, "platform_machine": platform.machine()}
+    if variable in here and operator in ("==", "!="):
+        return (here[variable] == value) == (operator == "==")
     return True

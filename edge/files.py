@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .durable import sync_file, sync_folder
 from .errors import OptionError, OutputExistsError, OutputKeptError, OutputLostError
+from .inner_files import is_link
 from .parts import keep_beside, open_part, place
 
 
@@ -101,6 +102,16 @@ def refuse_to_overwrite(path: Path, force: bool) -> None:
         return
     kind = "is a folder that is not empty" if path.is_dir() else "exists"
     raise OutputExistsError(f"{path} {kind}. Name another --output, or replace what is there with --force")
+
+
+def refuse_to_replace(target: Path, force: bool) -> None:
+    """Raise OutputExistsError for a file with a name that this program chose, unless `force`.
+
+    A link is always refused: the folder may come from an archive, and a link may lead anywhere.
+    """
+    if is_link(target):
+        raise OutputExistsError(f"{target} is a link, and is not followed. Remove it")
+    refuse_to_overwrite(target, force)
 
 
 def mode_for(path: Path) -> int:

@@ -66,7 +66,6 @@ _DECODER_ERRORS = (
     AttributeError,
     EOFError,
     OverflowError,
-    MemoryError,
     struct.error,
     zlib.error,
     RuntimeError,
@@ -100,6 +99,9 @@ def open_image(source: Path | bytes, name: str | None = None) -> Iterator[Image.
         raise ImageError(f"{name}: {error}") from None
     except Image.DecompressionBombError as error:  # A frame or a tile is larger than its picture.
         raise ImageError(f"{name} is too large to decode safely ({error})") from None
+    except MemoryError:
+        remedy = "Shrink it first, if it is whole"
+        raise ImageError(f"{name} takes more memory to decode than there is here. {remedy}") from None
     except _DECODER_ERRORS as error:
         if isinstance(error, OSError) and error.strerror:  # Errors of decoders have no strerror.
             raise ImageError(f"{name} cannot be read ({error.strerror})") from None

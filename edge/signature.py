@@ -13,12 +13,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import MissingPackageError, NoPackageError, SignatureError
+from .extras import pip_install
 from .runtime_packages import PythonBuild
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-PACKAGE = "cryptography>=46.0.5"  # Of PyPI, see setup.cfg; Debian 12's own 38 will do.
 # Hashed in front of the file's checksum: a signature of anything else with the same key is none of a model.
 CONTEXT = b"edge-classify model signature 1\0"
 MOST_VERSIONS = 10**18
@@ -107,5 +107,5 @@ def ed25519(purpose: str) -> type[Ed25519PublicKey]:
                 "PyPI does not have all that it takes on 32 bits. Run: sudo apt install python3-cryptography "
                 "(it is found in environments that were made with --system-site-packages)",
             ) from None
-        raise MissingPackageError("the package cryptography", purpose, PACKAGE) from None
+        raise MissingPackageError("the package cryptography", purpose, pip_install("sign")) from None
     return Ed25519PublicKey

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from click.testing import CliRunner
+from edge_classify.benchmarks.cli import main
 from edge_classify.benchmarks.devices import run
 from edge_classify.benchmarks.devices.android import Adb, describe_device, parse_figures
 from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, RemoteJob
 from edge_classify.benchmarks.devices.target import Target
+from edge_classify.benchmarks.results.reading import parse_record
+from edge_classify.benchmarks.results.tables import print_results
 from edge_classify.edge.errors import BenchmarkError
 
+from .support import benchmark_results, tiny_model
 from .support.ssh_server import one_wheel
 
 FACTS: dict[str, Any] = {
@@ -171,6 +178,47 @@ def test_run_that_gives_no_result_is_a_failure_whatever_its_status(
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(outcome.error)
     assert "\n" not in (outcome.error or "") and "\x1b" not in (outcome.error or "")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {}, {"format": "1.1"}, {"tool": "benchmark_model"}, {"tool": 1, "device": [], "host": "x"},
+        {"format": "1.1", "error": 5}, {"recommendation": {}}, {"comparison": "\x1b[2J"},
+    ],
+)  # fmt: skip
+def test_command_fails_where_a_device_gives_a_result_that_cannot_be_read(
+    record: dict[str, Any], measure: Measure, tmp_path: Path
+) -> None:
+    measure(follow=[out(json.dumps({"file": "models/0/model.tflite", **record}) + "\n"), ENDED])
+    model = tiny_model.write_sealed(tmp_path / "model.tflite")
+    result = CliRunner().invoke(main, [str(model), "--on", "pi"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit) and "\x1b" not in result.output
+    assert "pi gave a result that cannot be read: " in result.output
+
+
+def test_record_with_any_value_in_any_place_is_printed_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = json.loads(json.dumps(benchmark_results.result().to_record()))
+
+    def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        yield path
+        keys = (
+            value if isinstance(value, dict) else range(min(1, len(value))) if isinstance(value, list) else ()
+        )
+        for key in keys:
+            yield from places(value[key], (*path, key))
+
+    for *parents, last in filter(None, places(whole)):
+        for wrong in (None, True, -1, 0, 2**62, 1e308, "\x1b[2J", [], {}, "", [None], {"a": 1}):
+            record = copy.deepcopy(whole)
+            inner = record
+            for key in parents:
+                inner = inner[key]
+            inner[last] = wrong
+            with suppress(BenchmarkError):
+                print_results([parse_record(record)])
+    assert "\x1b[2J" not in capsys.readouterr().out
 
 
 def test_endless_stderr_fills_neither_memory_nor_the_temporary_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from configparser import ConfigParser
 from importlib import metadata
@@ -68,6 +69,8 @@ def test_copy_that_is_not_installed_names_its_folder(monkeypatch: pytest.MonkeyP
 def test_metadata_in_older_spellings_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
         "click>=8.1",
+        'old>=1; platform_machine == "armv7l" and extra == "mqtt"',
+        'new>=1; (platform_machine != "armv7l" and platform_machine != "armv6l") and extra == "mqtt"',
         "paho-mqtt (>=2) ; extra == 'mqtt'",
         "edge_classify[mqtt] ; extra == 'all'",
         'one[two]<3,>=2; (python_version < "3.0") and extra == "mqtt"',
@@ -76,7 +79,8 @@ def test_metadata_in_older_spellings_is_read(monkeypatch: pytest.MonkeyPatch) ->
         'edge-classify[all,mqtt]; extra == "all"',
     ]
     monkeypatch.setattr(metadata, "requires", lambda _name: lines)
-    assert requirements("mqtt") == requirements("all") == ("paho-mqtt>=2", "three[four]<3,>=2")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert requirements("mqtt") == requirements("all") == ("new>=1", "paho-mqtt>=2", "three[four]<3,>=2")
 
 
 def test_missing_runtime_is_named_with_its_command() -> None:

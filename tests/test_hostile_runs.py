@@ -194,6 +194,15 @@ def test_hard_link_in_a_run_is_replaced_and_the_file_that_it_shares_stays(tmp_pa
     assert (run / "report.html").read_bytes() == b"new" and (tmp_path / "precious").read_bytes() == b"mine"
 
 
+def test_hard_link_in_place_of_the_lock_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"mine")
+    _begin(tmp_path / "run")
+    (tmp_path / "run" / UNFINISHED / "lock").hardlink_to(tmp_path / "precious")
+    result = train("--resume", tmp_path / "run")
+    assert result.exit_code == 1 and "is a second name of another file" in result.output
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+
+
 def _begin(run: Path) -> Path:
     """Write what a killed training leaves in `run`, and return the file of its request."""
     (run / UNFINISHED).mkdir(parents=True)

@@ -179,7 +179,7 @@ def test_child_that_listens_to_nobody_ends_with_a_parent_that_is_killed(model: P
     )
     code = (
         "import sys; from edge_classify.edge.isolation import process\n"
-        f"process.START = 'import sys; sys.path[:] = sys.argv[1:]\\n' + {busy!r}\n"
+        f"process.START = {busy!r}\n"
         "child = process.IsolatedProcess('child', 'interpreter', 1 << 30, 'a test')\n"
         "print(child._child.pid, child._child.stderr.read(4).decode(), flush=True)\n"
         "import time; time.sleep(600)"

@@ -182,7 +182,7 @@ def test_children_are_used_again_and_end_with_the_decoder(tmp_path: Path) -> Non
     [
         ("os.kill(os.getpid(), 11)", r"image crashed the decoder \(SIGSEGV\)\. It is damaged or hostile"),
         ("time.sleep(600)", "image was stopped: it took longer than 1 seconds to decode"),
-        ("os.write(2, b'MemoryError'); os.abort()", "asked for more than 2048 MiB of memory"),
+        ("os.write(2, b'MemoryError'); os.abort()", "asked for more than 3072 MiB of memory"),
         ("say(size=[1, 2, 3])", r"send a broken message \(a picture of \[1, 2, 3\] pixels"),
         ("say(size=[-1, -1])", "a picture of"),
         ("say(size=[100000, 100000])", "a picture of"),
@@ -295,6 +295,15 @@ def test_http_camera_that_sends_a_film_cannot_lead_out_of_the_sandbox(decoder: I
             frame = next(iter(source))
             source.close()
             assert pixels_of(frame).shape == (64, 96, 3)
+
+
+def test_picture_that_takes_more_memory_than_its_process_may_is_said_to_do_so(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("RGBA", (4000, 4000)).save(path)
+    decoder = IsolatedDecoder(PictureLimits(memory=80 << 20))
+    with decoded_by(decoder), pytest.raises(ImageError, match=r"large\.png takes more memory to decode than"):
+        load_image(path)
+    decoder.close()
 
 
 def test_file_that_is_no_file_is_not_opened(decoder: IsolatedDecoder, tmp_path: Path) -> None:

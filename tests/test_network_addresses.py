@@ -124,8 +124,8 @@ def test_text_log_has_priorities_only_where_stderr_is_the_journal(tmp_path: Path
             subprocess.run([sys.executable, "-c", code], stderr=file, env=environment, check=True)
         return path.read_text()
 
-    assert output(None) == "<4>a\n<4>b\n<6>c\n<3>d\n"
-    assert output("1:1") == output("nonsense") == "a\nb\nc\nd\n"
+    assert output(None) == "<4>a\\x0ab\n<6>c\n<3>d\n"
+    assert output("1:1") == output("nonsense") == "a\\x0ab\nc\nd\n"
 
 
 def test_error_that_ends_a_command_is_a_line_of_the_log_without_the_password() -> None:

@@ -351,12 +351,12 @@ def test_url_that_cannot_be_a_brokers_is_refused(
     assert "heim" not in str(error.value)
 
 
-def test_missing_paho_names_the_extra(
+def test_missing_paho_is_named_with_what_to_install(
     model: Classifier, remarks: Remarks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     monkeypatch.delitem(sys.modules, "edge_classify.edge.outputs.mqtt_connection", raising=False)
-    with pytest.raises(MissingPackageError, match=r'pip install "edge-classify\[mqtt\]"'):
+    with pytest.raises(MissingPackageError, match=r'pip install "paho-mqtt>=2"'):
         Mqtt("mqtt://host", [model], remarks)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -256,3 +257,18 @@ def test_process_can_be_killed_and_waited_for_in_any_order() -> None:
     assert process.kill() == process.kill() == process.wait(1) == -9
     process.close_streams()
     process.close_streams()
+
+
+def test_settings_of_plots_in_the_working_folder_are_not_obeyed(trap: Path, tmp_path: Path) -> None:
+    """With text.usetex every label would be a program for LaTeX."""
+    (Path.cwd() / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 7\n")
+    for name in ("matplotlib", "numpy", "PIL"):  # What is there is for this process to import.
+        shutil.rmtree(Path.cwd() / name, ignore_errors=True)
+    code = """
+import json, sys
+from edge_classify.train import plots
+import matplotlib
+print(json.dumps([matplotlib.rcParams["text.usetex"], matplotlib.rcParams["savefig.dpi"]]))
+"""
+    done = run(python_command(code), 120)
+    assert done.output.decode().split("\n")[-2] == '[false, "figure"]', done.errors

@@ -181,4 +181,4 @@ def test_encrypted_key_of_ssh_keygen_names_the_package_that_it_needs(tmp_path: P
         [sys.executable, "-c", code, path],
         capture_output=True, text=True, check=False, env={**os.environ, PASSWORD_VARIABLE: PASSWORD},
     )  # fmt: skip
-    assert done.stderr.splitlines()[-1].endswith('which is not installed. Run: pip install "bcrypt"')
+    assert done.stderr.splitlines()[-1].endswith('"bcrypt>=3.2"')

@@ -22,7 +22,7 @@ from ..edge.modelfile import CARD_NAME
 from .options import MODELS
 
 UNFINISHED = ".unfinished"  # Inside the folder of the run, so that it is on the same disk and moves with it.
-REQUEST = "request.json"
+REQUEST, _LOCK = "request.json", "lock"
 REPORT = "report.html"
 TRIALS = "tuning.csv"
 AUDIT = "audit.json"
@@ -68,6 +68,9 @@ def refuse_links(output: Path) -> None:
                 f"{link} is a link, and nothing behind a link is read, replaced or deleted. Remove it, or "
                 "name another folder"
             )
+    lock = output / UNFINISHED / _LOCK
+    if lock.is_file() and lock.stat().st_nlink > 1:  # Some locks empty the file that they lock.
+        raise OutputExistsError(f"{lock} is a second name of another file. Remove it, or name another folder")
 
 
 def require_apart(root: Path, output: Path) -> None:
@@ -190,7 +193,7 @@ def _locked(output: Path) -> Iterator[None]:
 
     Raises OptionError if another process holds it.
     """
-    path = output / UNFINISHED / "lock"
+    path = output / UNFINISHED / _LOCK
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
@@ -224,7 +227,7 @@ def _clean(folder: Path, resume: bool) -> None:
     """Delete the remains of an earlier process; with `resume` only those that cannot be continued."""
     for path in folder.iterdir():
         whole = path.suffix not in (".part", ".partial") and not path.name.startswith("cache-")
-        if path.name == "lock" or (resume and whole):
+        if path.name == _LOCK or (resume and whole):
             continue
         if path.is_dir():
             shutil.rmtree(path)

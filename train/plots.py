@@ -17,6 +17,9 @@ from ..benchmarks.scoring.confidence import ReliabilityBin
 from ..benchmarks.scoring.statistics import Metrics
 from ..edge.printable import one_line
 
+# A file matplotlibrc in the working folder is somebody's: it may have LaTeX set the labels.
+mpl.rcdefaults()
+
 MAX_NUMBERED_CLASSES = 20
 _TRAIN, _VALIDATION, _KEPT = "#9a6700", "#0550ae", "#1a7f37"
 _MAX_LABEL = 30

@@ -33,9 +33,11 @@ def plot_errors(report: RepairReport) -> bytes:
     if not report.diagnosis:
         raise ValueError("no layer was diagnosed")
     try:
+        import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingPackageError("matplotlib", "Drawing the doctor's plot", pip_install("convert")) from None
+    mpl.rcdefaults()  # A file matplotlibrc in the working folder is somebody's: it may call LaTeX.
     figure = Figure(figsize=(10, 8), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 2))
     _draw_layers(top, report)

@@ -39,11 +39,17 @@ class Deadlines:
     def _watch(self) -> None:
         with self._changed:
             while True:
-                now = time.monotonic()
-                for ticket, (end, late) in list(self._ends.items()):
-                    if end <= now:
-                        del self._ends[ticket]
-                        late()
-                ends = [end for end, _ in self._ends.values()]
-                self._wakes = min(ends, default=0.0)
-                self._changed.wait(self._wakes - now if ends else None)
+                self._wakes = self._call_the_late()
+                self._changed.wait(self._wakes - time.monotonic() if self._wakes else None)
+
+    def _call_the_late(self) -> float:
+        """Call what is late; return when the next limit ends, 0 where there is none.
+
+        It is a function by itself so that no variable keeps the last process alive while the thread waits.
+        """
+        now = time.monotonic()
+        for ticket, (end, late) in list(self._ends.items()):
+            if end <= now:
+                del self._ends[ticket]
+                late()
+        return min((end for end, _ in self._ends.values()), default=0.0)

@@ -45,13 +45,13 @@ _NEXT = b"N"
 class PictureLimits:
     """Limits of a child that decodes: seconds to start, seconds for a picture, and bytes of memory.
 
-    A picture of MAX_PIXELS takes 512 MB in Pillow, and as much again while it is converted; a progressive
-    JPEG keeps its coefficients beside that.
+    A picture of MAX_PIXELS takes 512 MB in Pillow, and four times as much while a transparent one becomes
+    RGB; decoders keep more beside that.
     """
 
     start_s: float = 60.0
     picture_s: float = 60.0
-    memory: int = 2 << 30
+    memory: int = 3 << 30
 
 
 DEFAULT_PICTURE_LIMITS = PictureLimits()

@@ -114,7 +114,7 @@ class Process:
         """Return whether it has ended. Its number stays its own until `wait` or `kill` has returned."""
         if self._process.returncode is not None:
             return True
-        if os.name != "posix":
+        if not hasattr(os, "waitid"):  # Windows, and macOS before Python 3.13.
             return self._process.poll() is not None
         try:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

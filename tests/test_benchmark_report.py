@@ -291,7 +291,7 @@ def test_report_without_results_or_without_jinja_is_refused(monkeypatch: pytest.
         render_report([])
     require_jinja()
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingPackageError, match=r"--report needs jinja2.*edge-classify\[report\]"):
+    with pytest.raises(MissingPackageError, match=r'--report needs jinja2.*pip install "jinja2>='):
         require_jinja()
 
 

@@ -140,6 +140,7 @@ GIVEN_UP = {
 @pytest.mark.parametrize("kind", GIVEN_UP)
 def test_reader_that_was_given_up_ends_with_its_socket(kind: str) -> None:
     options = CameraOptions(frozen_after=0.2)
+    others = set(threading.enumerate())
     with raw_camera(GIVEN_UP[kind]) as camera:
         source = LiveSource(
             "it", lambda: http_camera.open_http(camera.address, options), options, pauses=(0.01,)
@@ -149,15 +150,15 @@ def test_reader_that_was_given_up_ends_with_its_socket(kind: str) -> None:
             losses += frame.error is not None
             if losses == 20:
                 break
-        open_readers = [each for each in threading.enumerate() if each.name == "camera"]
-        assert len(open_readers) <= 3
+        assert len(_readers() - others) <= 3
         wait_until(lambda: len(camera.answering) <= 1, "the connections are closed")
         source.close()
         wait_until(lambda: not camera.answering, "all connections are closed")
-        wait_until(
-            lambda: not [each for each in threading.enumerate() if each.name == "camera"],
-            "threads have ended",
-        )
+        wait_until(lambda: not _readers() - others, "threads have ended")
+
+
+def _readers() -> set[threading.Thread]:
+    return {each for each in threading.enumerate() if each.name == "camera"}
 
 
 def test_password_without_tls_draws_one_remark_though_the_camera_is_lost_again_and_again() -> None:

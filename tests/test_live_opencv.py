@@ -111,7 +111,7 @@ def test_device_that_is_no_camera_is_refused() -> None:
 
 def test_missing_opencv_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingPackageError, match=r'pip install "edge-classify\[camera\]"'):
+    with pytest.raises(MissingPackageError, match=r'pip install "opencv-python>='):
         open_source("rtsp://admin:geheim@127.0.0.1/")
 
 

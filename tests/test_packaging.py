@@ -207,7 +207,7 @@ def test_installing_from_source_where_no_runtime_exists_ends_in_words(
     machine: str, version: str, said: str, tmp_path: Path
 ) -> None:
     program = (
-        "import platform, runpy, struct, sys\n"
+        "import platform, runpy, setuptools, struct, sys\n"
         "struct.calcsize = lambda _: 4\n"
         f"platform.machine = lambda: {machine!r}\n"
         f"sys.version_info = ({version}, 0, 'final', 0)\n"

@@ -282,9 +282,7 @@ def test_video_without_opencv_is_refused_before_anything_is_read(
     real_import = builtins.__import__
     monkeypatch.setattr(builtins, "__import__", without_cv2)
     (tmp_path / "v.mp4").touch()
-    with pytest.raises(
-        MissingPackageError, match=r'v\.mp4 needs OpenCV.*pip install "edge-classify\[camera\]"'
-    ):
+    with pytest.raises(MissingPackageError, match=r'v\.mp4 needs OpenCV.*pip install "opencv-python>='):
         FileSource([tmp_path / "v.mp4"])
     Image.new("RGB", (4, 3)).save(tmp_path / "1.jpg")
     photo, film = FileSource([tmp_path / "1.jpg", tmp_path / "v.mp4"])

@@ -232,10 +232,10 @@ def tables_of(name: str | Path) -> Iterator[None]:
     """Raise ModelFileError in place of the exceptions of FlatTable for a malformed flatbuffer."""
     try:
         yield
-    except MALFORMED as error:
+    except MALFORMED:
         raise ModelFileError(
-            f"{name} is damaged: its tables cannot be read ({type(error).__name__}). "
-            "Copy or download it again"
+            f"{name} is damaged: its tables cannot be read, since they lead beyond its end or hold what no "
+            "table holds. Copy or download it again"
         ) from None
 
 

@@ -141,7 +141,7 @@ def test_flatbuffer_of_garbage_is_refused_or_read_but_never_crashes(garbage: byt
 def test_flatbuffer_whose_vectors_overlap_is_refused_instead_of_read_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(overlapping(20_000))
-    with pytest.raises(ModelFileError, match=r"damaged.*\(ValueError\)"):
+    with pytest.raises(ModelFileError, match="damaged: its tables cannot be read"):
         ModelFile.read(path)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from edge_classify.edge.errors import DatasetError
+from edge_classify.train.options import ALL_LAYERS
 from edge_classify.train.output import UNFINISHED
 from edge_classify.train.request import TrainingRequest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from .support.train_options import make_options
@@ -35,6 +36,8 @@ def _request(**changes: Any) -> TrainingRequest:
         image_labels=st.lists(st.text()).map(tuple), label_columns=st.just("image=1,label=2"),
     ),
 )  # fmt: skip
+# ALL_LAYERS is a number of layers alone, and no value of another option.
+@example(data="", command="", finished=[], options=make_options(seed=ALL_LAYERS, fine_tune_layers=ALL_LAYERS))
 def test_request_written_and_read_again_is_the_same(data: str, command: str, finished: list[str],
                                                     options: Any) -> None:  # fmt: skip
     request = _request(data=data, command=command, finished=tuple(finished), options=options)

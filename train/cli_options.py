@@ -159,16 +159,16 @@ def check_values(options: TrainOptions) -> None:
             continue
         for each in value if option.multiple else (value,):
             try:
-                option.type.convert(_as_typed(each), None, None)
+                option.type.convert(_as_typed(each, option.type), None, None)
             except (click.UsageError, ValueError) as error:
                 text = error.message if isinstance(error, click.UsageError) else error_text(error)
                 raise JsonError(f"{shown(option)}: {' '.join(text.split())}") from None
 
 
-def _as_typed(value: Any) -> str:
-    """Return the text on a command line that is read as this value."""
+def _as_typed(value: Any, kind: click.ParamType) -> str:  # type: ignore[type-arg]
+    """Return the text on a command line that an option of this type reads as this value."""
     if isinstance(value, dict):
         return ",".join(f"{model}={size}" for model, size in value.items())
     if isinstance(value, tuple):
         return ",".join(map(str, value)) or "none"
-    return "all" if value == ALL_LAYERS else str(value)
+    return "all" if value == ALL_LAYERS and isinstance(kind, LayersType) else str(value)

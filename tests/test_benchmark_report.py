@@ -18,7 +18,6 @@ from edge_classify.benchmarks.results.noise import LatencyChange
 from edge_classify.benchmarks.results.result import Caveat, Conditions, Energy, Failure, Result
 from edge_classify.edge.errors import BenchmarkError, MissingPackageError
 
-from .support.benchmark_report_browser import browsing
 from .support.benchmark_results import (
     LAPTOP,
     accuracy,
@@ -32,6 +31,7 @@ from .support.benchmark_results import (
     spread,
     stages,
 )
+from .support.browser_page import browsing
 from .support.system import require
 
 HOSTILE = "<script>alert(1)</script>\"onload='alert(2)' {{ 7 * 7 }} ]]> \u202e\x1b[31m"
@@ -317,9 +317,7 @@ def test_report_in_a_browser_sorts_asks_for_nothing_and_fits_a_phone(tmp_path: P
     path = tmp_path / "report.html"
     write_report(path, results)
     with browsing(browser, tmp_path / "profile") as page:
-        page.call(
-            "Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=True
-        )
+        page.set_screen(400)
         page.open(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         assert page.evaluate("document.querySelectorAll('script').length") == 1

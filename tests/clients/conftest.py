@@ -18,6 +18,7 @@ from PIL import Image
 from ..support.commands import run_command
 from ..support.pictures import SHAPES, make_picture, write_shapes
 from ..support.shared import SharedFolders
+from .axe import axe_file
 from .chromium import find_chromium
 from .environments import find_python, node_modules, or_skip, python_environment
 
@@ -154,7 +155,13 @@ def browser() -> Path:
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """Return the folder node_modules with LiteRT.js."""
-    return or_skip(node_modules)
+    return or_skip(lambda: node_modules("litertjs", "browser"))
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Return the source of axe-core."""
+    return or_skip(axe_file).read_text(encoding="utf-8")
 
 
 def _save(made: Sequence[Image.Image], folder: Path, kinds: Sequence[str]) -> Pictures:

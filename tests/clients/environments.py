@@ -63,20 +63,20 @@ def find_python(version: tuple[int, int]) -> str:
     return found
 
 
-def node_modules() -> Path:
-    """Return the folder of the packages that browser/package-lock.json pins; raises Unavailable."""
+def node_modules(client: str, folder: str) -> Path:
+    """Return the packages that package-lock.json in a folder beside this file pins; raises Unavailable."""
     npm = shutil.which("npm")
     if npm is None:
         raise Unavailable("npm is not installed")
-    lock = HERE / "browser" / "package-lock.json"
+    lock = HERE / folder / "package-lock.json"
 
     def build(folder: Path) -> None:
         folder.mkdir()
         for path in (lock, lock.with_name("package.json")):
             shutil.copy(path, folder)
-        call("@litertjs/core", [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+        call(client, [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
-    return kept("litertjs", lock.read_text(), build) / "node_modules"
+    return kept(client, lock.read_text(), build) / "node_modules"
 
 
 def call(client: str, command: list[str | Path], folder: Path | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -46,17 +47,37 @@ class BrowserPage:
                 found: dict[str, Any] = answer["result"]
                 return found
 
-    def evaluate(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression. Raises AssertionError where it throws."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+    def evaluate(self, expression: str, wait: bool = False) -> Any:
+        """Return the value of a JavaScript expression; `wait`: of a promise, what it is kept by.
+
+        Raises AssertionError where it throws.
+        """
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=wait)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def open(self, path: Path) -> None:
-        """Load a file and wait until the page is complete."""
-        self.call("Page.navigate", url=path.resolve().as_uri())
+    def set_screen(self, width: int, height: int = 800, dark: bool = False, scale: float = 1.0) -> None:
+        """Show pages on a screen of this many px of the style sheet, in dark or in light colours."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
+            mobile=width < 600,
+        )  # fmt: skip
+        colours = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[colours])
+
+    def open(self, place: Path | str) -> None:
+        """Load a file, or an address, and wait until the page is complete."""
+        self.events.clear()
+        address = place.resolve().as_uri() if isinstance(place, Path) else place
+        self.call("Page.navigate", url=address)
         while not any(method == "Page.loadEventFired" for method, _ in self.events):
             self._read()
+
+    def picture(self, left: float, top: float, width: float, height: float) -> bytes:
+        """Return a part of the page, in px from its upper left corner, as a PNG."""
+        part = {"x": left, "y": top, "width": width, "height": height, "scale": 1}
+        answer = self.call("Page.captureScreenshot", format="png", clip=part, captureBeyondViewport=True)
+        return base64.b64decode(answer["data"])
 
     def parameters_of(self, *methods: str) -> list[dict[str, Any]]:
         """Return the parameters of the events of these kinds."""

@@ -15,17 +15,24 @@ FUZZ_SECONDS ?= 600
 # The versions that were tested, by their checksums; no source is built, which would fetch what no lock names.
 LOCKED := -m pip install --quiet --require-hashes --only-binary :all: -r requirements
 TOOLS := build/tools
+DOCS := build/docs-tools
+# Read by the hooks of mkdocs.yml; the warning says that Zensical comes after mkdocs-material, in 2027.
+MKDOCS := PYTHONPATH=.:tests/.ns NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 # A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
 DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
-.PHONY: help demo test slow clients peers faults fuzz lint format clean default-model lock sbom dist audit
+.PHONY: help demo test slow manual docs docs-serve clients peers faults fuzz lint format clean default-model lock sbom dist audit
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
 	@echo "make test    run the tests"
 	@echo "make slow    run the tests that take longest"
+	@echo "make docs    build the manual into build/site"
+	@echo "make docs-serve"
+	@echo "             show the manual on http://127.0.0.1:8000, and what changes in it while it is written"
+	@echo "make manual  run every command that the manual and the README show, and compare what they print"
 	@echo "make clients run the files with MediaPipe, tflite-runtime 2.14 and LiteRT.js in Chromium"
 	@echo "make peers [PHOTOS=FOLDER] [WEIGHTS=FILE.h5]"
 	@echo "             the same model through what one would use instead: the README's table"
@@ -56,6 +63,12 @@ $(TOOLS)/installed: requirements/build.txt requirements/tools.txt
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python $(LOCKED)/build.txt
 	$(TOOLS)/bin/python $(LOCKED)/tools.txt
+	@touch $@
+
+$(DOCS)/installed: requirements/build.txt requirements/docs.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python $(LOCKED)/build.txt
+	$(DOCS)/bin/python $(LOCKED)/docs.txt
 	@touch $@
 
 # Versions stay where they still fit setup.cfg. uv is not locked here: without a lock there is none yet.
@@ -97,12 +110,23 @@ default-model: $(VENV)/installed
 
 # First what can run side by side; then what measures time, by itself.
 test: $(VENV)/installed
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not clients and not slow and not alone"
-	$(PYTEST) -m "alone and not clients and not slow"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not clients and not slow and not manual and not alone"
+	$(PYTEST) -m "alone and not clients and not slow and not manual"
 
 # Trainings that are killed and resumed, all backbones, hyperparameter search.
 slow: $(VENV)/installed
 	$(PYTEST) $(SIDE_BY_SIDE) -m slow
+
+# Not --quiet: mkdocs counts no warnings then, and --strict would let them pass.
+docs: $(DOCS)/installed
+	$(MKDOCS) build --strict
+
+docs-serve: $(DOCS)/installed
+	$(MKDOCS) serve
+
+# The commands of a page run one after the other, in a folder of the page's own.
+manual: $(VENV)/installed
+	$(PYTEST) $(SIDE_BY_SIDE) -m manual
 
 # Each client is installed apart, which takes minutes the first time; one that can't be had is skipped. Each has a
 # file of tests, which one process runs: what it answers is asked once.
@@ -124,7 +148,7 @@ fuzz: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy tests/.ns tests studies release fuzz
+	$(BIN)/mypy tests/.ns tests studies release fuzz manual
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -1,8 +1,9 @@
 """The signature at the end of a model file: who vouches for all of its bytes, and for which version.
 
 It is the comment of the appended zip, so that readers of zips and of TFLite metadata pass over it. Its form
-is written down in docs/formats.md, from which others can check it too. Here it is found, and checked with the
-public key that it names; whether that key is to be trusted is the business of trusted_keys.py.
+is written down in docs/reference/formats.md, from which others can check it too. Here it is found, and
+checked with the public key that it names; whether that key is to be trusted is the business of
+trusted_keys.py.
 """
 
 from __future__ import annotations

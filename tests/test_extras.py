@@ -93,7 +93,7 @@ def test_no_message_and_no_document_has_pip_ask_an_index_for_this_project() -> N
     files = [
         *(p for f in folders for p in (ROOT / f).rglob("*.py")),
         ROOT / "README.md",
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
     ]
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"

@@ -98,7 +98,7 @@ def test_lock_of_32_bit_arm_leaves_out_what_debian_has(minor: int) -> None:
     assert not {"numpy", "pillow", "psutil"} & found.keys()
 
 
-@pytest.mark.parametrize("name", ["build", "tools", "mediapipe", "tflite-runtime"])
+@pytest.mark.parametrize("name", ["build", "tools", "docs", "mediapipe", "tflite-runtime"])
 def test_lock_fits_the_requirements_that_it_was_made_from(name: str) -> None:
     here = environment(SYSTEMS[0], 11)
     lines = (ROOT / f"requirements/{name}.in").read_text().splitlines()

@@ -1,6 +1,6 @@
-"""A second reader of signed model files, written from docs/formats.md, with its own Ed25519 of RFC 8032.
+"""A second reader of signed model files, written from docs/reference/formats.md, with its own Ed25519.
 
-It shares nothing with the packages, and is slow and not for secrets: it only checks.
+That is of RFC 8032. It shares nothing with the packages, and is slow and not for secrets: it only checks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Point = tuple[int, int]
 
 
 def is_signed(file: bytes) -> bool:
-    """Return whether the key that a file names has signed the file, by the steps of docs/formats.md."""
+    """Return whether the key that a file names has signed the file, by the steps of formats.md."""
     block = file[-261:]
     lines = block.decode("latin-1").split("\n")
     if len(block) != 261 or len(lines) != 5 or lines[0] != "edge-classify signature 1" or lines[4]:

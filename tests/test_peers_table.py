@@ -94,11 +94,14 @@ def test_table_shows_faster_rows_and_says_why_others_are_left_out() -> None:
     absent.failure = "no wheel | for\x1b[31m <this>\nmachine"
     text = to_markdown(summarize([measurement("edge-classify-float32"), faster, absent], None), SETTING)
     lines = text.splitlines()
-    cells = [cell.strip() for cell in lines[3].strip("|").split("|")]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| Faster")
+    ]
     assert cells == [
-        "Faster", "float32", "1.00 ms (1.00 to 1.00)", "0.50 (0.50 to 0.50)", "2.0 ms", "0.40 s", "62 MB",
-        "10 MB", "-", "-",
-    ]  # fmt: skip
+        ["Faster", "float32", "1.00 ms (1.00 to 1.00)", "0.50 (0.50 to 0.50)", "2.0 ms"],
+        ["Faster", "float32", "0.40 s", "62 MB", "10 MB"],
+    ]  # Nobody knows the answers of Keras: the third table has no row.
+    assert len([line for line in lines if line.startswith("| runtime")]) == 3
     assert "| 1 |" in lines[2]
     assert "2026-01-31; 2 threads; a model; 7 photos; 3 rounds in turn" in text
     assert "- Versions: edge-classify-float32 1.0, faster 1.0" in text.replace("absent 1.0, ", "")

@@ -1,10 +1,10 @@
 """Usage: python -m studies.peers.run [--model FILE.keras] [--photos FOLDER]
 
-Claim: the README's table of the same model and the same pictures in other runtimes, measured in turn in one
+Claim: the manual's tables of the same model and the same pictures in other runtimes, measured in turn in one
 run.
 
 Each runtime is installed in its own virtual environment under --build (some 2 GB, the first time), in the
-version that requirements/ pins; tf.lite and Keras run in this Python. The table goes to stdout as Markdown,
+version that requirements/ pins; tf.lite and Keras run in this Python. The tables go to stdout as Markdown,
 with machine, date and versions, and the rows where another is faster. A runtime that cannot be installed is
 left out, and the notes say why.
 """

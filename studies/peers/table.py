@@ -1,4 +1,4 @@
-"""The comparison as Markdown, for a README."""
+"""The comparison as Markdown, for the manual: three tables, none of more columns than a phone shows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from edge_classify.edge.printable import one_line
 
 from studies.peers.figures import Figures, PairedRatio, Share
 
-_HEAD = (
-    "runtime", "file", "inference", "times ours", "photo to label", "cold start", "memory", "on disk",
-    "answers as Keras", "top-1",
-)  # fmt: skip
+_TABLES = (
+    ("inference", "times ours", "photo to label"),
+    ("cold start", "memory", "on disk"),
+    ("answers as Keras", "top-1"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,26 +30,31 @@ class Setting:
 
 
 def to_markdown(rows: Sequence[Figures], setting: Setting) -> str:
-    """Return the table with its notes; a row without figures becomes a note that says why."""
+    """Return the tables with their notes; a row without figures becomes a note that says why.
+
+    A table leaves out the rows of which it has nothing to say.
+    """
     measured = [row for row in rows if row.failure is None]
-    lines = [_line(_HEAD), _line(["---", "---", *["---:"] * (len(_HEAD) - 2)])]
-    lines += [_line(_cells(row)) for row in measured]
-    return "\n".join([*lines, "", *_notes(rows, setting)]) + "\n"
+    lines = []
+    for columns in _TABLES:
+        lines += [_line(["runtime", "file", *columns]), _line(["---", "---", *["---:"] * len(columns)])]
+        cells = [(row, [_cells(row)[column] for column in columns]) for row in measured]
+        lines += [_line([row.title, row.kind, *own]) for row, own in cells if set(own) != {"-"}]
+        lines.append("")
+    return "\n".join([*lines, *_notes(rows, setting)]) + "\n"
 
 
-def _cells(row: Figures) -> list[str]:
-    return [
-        row.title,
-        row.kind,
-        _time(row.median_ms, row.median_ci95),
-        "1" if row.key == row.base else _ratio(row.ratio),
-        _number(row.photo_ms, ".1f", " ms"),
-        _number(None if row.cold_ms is None else row.cold_ms / 1000, ".2f", " s"),
-        _number(row.peak_mb, ".0f", " MB"),
-        _number(row.disk_mb, ".0f", " MB"),
-        _share(row.agreement),
-        _share(row.top1),
-    ]
+def _cells(row: Figures) -> dict[str, str]:
+    return {
+        "inference": _time(row.median_ms, row.median_ci95),
+        "times ours": "1" if row.key == row.base else _ratio(row.ratio),
+        "photo to label": _number(row.photo_ms, ".1f", " ms"),
+        "cold start": _number(None if row.cold_ms is None else row.cold_ms / 1000, ".2f", " s"),
+        "memory": _number(row.peak_mb, ".0f", " MB"),
+        "on disk": _number(row.disk_mb, ".0f", " MB"),
+        "answers as Keras": _share(row.agreement),
+        "top-1": _share(row.top1),
+    }
 
 
 def _notes(rows: Sequence[Figures], setting: Setting) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..edge.cli_types import SectionedCommand
 from ..edge.console import CONTEXT, say, version_option
 from ..edge.errors import OutputExistsError
 from ..edge.files import refuse_to_overwrite, require_writable
+from ..edge.help import SectionedCommand
 from ..edge.interrupts import loading
 from ..edge.option_rules import goes_with
 from ..edge.parts import describe_left_over

@@ -88,8 +88,8 @@ _SEVERAL = When("several files, --threads or --runtime", _measures_several)
 
 _how = section("How the models are run")
 RUNNING = (
-    _how("--threads", type=ParsedType("N[,N]", parse_thread_counts, _join), default="1", show_default=True,
-         help="Threads of the interpreter; each number is measured."),
+    _how("--threads", first=True, type=ParsedType("N[,N]", parse_thread_counts, _join), default="1",
+         show_default=True, help="Threads of the interpreter; each number is measured."),
     _how("--runtime", "runtimes", type=ParsedType("NAME[,NAME]", parse_runtimes, _join),
          excludes=_NOT_BY_ADB,
          help=f"Instead of the first one installed: {', '.join(RUNTIMES)}. Each is measured."),
@@ -105,7 +105,7 @@ RUNNING = (
 )  # fmt: skip
 _data = section("On labelled images")
 DATA = (
-    _data("--data", type=_PATH, metavar="DATA", excludes=_NOT_BY_ADB,
+    _data("--data", first=True, type=_PATH, metavar="DATA", excludes=_NOT_BY_ADB,
           help="Measures accuracy: a folder of labelled images, or a run of edge-train, whose test images "
                "are taken."),
     *image_label_options(_data, (_DATA,)),
@@ -117,7 +117,7 @@ DATA = (
 )  # fmt: skip
 _more = section("What is measured besides")
 MORE = (
-    _more("--stages", is_flag=True, requires=_DATA,
+    _more("--stages", first=True, is_flag=True, requires=_DATA,
           help="With --data: decoding, resizing, inference and the rest, pictures a second, and the start "
                "of a process."),
     _more("--camera", metavar="SOURCE", excludes=_NOT_BY_ADB,
@@ -131,7 +131,7 @@ MORE = (
 )  # fmt: skip
 _where = section("On other machines")
 WHERE = (
-    _where("--on", "targets", multiple=True,
+    _where("--on", "targets", first=True, multiple=True,
            type=ParsedType("TARGET", Target.parse, lambda target: target.name),
            help="user@host, by ssh, or adb[:SERIAL] (not tried on a real phone); may be repeated. Sets up "
                 "there, measures, cleans up."),
@@ -147,23 +147,24 @@ WHERE = (
 )  # fmt: skip
 _results = section("Results")
 RESULTS = (
-    _results("--json", "as_json", is_flag=True, help="Print a JSON object for each result."),
+    _results("--json", "as_json", first=True, is_flag=True, help="Print a JSON object for each result."),
     _results("--markdown", is_flag=True, excludes=(Given("as_json"), _NOT_BY_ADB_ALONE),
              help="Print a table for a README."),
-    _results("--output", "-o", type=_FILE, metavar="FILE", help="Write the results to FILE too: JSON lines."),
-    _results("--report", type=_FILE, metavar="FILE", excludes=_NOT_BY_ADB_ALONE,
+    _results("--output", "-o", first=True, type=_FILE, metavar="FILE",
+             help="Write the results to FILE too: JSON lines."),
+    _results("--report", first=True, type=_FILE, metavar="FILE", excludes=_NOT_BY_ADB_ALONE,
              help="Write a report to FILE, as HTML."),
-    _results("--force", is_flag=True, requires=Given("output", "report", "baseline"),
+    _results("--force", first=True, is_flag=True, requires=Given("output", "report", "baseline"),
              help="Replace the --output and --report files; compare with a --baseline of another machine."),
     _results("--compare", is_flag=True,
              takes=("files", "max_regression", "output", "report", "as_json", "force"),
              help="Take two files of results and report what changed."),
-    _results("--baseline", type=_PATH, metavar="FILE", excludes=_NOT_BY_ADB_ALONE,
+    _results("--baseline", first=True, type=_PATH, metavar="FILE", excludes=_NOT_BY_ADB_ALONE,
              help="Compare with these earlier results; the exit status is 1 where something got worse."),
     _results("--max-regression", type=ParsedType("PERCENT", parse_share, share_to_text), default="5%",
              show_default=True, requires=Given("baseline", "compare"),
              help="How much slower or larger is too much."),
-    _results("--budget", type=ParsedType("LIMITS", Budget.parse), excludes=_NOT_BY_ADB_ALONE,
+    _results("--budget", first=True, type=ParsedType("LIMITS", Budget.parse), excludes=_NOT_BY_ADB_ALONE,
              help="Limits for the file to ship, of size, ram, median, p99 and drop: "
                   "p99=20ms,size=4MB,drop=1,ram=100MB."),
 )  # fmt: skip

@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from ..benchmarks.budget import Budget
-from ..edge.console import CONTEXT, Command, print_json, say, version_option
+from ..edge.console import CONTEXT, print_json, say, version_option
+from ..edge.help import SectionedCommand
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed
 from ..edge.printable import one_line
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .sources.job import ModelSource
 
 
-@click.command(cls=Command, context_settings=CONTEXT, params=list(OPTIONS))
+@click.command(cls=SectionedCommand, context_settings=CONTEXT, params=list(OPTIONS))
 @click.argument("path", metavar="MODEL", type=click.Path(path_type=Path))
 @version_option()
 def main(
@@ -39,8 +40,7 @@ def main(
 
     MODEL is a run of edge-train, or one model's folder in it; or somebody else's Keras model (.keras, .h5),
     SavedModel or float .tflite, about which --labels and --normalization tell the rest; or one of Keras's own
-    ImageNet networks, which Keras downloads. A quantized .tflite is not converted, but copied with labels,
-    metadata and card, as any is with --seal.
+    ImageNet networks, which Keras downloads.
 
     \b
     Examples:
@@ -48,12 +48,17 @@ def main(
       edge-convert run/cnn -o models --variant int8 --budget size=1MB,p99=5ms
       edge-convert theirs.keras --labels labels.txt --normalization -1..1 \\
         --data photos/test --calibration photos/train -o models
-      edge-convert keras:mobilenet_v2 --calibration photos -o models
       edge-convert --inspect anything.tflite
+      edge-convert --doctor run/mobilenet_v2
+
+    \b
+    More examples:
+      edge-convert keras:mobilenet_v2 --calibration photos -o models
       edge-convert --without-photos old/cnn_int8.tflite -o shared
       edge-convert --seal theirs_int8.tflite --labels labels.txt -o models
       edge-convert models/cnn_int8.tflite --sign KEY --model-version 7 -o signed
-      edge-convert --doctor run/mobilenet_v2
+
+    A quantized .tflite is not converted, but copied with labels, metadata and card, as any is with --seal.
 
     Every file is run on the labelled images with the interpreter that devices use, and carries its labels,
     preprocessing and measured accuracy inside. Its temperature, and the confidence below which it answers

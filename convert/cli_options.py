@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # --help does without them.
     from .sources.job import ModelSource
 
 _FOLDER = click.Path(path_type=Path)
-_option = section()
 
 
 def _calibrates(given: Mapping[str, Any]) -> bool:
@@ -47,10 +46,11 @@ SIGNING_ALONE = ("path", "output", "force", "as_json", *_SIGNING)
 SEALING = (
     *SIGNING_ALONE, "labels", "normalization", "color", "outputs", "output_index", "resize",
 )  # fmt: skip
+_option = section("What is made")
 WHAT = (
-    _option("--inspect", is_flag=True, takes=("path", "as_json"),
+    _option("--inspect", first=True, is_flag=True, takes=("path", "as_json"),
             help="Show all that anyone's .tflite file holds; nothing is converted."),
-    _option("--doctor", is_flag=True,
+    _option("--doctor", first=True, is_flag=True,
             takes=("path", "compatible", "data", "calibration", "calibration_images", "labels",
                    "normalization", "color", "outputs", "output_index", "image_size", "resize", "trust",
                    "max_drop", "output", "force", "as_json", *DATA_OPTION_NAMES),
@@ -60,22 +60,24 @@ WHAT = (
     _option("--seal", "sealed", is_flag=True, takes=SEALING,
             help="Copy anyone's finished .tflite, quantized or not, with labels, metadata, card and "
                  "checksum; its graph stays as it is."),
-    _option("--variant", "variants", multiple=True, type=click.Choice(list(RECIPES)),
-            default=DEFAULT_VARIANTS, show_default=", ".join(DEFAULT_VARIANTS),
-            help="Make only this one; may be repeated."),
+    _option("--variant", "variants", first=True, multiple=True, type=click.Choice(list(RECIPES)),
+            default=DEFAULT_VARIANTS, metavar="NAME", show_default=", ".join(DEFAULT_VARIANTS),
+            help=f"Make only this one; may be repeated. One of {', '.join(RECIPES)}."),
     _option("--compatible", type=click.Choice(list(OLDER_RUNTIMES)),
             help="Make files that this older runtime runs, which 32-bit Pis have."),
 )  # fmt: skip
+_option = section("Images")
 IMAGES = (
-    _option("--data", type=_FOLDER, metavar="DIR",
+    _option("--data", first=True, type=_FOLDER, metavar="DIR",
             help="Labelled images to score on. For a run: where its images are now, if they moved."),
     *image_label_options(_option, (Given("data"),)),
-    _option("--calibration", type=_FOLDER, metavar="FOLDER", useless_without=_IMAGES_USED,
+    _option("--calibration", first=True, type=_FOLDER, metavar="FOLDER", useless_without=_IMAGES_USED,
             help="Images to calibrate int8 with, labelled or not, in place of a run's training images."),
     _option("--calibration-images", type=click.IntRange(1), default=100, show_default=True,
             useless_without=_INT8,
             help="How many, taken from all classes in turn. Each costs one run of the float model."),
 )  # fmt: skip
+_option = section("About somebody else's model")
 FOREIGN = (
     *foreign_model_options(_option),
     _option("--image-size", type=click.IntRange(1, 8192), metavar="N",
@@ -85,14 +87,16 @@ FOREIGN = (
     _option("--trust", is_flag=True,
             help="Load a SavedModel, which is a program and may do anything."),
 )  # fmt: skip
+_option = section("Which file to recommend, and when to repair")
 LIMITS = (
     _option("--max-drop", type=FiniteRange(0, 100), default=1.0, show_default=True, metavar="POINTS",
             help="Top-1 that int8 may lose. Where images show that it loses more, a repair is made: "
                  "the variant mixed."),
-    _option("--budget", type=ParsedType("LIMITS", Budget.parse),
+    _option("--budget", first=True, type=ParsedType("LIMITS", Budget.parse),
             help="Limits for the file to recommend, of size, ram, median, p99 and drop: "
                  "size=4MB,p99=20ms,drop=1."),
 )  # fmt: skip
+_option = section("Signing")
 SIGNING = (
     _option("--sign", "signing_key", type=click.Path(path_type=Path), metavar="KEY",
             help="Sign the files with an Ed25519 private key, of ssh-keygen or openssl; a file that "
@@ -104,14 +108,15 @@ SIGNING = (
             show_default=f"{PASSWORD_VARIABLE}, or asked for",
             help="The file whose first line is the password of an encrypted KEY."),
 )  # fmt: skip
+_option = section("Where files go")
 OUTPUT = (
     _option("--golden", type=click.Choice(["patterns", "photos"]), default="patterns", show_default=True,
             help="What --self-check compares on devices: drawn patterns, or two of your photos. It lies in "
                  "every file."),
-    _option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    _option("--output", "-o", first=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
             help="The folder for the .tflite files; with --doctor, for its plot.  "
                  "[default: the current one, with --doctor only]"),
-    _option("--force", is_flag=True, help="Replace files of the same names."),
+    _option("--force", first=True, is_flag=True, help="Replace files of the same names."),
     _option("--json", "as_json", is_flag=True, help="Print a JSON object for each file."),
 )  # fmt: skip
 OPTIONS = (*WHAT, *IMAGES, *FOREIGN, *LIMITS, *SIGNING, *OUTPUT)

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from .cli_options import MOVING, OPTIONS
-from .cli_types import SectionedCommand
 from .console import CONTEXT, version_option
+from .help import NothingNamed, SectionedCommand
 from .option_rules import late_remark
 
 
@@ -45,7 +45,7 @@ def main(ctx: click.Context, /, paths: tuple[str, ...], **options: Any) -> None:
 
         show_doctor(read_doctor_settings(paths, options), options["as_json"])
     else:
-        _require_source(paths, options["camera"])
+        _require_source(ctx, paths, options["camera"])
         if options["service"] is not None:
             from .service.install import install_service
 
@@ -57,10 +57,10 @@ def main(ctx: click.Context, /, paths: tuple[str, ...], **options: Any) -> None:
         start(read_settings(paths, options), late_remark(ctx, MOVING))
 
 
-def _require_source(paths: tuple[str, ...], camera: str | None) -> None:
+def _require_source(ctx: click.Context, paths: tuple[str, ...], camera: str | None) -> None:
     """Raise UsageError where nothing is named that could be classified."""
     if not paths and camera is None:
-        raise click.UsageError("Name an image, a folder, or --camera 0.")
+        raise NothingNamed("Name an image, a folder, or --camera 0.", ctx)
     for path in paths:
         if "://" in path:
             from .sources.addresses import redact

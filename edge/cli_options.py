@@ -64,9 +64,10 @@ def _use_format(_: click.Context, __: click.Parameter, value: Format) -> Format:
 
 _what = section("Where pictures come from")
 SOURCE = (
-    _what("--recursive", "-r", is_flag=True, requires=Given("paths"), useless_without=_FOLDER,
+    _what("--recursive", "-r", first=True, is_flag=True, requires=Given("paths"), useless_without=_FOLDER,
           help="Search the sub-folders of folders too, and links to other folders."),
-    _what("--camera", metavar="SOURCE", envvar="EDGE_CLASSIFY_CAMERA", callback=_unless_files_are_named,
+    _what("--camera", first=True, metavar="SOURCE", envvar="EDGE_CLASSIFY_CAMERA",
+          callback=_unless_files_are_named,
           excludes=When("a PATH", lambda given: given["paths"] and not given["doctor"]),
           help="A camera's number, picamera (not tried on a real Pi), auto, a stream's URL (http, https, "
                "rtsp), or a video file in real time."),
@@ -91,8 +92,8 @@ SOURCE = (
 )  # fmt: skip
 _model = section("Which model, and how it is run")
 MODEL = (
-    _model("--model", "-m", "models", multiple=True, envvar="EDGE_CLASSIFY_MODEL", type=_PATH, metavar="FILE",
-           show_default="a small model of ten things, to try with",
+    _model("--model", "-m", "models", first=True, multiple=True, envvar="EDGE_CLASSIFY_MODEL",
+           type=_PATH, metavar="FILE", show_default="a small model of ten things, to try with",
            help="A .tflite file; several give several answers, side by side."),
     *foreign_model_options(_model),
     _model("--runtime", type=click.Choice(list(RUNTIMES)), help="Use this, not the first one installed."),
@@ -109,10 +110,12 @@ MODEL = (
 )  # fmt: skip
 _answer = section("Answers")
 ANSWERS = (
-    _answer("--top", "-k", type=click.IntRange(1), default=3, show_default=True, help="Labels an image."),
-    _answer("--threshold", type=FiniteRange(0, 1), metavar="P", show_default="the model's own",
+    _answer("--top", "-k", first=True, type=click.IntRange(1), metavar="N", default=3, show_default=True,
+            help="Labels an image."),
+    _answer("--threshold", first=True, type=FiniteRange(0, 1), metavar="P", show_default="the model's own",
             help='Below this probability the answer is "unknown"; 0 for always an answer.'),
-    _answer("--smooth", type=click.IntRange(1, 1000), default=1, metavar="N", useless_without=MOVING,
+    _answer("--smooth", first=True, type=click.IntRange(1, 1000), default=1, metavar="N",
+            useless_without=MOVING,
             help="Average the probabilities of the last N frames; photos are never averaged."),
     _answer("--hold", type=FiniteRange(0), default=0.0, metavar="SECONDS", useless_without=MOVING,
             help="Change the label only after the new one, or unknown, has led for this time."),
@@ -122,17 +125,18 @@ ANSWERS = (
 )  # fmt: skip
 _output = section("Where answers go")
 OUTPUT = (
-    _output("--json", "as_json", is_flag=True, help="Print one JSON object for each image and model."),
-    _output("--csv", "as_csv", is_flag=True, excludes=Given("as_json"),
+    _output("--json", "as_json", first=True, is_flag=True,
+            help="Print one JSON object for each image and model."),
+    _output("--csv", "as_csv", first=True, is_flag=True, excludes=Given("as_json"),
             help="Print a table for spreadsheets."),
-    _output("--output", "-o", type=_PATH, metavar="FILE",
+    _output("--output", "-o", first=True, type=_PATH, metavar="FILE",
             help="Write lines, JSON or CSV to FILE instead of printing. It gets its name at the end; a power "
                  "cut before loses about a second. {start} in the name stands for the time of the start."),
     _output("--save-annotated", type=_PATH, metavar="DIR",
             help="Save every picture with its answer drawn on it."),
     _output("--force", is_flag=True, requires=Given("output", "save_annotated", "service"),
             help="Replace the files of --output and --install-service; let --save-annotated add to DIR."),
-    _output("--show", is_flag=True,
+    _output("--show", first=True, is_flag=True,
             help="Open a window with picture, label and frames a second; q closes it."),
     _output("--publish", metavar="URL", envvar="EDGE_CLASSIFY_PUBLISH",
             help="An MQTT broker: mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC, or mqtts:// for TLS. Home "
@@ -164,7 +168,7 @@ _other = section("Checks and set-up")
 OTHER = (
     _other("--self-check", "checked", type=_PATH, metavar="FILE", takes=("require_signature", "as_json"),
            help="Prove that a model file is whole and gives its golden examples' answers here."),
-    _other("--doctor", is_flag=True, takes=_DOCTOR_TAKES,
+    _other("--doctor", first=True, is_flag=True, takes=_DOCTOR_TAKES,
            help="Check this machine, the models, the camera, and the models on the labelled images of PATH."),
     *image_label_options(_other, (Given("doctor"), Given("paths"))),
     _other("--install-service", "service", metavar="NAME",

@@ -1,4 +1,4 @@
-"""What the options of commands are made of: headings in --help, and types that read values from text."""
+"""What the options of commands are made of: sections of --help-all, and types that read values from text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import click
 
-from .console import Command
 from .errors import OptionError
 from .option_rules import Option, When
 from .runtime import MAX_THREADS
@@ -27,22 +26,6 @@ def section(heading: str | None = None) -> Callable[..., Option]:
         return Option(names, heading=heading, **attributes)
 
     return option
-
-
-class SectionedCommand(Command):
-    """A command whose --help groups options under headings."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, section by section, in the order in which they were declared."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for option in self.get_params(ctx):
-            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
-            if record is not None:
-                heading = option.heading if isinstance(option, Option) else None
-                sections.setdefault(heading or "Other", []).append(record)
-        for heading, records in sections.items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
 
 
 class ParsedType(click.ParamType):  # type: ignore[type-arg]  # Generic only since click 8.2.

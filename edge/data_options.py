@@ -25,11 +25,13 @@ def _parse_columns(text: str) -> Any:
     return Columns.parse(text)
 
 
-def image_label_options(option: OptionMaker, requires: Sequence[Condition] = ()) -> tuple[Option, ...]:
-    """Return --image-labels, --label-columns and --labels-from-names."""
+def image_label_options(
+    option: OptionMaker, requires: Sequence[Condition] = (), first: bool = False
+) -> tuple[Option, ...]:
+    """Return --image-labels, --label-columns and --labels-from-names; --help shows the first by `first`."""
     return (
         option("--image-labels", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-               requires=requires, excludes=Given("labels_from_names"),
+               requires=requires, excludes=Given("labels_from_names"), first=first,
                help="A file that names the class of each picture, where folders do not: CSV, JSON, COCO, "
                     "Label Studio; may be repeated. Looked for here, and in the folder of the "
                     "pictures."),

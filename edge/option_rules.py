@@ -65,7 +65,7 @@ Conditions = Condition | Sequence[Condition]
 
 
 class Option(click.Option):
-    """An option with its rules, which --help shows under a heading.
+    """An option with its rules, which --help-all shows under a heading, and --help where it is `first`.
 
     `requires` and `useless_without` are conditions that must all hold, of `excludes` none may. An option with
     `takes` is a mode of the command: with it only the parameters of these names have an effect. Others are
@@ -77,6 +77,7 @@ class Option(click.Option):
         names: Sequence[str],
         *,
         heading: str | None = None,
+        first: bool = False,
         requires: Conditions = (),
         excludes: Conditions = (),
         useless_without: Conditions = (),
@@ -84,9 +85,10 @@ class Option(click.Option):
         lenient: bool = False,
         **attributes: Any,
     ) -> None:
-        """Take click's arguments, the heading and the rules."""
+        """Take click's arguments, where it is shown, and the rules."""
         super().__init__(names, **attributes)
         self.heading = heading
+        self.first = first
         self.requires = _several(requires)
         self.excludes = _several(excludes)
         self.useless_without = _several(useless_without)

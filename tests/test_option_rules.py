@@ -122,7 +122,7 @@ def test_each_option_has_a_rule_or_is_known_to_be_always_effective(name: str) ->
         if option.requires or option.excludes or option.useless_without or option.takes is not None
     }
     assert {option.name for option in options} - ruled == ALWAYS[name]
-    declared = {parameter.name for parameter in COMMANDS[name].params} - {"version"}
+    declared = {parameter.name for parameter in COMMANDS[name].params} - {"version", "help_all"}
     assert declared - {option.name for option in options} <= {"paths", "path", "data", "files"}
 
 

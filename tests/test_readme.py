@@ -35,7 +35,7 @@ def test_document_names_only_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     known = set().union(
         *(_options(command) for command in (*COMMANDS.values(), faults, fuzz, peers, reduced_decode)),
-        {"--help", "--version"},
+        {"--help", "--help-all", "--version"},
     )
     foreign = {
         "--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix", "--dist",

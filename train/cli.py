@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..convert.quiet import import_tensorflow
-from ..edge.console import CONTEXT, INTERRUPTED, Command, print_json, say, version_option
+from ..edge.console import CONTEXT, INTERRUPTED, print_json, say, version_option
 from ..edge.errors import MissingPackageError
 from ..edge.extras import pip_install
+from ..edge.help import NothingNamed, SectionedCommand
 from ..edge.interrupts import loading
 from ..edge.option_rules import is_typed, no_effect, shown
 from .backbones import BACKBONES, check_alpha, check_weights
@@ -29,7 +30,7 @@ _OWN_SUBSETS = {"cifar10": ("test",)}
 _SUBSET_OF_SHARE = {"test_split": "test", "validation_split": "validation"}
 
 
-@click.command(cls=Command, context_settings=CONTEXT, params=list(OPTIONS))
+@click.command(cls=SectionedCommand, context_settings=CONTEXT, params=list(OPTIONS))
 @click.argument("data", required=False)
 @version_option()
 @click.pass_context
@@ -40,11 +41,19 @@ def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: P
     \b
     DATA is one of:
       a folder with one sub-folder of images a class
-      a folder that holds train/ and test/ (and perhaps val/) with such sub-folders
-      a folder of images, whose classes --image-labels or --labels-from-names tells
+      a folder that holds train/ and test/ (and val/) with such sub-folders
+      a folder of images, classes by --image-labels or --labels-from-names
       digits   1,797 handwritten digits; needs no network
       cifar10  60,000 small photos; downloaded once
-      built-in:digits, built-in:cifar10  the same, where there is a folder of that name
+      built-in:digits, built-in:cifar10: where a folder has that name
+
+    \b
+    Examples:
+      edge-train photos -o run
+      edge-train photos -o run --model mobilenet_v2 --preset best
+      edge-train photos -o run --image-labels labels.csv
+      edge-train photos --audit-only
+      edge-train --resume run
 
     Images that cannot be read are skipped and named; then the exit status is 1.
     """
@@ -56,7 +65,7 @@ def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: P
         _finish(go_on(resume), resume, as_json)
         return
     if not data:
-        raise click.UsageError("DATA is missing or empty: a folder of images, digits, or cifar10.")
+        raise NothingNamed("DATA is missing or empty: a folder of images, digits, or cifar10.", ctx)
     data = _resolve_data(data)
     options = _read_options(values)
     _refuse_labels_of_built_in(data, options)

@@ -33,7 +33,6 @@ from .options import (
 )  # fmt: skip
 
 _AUTO = "by preset and data"
-_option = section()
 
 
 def _fine_tunes(given: Mapping[str, Any]) -> bool:
@@ -50,26 +49,30 @@ _PHASE_2 = When("epochs of phase 2", _fine_tunes)
 _FROZEN = When("a --mix other than cutmix", lambda given: given["mix"] != "cutmix")
 _CNN = When("cnn among --model", lambda given: "cnn" in given["models"])
 
+_option = section("The run")
 RUN = (
-    _option("--output", "-o", type=click.Path(file_okay=False, path_type=Path), metavar="RUN",
+    _option("--output", "-o", first=True, type=click.Path(file_okay=False, path_type=Path), metavar="RUN",
             help="The folder to write."),
-    _option("--resume", type=click.Path(file_okay=False, path_type=Path), metavar="RUN",
+    _option("--resume", first=True, type=click.Path(file_okay=False, path_type=Path), metavar="RUN",
             takes=("as_json",),
             help="Go on with an interrupted training; takes no DATA and no options but --json."),
-    _option("--audit-only", is_flag=True, lenient=True,
+    _option("--audit-only", first=True, is_flag=True, lenient=True,
             takes=("data", "output", "cache", "duplicates", "force", "as_json", *DATA_OPTION_NAMES),
             help="Only look for faults in the images."),
     _option("--cache", default="", metavar="DIR|none", show_default="the user's cache folder",
             envvar="EDGE_CLASSIFY_CACHE", help="Keeps decoded images and activations; safe to delete."),
-    _option("--force", is_flag=True, requires=Given("output"), help="Replace an earlier run in RUN."),
+    _option("--force", first=True, is_flag=True, requires=Given("output"),
+            help="Replace an earlier run in RUN."),
     _option("--json", "as_json", is_flag=True, help="Print a JSON object for each model."),
 )  # fmt: skip
 
+_option = section("How models are trained")
 TRAINING = (
-    _option("--model", "models", multiple=True, type=click.Choice(MODELS), default=DEFAULT_MODELS,
-            show_default=" and ".join(DEFAULT_MODELS), help="Train this model; may be repeated."),
-    _option("--preset", type=click.Choice(PRESETS), default="balanced", show_default=True,
-            help="How much time to spend; the options below refine it."),
+    _option("--model", "models", first=True, multiple=True, type=click.Choice(MODELS), default=DEFAULT_MODELS,
+            metavar="NAME", show_default=" and ".join(DEFAULT_MODELS),
+            help=f"Train this model; may be repeated. One of {', '.join(MODELS)}."),
+    _option("--preset", first=True, type=click.Choice(PRESETS), default="balanced", show_default=True,
+            help="How much time to spend; other options refine it."),
     _option("--epochs", type=PairType(int), show_default=_AUTO,
             help="Most epochs of phase 1 and 2; with random weights, their sum in one phase."),
     _option("--learning-rate", type=PairType(float), show_default=_AUTO,
@@ -110,8 +113,9 @@ TRAINING = (
             help="auto trains the cnn in bfloat16 on processors with instructions for it."),
 )  # fmt: skip
 
+_option = section("Pretrained networks")
 BACKBONE_OPTIONS = (
-    _option("--weights", default="imagenet", show_default=True, metavar="imagenet|none|FILE",
+    _option("--weights", first=True, default="imagenet", show_default=True, metavar="imagenet|none|FILE",
             requires=_BACKBONE, help="Initial weights of a backbone."),
     _option("--alpha", requires=_BACKBONE, type=FiniteRange(0.1, 2.0), default=1.0, show_default=True,
             help="Width of a MobileNet."),
@@ -125,9 +129,10 @@ BACKBONE_OPTIONS = (
             help="Width of an extra dense layer on a backbone; 0 for none."),
 )  # fmt: skip
 
+_option = section("The images")
 DATA_OPTIONS = (
-    *image_label_options(_option),
-    _option("--image-size", type=ImageSizeType(), default=dict, show_default="from the pictures",
+    *image_label_options(_option, first=True),
+    _option("--image-size", first=True, type=ImageSizeType(), default=dict, show_default="from the pictures",
             help="Side of the input in pixels."),
     _option("--validation-split", type=FiniteRange(0, 1, min_open=True, max_open=True),
             show_default="0.2, and 0.1 of 5,000 images and more",

@@ -1,4 +1,4 @@
-"""The reference of a command: each of its options, from what click knows of them, as --help shows them."""
+"""The reference of a command: each of its options, from click, as --help-all shows them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,23 @@ def reference_of(name: str) -> str:
     command = command_of(name)
     context = click.Context(command, info_name=name)
     usage = " ".join(["Usage:", name, *command.collect_usage_pieces(context)])
-    parts = ["```text", usage, "```", "", inspect.cleandoc(command.help or "").replace("\b\n", ""), ""]
+    parts = ["```text", usage, "```", "", _description(command.help or ""), ""]
     for heading, options in options_of(name).items():
         parts += [f"## {heading}", ""]
         for option in options:
             parts += _entry(option, context)
     return "\n".join(parts)
+
+
+def _description(text: str) -> str:
+    """Return a docstring as Markdown: what click leaves as it stands, after "\\b", becomes a block."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(_block(part[2:]) if part.startswith("\b\n") else part for part in paragraphs)
+
+
+def _block(text: str) -> str:
+    title, _, lines = text.partition("\n")
+    return f"{title}\n\n```text\n{lines}\n```"
 
 
 def _entry(option: click.Option, context: click.Context) -> list[str]:

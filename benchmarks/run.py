@@ -16,6 +16,7 @@ from ..edge.files import write_result
 from ..edge.log import scrub
 from .budget import Budget
 from .host import describe_host
+from .next_step import suggest_after
 from .recommend import advise, print_advice
 from .request import RemoteOptions, Request, ResultOptions
 from .results.compare import check
@@ -88,6 +89,8 @@ def _finish(outcome: Outcome, options: ResultOptions, baseline: Results | None) 
         status = max(status, _recommend(outcome.results, options))
     if options.report is not None and measured:
         status = max(status, _write_report(outcome.results, options, comparison))
+    if not status and measured and not (options.as_json or options.markdown):
+        suggest_after(outcome.results, options.budget or Budget())
     return INTERRUPTED if outcome.status == INTERRUPTED else status
 
 

@@ -171,6 +171,10 @@ def _seal(source: ModelSource, options: Mapping[str, Any], as_json: bool, signer
     else:
         click.echo(one_line(str(copy.path)))
     _tell(signer)
+    if not as_json:
+        from .next_step import suggest_trying
+
+        suggest_trying(copy.path)
 
 
 def _prepare(source: ModelSource, options: dict[str, Any], doctor: bool, signer: ModelSigner | None) -> None:
@@ -204,12 +208,14 @@ def _needs_tensorflow(path: Path) -> bool:
 
 def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget | None, as_json: bool) -> None:
     with loading():
+        from .next_step import some_photo, suggest_trying
         from .repair.view import print_report
         from .run import convert
         from .sources.jobs import find_jobs
         from .tables import choose, print_tables
 
-    outcome = convert(find_jobs(source, settings.target), settings, source.path.resolve().name)
+    jobs = find_jobs(source, settings.target)
+    outcome = convert(jobs, settings, source.path.resolve().name)
     if not outcome.files:
         _say_what_failed(outcome)
         raise click.exceptions.Exit(1)
@@ -227,6 +233,8 @@ def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget |
         failed = True
     if failed:
         raise click.exceptions.Exit(1)
+    if advice.name is not None and not as_json:
+        suggest_trying(settings.output / advice.name, some_photo(jobs))
 
 
 def _say_what_failed(outcome: ConversionOutcome) -> bool:

@@ -35,6 +35,11 @@ def use_format(chosen: Format) -> None:
     _log.format = chosen
 
 
+def is_text() -> bool:
+    """Return whether remarks are written as text."""
+    return _log.format == "text"
+
+
 def keep_secret(text: str) -> None:
     """Replace `text` by *** in all remarks from now on; texts shorter than four characters are left alone."""
     if len(text) < _SHORTEST_SECRET or text in _log.secrets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 import sys
@@ -17,6 +18,7 @@ from ..edge.errors import MissingPackageError
 from ..edge.extras import pip_install
 from ..edge.help import NothingNamed, SectionedCommand
 from ..edge.interrupts import loading
+from ..edge.next_step import quoted, suggest
 from ..edge.option_rules import is_typed, no_effect, shown
 from .backbones import BACKBONES, check_alpha, check_weights
 from .cli_options import OPTIONS
@@ -134,6 +136,9 @@ def _audit(
         say(f"Report: {output / 'report.html'}")
     if audit.unreadable or unwritten:
         raise click.exceptions.Exit(1)
+    if output is None and not as_json:
+        others = [word for word in sys.argv[1:] if word != "--audit-only"]
+        suggest(shlex.join(["edge-train", "--output", str(_new_folder(Path("run"))), *others]))
 
 
 def _finish(result: RunResult, output: Path, as_json: bool) -> None:
@@ -147,7 +152,17 @@ def _finish(result: RunResult, output: Path, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
     if result.unreadable:
         say(f"Skipped, since they could not be read: {result.unreadable}; the rest was used")
+    if not as_json:
+        models = _new_folder(output.parent / "models")
+        suggest(f"edge-convert {quoted(output)} --output {quoted(models)}")
+    if result.unreadable:
         raise click.exceptions.Exit(1)
+
+
+def _new_folder(path: Path) -> Path:
+    """Return the path, or path-2, path-3 ... where there is something already."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
 def _print_models(result: RunResult, output: Path, as_json: bool) -> None:

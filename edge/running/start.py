@@ -40,6 +40,10 @@ def start(settings: RunnerSettings, photo_remark: str | None = None) -> None:
         status = 0 if Run(settings, photo_remark).execute() else 1
     if status:
         raise click.exceptions.Exit(status)
+    if not settings.model.files and settings.outputs.format == "text":
+        from ..next_step import suggest
+
+        suggest("edge-train photos --output run", "with a folder of photos for each of your own things")
 
 
 class Run:

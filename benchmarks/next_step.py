@@ -1,0 +1,39 @@
+"""What to type after a benchmark: measure accuracy too, or run the file that is recommended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..edge.next_step import quoted, suggest
+from .budget import Budget
+from .recommend import advise
+from .results.result import Failure, Result
+
+
+def suggest_after(results: Sequence[Result | Failure], budget: Budget) -> None:
+    """Say what to type next, for results of one machine."""
+    measured = [result for result in results if isinstance(result, Result)]
+    advice = advise(measured, budget)
+    if len(advice) != 1:
+        return
+    if measured[0].device is None and all(result.accuracy is None for result in measured):
+        files = words_of(list(dict.fromkeys(Path(result.file) for result in measured)))
+        suggest(f"edge-benchmark {files} --data photos", "with a folder of labelled images")
+        return
+    chosen = dict(zip(advice[0].names, measured, strict=True)).get(advice[0].recommendation.name or "")
+    if chosen is None:
+        return
+    if chosen.device is None:
+        threads = f" --threads {chosen.subject.threads}" if chosen.subject.threads > 1 else ""
+        suggest(f"edge-classify -m {quoted(chosen.file)}{threads} photo.jpg")
+    elif "@" in chosen.device and ":" not in chosen.device:  # Not adb, nor ssh:// with a port.
+        suggest(f"scp {quoted(chosen.file)} {quoted(chosen.device)}:")
+
+
+def words_of(files: Sequence[Path]) -> str:
+    """Return the files as words for the shell: FOLDER/*.tflite where these are all that the folder has."""
+    folder = files[0].parent
+    if len(files) > 1 and set(folder.glob("*.tflite")) == set(files):
+        return "*.tflite" if folder == Path() else f"{quoted(folder)}/*.tflite"
+    return " ".join(map(quoted, files))

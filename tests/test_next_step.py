@@ -73,7 +73,7 @@ def test_who_types_what_each_command_suggests_gets_from_photos_to_a_measured_mod
     status, lines = run_in_terminal([word for word in words if word not in ("-o", "-my run")], tmp_path)
     assert status == 0
     assert next_command(lines) == ["edge-train", "--output", "run", "./my photos", "--model", "cnn"]
-    options = ["--preset", "fast", "--folds", "0", "--epochs", "12,0", "--image-size", "32"]
+    options = ["--folds", "0", "--epochs", "40,0", "--image-size", "32", "--batch-size", "16"]
     status, lines = run_in_terminal([*words[:-1], *options], tmp_path)
     assert status == 0
     assert next_command(lines) == ["edge-convert", "./-my run", "--output", "models-2"]

@@ -145,6 +145,8 @@ def test_imagenet_weights_without_network_end_with_the_ways_out(shapes: Path, tm
     result = run_command("edge-train", shapes, "-o", tmp_path / "run", "--model", "mobilenet_v2", env=env)
     assert result.returncode == 1 and "Traceback" not in result.stderr and result.stdout == ""
     error = result.stderr.splitlines()[-1]
-    assert error.startswith("Error: The ImageNet weights of MobileNetV2 cannot be loaded (URL fetch failure")
-    assert "--weights none" in error and "--weights FILE" in error
+    assert error.startswith("Error: The ImageNet weights of MobileNetV2 cannot be downloaded (")
+    assert "Fetch https://" in error and "--weights none" in error and "--weights FILE" in error
+    assert result.stderr.count("\n") == 2 and "Downloading the ImageNet weights" in result.stderr
+    assert (Path(__file__).parent.parent / error.split("See ")[1]).is_file()
     assert [path.name for path in tmp_path.iterdir() if path.name != "keras"] == []

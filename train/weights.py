@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +20,7 @@ from .backbones import (
     Scaling,
     check_alpha,
 )
+from .download import describe_failure, download_shown
 
 
 class Base(NamedTuple):
@@ -68,9 +67,8 @@ def _construct(backbone: Backbone, kind: str | None, size: int, alpha: float) ->
         arguments["include_preprocessing"] = False
     constructor = getattr(keras.applications, backbone.constructor)
     try:
-        # Keras prints the progress of a download on stdout, and warns of sizes without weights.
-        with redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with download_shown(backbone.constructor), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Keras warns of sizes without weights.
             return constructor(
                 input_shape=(size, size, 3), include_top=False, pooling="avg", weights=kind, **arguments
             )
@@ -79,10 +77,9 @@ def _construct(backbone: Backbone, kind: str | None, size: int, alpha: float) ->
             raise
         # Keras raises a bare Exception when a download fails, and others for a damaged cache.
         raise WeightsError(
-            f"The ImageNet weights of {backbone.constructor} cannot be loaded ({error}). Either connect to "
-            "the internet once, so that Keras can keep them in ~/.keras/models; or copy them there from "
-            "another machine; or give the file with --weights FILE; or start from random weights with "
-            "--weights none"
+            f"The ImageNet weights of {backbone.constructor} {describe_failure(error)}, start from random "
+            "weights with --weights none, or leave that model out with --model cnn. "
+            "See docs/howto/weights-without-network.md"
         ) from error
 
 

@@ -1,0 +1,164 @@
+"""Runs the steps of a page, each on a terminal of its own, and compares what they print with the page."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import termios
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+
+import pyte
+
+from manual.commands import Shown, Step, steps_of
+from manual.workspace import environment
+
+COLUMNS, ROWS = 96, 40
+_HOME = "/home/you/example"
+_PATIENCE = 600.0
+# What depends on how busy the machine is, without spaces and with each number as 0.
+_BY_CHANCE = (
+    r"(?:Note:)?(?:[\w.]+:|[\w.,]+:)?Otherprogramskept.*?nothingelseruns\.?",
+    r"(?:Note:)?(?:[\w.,]+:)?Thetimewasnotsteady.*?\(--soak\)\.?",
+    r"Note:Energywasnotmeasured.*?battery\.?",
+)
+
+
+class StepError(AssertionError):
+    """A step that did not do what its page says."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a step left on its terminal, line by line, and its exit status."""
+
+    step: Step
+    lines: tuple[str, ...]
+    status: int
+
+
+def run_page(page: Path, folder: Path) -> Iterator[Printed]:
+    """Run the steps of a page in a folder, in order; raises StepError for another status than the page's."""
+    for step in steps_of(page):
+        for command in step.setup:
+            _expect(page, step, command, run_on_terminal(command, folder), 0)
+        if step.reason is None:
+            lines, status = run_on_terminal(step.code, folder)
+            _expect(page, step, step.code, (lines, status), step.status)
+            yield Printed(step, lines, status)
+
+
+def copy_workspace(workspace: Path, folder: Path) -> Path:
+    """Return a copy for one page."""
+    shutil.copytree(workspace, folder)
+    return folder
+
+
+def shown_part(printed: Printed, shown: Shown) -> str:
+    """Return the part of an output that a block shows; raises StepError where a line lacks."""
+    lines = list(printed.lines)
+    start, end = 0, len(lines)
+    if shown.first is not None:
+        start = _find(lines, shown.first, 0)
+    if shown.last is not None:
+        end = _find(lines, shown.last, start + (shown.first is not None)) + 1
+    return "\n".join(_trimmed(lines[start:end]))
+
+
+def difference(expected: str, got: str) -> str:
+    """Return how two outputs differ but for numbers, times, bars and line breaks; empty if they do not."""
+    if _squeezed(expected) == _squeezed(got):
+        return ""
+    before, after = ([_equalized(line) for line in text.splitlines()] for text in (expected, got))
+    return "\n".join(unified_diff(before, after, "the page", "the program", lineterm="", n=1))
+
+
+def run_on_terminal(code: str, folder: Path) -> tuple[tuple[str, ...], int]:
+    """Run commands of a shell in a terminal; return what one reads there, scrolled back, and the status."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        env = {**environment(folder), "TERM": "xterm-256color", "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8"}
+        os.execvpe("bash", ["bash", "-e", "-o", "pipefail", "-c", _when_sized(code)], env)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    os.write(terminal, b"\n")
+    screen = pyte.HistoryScreen(COLUMNS, ROWS, history=100_000, ratio=0.5)
+    stream = pyte.ByteStream(screen)
+    try:
+        for data in _read(terminal, child):
+            stream.feed(data)
+    finally:
+        os.close(terminal)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    top = ["".join(line[column].data for column in range(COLUMNS)) for line in screen.history.top]
+    lines = [line.rstrip().replace(str(folder), _HOME) for line in (*top, *screen.display)]
+    return tuple(_trimmed(lines)), status
+
+
+def _when_sized(code: str) -> str:
+    """Return the commands, which begin when a line says that the terminal has its size; it is not shown."""
+    return f"stty -echo; read -r _; stty echo\n{code}"
+
+
+def _read(terminal: int, child: int) -> Iterator[bytes]:
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], 1)[0]:
+            continue
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # The last process that had the terminal has ended.
+            return
+        if not data:
+            return
+        yield data
+    os.killpg(child, signal.SIGKILL)
+
+
+def _expect(page: Path, step: Step, code: str, result: tuple[tuple[str, ...], int], status: int) -> None:
+    lines, got = result
+    if got != status:
+        told = "\n".join(lines[-25:])
+        raise StepError(f"{page}, line {step.line}: exit status {got}, expected {status}\n$ {code}\n{told}")
+
+
+def _find(lines: list[str], text: str, start: int) -> int:
+    for number in range(start, len(lines)):
+        if text in lines[number]:
+            return number
+    raise StepError(f'No line of the output holds "{text}":\n' + "\n".join(lines))
+
+
+def _trimmed(lines: list[str]) -> list[str]:
+    """Return the lines without empty ones at both ends."""
+    full = [number for number, line in enumerate(lines) if line.strip()]
+    return lines[full[0] : full[-1] + 1] if full else []
+
+
+def _equalized(line: str) -> str:
+    """Return a line with what may differ from run to run made equal."""
+    line = re.sub(r"[━╸╺╴╶█▉▊▋▌▍▎▏▐▁▂▃▄▅▆▇]+", "#", line)
+    line = re.sub(r"─+", "─", line)
+    line = re.sub(r"(?:Intel|AMD|ARM|Cortex)[^,:;|]*", "CPU", line)
+    line = re.sub(r"\b[0-9a-f]{8,}\b", "0", line)
+    line = re.sub(r"\d+(?:[.,:]\d+)*", "0", line)
+    line = re.sub(r"\b0 ?(?:µs|ms|s|min|h)\b", "0 s", line)
+    line = re.sub(r"\b0 ?(?:B|kB|MB|GB)\b", "0 MB", line)
+    return re.sub(r"\s+", " ", line).strip()
+
+
+def _squeezed(text: str) -> str:
+    """Return an output as compared: without spaces, so that lines may break elsewhere, and without chance."""
+    whole = re.sub(r"\s", "", " ".join(_equalized(line) for line in text.splitlines()))
+    for pattern in _BY_CHANCE:
+        whole = re.sub(pattern, "", whole)
+    return whole

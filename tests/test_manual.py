@@ -1,0 +1,86 @@
+"""The manual's pages can be read as steps, name only options that exist, and are compared strictly enough."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from manual.commands import ROOT, PageError, pages, steps_of
+from manual.options import PACKAGES, options_of
+from manual.run import StepError, difference, run_page, shown_part
+
+PAGE = """
+<!-- setup: echo first > file -->
+<!-- status: 3 -->
+```sh
+cat file
+seq 50
+printf 'busy\\rdone\\n'
+exit 3
+```
+<!-- output: from "first" to "7" -->
+```text
+```
+<!-- output: from "48" -->
+```text
+```
+<!-- not run: needs a camera -->
+```sh
+exit 1
+```
+"""
+
+
+def page_of(folder: Path, text: str) -> Path:
+    path = folder / "page.md"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_steps_of_a_page_print_what_a_terminal_shows(tmp_path: Path) -> None:
+    (printed,) = run_page(page_of(tmp_path, PAGE), tmp_path)
+    first, last = (shown_part(printed, shown) for shown in printed.step.shown)
+    assert first.splitlines() == ["first", *"1234567"]
+    assert last.splitlines() == ["48", "49", "50", "done"]
+
+
+def test_step_that_ends_otherwise_than_its_page_says_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match=r"line 2: exit status 1, expected 0\n\$ false"):
+        list(run_page(page_of(tmp_path, "\n```sh\nfalse\n```\n"), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<!-- not run: -->\n```sh\nx\n```\n", "no step|say why"),
+        ("<!-- not run: no -->\n```sh\nx\n```\n", "say why it is not run"),
+        ("<!-- output -->\n```text\n```\n", "without a step"),
+        ("<!-- status: 1 -->\ntext\n", "comes no block"),
+        ("```sh\nx\n", "no end"),
+    ],
+)
+def test_page_that_is_no_list_of_steps_is_refused(text: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(PageError, match=reason):
+        steps_of(page_of(tmp_path, text))
+
+
+def test_outputs_differ_by_words_and_columns_but_not_by_numbers_and_times() -> None:
+    page = "cnn: accuracy 94.4% (81.9% to 98.5%) on 36 images; trained in 59 s\n ─────\n a  1.20 ms"
+    same = "cnn: accuracy 100.0% (90.4% to 100.0%) on 48 images;\ntrained in 1.5 min\n ──\n a  900 µs"
+    assert difference(page, same) == ""
+    assert "test images" in difference(page, same.replace("images", "test images"))
+    assert difference(page, same.replace("a  900", "a  b  900")) != ""
+
+
+@pytest.mark.parametrize("page", pages())
+def test_commands_of_a_page_name_only_options_that_exist(page: str) -> None:
+    known = {
+        name: {opt for group in options_of(name).values() for option in group for opt in option.opts}
+        for name in PACKAGES
+    }
+    for step in steps_of(ROOT / page):
+        for name, arguments in re.findall(r"(edge-\w+) ([^|;&\n]*)", step.code.replace("\\\n", " ")):
+            used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", arguments))
+            assert name in known and used <= {*known[name], "--help", "--version"}, (step.line, arguments)

@@ -20,8 +20,6 @@ DOCS := build/docs-tools
 MKDOCS := PYTHONPATH=.:tests/.ns NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
-# A few minutes on 2 cores. Digits don't look like ImageNet's photos: all layers are fine-tuned, norms too.
-DEMO_OPTIONS := --image-size cnn=32,mobilenet_v2=64 --alpha 0.35 --epochs 10,16 --output $(DEMO)/run --force
 
 .PHONY: help demo test slow manual docs docs-serve clients peers faults fuzz lint format clean default-model lock sbom dist audit
 
@@ -52,11 +50,10 @@ help:
 
 $(VENV)/installed: setup.cfg setup.py pyproject.toml requirements/build.txt requirements/everything.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "TensorFlow needs Python 3.10 to 3.13; name one: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(LOCKED)/build.txt
-	$(BIN)/python $(LOCKED)/everything.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m pip check || { echo "The locks do not fit setup.cfg. Run: make lock"; false; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python release/install.py requirements/build.txt requirements/everything.txt
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
+	@found=$$($(BIN)/python -m pip check) || { echo "$$found"; echo "The locks do not fit setup.cfg. Run: make lock"; false; }
 	@touch $@
 
 $(TOOLS)/installed: requirements/build.txt requirements/tools.txt
@@ -87,20 +84,7 @@ audit: $(TOOLS)/installed
 	$(TOOLS)/bin/python -m release.audit
 
 demo: $(VENV)/installed
-	@echo "== Training both models on handwritten digits"
-	@$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights imagenet --fine-tune-layers all --batch-norm trained || { \
-		echo "== MobileNetV2 could not start from ImageNet weights (see above): it starts from random ones, with --weights none"; \
-		$(BIN)/edge-train digits $(DEMO_OPTIONS) --weights none; }
-	@echo "== Converting each model to four .tflite files"
-	@$(BIN)/edge-convert $(DEMO)/run --output $(DEMO)/models --force
-	@echo "== Classifying five test images with both int8 models"
-	@$(BIN)/python -c "import json; split = json.load(open('$(DEMO)/run/split.json')); \
-		print(*['$(DEMO)/run/images/' + image['path'] for image in split['images'] if image['subset'] == 'test'][::80])" \
-		| xargs $(BIN)/edge-classify --model $(DEMO)/models/cnn_int8.tflite --model $(DEMO)/models/mobilenet_v2_int8.tflite --top 2
-	@echo "== Benchmarking all eight files on this machine"
-	@$(BIN)/edge-benchmark $(DEMO)/models/*.tflite --data $(DEMO)/run \
-		--report $(DEMO)/benchmark.html --force
-	@echo "Report: $(DEMO)/run/report.html"
+	@$(BIN)/python -m studies.demo $(DEMO)
 
 default-model: $(VENV)/installed
 	$(BIN)/edge-train $(DATA) --model mobilenet_v2 --image-size 96 --preset best --epochs 20,8 --augment shift,flip \

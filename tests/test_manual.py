@@ -84,3 +84,40 @@ def test_commands_of_a_page_name_only_options_that_exist(page: str) -> None:
         for name, arguments in re.findall(r"(edge-\w+) ([^|;&\n]*)", step.code.replace("\\\n", " ")):
             used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", arguments))
             assert name in known and used <= {*known[name], "--help", "--version"}, (step.line, arguments)
+
+
+def _variables_of_the_code() -> set[str]:
+    """Return the names of environment variables that the four packages read or set."""
+    forms = (
+        r'environ(?:ment)?(?:\.get|\.setdefault)?[\[(]\s*"(\w+)"',
+        r'"(\w+)" (?:not )?in os\.environ',
+        r'envvar="(\w+)"',
+        r'"(EDGE_C\w+_\w+)"',
+        r'"(OPENCV_FFMPEG_\w+)"',
+    )
+    texts = [
+        path.read_text(encoding="utf-8") for name in PACKAGES.values() for path in (ROOT / name).rglob("*.py")
+    ]
+    found = {name for text in texts for form in forms for name in re.findall(form, text)}
+    return {name for name in found if not name.endswith("_")}
+
+
+def test_page_of_environment_variables_has_those_that_the_code_reads() -> None:
+    page = (ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    code = _variables_of_the_code()
+    assert "EDGE_CLASSIFY_CACHE_LIMIT" in code
+    assert code - named == set()
+    # Through loops over names, platformdirs, OpenSSL, and what rich and click ask for the width.
+    others = {
+        "DISPLAY",
+        "WAYLAND_DISPLAY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "COLUMNS",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    }
+    assert named - code - others == set()

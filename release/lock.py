@@ -49,6 +49,7 @@ LOCKS = (
     Lock("requirements/build.txt", "requirements/build.in"),
     Lock(EVERYTHING, "setup.cfg", extras=("all", "dev")),
     Lock("requirements/tools.txt", "requirements/tools.in"),
+    Lock("requirements/checks.txt", "requirements/checks.in"),
     Lock("requirements/docs.txt", "requirements/docs.in", within=EVERYTHING),
     Lock("requirements/mediapipe.txt", "requirements/mediapipe.in"),
     Lock(

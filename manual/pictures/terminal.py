@@ -10,7 +10,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _TICK = 0.1  # Seconds between two looks at the screen.
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-_PAPER, _INK = (24, 26, 31), (222, 224, 228)
+PAPER, _INK = (24, 26, 31), (222, 224, 228)
 _COLOURS = {
     "black": (90, 94, 102), "red": (240, 113, 120), "green": (152, 195, 121), "brown": (229, 192, 123),
     "blue": (97, 175, 239), "magenta": (198, 120, 221), "cyan": (86, 182, 194), "white": _INK,
@@ -59,18 +59,28 @@ class Recording:
     seconds: float
     status: int
 
+    def lines(self) -> list[str]:
+        """Return the text that the terminal showed at the end."""
+        return ["".join(cell.text for cell in row).rstrip() for row in self.moments[-1].screen]
 
-def record(command: Sequence[str], folder: Path, columns: int, rows: int) -> Recording:
-    """Run a command in a terminal of this size until it ends; raises OSError where it cannot be started."""
+
+def record(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, size: tuple[int, int], prompt: str
+) -> Recording:
+    """Run a command until it ends, in a terminal of `size` columns and rows that shows `prompt` before.
+
+    Raises OSError where it cannot be started.
+    """
+    columns, rows = size
     screen = pyte.Screen(columns, rows)
     stream = pyte.ByteStream(screen)
+    stream.feed(f"{prompt}\r\n".encode())
     near, far = pty.openpty()
     fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    own = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
     started = time.monotonic()
     child = subprocess.Popen(
         command, cwd=folder, stdin=far, stdout=far, stderr=far, start_new_session=True,
-        env={**own, "TERM": "xterm-256color"},
+        env={**environment, "TERM": "xterm-256color"},
     )  # fmt: skip
     os.close(far)
     moments = [Moment(0.0, _copy(screen))]
@@ -106,21 +116,17 @@ def _copy(screen: pyte.Screen) -> Screen:
     )
 
 
-def lines_of(screen: Screen) -> list[str]:
-    """Return the text of a screen, line by line, without the empty lines at its end."""
-    lines = ["".join(cell.text for cell in row).rstrip() for row in screen]
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
+def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans Mono, which matplotlib brings, at a size in pixels."""
+    return ImageFont.truetype(str(_FONTS / f"DejaVuSansMono{'-Bold' if bold else ''}.ttf"), size)
 
 
 class Painter:
-    """Draws screens in DejaVu Sans Mono, which matplotlib brings, at a size in pixels."""
+    """Draws screens in a size of letters, in pixels."""
 
     def __init__(self, size: int) -> None:
         """Load the fonts."""
-        self._plain = ImageFont.truetype(str(_FONTS / "DejaVuSansMono.ttf"), size)
-        self._bold = ImageFont.truetype(str(_FONTS / "DejaVuSansMono-Bold.ttf"), size)
+        self._plain, self._bold = load_font(size), load_font(size, bold=True)
         self._width = self._plain.getlength("m")
         self.row = round(size * 1.3)
 
@@ -138,7 +144,7 @@ class Painter:
                     self._cell(draw, cell, x, y)
 
     def _cell(self, draw: ImageDraw.ImageDraw, cell: Cell, x: float, y: float) -> None:
-        ink, paper = _colour(cell.colour), _PAPER
+        ink, paper = _colour(cell.colour), PAPER
         if cell.reverse:
             ink, paper = paper, ink
             draw.rectangle((x, y, x + self._width, y + self.row), fill=paper)
@@ -151,8 +157,3 @@ def _colour(name: str) -> tuple[int, int, int]:
     if name in _COLOURS:
         return _COLOURS[name]
     return int(name[:2], 16), int(name[2:4], 16), int(name[4:], 16)
-
-
-def blank(size: tuple[int, int]) -> Image.Image:
-    """Return an empty terminal's background."""
-    return Image.new("RGB", size, _PAPER)

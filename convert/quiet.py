@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 from ..edge.errors import MissingPackageError, NoPackageError
@@ -14,6 +15,8 @@ from ..edge.quiet import silenced
 # setup.cfg requires TensorFlow up to this Python: for 3.14 there is a release candidate (2.22.0rc0), which
 # brings a nightly Keras into the same folder as Keras itself.
 LAST_PYTHON_OF_TENSORFLOW = (3, 13)
+# Their warnings are for people who program with them.
+_LIBRARIES = ("keras", "tensorflow")
 
 
 def import_tensorflow(purpose: str, extra: str) -> tuple[Any, Any]:
@@ -29,9 +32,13 @@ def import_tensorflow(purpose: str, extra: str) -> tuple[Any, Any]:
         with loading(), silenced():
             import keras
             import tensorflow
+
+            tensorflow.config.list_physical_devices()  # CUDA complains here, and not at the first training.
     except ModuleNotFoundError as error:
         raise _missing(str(error.name), purpose, extra, sys.version_info[:2]) from None
     tensorflow.get_logger().setLevel("ERROR")
+    for module in _LIBRARIES:
+        warnings.filterwarnings("ignore", module=rf"{module}(\.|$)")
     return tensorflow, keras
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,76 @@ def test_report_shows_the_figures_of_every_model_side_by_side() -> None:
     assert "cnn was interrupted" not in page.text
 
 
+def _answer(models: list[ModelReport], split: Split | None = None, **more: Any) -> str:
+    """Return the text of the page's first section, and check that it stands before any table."""
+    page = _page(split, models, **more)
+    beginning = page.partition("</section>")[0]
+    assert "<table" not in beginning and 'id="answer"' in beginning
+    return " ".join(_Tags(beginning).text.split())
+
+
+def test_report_begins_with_the_best_model_its_difference_and_the_next_command() -> None:
+    good, poor = make_evaluation(LABELS, skill=3), make_evaluation(LABELS, skill=0.3)
+    models = [make_report("cnn", poor), make_report("mobilenet_v2", good)]
+    text = _answer(models, run=Path("my run"))
+    low, high = good.metrics.accuracy_ci95
+    assert (
+        f"mobilenet_v2 is the most accurate model: {good.metrics.accuracy * 100:.1f} % right "
+        f"(95 % interval: {low * 100:.1f} to {high * 100:.1f} %) on 300 test images." in text
+    )
+    assert "Shown: more often right than cnn (p < 0.001)." in text and "Not shown" not in text
+    assert text.endswith("see what each loses:edge-convert 'my run' --output models")
+    worst = min(good.metrics.classes, key=lambda row: row.recall)
+    found = round(worst.recall * worst.support)
+    assert f"Weakest class{worst.label}: {found} of its {worst.support} images are found." in text
+
+
+def test_answer_of_equally_good_models_is_the_smaller_one_and_no_difference_is_shown() -> None:
+    evaluation = make_evaluation(LABELS)
+    models = [make_report("large", evaluation, parameters=9000), make_report("small", evaluation)]
+    models[1] = replace(models[1], parameters=8000)
+    text = _answer(models)
+    assert text.startswith("fotos") and "small is the most accurate model" in text
+    assert "Not shown: the difference from large (p = 1.000) could be chance." in text
+
+
+def test_answer_about_a_model_at_chance_says_so_and_tells_nobody_to_convert_it() -> None:
+    labels = make_labels(2)
+    model = make_report("cnn", make_evaluation(labels, 60, skill=0.01))
+    text = _answer([model], make_split(labels))
+    assert "cnn is not better than chance" in text and "Do not ship it" in text
+    assert "edge-convert" not in text and "Weakest class" not in text
+
+
+def test_answer_of_an_interrupted_run_is_to_resume_it_and_names_what_is_missing() -> None:
+    text = _answer([_model()], missing=["mobilenet_v2"], interrupted=True)
+    assert "mobilenet_v2: not trained yet" in text and text.endswith("edge-train --resume run")
+    assert "mobilenet_v2: the training failed" in _answer([_model()], missing=["mobilenet_v2"])
+
+
+def test_answer_without_test_images_says_that_it_is_optimistic() -> None:
+    text = _answer([_model()], make_split(LABELS, ("train", "validation")))
+    assert "validation images. OptimisticThese images also decided" in text
+    assert "Optimistic" not in _answer([_model()])
+
+
+def test_answer_with_folds_counts_every_image_once() -> None:
+    models = [_crossed("a", [True] * 60), _crossed("b", [number >= 15 for number in range(60)])]
+    text = _answer(models)
+    assert "a is the most accurate model: 100.0 % right" in text
+    assert "on 60 images, each tested once by one of 10 models trained as this one." in text
+
+
+def test_answer_names_the_gravest_fault_of_the_data_or_that_there_is_none() -> None:
+    def view(faults: int) -> AuditView:
+        lines = (f"1 file in {HOSTILE} is blank", "2 more", "3 more")
+        return AuditView(lines[: max(faults, 1)], (), (), 0, ("all",), {"a": {"all": 3}}, 3, faults)
+
+    assert f"Data1 file in {HOSTILE} is blank. And 2 other findings." in _answer([_model()], audit=view(3))
+    assert "The audit found nothing wrong." in _answer([_model()], audit=view(0))
+    assert "Data" not in _answer([_model()])
+
+
 def test_difference_of_two_models_could_be_chance_unless_many_images_tell_them_apart() -> None:
     good, twin, poor = (make_evaluation(LABELS, 60, seed=n, skill=s) for n, s in ((0, 1), (1, 1), (0, 0.1)))
     (test,) = paired_tests([("a", good), ("b", twin)])
@@ -284,7 +355,7 @@ def test_report_shows_each_mistake_with_its_picture_and_heat_map() -> None:
 
 def test_report_shows_the_notes_of_choices() -> None:
     assert "What was chosen for you" not in _plain_page()
-    assert ["--imbalance auto: balanced"] in _Tags(_page(notes=["--imbalance auto: balanced"])).tables[1]
+    assert "--imbalance auto: balanced" in _Tags(_page(notes=["--imbalance auto: balanced"])).text
 
 
 def test_report_with_an_audit_has_its_section_and_a_way_there() -> None:

@@ -64,7 +64,10 @@ class AuditFinding:
 
 @dataclass(frozen=True)
 class AuditView:
-    """The content of report_audit.html; `subsets` is ("all",) for a data set without subset folders."""
+    """The content of report_audit.html; `subsets` is ("all",) for a data set without subset folders.
+
+    `faults` is the number of lines of `summary` that are about faults.
+    """
 
     summary: tuple[str, ...]
     findings: tuple[AuditFinding, ...]
@@ -73,6 +76,7 @@ class AuditView:
     subsets: tuple[str, ...]
     classes: dict[str, dict[str, int]]
     largest: int
+    faults: int = 0
 
 
 class _Thumbnails:
@@ -119,6 +123,7 @@ def view_audit(audit: Audit, root: Path) -> AuditView:
         subsets=subsets,
         classes=audit.classes,
         largest=max((sum(counts.values()) for counts in audit.classes.values()), default=0),
+        faults=len(audit.faults()),
     )
 
 

@@ -139,8 +139,8 @@ class Audit:
         counts = self.training_counts.values()
         return max(counts) / min(counts) if counts and min(counts) else None
 
-    def summary(self) -> list[str]:
-        """Return at most 14 lines for a terminal, the most serious first; one line if nothing was found."""
+    def faults(self) -> list[str]:
+        """Return at most 14 lines about what was found, the most serious first."""
         found = [
             *_leak_lines(self),
             *_conflict_lines(self),
@@ -148,7 +148,11 @@ class Audit:
             *_file_lines(self),
             *_class_lines(self),
         ]
-        return [one_line(line) for line in found] or [f"{self.images:,} images audited: nothing found"]
+        return [one_line(line) for line in found]
+
+    def summary(self) -> list[str]:
+        """Return the faults for a terminal; one line if nothing was found."""
+        return self.faults() or [f"{self.images:,} images audited: nothing found"]
 
     def to_json(self) -> str:
         """Return the text of audit.json, which lists every faulty file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from ..benchmarks.report.templates import make_environment
 from ..benchmarks.scoring.split import Split
 from ..edge.statistics.paired import describe_p
+from .answer import find_answer
 from .corruption import CORRUPTIONS
 from .evaluation import Evaluation, PicturedMistake
 from .plots import MAX_NUMBERED_CLASSES, reliability_png
@@ -56,17 +58,29 @@ def render_report(
     facts: Mapping[str, Any],
     notes: Sequence[str] = (),
     audit: Any = None,
+    run: Path = Path("run"),
+    missing: Sequence[str] = (),
+    interrupted: bool = False,
 ) -> str:
     """Return the page; all text from the data is escaped.
 
     `facts` maps names to values, `notes` are the choices that were made for the user, and `audit` is the
-    content of report_audit.html (None: no audit).
+    content of report_audit.html (None: no audit). `run` is the folder that holds the models, `missing` are
+    models that were asked for and could not be trained, or were not yet where the run was `interrupted`.
     """
     # The cross-validation has more images; where it lacks for a model, all are compared on the same subset.
     pooled = [model.pooled for model in models if model.pooled]
     crossed = len(pooled) == len(models) > 0
     evaluations = [model.evaluation for model in models]
     judged: Sequence[Judged] = pooled if crossed else evaluations
+    # Of models that are equally often right, the smallest comes first.
+    by_size = sorted(zip(models, judged, strict=True), key=lambda pair: pair[0].parameters)
+    tests = paired_tests([(model.name, found) for model, found in by_size])
+    best, figures = max(by_size, key=lambda pair: pair[1].metrics.accuracy)
+    subset = f"{figures.metrics.images:,} {split.evaluation_subset} images"
+    answer = find_answer(
+        best.name, figures.metrics, pooled[0].origin if crossed else subset, tests, run, interrupted
+    )
     return environment().get_template("report.html").render(
         dataset=dataset,
         split=split,
@@ -79,7 +93,10 @@ def render_report(
         crossed=crossed,
         origin=pooled[0].origin if pooled else "",
         apart=len(split.images) - pooled[0].metrics.images if pooled else 0,
-        tests=paired_tests([(m.name, found) for m, found in zip(models, judged, strict=True)]),
+        answer=answer,
+        missing=missing,
+        interrupted=interrupted,
+        tests=tests,
         rows=class_rows(split, [found.metrics for found in judged]),
         pairs=[most_confused(found.metrics) for found in judged],
         diagrams=[reliability_png(e.reliability_before, e.reliability_after) for e in evaluations],

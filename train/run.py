@@ -157,7 +157,18 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     notes = [*_notes(data, options, len(folds)), *choice.remarks]
     if options.tune:
         notes += [describe_best(report.name, trials_of(work, report.name)) for report in reports]
-    page = render_report(data.name, data.split, reports, facts, notes, view)
+    missing = [name for name in options.models if name not in {report.name for report in reports}]
+    page = render_report(
+        data.name,
+        data.split,
+        reports,
+        facts,
+        notes,
+        view,
+        run=progress.output,
+        missing=missing,
+        interrupted=ending is Ending.INTERRUPTED,
+    )
     # A path in the command may hold bytes that are not text.
     write_atomically(work / REPORT, page.encode("utf-8", "backslashreplace"))
     publish(work, progress.output, progress.request.finished)

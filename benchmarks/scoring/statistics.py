@@ -48,6 +48,11 @@ class Metrics:
     chance: float
     above_chance_p: float | None
 
+    @property
+    def top1(self) -> float:
+        """The accuracy, by the name that edge.statistics.chance.HasChance has for it."""
+        return self.accuracy
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers."""
         return asdict(self)

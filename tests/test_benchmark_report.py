@@ -138,12 +138,16 @@ def test_report_names_what_to_ship_by_the_budget_and_why_not_the_others() -> Non
     fast = result(median_ms=5.0, file="m_small.tflite", size_bytes=1_000_000, accuracy=accuracy(0.85))
     good = result(median_ms=9.0, file="m_large.tflite", size_bytes=9_000_000, accuracy=accuracy(0.91))
     page = _render(fast, good)
-    assert page.row("Recommended")[0].startswith("large: 9.00 ms, top-1 91.0 %")
+    beginning = page.text.partition("How it was measured")[0]
+    assert (
+        "Ship large: 9.00 ms, top-1 91.0 %" in beginning and "the only one of 2 files" in page.row("Why")[0]
+    )
+    assert page.row("Next") == ["edge-classify --model m_large.tflite photo.jpg"]
     assert page.row("Fastest") == ["small: 5.00 ms, p99 6.05 ms"]
     assert page.row("Most accurate") == ["large: top-1 91.0 % (89.1 to 92.9)"]
     assert "less accurate" in page.row("small")[-1] and page.row("large")[-1] == "-"
     tight = _render(fast, good, budget=Budget.parse("size=4MB"))
-    assert tight.row("Recommended")[0].startswith("small: 5.00 ms")
+    assert "Ship small: 5.00 ms" in tight.text
     assert "size 9.00 MB is above 4" in tight.row("large")[-1]
 
 
@@ -161,7 +165,7 @@ def test_report_of_one_plain_result_leaves_out_what_was_not_measured() -> None:
     page = _render(result(memory=None))
     for absent in ("Accuracy", "Soak", "operation", "Stages", "Cold start", "Against the base", "Failures"):
         assert absent not in page.text
-    assert "Recommended" not in page.text and page.row("Measured")[0].startswith("flowers_int8: 20.0 ms")
+    assert "Ship" not in page.text and "flowers_int8 takes 20.0 ms an inference." in page.text
     assert "This board has no power meter." in page.text
 
 

@@ -125,9 +125,9 @@ def tick_text(value: float) -> str:
     return f"{value:,.10g}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
-def draw_across(drawing: Drawing, scale: Scale, frame: Box, title: str | None) -> None:
+def draw_across(drawing: Drawing, scale: Scale, frame: Box, title: str | None, most: int = 7) -> None:
     """Draw the axis below the frame, with lines up to its top; `title` None: the lines only."""
-    for tick in scale.ticks():
+    for tick in scale.ticks(most):
         x = scale.at(tick)
         drawing.line((x, frame.top), (x, frame.bottom), "grid")
         if title is not None:

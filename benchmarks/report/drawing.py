@@ -19,7 +19,8 @@ _REACHES = (9.0, 20.0, 34.0, 50.0, 70.0)  # px from the point to the name; the n
 _NEAR = _REACHES[0]
 _DIRECTIONS = 12
 _POINT = 6.0  # Half the side of the square around a point that no name may touch.
-_CROSSING = 6.0  # A name on top of an error bar is worth so many px of distance.
+# So many px of distance are worth: a name on top of an error bar, and one that is as near to another point.
+_CROSSING, _DOUBT = 6.0, 14.0
 
 
 class Drawing:
@@ -83,6 +84,13 @@ class Drawing:
         element.text = one_line(text)
         _hint(element, hint)
 
+    def label(self, box: Box, text: str, style: str, hint: str | None = None) -> None:
+        """Write a line of text in the middle of a box that hides what lies below."""
+        self._add(
+            "rect", "ground", x=box.left, y=box.top, width=box.right - box.left, height=box.bottom - box.top
+        )
+        self.text(((box.left + box.right) / 2, box.bottom - 4), text, style, "middle", hint)
+
     def markup(self) -> str:
         """Return the <svg> element, well-formed XML."""
         return ElementTree.tostring(self.root, encoding="unicode")
@@ -113,10 +121,19 @@ class Box:
         across = other.left <= self.left and self.right <= other.right
         return across and other.top <= self.top and self.bottom <= other.bottom
 
+    def nearest(self, point: Point) -> Point:
+        """Return the place in this rectangle that is the nearest to a point."""
+        x, y = point
+        return min(max(x, self.left), self.right), min(max(y, self.top), self.bottom)
+
+    def distance(self, point: Point) -> float:
+        """Return the px from a point to this rectangle; 0 inside."""
+        return math.dist(point, self.nearest(point))
+
 
 @dataclass(frozen=True)
 class Label:
-    """The place of a name; `far`: a line must lead from it to its point."""
+    """The place of a name; `far`: a line must lead from it to its point, which is not the only one near."""
 
     box: Box
     far: bool
@@ -139,35 +156,42 @@ def shortened(text: str, width: float) -> str:
 
 
 def place_labels(
-    texts: Sequence[str], points: Sequence[Point], bars: Sequence[Box], frame: Box
+    texts: Sequence[str],
+    points: Sequence[Point],
+    bars: Sequence[Box],
+    frame: Box,
+    reaches: Sequence[float] = _REACHES,
 ) -> list[Label | None]:
     """Return a place within `frame` for the text of each point, the first ones first; None: no room.
 
-    No name touches another or a point; `bars` (of error) are avoided where that is possible. The greedy
-    search over candidate places is the usual one for maps (Christensen, Marks and Shieber, ACM TOG 1995).
+    No name touches another or a point; `bars` (of error) are avoided where that is possible, and so are
+    places as near to another point. The greedy search over candidate places is the usual one for maps
+    (Christensen, Marks and Shieber, ACM TOG 1995). `reaches` are the distances that are tried, in px.
     """
     taken = [Box(x - _POINT, y - _POINT, x + _POINT, y + _POINT) for x, y in points]
     placed: list[Label | None] = []
     for text, point in zip(texts, points, strict=True):
-        free = [
-            (reach + _CROSSING * sum(box.touches(bar) for bar in bars), order, box, reach)
-            for order, (box, reach) in enumerate(_candidates(text, point))
-            if box.inside(frame) and not any(box.touches(other) for other in taken)
-        ]
+        free = []
+        for order, (box, reach) in enumerate(_candidates(text, point, reaches)):
+            if not box.inside(frame) or any(box.touches(other) for other in taken):
+                continue
+            doubt = any(box.distance(other) < box.distance(point) + 2 for other in points if other != point)
+            crossed = sum(box.touches(bar) for bar in bars)
+            free.append((reach + _CROSSING * crossed + _DOUBT * doubt, order, box, reach > _NEAR or doubt))
         if not free:
             placed.append(None)
             continue
-        _, _, box, reach = min(free, key=lambda found: found[:2])
+        _, _, box, far = min(free, key=lambda found: found[:2])
         taken.append(box)
-        placed.append(Label(box, reach > _NEAR))
+        placed.append(Label(box, far))
     return placed
 
 
-def _candidates(text: str, point: Point) -> list[tuple[Box, float]]:
+def _candidates(text: str, point: Point, reaches: Sequence[float]) -> list[tuple[Box, float]]:
     """Return rectangles of the text's size around the point, upper right first, nearest first."""
     (x, y), width, height = point, text_width(text), FONT * 1.25
     found = []
-    for reach in _REACHES:
+    for reach in reaches:
         for number in range(_DIRECTIONS):
             angle = math.pi / 6 + number * 2 * math.pi / _DIRECTIONS
             across, down = math.cos(angle), -math.sin(angle)
@@ -189,7 +213,10 @@ def _letter_width(letter: str) -> float:
         return 0.0
     if unicodedata.east_asian_width(letter) in "WF":
         return 1.05
-    return 0.78 if letter.isupper() or letter in "mwMW%@…—" else 0.6
+    # DejaVu Sans, which Linux shows, is the widest of the usual ones.
+    if letter in "mwMW%@…—":
+        return 1.0
+    return 0.79 if letter.isupper() else 0.64
 
 
 def _hint(element: ElementTree.Element, hint: str | None) -> None:

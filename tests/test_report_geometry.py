@@ -6,54 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from edge_classify.benchmarks.report.report import write_report
-from edge_classify.benchmarks.results.reading import read_results, write_results
 from edge_classify.benchmarks.results.result import Failure, Result
 
-from .support.benchmark_results import (
-    LAPTOP,
-    accuracy,
-    cold_start,
-    failure,
-    operations,
-    pairing,
-    ratio,
-    result,
-    soak,
-    stages,
-)
-from .support.browser_page import BrowserPage, browsing
+from .support.benchmark_reports import eight_files, many_files, write_made_up_report
+from .support.benchmark_results import LAPTOP, accuracy, failure, result
+from .support.browser_page import SCREENS, BrowserPage, browsing
 from .support.geometry import find_faults
 from .support.report_data import make_evaluation, make_labels, make_report, make_split
 from .support.system import require
 
-SCREENS = [(390, False), (390, True), (1280, False), (1280, True)]
-# A variant of each of two models takes 0.30 to 0.53 ms, and all are right on 97 or 98 % of the images.
-_EIGHT = {
-    "cnn_float32": (0.41, 0.972), "cnn_float16": (0.42, 0.972), "cnn_dynamic": (0.40, 0.972),
-    "cnn_int8": (0.30, 0.969), "mobilenet_v2_float32": (0.52, 0.983), "mobilenet_v2_float16": (0.53, 0.983),
-    "mobilenet_v2_dynamic": (0.47, 0.981), "mobilenet_v2_int8": (0.36, 0.983),
-}  # fmt: skip
 _ODD = "a very long name " * 5 + "كلب كبير 🍎 "
-
-
-def eight_files() -> list[Result | Failure]:
-    """Return the results of eight files within a factor of two, and of one that could not be measured."""
-    made: list[Result | Failure] = [
-        result(file=f"demo/models/{name}.tflite", median_ms=ms, accuracy=accuracy(top1, pairing=pairing()),
-               stages=(stages(ms),), cold_start=cold_start(), operations=operations(ms), ratio=ratio(0.5),
-               soak=soak(ms, minutes=2))
-        for name, (ms, top1) in _EIGHT.items()
-    ]  # fmt: skip
-    return [*made, failure()]
-
-
-def many_files(count: int, name: str = "m", step: float = 0.3) -> list[Result | Failure]:
-    """Return results of files that get slower and worse by a step."""
-    return [
-        result(file=f"{name}{n}.tflite", median_ms=5 + step * n, accuracy=accuracy(0.95 - step * n / 200))
-        for n in range(count)
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +24,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserPage]:
     browser = require("chromium", "bash")
     with browsing(browser, tmp_path_factory.mktemp("profile")) as opened:
         yield opened
-
-
-def written(folder: Path, results: list[Result | Failure]) -> Path:
-    """Return the report of results that the program's own reader read back."""
-    write_results(folder / "results.jsonl", results)
-    write_report(folder / "report.html", read_results(folder / "results.jsonl"))
-    return folder / "report.html"
 
 
 def faults_on_screens(page: BrowserPage) -> list[str]:
@@ -120,7 +75,7 @@ def test_training_report_of_a_run_fits_all_screens(page: BrowserPage, run: Path)
 def test_benchmark_report_of_eight_files_within_a_factor_of_two_names_each_of_them(
     page: BrowserPage, tmp_path: Path
 ) -> None:
-    page.open(written(tmp_path, eight_files()))
+    page.open(write_made_up_report(tmp_path, eight_files()))
     assert faults_on_screens(page) == []
     assert [named_in_chart(page, width) for width in (390, 1280)] == [8, 8]
 
@@ -141,7 +96,7 @@ def test_benchmark_report_of_eight_files_within_a_factor_of_two_names_each_of_th
 def test_benchmark_report_of_other_files_fits_all_screens(
     page: BrowserPage, tmp_path: Path, results: list[Result | Failure], labels: int
 ) -> None:
-    page.open(written(tmp_path, results))
+    page.open(write_made_up_report(tmp_path, results))
     assert faults_on_screens(page) == []
     assert [named_in_chart(page, width) for width in (390, 1280)] == [labels, labels]
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from ..benchmarks.report.templates import make_environment
 from ..benchmarks.scoring.split import Split
 from ..edge.statistics.paired import describe_p
-from .answer import find_answer
+from .best_model import find_best_model
 from .corruption import CORRUPTIONS
 from .evaluation import Evaluation, PicturedMistake
 from .plots import MAX_NUMBERED_CLASSES, reliability_png
@@ -78,7 +78,7 @@ def render_report(
     tests = paired_tests([(model.name, found) for model, found in by_size])
     best, figures = max(by_size, key=lambda pair: pair[1].metrics.accuracy)
     subset = f"{figures.metrics.images:,} {split.evaluation_subset} images"
-    answer = find_answer(
+    answer = find_best_model(
         best.name, figures.metrics, pooled[0].origin if crossed else subset, tests, run, interrupted
     )
     return environment().get_template("report.html").render(

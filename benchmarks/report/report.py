@@ -17,7 +17,7 @@ from ..results.names import Naming, result_names
 from ..results.result import Failure, Result
 from . import bars, columns, courses, scatter
 from .columns import make_table
-from .devices import describe_devices
+from .devices import ReportRow, describe_devices
 from .templates import make_environment
 
 if TYPE_CHECKING:
@@ -91,6 +91,12 @@ def render_report(
     )  # fmt: skip
 
 
+def _whole_name(row: ReportRow, naming: Naming) -> str:
+    """Return a row's name with the beginning that all share, and which the tables leave out."""
+    shortened = row.name.startswith(naming.short(row.result.subject.file))  # Else it has folders.
+    return f"{naming.beginning}{row.name}" if shortened else row.name
+
+
 def _pair_names(comparison: Comparison, naming: Naming) -> list[str]:
     """Return a name for each pair, with the device where there are several."""
     machines = by_machine([pair.after for pair in comparison.pairs])
@@ -108,6 +114,7 @@ def _environment() -> Environment:
     made.globals.update({chart.__name__: chart for chart in _CHARTS})
     made.globals.update(
         make_table=make_table,
+        whole_name=_whole_name,
         named_stages=columns.named_stages,
         stages_table=columns.stages_table,
         columns=columns,

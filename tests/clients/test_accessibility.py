@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ..support.browser_page import BrowserPage, browsing
+from ..support.benchmark_reports import eight_files, write_made_up_report
+from ..support.browser_page import SCREENS, BrowserPage, browsing
 from ..support.commands import run_command
-from ..test_report_geometry import SCREENS, eight_files, written
 from .axe import violations
 
 pytestmark = pytest.mark.clients
@@ -52,5 +52,5 @@ def test_audit_report_is_accessible(page: BrowserPage, axe: str, shapes: Path, t
 
 
 def test_benchmark_report_is_accessible(page: BrowserPage, axe: str, tmp_path: Path) -> None:
-    page.open(written(tmp_path, eight_files()))
+    page.open(write_made_up_report(tmp_path, eight_files()))
     assert broken_on_screens(page, axe) == []

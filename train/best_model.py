@@ -14,7 +14,7 @@ from .report_tables import PairedTest
 
 
 @dataclass(frozen=True)
-class Answer:
+class BestModel:
     """The most accurate model, and what follows.
 
     Attributes:
@@ -41,17 +41,17 @@ class Answer:
     command: str
 
 
-def find_answer(
+def find_best_model(
     best: str, metrics: Metrics, measured_on: str, tests: Sequence[PairedTest], run: Path, interrupted: bool
-) -> Answer:
-    """Return the answer about `best`, the most accurate model of a run, which `tests` compare with others.
+) -> BestModel:
+    """Return what to say about `best`, the most accurate model of a run, which `tests` compare with others.
 
     `interrupted`: the run can be resumed.
     """
     standing = against_chance(metrics)
     useless = standing is Standing.NOT_BETTER
     step, command = _next_step(run, useless, interrupted)
-    return Answer(
+    return BestModel(
         model=best,
         metrics=metrics,
         measured_on=measured_on,

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ from pathlib import Path
 _PIP = [sys.executable, "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:"]
 _QUIET = {"PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 _RAW_PROGRESS = (24, 1)  # The first pip that writes "Progress 12 of 34" where no terminal is.
+_UNPACKING = "unpacking"
 _SHOWN_OF_A_FAILURE = 15
 _LINE = 90
 
@@ -38,8 +40,8 @@ class Installation:
         self._found = 0
         self._name = ""
 
-    def run(self) -> int:
-        """Return the exit status of pip."""
+    def run(self, began: float) -> int:
+        """Return the exit status of pip; the time that is shown is since `began`, of time.monotonic()."""
         version = tuple(map(int, re.findall(r"\d+", metadata.version("pip"))[:2]))
         bar = ["--progress-bar", "raw"] if version >= _RAW_PROGRESS else []
         with subprocess.Popen(
@@ -50,7 +52,6 @@ class Installation:
             assert pip.stdout is not None
             reader = threading.Thread(target=self._read, args=(pip.stdout,))
             reader.start()
-            began = time.monotonic()
             while reader.is_alive():
                 reader.join(0.5)
                 self._show(time.monotonic() - began)
@@ -75,12 +76,18 @@ class Installation:
             self._name = collected[1]
             self.state = f"package {self._found} of {self.packages}, {self._name}"
         elif line.startswith("Installing collected packages"):
-            self.state = "unpacking"
+            self.state = _UNPACKING
 
     def _show(self, seconds: float) -> None:
         if sys.stderr.isatty():
-            text = f"   {seconds // 60:.0f}:{seconds % 60:02.0f}  {self.state}"
+            state = f"{_UNPACKING} package {_unpacked()}" if self.state == _UNPACKING else self.state
+            text = f"   {int(seconds) // 60}:{int(seconds) % 60:02d}  {state}"
             _say(f"\r\x1b[K{text[:_LINE]}", end="")
+
+
+def _unpacked() -> int:
+    """Return how many packages are installed by now."""
+    return len(list(Path(sysconfig.get_path("purelib")).glob("*.dist-info")))
 
 
 def count_packages(lock: Path) -> int:
@@ -100,7 +107,7 @@ def main(locks: list[Path]) -> int:
     _say(f"Installing TensorFlow and {packages - 1} packages (3 GB on the disk; some minutes)")
     for lock in locks:
         installation = Installation(lock)
-        if status := installation.run():
+        if status := installation.run(began):
             _say("\n".join(installation.said[-_SHOWN_OF_A_FAILURE:]))
             _say(f"Error: pip could not install {lock} (exit status {status}, see above)")
             return status

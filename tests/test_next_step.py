@@ -84,6 +84,7 @@ def test_who_types_what_each_command_suggests_gets_from_photos_to_a_measured_mod
     assert status == 0 and "my photos" in answers[-1]
     measure = next_command([on_device])
     assert len(measure) == 2
-    status, lines = run_in_terminal([*measure, *_QUICK, "--data", "../-my run"], tmp_path / "models-2")
+    data = ["--data", "../-my run", "--images", "../my photos"]
+    status, lines = run_in_terminal([*measure, *_QUICK, *data], tmp_path / "models-2")
     assert status == 0, lines
     assert next_command(lines) == ["edge-classify", "-m", measure[1], "photo.jpg"]

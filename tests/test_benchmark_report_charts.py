@@ -12,7 +12,7 @@ from edge_classify.benchmarks.report.bars import ratios_chart, stages_chart, tai
 from edge_classify.benchmarks.report.courses import block_charts, soak_chart
 from edge_classify.benchmarks.report.devices import Device, describe_devices
 from edge_classify.benchmarks.report.drawing import Box, place_labels, shortened, text_width
-from edge_classify.benchmarks.report.scatter import accuracy_against_latency
+from edge_classify.benchmarks.report.scatter import accuracy_against_latency, number_ranges
 from edge_classify.benchmarks.results.names import Naming, result_names
 from edge_classify.benchmarks.results.numbers import number, percent, scaled
 from edge_classify.benchmarks.results.result import Result
@@ -47,6 +47,34 @@ def test_names_of_points_that_lie_apart_all_find_room_nearby() -> None:
     points = [(100.0 + 80 * n, 60.0 + 60 * n) for n in range(6)]
     placed = place_labels(["mobilenet_int8"] * 6, points, [], FRAME)
     assert all(label is not None and not label.far for label in placed)
+
+
+def test_name_between_two_points_has_a_line_to_its_own() -> None:
+    (first, second) = place_labels(["one", "two"], [(300.0, 200.0), (314.0, 200.0)], [], FRAME)
+    assert first is not None and second is not None
+    for label, own, other in (
+        (first, (300.0, 200.0), (314.0, 200.0)),
+        (second, (314.0, 200.0), (300.0, 200.0)),
+    ):
+        assert label.far or label.box.distance(own) + 2 <= label.box.distance(other)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_models_whose_names_find_no_room_are_numbered_fastest_first(narrow: bool) -> None:
+    long = "a name that is much too long for a chart " * 2
+    placed = [result(file=f"{long}{n}.tflite", median_ms=9.0 - n, accuracy=accuracy(0.9)) for n in range(3)]
+    device = _device(*placed, *(result(file=f"{n}.tflite", accuracy=accuracy(0.8)) for n in "abc"))
+    scatter = accuracy_against_latency("scatter", [device], narrow)
+    assert scatter is not None and scatter.unplaced == 0
+    assert scatter.numbered == (f"{long}2", f"{long}1", f"{long}0", "a", "b", "c")
+    drawn = [
+        text for text in ElementTree.fromstring(scatter.svg).iter("text") if "label" in text.get("class", "")
+    ]
+    assert sorted(text.text or "" for text in drawn) == ["1", "2", "3", "4-6"]
+
+
+def test_numbers_in_few_letters() -> None:
+    assert [number_ranges(numbers) for numbers in ([1], [1, 2, 3, 7], [2, 4, 5])] == ["1", "1-3, 7", "2, 4-5"]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9), st.booleans(), st.floats(0, 100))

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import click
-
-from ..edge.console import print_table
-from ..edge.printable import one_line
+from ..edge.console import print_sentence
 from ..edge.statistics.chance import HasChance, Standing, against_chance, describe_chance
+from ..edge.tables import TableColumn, print_table
 from .budget import Budget
 from .results.bits import unpack
 from .results.machines import by_machine, machine_names
@@ -57,12 +55,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Objection:
+    """Why a file is not the one to ship: in a few words for a table, and as a phrase with the figures."""
+
+    verdict: str
+    phrase: str
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """The file to ship, or None; `reason` is a phrase.
 
     `misses` holds, for each file that breaks limits, which ones, and `why_not` a phrase for each file that
-    keeps the limits and was not chosen. `basis` is a sentence about the images that chose, empty where none
-    did, and `doubts` are sentences about what they could not tell.
+    keeps the limits and was not chosen; `verdicts` has a few words for each of both. `basis` is a sentence
+    about the images that chose, empty where none did, and `doubts` are sentences about what they could not
+    tell.
     """
 
     name: str | None
@@ -71,6 +78,11 @@ class Recommendation:
     why_not: dict[str, str] = field(default_factory=dict)
     basis: str = ""
     doubts: tuple[str, ...] = ()
+    verdicts: dict[str, str] = field(default_factory=dict)
+
+    def verdict(self, name: str) -> str:
+        """Return a few words on a file: "ship this", or why not."""
+        return "ship this" if name == self.name else self.verdicts.get(name, "")
 
     def against(self, name: str) -> str:
         """Return why a file was not chosen, in words; empty for the chosen one."""
@@ -126,16 +138,14 @@ def advise(results: Sequence[Result | Failure], budget: Budget) -> list[Advice]:
     return advice
 
 
-def print_advice(advice: Sequence[Advice]) -> None:
-    """Print for each device what to ship there, and why not the others."""
-    for one in advice:
-        rows = [(name, one.recommendation.against(name)) for name in one.names]
-        if one.recommendation.name is None or len(rows) > 1:
-            shown = [(name, why or "ship this") for name, why in rows]
-            print_table(f"What to ship on {one.device}", ("file", ""), shown)
-        click.echo(one_line(one.sentence()))
-        for line in one.recommendation.remarks():
-            click.echo(one_line(line))
+def print_advice(advice: Advice, details: bool) -> None:
+    """Print what to ship on a device and why, and with `details` why not the others."""
+    print_sentence(advice.sentence())
+    for line in advice.recommendation.remarks():
+        print_sentence(line)
+    if details and (advice.recommendation.name is None or len(advice.names) > 1):
+        rows = [(name, advice.recommendation.against(name) or "ship this") for name in advice.names]
+        print_table(f"\nWhat to ship on {advice.device}", ("file", TableColumn("verdict", words=True)), rows)
 
 
 def recommend_result(results: Sequence[Result], names: Sequence[str], budget: Budget) -> Recommendation:
@@ -157,21 +167,25 @@ def recommend(candidates: Sequence[Candidate], budget: Budget, max_drop: float) 
     if not candidates:
         raise ValueError("no files to choose from")
     limit = max_drop if budget.drop is None else budget.drop / 100
-    misses = {c.name: found for c in candidates if (found := _misses(c, budget, limit, len(candidates)))}
+    broken = {c.name: found for c in candidates if (found := _misses(c, budget, limit, len(candidates)))}
+    misses = {name: [objection.phrase for objection in found] for name, found in broken.items()}
+    verdicts = {name: _verdict_on(found) for name, found in broken.items()}
     fitting = [c for c in candidates if c.name not in misses]
     if not fitting:
-        return Recommendation(None, _why_none(candidates, misses), misses)
+        return Recommendation(None, _why_none(candidates, misses), misses, verdicts=verdicts)
     check = _AccuracyCheck(fitting, limit)
     accurate = [c for c in fitting if check.why_less_accurate(c) is None]
     fastest = min(c.median for c in accurate)
     fast = [c for c in accurate if c.median <= fastest * _SAME_SPEED]
     smallest = min(c.size for c in fast)
     chosen = _steadiest([c for c in fast if c.size <= smallest * _SAME_SIZE])
-    why_not = {
+    against = {
         c.name: check.why_less_accurate(c) or _why_slower(c, chosen) for c in fitting if c is not chosen
     }
+    why_not = {name: objection.phrase for name, objection in against.items()}
+    verdicts |= {name: objection.verdict for name, objection in against.items()}
     reason = _reason(chosen, fitting, accurate, fast, limit, bool(misses))
-    return Recommendation(chosen.name, reason, misses, why_not, check.basis(), check.doubts(chosen))
+    return Recommendation(chosen.name, reason, misses, why_not, check.basis(), check.doubts(chosen), verdicts)
 
 
 class _AccuracyCheck:
@@ -188,14 +202,16 @@ class _AccuracyCheck:
         losses = compare_with_best(rows) if rows else []
         self._losses = dict(zip(scored, losses, strict=True))
 
-    def why_less_accurate(self, candidate: Candidate) -> str | None:
-        """Return why a file is set aside, in words; None where it is not."""
+    def why_less_accurate(self, candidate: Candidate) -> Objection | None:
+        """Return why a file is set aside; None where it is not."""
         found = self._losses.get(candidate.name)
         if found is None:
-            return "it was not scored on the same images" if self._losses else None
+            if not self._losses:
+                return None
+            return Objection("not scored alike", "it was not scored on the same images")
         if found.loss is None or not found.loss.is_shown_above(self._limit, self._comparisons):
             return None
-        return f"{found.loss} less accurate than the best, and that is no chance"
+        return Objection("less accurate", f"{found.loss} less accurate than the best, and that is no chance")
 
     def basis(self) -> str:
         """Return which images the files were compared on, as a sentence; empty where none were compared."""
@@ -284,34 +300,43 @@ def _memory(candidate: Candidate) -> float:
     return math.inf if candidate.memory is None else candidate.memory
 
 
-def _why_slower(other: Candidate, chosen: Candidate) -> str:
+def _verdict_on(broken: Sequence[Objection]) -> str:
+    return broken[0].verdict if len(broken) == 1 else f"misses {len(broken)} limits"
+
+
+def _why_slower(other: Candidate, chosen: Candidate) -> Objection:
     """Return why a file that may be as accurate was not chosen, by the first rule that decided it."""
     if other.median > chosen.median * _SAME_SPEED:
-        return f"{other.median / chosen.median:.1f} times as slow"
-    return f"as fast within 10 %, {_what_it_costs(other, chosen)}"
+        times = f"{other.median / chosen.median:.1f} times as slow"
+        return Objection(times, times)
+    cost = _what_it_costs(other, chosen)
+    return Objection(cost.verdict, f"as fast within 10 %, {cost.phrase}")
 
 
-def _what_it_costs(other: Candidate, chosen: Candidate) -> str:
+def _what_it_costs(other: Candidate, chosen: Candidate) -> Objection:
     if other.size > chosen.size * _SAME_SIZE:
-        return f"and {other.size / chosen.size:.1f} times as large"
+        times = f"{other.size / chosen.size:.1f} times as large"
+        return Objection(times, f"and {times}")
     if other.threads > chosen.threads:
-        return f"with {other.threads} threads instead of {chosen.threads}"
+        return Objection("more threads", f"with {other.threads} threads instead of {chosen.threads}")
     if other.memory is None and chosen.memory is not None:
-        return "but its memory could not be measured"
+        return Objection("memory unknown", "but its memory could not be measured")
     if _memory(other) > _memory(chosen) * _SAME_MEMORY:
-        return f"and takes {_memory(other):.0f} MB of memory"
-    return f"and its p99 is {other.p99:.2f} ms"
+        return Objection("more memory", f"and takes {_memory(other):.0f} MB of memory")
+    return Objection("higher p99", f"and its p99 is {other.p99:.2f} ms")
 
 
-def _misses(candidate: Candidate, budget: Budget, max_drop: float, files: int) -> list[str]:
+def _misses(candidate: Candidate, budget: Budget, max_drop: float, files: int) -> list[Objection]:
     found = []
     if candidate.at_chance is not None:
-        found.append("right no more often than by chance")
+        found.append(Objection("no better than chance", "right no more often than by chance"))
     lost = candidate.lost
     if lost is None and budget.drop is not None:
-        found.append("drop could not be measured: measure it together with its float32 file, or name --base")
+        measure = "measure it together with its float32 file, or name --base"
+        found.append(Objection("drop unknown", f"drop could not be measured: {measure}"))
     elif lost is not None and lost.is_shown_above(max_drop, files):
-        found.append(f"loses {lost}, and more than {max_drop * 100:g} is no chance")
+        loses = f"loses {lost}"
+        found.append(Objection(loses, f"{loses}, and more than {max_drop * 100:g} is no chance"))
     rows = (
         ("size", candidate.size, budget.size, 1e6, "MB"),
         ("peak memory", candidate.memory, budget.memory, 1.0, "MB"),
@@ -320,9 +345,10 @@ def _misses(candidate: Candidate, budget: Budget, max_drop: float, files: int) -
     )
     for name, value, limit, unit, symbol in rows:
         if limit is not None and value is None:
-            found.append(f"{name} could not be measured")
+            found.append(Objection(f"{name} unknown", f"{name} could not be measured"))
         elif limit is not None and value is not None and value > limit:
-            found.append(f"{name} {value / unit:.2f} {symbol} is above {limit / unit:g}")
+            phrase = f"{name} {value / unit:.2f} {symbol} is above {limit / unit:g}"
+            found.append(Objection(f"{name} above {limit / unit:g} {symbol}", phrase))
     return found
 
 

@@ -58,11 +58,13 @@ class RemoteOptions:
 class ResultOptions:
     """How results are shown, kept and judged; `max_regression` is a fraction.
 
-    With `force` files are replaced, and a `baseline` of another machine is compared with.
+    With `force` files are replaced, and a `baseline` of another machine is compared with. With `details` all
+    tables are printed.
     """
 
     as_json: bool
     markdown: bool
+    details: bool
     output: Path | None
     report: Path | None
     force: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +18,16 @@ from ..edge.log import scrub
 from .budget import Budget
 from .host import describe_host
 from .next_step import suggest_after
-from .recommend import advise, print_advice
+from .recommend import Advice, advise
 from .request import RemoteOptions, Request, ResultOptions
 from .results.compare import check
 from .results.compare import compare as compare_results
 from .results.comparison import Comparison, print_comparison
 from .results.reading import read_results, write_results
 from .results.result import Result
-from .results.tables import print_results, to_markdown
+from .results.tables import to_markdown
 from .session import BenchmarkSession, Outcome, Results
+from .summary import print_summary
 
 
 def measure_here(request: Request, options: ResultOptions) -> int:
@@ -51,7 +53,7 @@ def compare(files: tuple[Path, ...], options: ResultOptions, limit: float | None
     if options.as_json:
         print_json(comparison.to_record())
     else:
-        print_comparison(comparison)
+        print_comparison(comparison, options.details)
     failed = _keep(Outcome(after, 0), options, comparison)
     return 1 if failed or comparison.regressions else 0
 
@@ -79,14 +81,15 @@ def _finish(outcome: Outcome, options: ResultOptions, baseline: Results | None) 
     status = outcome.status
     if options.output is not None and (measured or outcome.others):
         status = max(status, _write_results(outcome, options))
-    _show(outcome, options)
+    judged = measured and (options.budget is not None or (len(measured) > 1 and not options.as_json))
+    advice = advise(outcome.results, options.budget or Budget()) if judged else []
+    _show(outcome, options, advice)
     comparison = None
     if baseline is not None and outcome.results:
         comparison = _compare_with(baseline, outcome.results, options)
         if comparison is None or comparison.regressions:
             status = max(status, 1)
-    if measured and (options.budget is not None or (len(measured) > 1 and not options.as_json)):
-        status = max(status, _recommend(outcome.results, options))
+    status = max(status, _recommend(advice, options))
     if options.report is not None and measured:
         status = max(status, _write_report(outcome.results, options, comparison))
     if not status and measured and not (options.as_json or options.markdown):
@@ -105,7 +108,7 @@ def _write_results(outcome: Outcome, options: ResultOptions) -> int:
     except OutputLostError as error:
         say(f"Error: {error}. So the results are printed", "error")
         if not options.as_json:
-            _show(outcome, replace(options, as_json=True))
+            _show(outcome, replace(options, as_json=True), ())
         return 1
     return 0
 
@@ -120,11 +123,11 @@ def _compare_with(baseline: Results, results: Results, options: ResultOptions) -
     if options.as_json:
         print_json(comparison.to_record())
     else:
-        print_comparison(comparison)
+        print_comparison(comparison, options.details)
     return comparison
 
 
-def _show(outcome: Outcome, options: ResultOptions) -> None:
+def _show(outcome: Outcome, options: ResultOptions, advice: Sequence[Advice]) -> None:
     if options.as_json:
         for record in (*(result.to_record() for result in outcome.results), *outcome.others):
             print_json(record)
@@ -132,30 +135,27 @@ def _show(outcome: Outcome, options: ResultOptions) -> None:
         command = scrub(shlex.join(["edge-benchmark", *sys.argv[1:]]))  # A camera's URL may hold a password.
         click.echo(to_markdown(outcome.results, command), nl=False)
     elif outcome.results:
-        _print(outcome.results)
+        _print(outcome.results, advice, options.details)
     if outcome.others and not options.as_json:
         from .devices.android import print_tool_results
 
         print_tool_results(outcome.others)
 
 
-def _print(results: Results) -> None:
+def _print(results: Results, advice: Sequence[Advice], details: bool) -> None:
     from .operations.tables import print_operations
 
-    print_results(results)
+    print_summary(results, advice, details)
     for result in results:
         if isinstance(result, Result) and result.operations is not None:
-            print_operations(result.operations, Path(result.subject.file).name)
+            print_operations(result.operations, Path(result.subject.file).name, details)
 
 
-def _recommend(results: Results, options: ResultOptions) -> int:
-    """Say what to ship; return 1 where no file keeps the limits that were given."""
-    advice = advise(results, options.budget or Budget())
+def _recommend(advice: Sequence[Advice], options: ResultOptions) -> int:
+    """Say what to ship to machines, where people were told; return 1 where no file keeps the limits."""
     if options.as_json:
         for one in advice:
             print_json(one.to_record())
-    elif not options.markdown:
-        print_advice(advice)
     none = [one for one in advice if one.recommendation.name is None]
     if options.markdown or options.as_json:
         for one in none:

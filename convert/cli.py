@@ -33,6 +33,7 @@ def main(
     sealed: bool,
     doctor: bool,
     as_json: bool,
+    details: bool,
     budget: Budget | None,
     **options: Any,
 ) -> None:
@@ -93,7 +94,7 @@ def main(
     if doctor:
         _examine(source, settings, as_json)
         return
-    _convert(source, settings, budget, as_json)
+    _convert(source, settings, budget, as_json, details)
 
 
 def _read_signer(options: Mapping[str, Any]) -> ModelSigner | None:
@@ -206,10 +207,12 @@ def _needs_tensorflow(path: Path) -> bool:
     return path.exists() and model_format(path) is not ModelFormat.TFLITE
 
 
-def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget | None, as_json: bool) -> None:
+def _convert(
+    source: ModelSource, settings: ConversionSettings, budget: Budget | None, as_json: bool, details: bool
+) -> None:
     with loading():
         from .next_step import some_photo, suggest_trying
-        from .repair.view import print_report
+        from .repair.view import print_report, print_short_report
         from .run import convert
         from .sources.jobs import find_jobs
         from .tables import choose, print_tables
@@ -224,9 +227,9 @@ def _convert(source: ModelSource, settings: ConversionSettings, budget: Budget |
         for item in outcome.files:
             print_json({**item.to_json(), "recommended": item.file == advice.name})
     else:
+        print_tables(outcome.files, settings.output, advice, details)
         for report in outcome.repairs:
-            print_report(report)
-        print_tables(outcome.files, settings.output, advice)
+            (print_report if details else print_short_report)(report)
     failed = _say_what_failed(outcome)
     if budget is not None and advice.name is None:
         say(f"--budget: {advice.reason}")

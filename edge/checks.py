@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import print_json, say
+from .console import folded, print_json, print_sentence, say, terminal_width
 from .default_model import DEFAULT_MODEL
 from .labels import read_label_file
 from .printable import one_line
@@ -33,9 +33,9 @@ def run_self_check(path: Path, keys: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(result.to_record())
     else:
-        click.echo(one_line(f"{path}, run by {result.runtime}"))
+        print_sentence(f"{path}, run by {result.runtime}")
         for check in result.checks:
-            click.echo(one_line(f"  {check.status:<12}{check.name}: {check.detail}"))
+            print_sentence(f"  {check.status:<12}{check.name}: {check.detail}", hanging=" " * 14)
     if not result.passed:
         raise click.exceptions.Exit(1)
 
@@ -52,8 +52,8 @@ def show_cameras(as_json: bool) -> None:
     """Print the cameras of this machine: what --camera takes, name and formats."""
     from dataclasses import asdict
 
-    from .console import print_table
     from .sources.devices import list_cameras
+    from .tables import TableColumn, print_table
 
     cameras = list_cameras()
     if as_json:
@@ -61,7 +61,8 @@ def show_cameras(as_json: bool) -> None:
             print_json(asdict(camera))
     elif cameras:
         rows = [[camera.address, camera.name, camera.driver, "; ".join(camera.formats)] for camera in cameras]
-        print_table("Cameras", ("--camera", "name", "driver", "formats"), rows)
+        columns = [TableColumn(name, words=True) for name in ("--camera", "name", "driver", "formats")]
+        print_table("Cameras", columns, rows)
     else:
         say("No camera was found. Is one plugged in? edge-classify --doctor looks for what may be wrong")
 
@@ -94,8 +95,13 @@ def show_doctor(asked: DoctorSettings, as_json: bool) -> None:
 
 
 def _print_finding(finding: Finding) -> None:
-    status = click.style(f"{finding.status:<8}", fg=_COLOURS[finding.status], bold=True)
+    indent = " " * 9
     text = one_line(f"{finding.name}: {finding.detail}")
-    click.echo(f"{status} {text}", color=False if os.environ.get("NO_COLOR") else None)
+    status = click.style(f"{finding.status:<8}", fg=_COLOURS[finding.status], bold=True)
+    first, *others = folded(text, terminal_width(), indent, indent)
+    colour = False if os.environ.get("NO_COLOR") else None
+    click.echo(f"{status} {first.removeprefix(indent)}", color=colour)
+    for line in others:
+        click.echo(line)
     if finding.remedy is not None:
-        click.echo(f"         -> {one_line(finding.remedy)}")
+        print_sentence(f"-> {finding.remedy}", indent, indent + "   ")

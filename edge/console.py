@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import IO, Any
@@ -19,7 +20,6 @@ from .option_rules import check_rules, shown
 from .printable import one_line, printable
 
 INTERRUPTED = 130  # Exit status after Ctrl-C: 128 and the signal's number, as shells have it.
-_WIDE = 1000
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -105,23 +105,38 @@ def print_json(record: dict[str, Any]) -> None:
     click.echo(json.dumps(record))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout, the first column to the left, as wide as it needs.
+def terminal_width() -> int | None:
+    """Return how many columns the terminal has that shows stdout; None where none does: a pipe or a file."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
 
-    A narrow terminal wraps the lines: cut names of variants would all look the same.
+
+def folded(text: str, width: int | None, indent: str = "", hanging: str = "") -> list[str]:
+    """Return a text as lines of at most `width` columns, folded at its blanks where it can be.
+
+    The lines begin with `indent`, and from the second on with `hanging`. None: one line, however long.
     """
-    from rich import box
+    paragraphs = printable(text).split("\n")
+    if width is None:
+        return [f"{indent}{paragraph}" for paragraph in paragraphs]
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(escape(one_line(cell)) for cell in row))
-    if sys.stdout is not None:  # It is None where the shell has closed it.
-        Console(width=_WIDE).print(table, crop=False)
+    console = Console(width=width)
+    room = max(1, width - max(len(indent), len(hanging)))
+    lines = [
+        line.plain.rstrip()
+        for paragraph in paragraphs
+        for line in Text(paragraph).wrap(console, room, overflow="fold") or [Text()]
+    ]
+    return [f"{hanging if number else indent}{line}" for number, line in enumerate(lines)]
+
+
+def print_sentence(text: str, indent: str = "", hanging: str = "") -> None:
+    """Print a text for people to stdout: on a terminal folded, into a pipe or a file on one line."""
+    for line in folded(one_line(text), terminal_width(), indent, hanging):
+        click.echo(line)
 
 
 def stderr_is_terminal() -> bool:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import click
 import numpy as np
-from edge_classify.edge.console import print_table
 from edge_classify.edge.statistics.paired_loss import LEVEL, loss_p_value
+from edge_classify.edge.tables import print_table
 
 LIMIT = 0.01
 HEALTHY = (0.012, 0.010)

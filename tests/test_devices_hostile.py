@@ -22,7 +22,7 @@ from edge_classify.benchmarks.devices.android import Adb, describe_device, parse
 from edge_classify.benchmarks.devices.remote_job import DeviceOutcome, RemoteJob
 from edge_classify.benchmarks.devices.target import Target
 from edge_classify.benchmarks.results.reading import parse_record
-from edge_classify.benchmarks.results.tables import print_results
+from edge_classify.benchmarks.summary import print_summary
 from edge_classify.edge.errors import BenchmarkError
 
 from .support import benchmark_results, tiny_model
@@ -217,7 +217,7 @@ def test_record_with_any_value_in_any_place_is_printed_or_refused(capsys: pytest
                 inner = inner[key]
             inner[last] = wrong
             with suppress(BenchmarkError):
-                print_results([parse_record(record)])
+                print_summary([parse_record(record)], (), details=True)
     assert "\x1b[2J" not in capsys.readouterr().out
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,8 @@ from edge_classify.benchmarks.results.compare import compare
 from edge_classify.benchmarks.results.comparison import print_comparison
 from edge_classify.benchmarks.results.numbers import number
 from edge_classify.benchmarks.results.result import Caveat, Conditions, Energy, Failure, Result
-from edge_classify.benchmarks.results.tables import escape, print_results, to_markdown
+from edge_classify.benchmarks.results.tables import escape, to_markdown
+from edge_classify.benchmarks.summary import print_summary
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +31,11 @@ BUSY = Conditions(
 HOSTILE = "a|b`[x](http://e.example)\n\x1b[31m<script>www.e.example @you.tflite"
 
 
+def print_all(results: Sequence[Result | Failure]) -> None:
+    """Print what --details shows, without advice."""
+    print_summary(results, (), details=True)
+
+
 def _rows(text: str, start: str) -> list[str]:
     """Return the cells of the lines that begin with a name, without the space between them."""
     return [" ".join(line.split()) for line in text.splitlines() if line.strip().startswith(start)]
@@ -38,7 +45,7 @@ def test_table_of_latency_shows_tails_ratio_and_memory_and_leaves_out_what_is_no
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     base = result(file="run/flowers_float32.tflite", median_ms=40.0)
-    print_results([base, result(file="run/flowers_int8.tflite", ratio=ratio(0.5))])
+    print_all([base, result(file="run/flowers_int8.tflite", ratio=ratio(0.5))])
     out = capsys.readouterr().out
     assert "Raspberry Pi 4 Model B Rev 1.4, 4 cores, ai-edge-litert 2.0.3, threads: 1, 2025-06-01" in out
     assert _rows(out, "flowers_") == [
@@ -53,7 +60,7 @@ def test_table_of_latency_shows_tails_ratio_and_memory_and_leaves_out_what_is_no
 def test_threads_are_named_where_they_differ_and_energy_where_it_is_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_results([result(energy=Energy(61.7, "RAPL", None)), result(threads=4)])
+    print_all([result(energy=Energy(61.7, "RAPL", None)), result(threads=4)])
     one, four = _rows(capsys.readouterr().out, "flowers_")[:2]
     assert one.startswith("flowers_int8, 1 thread 2.85 MB") and one.endswith("61.7 mJ")
     assert four.startswith("flowers_int8, 4 threads 2.85 MB") and four.endswith("-")
@@ -61,7 +68,7 @@ def test_threads_are_named_where_they_differ_and_energy_where_it_is_known(
 
 def test_table_of_accuracy_says_whether_a_loss_is_real(capsys: pytest.CaptureFixture[str]) -> None:
     labels = tuple(f"label {number}" for number in range(10))
-    print_results([
+    print_all([
         result(file="flowers_float32.tflite", accuracy=accuracy(0.91, labels)),
         result(accuracy=accuracy(0.88, labels, pairing=pairing(), training_images=12, skipped=3)),
         result(file="flowers_mixed.tflite", accuracy=accuracy(0.91, labels, pairing=pairing(changes=4))),
@@ -79,12 +86,12 @@ def test_table_of_accuracy_says_whether_a_loss_is_real(capsys: pytest.CaptureFix
 
 
 def test_top5_of_few_classes_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    print_results([result(accuracy=accuracy(0.9))])
+    print_all([result(accuracy=accuracy(0.9))])
     assert "top-5" not in capsys.readouterr().out
 
 
 def test_stages_soak_cold_start_and_failures_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    print_results([result(stages=(stages(),), soak=soak(minutes=2), cold_start=cold_start()), failure()])
+    print_all([result(stages=(stages(),), soak=soak(minutes=2), cold_start=cold_start()), failure()])
     out = capsys.readouterr().out
     row = f"flowers_int8 files - 6.00 2.50 20.0 {number(0.05)} 28.6 42.8 35.0; 119 by 4"
     assert row in _rows(out, "flowers_int8 ")
@@ -96,7 +103,7 @@ def test_stages_soak_cold_start_and_failures_are_shown(capsys: pytest.CaptureFix
 def test_each_machine_has_its_own_tables_and_shared_notes_stand_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_results([
+    print_all([
         result(conditions=BUSY), result(file="x.tflite", conditions=BUSY),
         result(host=LAPTOP, device="me@desk"),
     ])  # fmt: skip
@@ -106,7 +113,7 @@ def test_each_machine_has_its_own_tables_and_shared_notes_stand_once(
 
 
 def test_failures_alone_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    print_results([failure()])
+    print_all([failure()])
     assert capsys.readouterr().out.startswith("Not measured: flowers_int16x8")
 
 
@@ -131,10 +138,10 @@ def test_comparison_shows_both_medians_the_change_and_the_verdict(
 
 def test_comparison_without_a_regression_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     print_comparison(compare([result()], [result()], 0.05))
-    assert capsys.readouterr().out.endswith("No regression of more than 5% was found.\n")
+    assert capsys.readouterr().out.startswith("No regression of more than 5% was found.\n")
     print_comparison(compare([result()], [result(median_ms=20.8)], 0.05))
     said = "No regression of more than 5% was found; it is not clear for: flowers_int8.\n"
-    assert capsys.readouterr().out.endswith(said)
+    assert capsys.readouterr().out.startswith(said)
 
 
 def test_markdown_names_machine_versions_commit_and_command_and_numbers_its_notes() -> None:
@@ -160,7 +167,7 @@ def test_hostile_names_break_neither_table_nor_terminal(capsys: pytest.CaptureFi
         result(file=HOSTILE, accuracy=label, device="d|\x1b"),
         failure(file=HOSTILE, error="|\x1b\n"),
     ]
-    print_results(hostile)
+    print_all(hostile)
     print_comparison(compare(hostile, hostile, 0.05))
     assert "\x1b" not in capsys.readouterr().out
     text = to_markdown(hostile)

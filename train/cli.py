@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..convert.quiet import import_tensorflow
-from ..edge.console import CONTEXT, INTERRUPTED, print_json, say, version_option
+from ..edge.console import CONTEXT, INTERRUPTED, print_json, print_sentence, say, version_option
 from ..edge.errors import MissingPackageError
 from ..edge.extras import pip_install
 from ..edge.help import NothingNamed, SectionedCommand
@@ -37,7 +37,7 @@ _SUBSET_OF_SHARE = {"test_split": "test", "validation_split": "validation"}
 @version_option()
 @click.pass_context
 def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: Path | None, audit_only: bool,
-         force: bool, as_json: bool, **values: Any) -> None:  # fmt: skip
+         force: bool, as_json: bool, details: bool, **values: Any) -> None:  # fmt: skip
     """Train classifiers on the images in DATA, and compare them.
 
     \b
@@ -64,7 +64,7 @@ def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: P
             import_tensorflow("Training", "train")
             from .run import resume as go_on
 
-        _finish(go_on(resume), resume, as_json)
+        _finish(go_on(resume), resume, as_json, details)
         return
     if not data:
         raise NothingNamed("DATA is missing or empty: a folder of images, digits, or cifar10.", ctx)
@@ -82,7 +82,7 @@ def main(ctx: click.Context, /, data: str | None, output: Path | None, resume: P
         import_tensorflow("Training", "train")
         from .run import train
 
-    _finish(train(data, output, options, force, command), output, as_json)
+    _finish(train(data, output, options, force, command), output, as_json, details)
 
 
 def _resolve_data(data: str) -> str:
@@ -129,7 +129,7 @@ def _audit(
         click.echo(json.dumps(audit.to_record(), indent=1))
     else:
         for line in audit.summary():
-            click.echo(line)
+            print_sentence(line)
     for sentence in unwritten:
         say(f"Error: {sentence}", "error")
     if output is not None and not unwritten:
@@ -141,10 +141,14 @@ def _audit(
         suggest(shlex.join(["edge-train", "--output", str(_new_folder(Path("run"))), *others]))
 
 
-def _finish(result: RunResult, output: Path, as_json: bool) -> None:
+def _finish(result: RunResult, output: Path, as_json: bool, details: bool) -> None:
     from .run import Ending
+    from .tables import print_models
 
-    _print_models(result, output, as_json)
+    if as_json:
+        _print_records(result, output)
+    else:
+        print_models(result.models, result.split, details)
     say(f"Report: {output / 'report.html'}")
     if result.ending is Ending.INTERRUPTED:
         raise click.exceptions.Exit(INTERRUPTED)
@@ -165,49 +169,28 @@ def _new_folder(path: Path) -> Path:
     return next(each for each in itertools.chain([path], numbered) if not each.exists())
 
 
-def _print_models(result: RunResult, output: Path, as_json: bool) -> None:
-    subset = result.split.evaluation_subset
+def _print_records(result: RunResult, output: Path) -> None:
     for model in result.models:
         metrics, pooled = model.evaluation.metrics, model.pooled
-        if as_json:
-            crossed = {"of": pooled.origin, **_figures(pooled.metrics)} if pooled else None
-            print_json(
-                {
-                    "model": model.name,
-                    "folder": str(output / model.name),
-                    "subset": subset,
-                    **_figures(metrics),
-                    "train_accuracy": model.evaluation.train_accuracy,
-                    "parameters": model.parameters,
-                    "seconds": round(model.seconds, 1),
-                    "cross_validation": crossed,
-                }
-            )
-            continue
-        click.echo(
-            f"{model.name}: {_describe(metrics)} on {metrics.images:,} {subset} images; "
-            f"trained in {model.seconds:.0f} s"
+        crossed = {"of": pooled.origin, **_figures(pooled.metrics)} if pooled else None
+        print_json(
+            {
+                "model": model.name,
+                "folder": str(output / model.name),
+                "subset": result.split.evaluation_subset,
+                **_figures(metrics),
+                "train_accuracy": model.evaluation.train_accuracy,
+                "parameters": model.parameters,
+                "seconds": round(model.seconds, 1),
+                "cross_validation": crossed,
+            }
         )
-        if pooled:
-            click.echo(f"{model.name}: {_describe(pooled.metrics)} on {pooled.origin}")
 
 
 def _figures(metrics: Metrics) -> dict[str, Any]:
     names = ("accuracy", "macro_f1", "balanced_accuracy")
     rates = {key: getattr(metrics, key) for name in names for key in (name, f"{name}_ci95")}
     return {**rates, "ece": metrics.ece}
-
-
-def _describe(metrics: Metrics) -> str:
-    return (
-        f"macro F1 {_with_interval(metrics.macro_f1, metrics.macro_f1_ci95)}, balanced accuracy "
-        f"{_with_interval(metrics.balanced_accuracy, metrics.balanced_accuracy_ci95)}, accuracy "
-        f"{_with_interval(metrics.accuracy, metrics.accuracy_ci95)}"
-    )
-
-
-def _with_interval(rate: float, interval: tuple[float, float]) -> str:
-    return f"{rate:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
 
 
 def _say_where_data_decides(ctx: click.Context, data: str, options: TrainOptions) -> None:

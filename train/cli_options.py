@@ -54,8 +54,9 @@ RUN = (
     _option("--output", "-o", first=True, type=click.Path(file_okay=False, path_type=Path), metavar="RUN",
             help="The folder to write."),
     _option("--resume", first=True, type=click.Path(file_okay=False, path_type=Path), metavar="RUN",
-            takes=("as_json",),
-            help="Go on with an interrupted training; takes no DATA and no options but --json."),
+            takes=("as_json", "details"),
+            help="Go on with an interrupted training; takes no DATA, and of the options only --json and "
+                 "--details."),
     _option("--audit-only", first=True, is_flag=True, lenient=True,
             takes=("data", "output", "cache", "duplicates", "force", "as_json", *DATA_OPTION_NAMES),
             help="Only look for faults in the images."),
@@ -64,6 +65,8 @@ RUN = (
     _option("--force", first=True, is_flag=True, requires=Given("output"),
             help="Replace an earlier run in RUN."),
     _option("--json", "as_json", is_flag=True, help="Print a JSON object for each model."),
+    _option("--details", is_flag=True, excludes=Given("as_json"),
+            help="Print tables too: all figures of each model, and of each class."),
 )  # fmt: skip
 
 _option = section("How models are trained")

@@ -13,9 +13,10 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from ...edge.console import print_table, say
+from ...edge.console import say
 from ...edge.errors import BenchmarkError, EdgeClassifyError
 from ...edge.processes import find_program, run
+from ...edge.tables import print_table
 from ..host import Host
 from ..measuring.plan import CheckedModel
 from ..results.origin import describe_origin

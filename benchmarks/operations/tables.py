@@ -5,26 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-import click
-
-from ...edge.console import print_table
-from ...edge.printable import one_line
+from ...edge.console import print_sentence
+from ...edge.tables import TableColumn, print_table
 from ..results.result import Operations, OperatorTime
 
 _SLOWEST = 12
-_BY_KIND = ("operation", "number", "run by", "ms", "share", "million MACs", "GMAC/s")
-_BY_OPERATOR = ("operator", "output", "run by", "ms", "share", "million MACs", "GMAC/s")
+_FIGURES = (
+    TableColumn("ms"), TableColumn("share"), TableColumn("million\nMACs", 1), TableColumn("GMAC/s", 2),
+)  # fmt: skip
+_RUN_BY = TableColumn("run by", words=True)
+_BY_KIND = (TableColumn("operation", words=True), TableColumn("number"), _RUN_BY, *_FIGURES)
+_BY_OPERATOR = (
+    TableColumn("operator", words=True), TableColumn("output", 3, words=True), _RUN_BY, *_FIGURES,
+)  # fmt: skip
 
 
-def print_operations(operations: Operations, name: str) -> None:
+def print_operations(operations: Operations, name: str, details: bool = False) -> None:
     """Print the sums by kind, the slowest operators, and the possible gain, to stdout."""
-    print_table(f"{name}: where the time goes", _BY_KIND, list(_rows_by_kind(operations.operators)))
+    rows = list(_rows_by_kind(operations.operators))
+    print_table(f"{name}: where the time goes", _BY_KIND, rows, whole=details)
     slowest = sorted((o for o in operations.operators if o.ms), key=lambda o: -(o.ms or 0))[:_SLOWEST]
     if slowest:
         rows = [_row(o.name if o.index is None else f"{o.index} {o.name}", o.output, [o]) for o in slowest]
-        print_table("The slowest of them", _BY_OPERATOR, rows)
+        print_table("The slowest of them", _BY_OPERATOR, rows, whole=details)
     for sentence in describe(operations):
-        click.echo(one_line(sentence))
+        print_sentence(sentence)
 
 
 def describe(operations: Operations) -> Iterator[str]:

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import click
-
-from ...edge.console import print_table
+from ...edge.console import print_sentence
 from ...edge.printable import one_line
+from ...edge.tables import TableColumn, known_columns, print_table
 from .names import failure_name, result_names
 from .noise import LatencyChange
 from .numbers import number
@@ -97,25 +96,51 @@ class Comparison:
         )
 
 
-_TITLES = ["file", "before", "now", "change", "95 %\ninterval", "", "p99", "peak\nmemory", "size", "top-1"]
+_COLUMNS = (
+    TableColumn("file", words=True),
+    TableColumn("before"),
+    TableColumn("now"),
+    TableColumn("change"),
+    TableColumn("95 %\ninterval", 1),
+    TableColumn("verdict", words=True),
+    TableColumn("p99", 2),
+    TableColumn("peak\nmemory", 4),
+    TableColumn("size", 5),
+    TableColumn("top-1", 3),
+)
 
 
-def print_comparison(comparison: Comparison) -> None:
-    """Print a table of the pairs, and sentences below it, to stdout."""
+def print_comparison(comparison: Comparison, details: bool = False) -> None:
+    """Print the verdict, a table of the pairs and remarks to stdout."""
+    for sentence in _verdict(comparison):
+        print_sentence(sentence)
     if comparison.pairs:
-        print_table(_title(comparison), _TITLES, comparison_rows(comparison.pairs))
-    for sentence in comparison_remarks(comparison):
-        click.echo(one_line(sentence))
+        print_sentence("")
+        columns, rows = known_columns(_COLUMNS, _rows(comparison.pairs))
+        print_table(_title(comparison), columns, rows, whole=details)
+    for sentence in _remarks(comparison):
+        print_sentence(sentence)
 
 
-def comparison_rows(pairs: Sequence[Pair]) -> list[list[str]]:
-    """Return a row of the table for each pair."""
-    names = _names([pair.after for pair in pairs])
-    return [_row(name, pair) for name, pair in zip(names, pairs, strict=True)]
+def _verdict(comparison: Comparison) -> Iterator[str]:
+    """Yield what got worse, or, where a limit judges it, that nothing did."""
+    if comparison.limit is None:
+        found = [finding.text for pair in comparison.pairs for finding in pair.findings]
+        yield from (f"Worse: {text}" for text in found)
+        yield from (f"Fails now: {one_line(failure_name(f))}: {f.error}" for f in comparison.broken)
+        return
+    regressions = comparison.regressions
+    yield from (f"Regression: {text}" for text in regressions)
+    if not regressions:
+        names = _names([pair.after for pair in comparison.pairs])
+        pairs = zip(names, comparison.pairs, strict=True)
+        unclear = [name for name, pair in pairs if pair.latency.verdict == "unclear"]
+        but = f"; it is not clear for: {', '.join(unclear)}" if unclear else ""
+        yield f"No regression of more than {comparison.limit * 100:g}% was found{but}."
 
 
-def comparison_remarks(comparison: Comparison) -> Iterator[str]:
-    """Yield sentences: remarks, warnings, results that only one set has, and the verdict at the end."""
+def _remarks(comparison: Comparison) -> Iterator[str]:
+    """Yield what weakens the comparison, and which results only one set has."""
     yield from (f"Note: {remark}" for remark in comparison.remarks)
     names = _names([pair.after for pair in comparison.pairs])
     for name, pair in zip(names, comparison.pairs, strict=True):
@@ -127,17 +152,11 @@ def comparison_remarks(comparison: Comparison) -> Iterator[str]:
             yield f"Only {where}: {', '.join(_names(results))}"
     for failure in comparison.failing:
         yield f"Not measured: {one_line(failure_name(failure))}: {failure.error}"
-    if comparison.limit is None:
-        found = [finding.text for pair in comparison.pairs for finding in pair.findings]
-        yield from (f"Worse: {text}" for text in found)
-        yield from (f"Fails now: {one_line(failure_name(f))}: {f.error}" for f in comparison.broken)
-        return
-    regressions = comparison.regressions
-    yield from (f"Regression: {text}" for text in regressions)
-    if not regressions:
-        unclear = [n for n, p in zip(names, comparison.pairs, strict=True) if p.latency.verdict == "unclear"]
-        but = f"; it is not clear for: {', '.join(unclear)}" if unclear else ""
-        yield f"No regression of more than {comparison.limit * 100:g}% was found{but}."
+
+
+def _rows(pairs: Sequence[Pair]) -> list[list[str]]:
+    names = _names([pair.after for pair in pairs])
+    return [_row(name, pair) for name, pair in zip(names, pairs, strict=True)]
 
 
 def _names(results: Sequence[Result]) -> list[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import click
-
-from ...edge.console import print_table
+from ...edge.console import print_sentence
 from ...edge.printable import one_line
 from ...edge.statistics.paired import describe_difference
+from ...edge.tables import TableColumn, print_table
 from .machines import Machine, by_machine
-from .names import failure_name, result_names, short_name
+from .names import SHORT, Naming, failure_name, result_names, short_name
 from .numbers import between, number
 from .result import Caveat, ColdStart, Failure, MeasuredAccuracy, Pairing, Result, Soak, Stages
 
@@ -22,17 +21,16 @@ _ACTIVE = re.compile(r"[\\`*_{}\[\]|~$#!@^]|(?<=www)\.|:(?=//)")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def print_results(results: Sequence[Result | Failure]) -> None:
-    """Print tables of latency, accuracy and stages to stdout, and remarks below them."""
-    for machine in by_machine(results):
-        if machine.results:
-            _print_columns(f"{machine.title}, {machine.setting}", LATENCY, machine.results)
-            scored = [result for result in machine.results if result.accuracy]
-            if scored:
-                _print_columns(accuracy_title(scored), ACCURACY, scored)
-            _print_stages(machine.results)
-        for sentence in (*facts(machine), *_notes(machine)):
-            click.echo(one_line(sentence))
+def print_machine(machine: Machine) -> None:
+    """Print all that was measured on a machine: latency, accuracy and stages, and remarks below them."""
+    if machine.results:
+        _print_columns(f"{machine.title}, {machine.setting}", LATENCY, machine.results)
+        scored = [result for result in machine.results if result.accuracy]
+        if scored:
+            _print_columns(accuracy_title(scored), ACCURACY, scored)
+        print_stages(machine.results, whole=True)
+    for sentence in (*facts(machine), *_notes(machine)):
+        print_sentence(sentence)
 
 
 def to_markdown(results: Sequence[Result | Failure], command: str | None = None) -> str:
@@ -52,22 +50,33 @@ def escape(text: str) -> str:
     return re.sub("[&<>]", lambda match: _HTML[match[0]], marked)
 
 
-def columns_of(columns: Sequence[Column], results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
+def columns_of(
+    columns: Sequence[Column], results: Sequence[Result], naming: Naming = SHORT
+) -> tuple[list[str], list[list[str]]]:
     """Return titles and rows of a table; the first column names the results."""
     cells = [[cell(result) for result in results] for _, cell in columns]
     known = [i for i, column in enumerate(cells) if any(cell is not None for cell in column)]
     rows = [
         [one_line(name), *(cells[i][row] or "-" for i in known)]
-        for row, name in enumerate(result_names(results))
+        for row, name in enumerate(result_names(results, naming))
     ]
     return ["file", *(columns[i][0] for i in known)], rows
 
 
 def facts(machine: Machine) -> Iterator[str]:
     """Yield sentences about results that no table shows, and about models that could not be measured."""
+    yield from _about_ratios(machine)
+    yield from about_measuring(machine)
+
+
+def _about_ratios(machine: Machine) -> Iterator[str]:
     bases = dict.fromkeys(short_name(r.ratio.base) for r in machine.results if r.ratio)
     if bases:
         yield f"Ratios are to {' and '.join(map(one_line, bases))}, of turns that followed each other."
+
+
+def about_measuring(machine: Machine) -> Iterator[str]:
+    """Yield sentences about what was measured besides, and about models that could not be measured."""
     for name, result in zip(result_names(machine.results), machine.results, strict=True):
         if result.soak:
             yield f"{one_line(name)}: {describe_soak(result.soak)}."
@@ -100,11 +109,14 @@ def shared_caveats(machine: Machine) -> list[tuple[str, tuple[str, ...]]]:
     return [(text, tuple(names)) for text, names in found.items()]
 
 
-def caveats(result: Result) -> Iterator[str]:
-    """Yield sentences about what makes figures less reliable, besides the warnings of the conditions."""
+def caveats(result: Result, energy: bool = True) -> Iterator[str]:
+    """Yield sentences about what makes figures less reliable, besides the warnings of the conditions.
+
+    Without `energy`, why there are no figures of it is not among them.
+    """
     if result.accuracy and result.accuracy.skipped:
         yield f"{result.accuracy.skipped:,} images could not be read, and were not scored"
-    if result.energy.per_inference_mj is None and result.energy.reason:
+    if energy and result.energy.per_inference_mj is None and result.energy.reason:
         yield f"Energy was not measured: {result.energy.reason}"
     yield from result.remarks
 
@@ -131,11 +143,18 @@ def describe_cold_start(cold: ColdStart) -> str:
 
 def accuracy_title(scored: Sequence[Result]) -> str:
     """Return the images of the scores and the models that answers are compared with, in words."""
+    bases = dict.fromkeys(
+        short_name(r.accuracy.pairing.base) for r in scored if r.accuracy and r.accuracy.pairing
+    )
+    compared = f"; answers compared with {' and '.join(map(one_line, bases))}" if bases else ""
+    return f"Accuracy on {scored_on(scored)}{compared}"
+
+
+def scored_on(scored: Sequence[Result]) -> str:
+    """Return the images of the scores in words."""
     known = [result.accuracy for result in scored if result.accuracy]
     images = " or ".join(dict.fromkeys(f"{accuracy.images:,}" for accuracy in known))
-    bases = dict.fromkeys(short_name(accuracy.pairing.base) for accuracy in known if accuracy.pairing)
-    compared = f"; answers compared with {' and '.join(map(one_line, bases))}" if bases else ""
-    return f"Accuracy on {images} images of {one_line(known[0].data)}{compared}"
+    return f"{images} images of {one_line(known[0].data)}"
 
 
 def loss_verdict(pairing: Pairing) -> str:
@@ -156,24 +175,13 @@ def _print_columns(title: str, columns: Sequence[Column], results: Sequence[Resu
     print_table(title, titles, rows)
 
 
-def _print_stages(results: Sequence[Result]) -> None:
+def print_stages(results: Sequence[Result], whole: bool) -> None:
+    """Print the parts of the time from a picture to its answer, where these were measured."""
     rows = []
     for name, result in zip(result_names(results), results, strict=True):
         rows += [[one_line(name), *_stage_row(stages)] for stages in result.stages]
     if rows:
-        titles = [
-            "file",
-            "source",
-            "wait",
-            "decode",
-            "resize",
-            "invoke",
-            "answer",
-            "whole",
-            "p99",
-            "per second",
-        ]
-        print_table("From picture to answer, ms, medians", titles, rows)
+        print_table("From picture to answer, ms, medians", _STAGES, rows, whole=whole)
 
 
 def _stage_row(stages: Stages) -> list[str]:
@@ -189,11 +197,13 @@ def _stage_row(stages: Stages) -> list[str]:
     ]
 
 
-def _accuracy(cell: Callable[[MeasuredAccuracy], str | None]) -> Callable[[Result], str | None]:
+def of_accuracy(cell: Callable[[MeasuredAccuracy], str | None]) -> Callable[[Result], str | None]:
+    """Return the cell of a result by a cell of its accuracy, where that was measured."""
     return lambda result: cell(result.accuracy) if result.accuracy else None
 
 
-def _percent_between(low: float, high: float) -> str:
+def percent_between(low: float, high: float) -> str:
+    """Return an interval of shares in per cent."""
     return f"{low * 100:.1f} to {high:.1%}"
 
 
@@ -257,14 +267,26 @@ LATENCY: tuple[Column, ...] = (
     ("energy", lambda r: f"{number(r.energy.per_inference_mj)} mJ" if r.energy.per_inference_mj else None),
 )  # fmt: skip
 ACCURACY: tuple[Column, ...] = (
-    ("top-1", _accuracy(lambda a: f"{a.top1:.2%}")),
-    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.top1_ci95))),
-    ("top-5", _accuracy(lambda a: f"{a.top5:.2%}" if a.outputs > 5 else None)),
-    ("macro\nF1", _accuracy(lambda a: f"{a.macro_f1:.2%}")),
-    ("95 %\ninterval", _accuracy(lambda a: _percent_between(*a.macro_f1_ci95))),
-    ("worst class,\nits recall", _accuracy(_worst)),
-    ("calib.\nerror", _accuracy(lambda a: f"{a.ece:.2%}")),
-    ("same\nanswer", _accuracy(lambda a: f"{a.pairing.agreement:.2%}" if a.pairing else None)),
-    ("images\nchanged", _accuracy(lambda a: f"{len(a.pairing.changed):,}" if a.pairing else None)),
-    ("is the loss\nreal?", _accuracy(lambda a: loss_verdict(a.pairing) if a.pairing else None)),
+    ("top-1", of_accuracy(lambda a: f"{a.top1:.2%}")),
+    ("95 %\ninterval", of_accuracy(lambda a: percent_between(*a.top1_ci95))),
+    ("top-5", of_accuracy(lambda a: f"{a.top5:.2%}" if a.outputs > 5 else None)),
+    ("macro\nF1", of_accuracy(lambda a: f"{a.macro_f1:.2%}")),
+    ("95 % interval\nof F1", of_accuracy(lambda a: percent_between(*a.macro_f1_ci95))),
+    ("worst class,\nits recall", of_accuracy(_worst)),
+    ("calib.\nerror", of_accuracy(lambda a: f"{a.ece:.2%}")),
+    ("same\nanswer", of_accuracy(lambda a: f"{a.pairing.agreement:.2%}" if a.pairing else None)),
+    ("images\nchanged", of_accuracy(lambda a: f"{len(a.pairing.changed):,}" if a.pairing else None)),
+    ("is the loss\nreal?", of_accuracy(lambda a: loss_verdict(a.pairing) if a.pairing else None)),
+)
+_STAGES = (
+    TableColumn("file", words=True),
+    TableColumn("source", words=True),
+    TableColumn("wait", 1),
+    TableColumn("decode", 2),
+    TableColumn("resize", 2),
+    TableColumn("invoke", 2),
+    TableColumn("answer", 2),
+    TableColumn("whole"),
+    TableColumn("p99", 3),
+    TableColumn("per second"),
 )

@@ -10,9 +10,10 @@ import click
 
 from ...edge.card import ModelCard
 from ...edge.channels import RGB
-from ...edge.console import print_json, print_table
+from ...edge.console import print_json, print_sentence
 from ...edge.meanings import Statement
 from ...edge.printable import one_line
+from ...edge.tables import TableColumn, print_table
 from ...edge.tflite.graph import Quantization, Tensor
 from ...edge.trusted_keys import fingerprint
 from .inspection import Inspection, inspect
@@ -50,14 +51,15 @@ def run_inspection(path: Path, as_json: bool) -> None:
 
 
 def _print(found: Inspection) -> None:
-    click.echo(_one_line(f"{found.path}: {headline(found)}", _LINE_WIDTH))
+    _print_line(f"{found.path}: {headline(found)}")
     for problem in found.problems:
-        click.echo(_one_line(f"  PROBLEM     {problem}", _LINE_WIDTH))
+        _print_line(f"  PROBLEM     {problem}")
     for name, text in summary(found):
-        click.echo(_one_line(f"  {name:<11} {text}", _LINE_WIDTH))
-    click.echo("Travels inside:")
+        _print_line(f"  {name:<11} {text}")
+    print_sentence("Travels inside:")
     for sentence in travels(found):
-        click.echo(_one_line(f"  - {sentence}", _LINE_WIDTH))
+        _print_line(f"  - {sentence}", hanging=4)
+    print_sentence("")
     _print_kinds(found)
     _print_operators(found)
 
@@ -91,16 +93,21 @@ def _print_kinds(found: Inspection) -> None:
 
 def _print_operators(found: Inspection) -> None:
     several = len(found.graph.subgraphs) > 1
-    columns = ("#", "operation", "output", "shape", "type", "weights", "million\nMACs", "XNNPACK")
+    words = [TableColumn(name, words=True) for name in ("operation", "output", "shape", "type", "weights")]
+    columns: list[str | TableColumn] = ["#", *words, "million\nMACs", "XNNPACK"]
     rows = [_operator_row(item, several) for item in found.operators[: _MAX_ROWS + 1]]
     _print_rows("Operators", columns, rows)
 
 
-def _print_rows(title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+def _print_line(text: str, hanging: int = 14) -> None:
+    print_sentence(_one_line(text, _LINE_WIDTH), hanging=" " * hanging)
+
+
+def _print_rows(title: str, columns: Sequence[str | TableColumn], rows: Sequence[tuple[str, ...]]) -> None:
     shown = [tuple(_one_line(cell, _CELL_WIDTH) for cell in row) for row in rows[:_MAX_ROWS]]
     print_table(title, columns, shown)
     if len(rows) > _MAX_ROWS:
-        click.echo(f"Only the first {_MAX_ROWS:,} are shown; --json has all.\n")
+        print_sentence(f"Only the first {_MAX_ROWS:,} are shown; --json has all.")
 
 
 def _operator_row(item: InspectedOperator, several: bool) -> tuple[str, ...]:

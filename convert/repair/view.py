@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-import textwrap
-
-import click
-
 from ...benchmarks.results.numbers import points
-from ...edge.console import print_table
-from ...edge.printable import printable
+from ...edge.console import print_sentence
+from ...edge.tables import TableColumn, print_table
 from .report import Attempt, RepairReport
 
 _SHOWN = 10
-_WIDTH = 100
+_NAMED = 3
+_LAYERS = (
+    TableColumn("layer", words=True),
+    TableColumn("operation", words=True),
+    TableColumn("divergence, nats"),
+    TableColumn("top-1 changed"),
+)
+_REPAIRS = (
+    TableColumn("what was tried", words=True),
+    TableColumn("points\nlost"),
+    TableColumn("latency,\nint8 = 1"),
+    TableColumn("MB"),
+    TableColumn("verdict", words=True),
+)
 
 
 def print_report(report: RepairReport) -> None:
-    """Print to stdout the harmed layers, the attempts, their costs, and the file to ship."""
+    """Print to stdout the file to ship, the harmed layers, the attempts and their costs."""
     _print_paragraph(_state(report))
+    _print_paragraph(_advice(report))
+    print_sentence("")
     if report.harmful or not report.int8.passes:
         _print_layers(report)
     if len(report.attempts) > 1:
         _print_attempts(report)
-    _print_paragraph(_advice(report))
+
+
+def print_short_report(report: RepairReport) -> None:
+    """Print to stdout what 8 bits cost, which layers suffer most, and the file to ship."""
+    worst = ", ".join(error.name for error in report.harmful[:_NAMED])
+    more = f" and {len(report.harmful) - _NAMED} more" if len(report.harmful) > _NAMED else ""
+    suffer = f" Layers that suffer, worst first: {worst}{more}." if worst else ""
+    _print_paragraph(f"{_state(report)}{suffer} {_advice(report)}")
 
 
 def _state(report: RepairReport) -> str:
@@ -49,11 +67,12 @@ def _print_layers(report: RepairReport) -> None:
         _print_paragraph("No layer alone changes the answers much: the loss adds up over many.")
         return
     title = "Layers that suffer, each quantized alone, worst first"
-    print_table(title, ("layer", "operation", "divergence, nats", "top-1 changed"), rows)
+    print_table(title, _LAYERS, rows)
     if len(report.harmful) > _SHOWN:
-        click.echo(f"  and {len(report.harmful) - _SHOWN} more")
+        print_sentence(f"  and {len(report.harmful) - _SHOWN} more")
     for error in report.harmful[:_SHOWN]:
         _print_paragraph(f"{error.name}: {error.seen}.", "  ")
+    print_sentence("")
 
 
 def _print_attempts(report: RepairReport) -> None:
@@ -67,8 +86,7 @@ def _print_attempts(report: RepairReport) -> None:
         )
         for attempt in report.attempts
     ]
-    columns = ("what was tried", "points lost", "latency, int8 = 1", "MB", "")
-    print_table("Repairs, in the order in which they were tried", columns, rows)
+    print_table("Repairs, in the order in which they were tried", _REPAIRS, rows)
 
 
 def _verdict(attempt: Attempt, report: RepairReport) -> str:
@@ -96,4 +114,4 @@ def _advice(report: RepairReport) -> str:
 
 
 def _print_paragraph(text: str, indent: str = "") -> None:
-    click.echo(textwrap.fill(printable(text), _WIDTH, initial_indent=indent, subsequent_indent=indent + "  "))
+    print_sentence(text, indent, indent + "  ")

@@ -1,4 +1,4 @@
-"""One line per image, for people."""
+"""One line per image, for people; several models on a narrow terminal get a line each below it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from ..answers.result import Answer, FrameResult
 from ..classifier import UNKNOWN
-from ..console import say
+from ..console import say, terminal_width
 from ..printable import one_line
 from ..sources.frames import Frame
 from .frame_rate import FrameRate
-from .writer import Writer
+from .writer import StandardOutput, Writer
 
 
 class TextLines:
@@ -31,15 +31,19 @@ class TextLines:
             self._report(frame.error)
             return
         rate = self._rate.tick() if frame.grabbed is not None else None
-        self._writer.write(to_line(frame, result.answers, rate) + "\n")
+        width = terminal_width() if isinstance(self._writer, StandardOutput) else None
+        self._writer.write(to_text(frame, result.answers, rate, width))
 
     def close(self) -> None:
         """Finish the file."""
         self._writer.close()
 
 
-def to_line(frame: Frame, answers: Sequence[Answer], rate: float | None) -> str:
-    """Return one printable line; with several models each answer follows its model's name."""
+def to_text(frame: Frame, answers: Sequence[Answer], rate: float | None, width: int | None) -> str:
+    """Return one printable line with its end; with several models each answer follows its model's name.
+
+    Where these do not fit into `width` columns, each gets a line of its own; None: any number of columns.
+    """
     parts = []
     for answer in answers:
         scores = ", ".join(f"{score.label} {score.score:.1%}" for score in answer.prediction.top)
@@ -47,4 +51,7 @@ def to_line(frame: Frame, answers: Sequence[Answer], rate: float | None) -> str:
         parts.append(f"{answer.model}: {text}" if len(answers) > 1 else text)
     where = frame.source if frame.index is None else f"{frame.source} #{frame.index}"
     speed = f"  [{rate:.1f} frames/s]" if rate is not None else ""
-    return one_line(f"{where}  {'  |  '.join(parts)}{speed}")
+    line = one_line(f"{where}  {'  |  '.join(parts)}{speed}")
+    if width is None or len(answers) < 2 or len(line) <= width:
+        return f"{line}\n"
+    return "".join(f"{one_line(text)}\n" for text in (f"{where}{speed}", *(f"  {part}" for part in parts)))

@@ -150,7 +150,7 @@ RESULTS = (
     _results("--json", "as_json", first=True, is_flag=True, help="Print a JSON object for each result."),
     _results("--markdown", is_flag=True, excludes=(Given("as_json"), _NOT_BY_ADB_ALONE),
              help="Print a table for a README."),
-    _results("--details", is_flag=True, excludes=Given("as_json", "markdown"),
+    _results("--details", first=True, is_flag=True, excludes=Given("as_json", "markdown"),
              help="Print all tables: memory, tails, every note, and why not the other files."),
     _results("--output", "-o", first=True, type=_FILE, metavar="FILE",
              help="Write the results to FILE too: JSON lines."),

@@ -118,7 +118,7 @@ OUTPUT = (
                  "[default: the current one, with --doctor only]"),
     _option("--force", first=True, is_flag=True, help="Replace files of the same names."),
     _option("--json", "as_json", is_flag=True, help="Print a JSON object for each file."),
-    _option("--details", is_flag=True, excludes=Given("as_json"),
+    _option("--details", first=True, is_flag=True, excludes=Given("as_json"),
             help="Print all tables: what each file lost and needs, why int8 fails and what was tried."),
 )  # fmt: skip
 OPTIONS = (*WHAT, *IMAGES, *FOREIGN, *LIMITS, *SIGNING, *OUTPUT)

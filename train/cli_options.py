@@ -65,8 +65,8 @@ RUN = (
     _option("--force", first=True, is_flag=True, requires=Given("output"),
             help="Replace an earlier run in RUN."),
     _option("--json", "as_json", is_flag=True, help="Print a JSON object for each model."),
-    _option("--details", is_flag=True, excludes=Given("as_json"),
-            help="Print tables too: all figures of each model, and of each class."),
+    _option("--details", first=True, is_flag=True, excludes=Given("as_json"),
+            help="Print tables of all figures, by model and class."),
 )  # fmt: skip
 
 _option = section("How models are trained")

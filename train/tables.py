@@ -105,7 +105,7 @@ def _print_classes(models: Sequence[ModelReport], split: Split, judged: Sequence
         for row in rows[:_MAX_CLASSES]
     ]
     of = ", in the cross-validation" if judged[0] is models[0].pooled else ""
-    columns = (TableColumn("class", words=True), "images", *titles)
+    columns = [TableColumn("class", words=True), *map(TableColumn, ("images", *titles))]
     print_table(f"By class, the lowest F1 first{of}", columns, cells)
     if len(rows) > _MAX_CLASSES:
         print_sentence(f"Only {_MAX_CLASSES} of {len(rows):,} classes are shown; the report has all.")

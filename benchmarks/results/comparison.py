@@ -112,10 +112,12 @@ _COLUMNS = (
 
 def print_comparison(comparison: Comparison, details: bool = False) -> None:
     """Print the verdict, a table of the pairs and remarks to stdout."""
-    for sentence in _verdict(comparison):
+    verdict = list(_verdict(comparison))
+    for sentence in verdict:
         print_sentence(sentence)
     if comparison.pairs:
-        print_sentence("")
+        if verdict:
+            print_sentence("")
         columns, rows = known_columns(_COLUMNS, _rows(comparison.pairs))
         print_table(_title(comparison), columns, rows, whole=details)
     for sentence in _remarks(comparison):

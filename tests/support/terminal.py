@@ -5,23 +5,35 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import struct
 import subprocess
 import sys
 from pathlib import Path
+
+from rich.cells import cell_len
 
 BIN = Path(sys.executable).parent
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def run_in_terminal(words: list[str], cwd: Path, **environment: str) -> tuple[int, list[str]]:
-    """Run a command in a terminal of 96 columns; return its exit status and the lines that it left there."""
-    import pty  # Not on Windows, where the modules that import this one are only collected.
+def run_in_terminal(
+    words: list[str], cwd: Path, columns: int = 96, remarks: bool = True, **environment: str
+) -> tuple[int, list[str]]:
+    """Run a command in a terminal; return its exit status and the lines that it left there.
+
+    Without `remarks` what it writes to stderr is lost.
+    """
+    import fcntl  # Not on Windows, where the modules that import this one are only collected.
+    import pty
+    import termios
 
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        words, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs,
-        env={**os.environ, "PATH": path, "COLUMNS": "96", "TERM": "xterm", **environment},
+        words, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs if remarks else subprocess.DEVNULL,
+        env={**inherited, "PATH": path, "TERM": "xterm", **environment},
     )  # fmt: skip
     os.close(theirs)
     shown = b""
@@ -44,3 +56,13 @@ def next_command(lines: list[str]) -> list[str]:
     start, _, command = lines[-1].partition(": ")
     assert start.startswith("Next"), lines
     return shlex.split(command)
+
+
+def widest(lines: list[str]) -> int:
+    """Return how many columns the longest line takes."""
+    return max(map(cell_len, lines), default=0)
+
+
+def squashed(text: str) -> str:
+    """Return a text without blanks and line ends: what was folded is whole in it."""
+    return "".join(text.split())

@@ -53,9 +53,9 @@ from .support.benchmark_results import (
 )
 from .support.output_results import answer
 from .support.pictures import write_shapes
+from .support.repair_reports import make_report
 from .support.report_data import make_evaluation, make_labels, make_split
 from .support.terminal import run_in_terminal, squashed, widest
-from .test_doctor_plot import make_report as repair_report
 
 WIDTHS = (40, 60, 80, 100, 130)
 LONG = "运行/a folder/mobilenet_v2-with-a-name-that-is-longer-than-any-terminal-is-wide_" + "x" * 70
@@ -134,7 +134,7 @@ def print_android(_: bool) -> list[str]:
 
 
 def print_repairs(details: bool) -> list[str]:
-    report = repair_report(name="a_layer/of_a_network/with_a_long_name", guilty=12)
+    report = make_report(name="a_layer/of_a_network/with_a_long_name", guilty=12)
     (print_report if details else print_short_report)(report)
     return ["Ship the repaired file (12 layers in float)", report.harmful[0].name]
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import struct
 import termios
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from manual.commands import Shown, Step, steps_of
 from manual.workspace import environment
 
 COLUMNS, ROWS = 96, 40
+_WIDE = 400  # Of the recorded screen: lines that the terminal would break inside a word are kept whole.
 _HOME = "/home/you/example"
 _PATIENCE = 600.0
 # What depends on how busy the machine is, without spaces and with each number as 0.
@@ -30,6 +32,10 @@ _BY_CHANCE = (
     r"(?:Note:)?(?:[\w.]+:|[\w.,]+:)?Otherprogramskept.*?nothingelseruns\.?",
     r"(?:Note:)?(?:[\w.,]+:)?Thetimewasnotsteady.*?\(--soak\)\.?",
     r"Note:Energywasnotmeasured.*?battery\.?",
+    # Which file is the fastest, and by how much.
+    r"0timesasslow|shipthis|higherp0|asfastwithin0%,anditsp0is0s|thesmallestofthe(?=fastestof)",
+    r"Whether\w+\.tfliteismorethan.*?wouldtell\.",
+    r"(?<=_)(?:float0|dynamic|int0)(?=\.tflite)",
 )
 
 
@@ -71,7 +77,17 @@ def shown_part(printed: Printed, shown: Shown) -> str:
         start = _find(lines, shown.first, 0)
     if shown.last is not None:
         end = _find(lines, shown.last, start + (shown.first is not None)) + 1
-    return "\n".join(_trimmed(lines[start:end]))
+    return "\n".join(part for line in _trimmed(lines[start:end]) for part in _wrapped(line))
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a line in pieces that fit the terminal, broken between words where it can be."""
+    if len(line) <= COLUMNS:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(
+        line, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def difference(expected: str, got: str) -> str:
@@ -91,7 +107,7 @@ def run_on_terminal(code: str, folder: Path) -> tuple[tuple[str, ...], int]:
         os.execvpe("bash", ["bash", "-e", "-o", "pipefail", "-c", _when_sized(code)], env)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     os.write(terminal, b"\n")
-    screen = pyte.HistoryScreen(COLUMNS, ROWS, history=100_000, ratio=0.5)
+    screen = pyte.HistoryScreen(_WIDE, ROWS, history=100_000, ratio=0.5)
     stream = pyte.ByteStream(screen)
     try:
         for data in _read(terminal, child):
@@ -99,7 +115,7 @@ def run_on_terminal(code: str, folder: Path) -> tuple[tuple[str, ...], int]:
     finally:
         os.close(terminal)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    top = ["".join(line[column].data for column in range(COLUMNS)) for line in screen.history.top]
+    top = ["".join(line[column].data for column in range(_WIDE)) for line in screen.history.top]
     lines = [line.rstrip().replace(str(folder), _HOME) for line in (*top, *screen.display)]
     return tuple(_trimmed(lines)), status
 

@@ -33,7 +33,7 @@ _BY_CHANCE = (
     r"(?:Note:)?(?:[\w.,]+:)?Thetimewasnotsteady.*?\(--soak\)\.?",
     r"Note:Energywasnotmeasured.*?battery\.?",
     # Which file is the fastest, and by how much.
-    r"0timesasslow|shipthis|higherp0|asfastwithin0%,anditsp0is0s|thesmallestofthe(?=fastestof)",
+    r"0timesasslow|shipthis|higherp0|asfastwithin0%,anditsp0is0s|thesmallestof(?=thefastestof)",
     r"Whether\w+\.tfliteismorethan.*?wouldtell\.",
     r"(?<=_)(?:float0|dynamic|int0)(?=\.tflite)",
 )

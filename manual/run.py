@@ -112,9 +112,9 @@ def run_on_terminal(code: str, folder: Path) -> tuple[tuple[str, ...], int]:
     try:
         for data in _read(terminal, child):
             stream.feed(data)
-    finally:
-        os.close(terminal)
+    finally:  # A program may let the terminal go before it ends: it would be told that the terminal is gone.
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.close(terminal)
     top = ["".join(line[column].data for column in range(_WIDE)) for line in screen.history.top]
     lines = [line.rstrip().replace(str(folder), _HOME) for line in (*top, *screen.display)]
     return tuple(_trimmed(lines)), status

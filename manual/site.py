@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
+_SEARCH = 'data-md-component="search" role="dialog"'
+_NO_HEAD = re.compile(r"<th( [^>]*)?></th>")
 _OPTIONS = re.compile(r"^<!-- options: (edge-\w+) -->$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
@@ -24,6 +26,11 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     folder = (ROOT / "docs" / page.file.src_uri).parent
     filled = _OPTIONS.sub(lambda match: reference_of(match[1]), markdown)
     return _LINK.sub(lambda match: _inside(match, folder), filled)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Name the search for screen readers, which the theme does not; a head without text is no head of a table."""
+    return _NO_HEAD.sub(r"<td\1></td>", output.replace(_SEARCH, f'{_SEARCH} aria-label="Search"'))
 
 
 def _inside(match: re.Match[str], folder: Path) -> str:

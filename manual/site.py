@@ -29,7 +29,7 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Name the search for screen readers, which the theme does not; a head without text is no head of a table."""
+    """Name the search for screen readers, and take heads without text for what they are."""
     return _NO_HEAD.sub(r"<td\1></td>", output.replace(_SEARCH, f'{_SEARCH} aria-label="Search"'))
 
 

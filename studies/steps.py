@@ -63,7 +63,7 @@ class Steps:
             status = self._run(words, take)
             log.write(f"-- exit status {status}, {time.monotonic() - began:.0f} s\n\n")
         if status:
-            raise StepError(words[0], status, lines)
+            raise StepError(Path(words[0]).name, status, lines)
         click.echo(f"   {title}: {duration(time.monotonic() - began)}", err=True)
         return lines
 

@@ -139,13 +139,14 @@ def advise(results: Sequence[Result | Failure], budget: Budget) -> list[Advice]:
 
 
 def print_advice(advice: Advice, details: bool) -> None:
-    """Print what to ship on a device and why, and with `details` why not the others."""
+    """Print what to ship on a device and why, with `details` why not the others, and an empty line."""
     print_sentence(advice.sentence())
     for line in advice.recommendation.remarks():
         print_sentence(line)
+    print_sentence("")
     if details and (advice.recommendation.name is None or len(advice.names) > 1):
         rows = [(name, advice.recommendation.against(name) or "ship this") for name in advice.names]
-        print_table(f"\nWhat to ship on {advice.device}", ("file", TableColumn("verdict", words=True)), rows)
+        print_table(f"What to ship on {advice.device}", ("file", TableColumn("verdict", words=True)), rows)
 
 
 def recommend_result(results: Sequence[Result], names: Sequence[str], budget: Budget) -> Recommendation:

@@ -47,7 +47,6 @@ def print_summary(results: Sequence[Result | Failure], advice: Sequence[Advice],
             print_sentence("")
         if one is not None:
             print_advice(one, details)
-            print_sentence("")
         if details:
             print_machine(machine)
         else:

@@ -120,17 +120,25 @@ def folded(text: str, width: int | None, indent: str = "", hanging: str = "") ->
     paragraphs = printable(text).split("\n")
     if width is None:
         return [f"{indent}{paragraph}" for paragraph in paragraphs]
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        lines += _fold(paragraph, width, hanging if lines else indent, hanging)
+    return lines
+
+
+def _fold(text: str, width: int, indent: str, hanging: str) -> Iterator[str]:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(width=width)
-    room = max(1, width - max(len(indent), len(hanging)))
-    lines = [
-        line.plain.rstrip()
-        for paragraph in paragraphs
-        for line in Text(paragraph).wrap(console, room, overflow="fold") or [Text()]
-    ]
-    return [f"{hanging if number else indent}{line}" for number, line in enumerate(lines)]
+    console, start = Console(width=width), indent
+    while True:
+        wrapped = Text(text).wrap(console, max(1, width - len(start)), overflow="fold")
+        first = wrapped[0].plain.rstrip() if wrapped else ""
+        yield f"{start}{first}".rstrip()
+        text = text[max(1, len(first)) :].lstrip(" ")
+        if not text:
+            return
+        start = hanging
 
 
 def print_sentence(text: str, indent: str = "", hanging: str = "") -> None:

@@ -83,6 +83,7 @@ def print_table(
             *_table_lines([made[i] for i in part], [[row[i] for i in part] for row in cells], rule),
         ]
     if not layout.parts:
+        lines.append(("", ""))
         lines += [(line, style) for row in cells for line, style in _block(made, row, width)]
     if layout.left_out:
         names = ", ".join(made[place].name for place in layout.left_out)

@@ -30,6 +30,7 @@ from edge_classify.convert.repair.view import print_report, print_short_report
 from edge_classify.convert.tables import choose, print_tables
 from edge_classify.edge import checks, console, tables
 from edge_classify.edge.card import Accuracy, OutputSpec
+from edge_classify.edge.console import folded
 from edge_classify.edge.default_model import DEFAULT_MODEL
 from edge_classify.edge.outputs.text_lines import to_text
 from edge_classify.edge.printable import one_line
@@ -255,7 +256,14 @@ def test_columns_of_the_highest_rank_are_left_out_first_and_named_and_details_go
     monkeypatch.setattr(tables, "terminal_width", lambda: 50)
     print_table("T", columns, rows, whole=False)
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["T", "a" * 40, "  the rank 3: 3", "  the rank 0: 0", "  the rank 1: 1", ""]
+    assert lines == ["T", "", "a" * 40, "  the rank 3: 3", "  the rank 0: 0", "  the rank 1: 1", ""]
+
+
+def test_sentence_is_folded_at_blanks_and_its_other_lines_hang() -> None:
+    text = "one two three four five six"
+    assert folded(text, 10, "  ", "    ") == ["  one two", "    three", "    four", "    five", "    six"]
+    assert folded(text, None, "- ") == [f"- {text}"]
+    assert folded("  a wide 猫猫猫猫猫猫", 8) == ["  a wide", "猫猫猫猫", "猫猫"]
 
 
 def test_pipe_gets_every_column_on_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,7 @@ _COLUMNS = (
     TableColumn("before"),
     TableColumn("now"),
     TableColumn("change"),
-    TableColumn("95 %\ninterval", 1),
+    TableColumn("95 % interval", 1),
     TableColumn("verdict", words=True),
     TableColumn("p99", 2),
     TableColumn("peak\nmemory", 4),

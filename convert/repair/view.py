@@ -40,7 +40,7 @@ def print_short_report(report: RepairReport) -> None:
     worst = ", ".join(error.name for error in report.harmful[:_NAMED])
     more = f" and {len(report.harmful) - _NAMED} more" if len(report.harmful) > _NAMED else ""
     suffer = f" Layers that suffer, worst first: {worst}{more}." if worst else ""
-    _print_paragraph(f"{_state(report)}{suffer} {_advice(report)}")
+    _print_paragraph(f"{_state(report)}{suffer} {_advice(report, named=False)}")
 
 
 def _state(report: RepairReport) -> str:
@@ -95,7 +95,8 @@ def _verdict(attempt: Attempt, report: RepairReport) -> str:
     return "passes" if attempt.passes else ""
 
 
-def _advice(report: RepairReport) -> str:
+def _advice(report: RepairReport, named: bool = True) -> str:
+    """Return what to ship; with `named` also which layers stay in float."""
     chosen, limit = report.chosen, points(report.max_drop)
     if chosen is None:
         best = min(report.attempts, key=lambda attempt: attempt.drop)
@@ -109,7 +110,8 @@ def _advice(report: RepairReport) -> str:
     cost = "" if chosen.latency_ratio is None else f", at {chosen.latency_ratio:.2f} times the latency"
     kept = ""
     if chosen.kept_float:
-        kept = f" It keeps {len(chosen.kept_float)} layers in float: {', '.join(chosen.kept_float)}."
+        which = f": {', '.join(chosen.kept_float)}" if named else ""
+        kept = f" It keeps {len(chosen.kept_float)} layers in float{which}."
     return f"Ship the repaired file ({chosen.what}): it loses {chosen.drop * 100:.2f} points{cost}.{kept}"
 
 

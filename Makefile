@@ -21,7 +21,7 @@ MKDOCS := PYTHONPATH=.:tests/.ns NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkd
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test slow manual docs docs-serve clients peers faults fuzz lint format clean default-model lock sbom dist audit
+.PHONY: help demo test slow manual docs docs-serve links clients peers faults fuzz lint format clean default-model lock sbom dist audit
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
@@ -30,6 +30,7 @@ help:
 	@echo "make docs    build the manual into build/site"
 	@echo "make docs-serve"
 	@echo "             show the manual on http://127.0.0.1:8000, and what changes in it while it is written"
+	@echo "make links   follow the links of the manual, to other hosts as well"
 	@echo "make manual  run every command that the manual and the README show, and compare what they print"
 	@echo "make clients run the files with MediaPipe, tflite-runtime 2.14 and LiteRT.js in Chromium"
 	@echo "make peers [PHOTOS=FOLDER] [WEIGHTS=FILE.h5]"
@@ -108,13 +109,17 @@ docs: $(DOCS)/installed
 docs-serve: $(DOCS)/installed
 	$(MKDOCS) serve
 
+# Links to other hosts, too, which make docs does not follow: it needs a network that reaches them. Not in CI.
+links: docs $(TOOLS)/installed
+	$(TOOLS)/bin/linkchecker --check-extern --no-status build/site/index.html
+
 # The commands of a page run one after the other, in a folder of the page's own.
 manual: $(VENV)/installed
 	$(PYTEST) $(SIDE_BY_SIDE) -m manual
 
 # Each client is installed apart, which takes minutes the first time; one that can't be had is skipped. Each has a
 # file of tests, which one process runs: what it answers is asked once.
-clients: $(VENV)/installed
+clients: $(VENV)/installed docs
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m clients
 
 # The same model through other runtimes, each installed apart under build/peers.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from manual.commands import ROOT, PageError, pages, steps_of
-from manual.options import PACKAGES, options_of
+from manual.options import PACKAGES, command_of, options_of, reference_of
 from manual.run import StepError, difference, run_page, shown_part
 
 PAGE = """
@@ -121,3 +123,16 @@ def test_page_of_environment_variables_has_those_that_the_code_reads() -> None:
         "SSL_CERT_DIR",
     }
     assert named - code - others == set()
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_reference_of_a_command_shows_what_its_whole_help_shows(name: str) -> None:
+    shown = CliRunner().invoke(command_of(name), ["--help-all"], prog_name=name)
+    assert shown.exit_code == 0, shown.output
+    reference = re.sub(r"\\(.)", r"\1", html.unescape(reference_of(name)))
+    headings = re.split(r"^#{2,3} ", reference, flags=re.MULTILINE)[1:]
+    sections = re.split(r"^(?=\S.*:$)", shown.output, flags=re.MULTILINE)[1:]
+    # Without colons, which end a section's name in the help alone; it also breaks words at hyphens.
+    whole, entries = "".join(sections), re.sub(r"`|\{#[\w-]+\}", "", "".join(headings))
+    assert len(whole) > 1500
+    assert re.sub(r"[\s:]", "", whole) == re.sub(r"[\s:]", "", entries)

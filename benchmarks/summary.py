@@ -80,8 +80,9 @@ def _short_notes(machine: Machine) -> Iterator[str]:
     if disturbed:
         worst = worst_of_each_kind(caveat for result in disturbed for caveat in result.conditions.warnings)
         said = "; ".join(_without_remedy(caveat.text) for caveat in worst.values())
-        count = f"{len(disturbed)} of {len(machine.results)} measurements"
-        yield f"Note, on {count}: {said}. {DETAILS} tells on which, and what to do."
+        some = len(disturbed) < len(machine.results)
+        of = f", on {len(disturbed)} of {len(machine.results)} measurements" if some else ""
+        yield f"Note{of}: {said}. {DETAILS} tells {'on which, and ' if some else ''}what to do."
     others: dict[str, list[str]] = {}
     for name, result in zip(result_names(machine.results, FILE_NAMES), machine.results, strict=True):
         for text in dict.fromkeys(caveats(result, energy=False)):

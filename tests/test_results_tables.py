@@ -93,7 +93,7 @@ def test_top5_of_few_classes_is_not_shown(capsys: pytest.CaptureFixture[str]) ->
 def test_stages_soak_cold_start_and_failures_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     print_all([result(stages=(stages(),), soak=soak(minutes=2), cold_start=cold_start()), failure()])
     out = capsys.readouterr().out
-    row = f"flowers_int8 files - 6.00 2.50 20.0 {number(0.05)} 28.6 42.8 35.0; 119 by 4"
+    row = f"flowers_int8 files 6.00 2.50 20.0 {number(0.05)} 28.6 42.8 35.0; 119 by 4"
     assert row in _rows(out, "flowers_int8 ")
     assert "flowers_int8: 2 minutes without a pause: +50.0% time at the end, 52 to 68 °C, 1500 MHz." in out
     assert "takes 480 ms from start to exit (466 to 538, 61 MB at most)." in out

@@ -23,6 +23,7 @@ _BY_OPERATOR = (
 def print_operations(operations: Operations, name: str, details: bool = False) -> None:
     """Print the sums by kind, the slowest operators, and the possible gain, to stdout."""
     rows = list(_rows_by_kind(operations.operators))
+    print_sentence("")
     print_table(f"{name}: where the time goes", _BY_KIND, rows, whole=details)
     slowest = sorted((o for o in operations.operators if o.ms), key=lambda o: -(o.ms or 0))[:_SLOWEST]
     if slowest:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ...edge.console import print_sentence
 from ...edge.printable import one_line
 from ...edge.statistics.paired import describe_difference
-from ...edge.tables import TableColumn, print_table
+from ...edge.tables import TableColumn, known_columns, print_table
 from .machines import Machine, by_machine
 from .names import SHORT, Naming, failure_name, result_names, short_name
 from .numbers import between, number
@@ -181,7 +181,8 @@ def print_stages(results: Sequence[Result], whole: bool) -> None:
     for name, result in zip(result_names(results), results, strict=True):
         rows += [[one_line(name), *_stage_row(stages)] for stages in result.stages]
     if rows:
-        print_table("From picture to answer, ms, medians", _STAGES, rows, whole=whole)
+        columns, cells = known_columns(_STAGES, rows)
+        print_table("From picture to answer, ms, medians", columns, cells, whole=whole)
 
 
 def _stage_row(stages: Stages) -> list[str]:

@@ -38,10 +38,25 @@ def test_collapsed_copy_has_large_channels_and_the_same_answers(run: Path, tmp_p
         assert (tmp_path / "bad" / name).read_bytes() == (run / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_collapsed_cnn_has_large_channels_in_its_first_layer_and_the_same_answers(
+    run: Path, tmp_path: Path
+) -> None:
+    result = collapse(run, tmp_path / "bad", "--model", "cnn", "--factor", "64", "--channels", "2")
+    assert result.returncode == 0, result.stderr
+    before, after = keras_model(run, "cnn"), keras_model(tmp_path / "bad", "cnn")
+    pixels = np.random.default_rng(5).integers(0, 256, (4, *before.input_shape[1:])).astype(np.float32)
+    np.testing.assert_allclose(after.predict(pixels, verbose=0), before.predict(pixels, verbose=0), atol=1e-4)
+    first = [next(layer for layer in model.layers if hasattr(layer, "gamma")) for model in (before, after)]
+    ratio = np.asarray(first[1].gamma) / np.asarray(first[0].gamma)
+    assert sorted(ratio.round(3))[-3:] == [1, 64, 64]
+
+
 def test_collapse_of_what_is_no_run_or_onto_what_exists_is_refused(run: Path, tmp_path: Path) -> None:
     for arguments, told in (
         ((tmp_path, tmp_path / "bad"), "holds no mobilenet_v2/model.keras"),
         ((run, tmp_path), "exists, and is not replaced"),
+        ((run, tmp_path / "bad", "--model", "cnn", "--where", "last"), "must be of first. Received: last"),
         ((run, tmp_path / "bad", "--where", "middle"), "must be of first, b1, b6, last. Received: middle"),
     ):
         result = collapse(*arguments)

@@ -84,7 +84,7 @@ def _open_first(options: CameraOptions, report: Report) -> Camera:
             failures.append(f"{name}: {error}")
     if not devices:
         failures.append("/dev/video*: this machine has no USB camera or other V4L2 device")
-    raise SourceError("no camera that was tried gives pictures.\n  " + "\n  ".join(failures))
+    raise SourceError("no camera that was tried gives pictures. " + "; ".join(failures))
 
 
 def _open_picamera(number: int, options: CameraOptions, report: Report) -> Camera:

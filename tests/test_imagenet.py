@@ -142,7 +142,7 @@ def test_without_network_and_cache_the_way_out_is_named(
     result = _convert("mobilenet_v2", tmp_path / "o")
     assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
     message = " ".join(result.stderr.split())
-    assert "names of ImageNet's classes cannot be had: URL fetch failure" in message
+    assert "names of ImageNet's classes cannot be had: https://example.org: Name not known. " in message
     assert "Connect to the internet once" in message and "copy its ~/.keras/models to" in message
 
 

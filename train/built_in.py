@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from ..convert.download import DownloadFailure, download_shown
 from ..convert.quiet import import_tensorflow
 from ..edge.errors import DatasetError, MissingPackageError
 from ..edge.extras import pip_install
@@ -62,11 +61,12 @@ def _cifar10() -> list[LabelledPixels]:
     """60,000 photos of 32x32 pixels in 10 classes, downloaded by Keras; its test set stays the test set."""
     _, keras = import_tensorflow("The data set cifar10", "train")
     try:
-        with redirect_stdout(sys.stderr):  # Keras draws its download's progress on stdout.
+        with download_shown("CIFAR-10 (170 MB)"):
             train, test = keras.datasets.cifar10.load_data()
     except Exception as error:  # Keras raises a bare Exception when a download fails.
+        reason = DownloadFailure.of(error) or error
         raise DatasetError(
-            f"CIFAR-10 cannot be downloaded ({error}). Check the network, or train on a folder of your own "
+            f"CIFAR-10 cannot be downloaded ({reason}). Check the network, or train on a folder of your own "
             "images, or on digits, which needs no network"
         ) from error
     pictures: list[LabelledPixels] = []

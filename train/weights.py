@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from ..convert.download import DownloadFailure, download_shown
 from ..edge.errors import OptionError, WeightsError
 from .backbones import (
     BACKBONES,
@@ -20,7 +21,6 @@ from .backbones import (
     Scaling,
     check_alpha,
 )
-from .download import describe_failure, download_shown
 
 
 class Base(NamedTuple):
@@ -67,7 +67,7 @@ def _construct(backbone: Backbone, kind: str | None, size: int, alpha: float) ->
         arguments["include_preprocessing"] = False
     constructor = getattr(keras.applications, backbone.constructor)
     try:
-        with download_shown(backbone.constructor), warnings.catch_warnings():
+        with download_shown(f"the ImageNet weights of {backbone.constructor}"), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Keras warns of sizes without weights.
             return constructor(
                 input_shape=(size, size, 3), include_top=False, pooling="avg", weights=kind, **arguments
@@ -77,10 +77,23 @@ def _construct(backbone: Backbone, kind: str | None, size: int, alpha: float) ->
             raise
         # Keras raises a bare Exception when a download fails, and others for a damaged cache.
         raise WeightsError(
-            f"The ImageNet weights of {backbone.constructor} {describe_failure(error)}, start from random "
+            f"The ImageNet weights of {backbone.constructor} {_describe(error)}, start from random "
             "weights with --weights none, or leave that model out with --model cnn. "
             "See docs/howto/weights-without-network.md"
         ) from error
+
+
+def _describe(error: Exception) -> str:
+    failure = DownloadFailure.of(error)
+    if failure is None:
+        return (
+            f"cannot be loaded ({error}). Delete the file in ~/.keras/models, to download it again, give "
+            "another one with --weights FILE"
+        )
+    return (
+        f"cannot be downloaded ({failure.reason}). Fetch {failure.address} on a machine with a network and "
+        "give it with --weights FILE"
+    )
 
 
 def _load_file(network: Any, path: Path, backbone: Backbone) -> None:

@@ -6,9 +6,7 @@ The table needs no TensorFlow; the other functions import it.
 from __future__ import annotations
 
 import os
-import sys
 import warnings
-from contextlib import redirect_stdout
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +16,7 @@ from ...edge.channels import BGR, RGB
 from ...edge.errors import ConversionError, OptionError
 from ...edge.labels import tell_apart
 from ...edge.modelfile import NAMED_NORMALIZATIONS, Normalization
+from ..download import DownloadFailure, download_shown
 from .job import ModelSource
 
 PREFIX = "keras:"
@@ -141,7 +140,7 @@ def load_imagenet(path: Path) -> Any:
 
     constructor = _NETWORKS[network_name(path)][0]
     try:
-        with redirect_stdout(sys.stderr), warnings.catch_warnings():  # Keras prints progress on stdout.
+        with download_shown(f"the ImageNet weights of {constructor}"), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return getattr(keras.applications, constructor)(weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception for a download, others for a damaged cache.
@@ -157,7 +156,7 @@ def imagenet_labels() -> tuple[str, ...]:
     import numpy as np
 
     try:
-        with redirect_stdout(sys.stderr):
+        with download_shown("the names of ImageNet's classes"):
             rows = keras.applications.imagenet_utils.decode_predictions(np.eye(_CLASSES), top=1)
     except Exception as error:  # As above.
         raise ConversionError(
@@ -184,7 +183,7 @@ def readable(classes: list[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _remedy(error: Exception, constructor: str) -> str:
-    reason = " ".join(str(error).split())[:160]
+    reason = str(DownloadFailure.of(error) or " ".join(str(error).split())[:160])
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras"), "models")
     return (
         f'{reason}. Connect to the internet once; or, where there is one, run: python -c "import keras; m = '

@@ -1,4 +1,4 @@
-"""How Keras downloads weights: what people see of it, and why it failed."""
+"""What Keras downloads: what people see of it, and why it failed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from typing import NamedTuple
 
 from ..edge.console import say, stderr_is_terminal
 
@@ -27,21 +28,25 @@ def download_shown(what: str) -> Iterator[None]:
             shown.end()
 
 
-def describe_failure(error: Exception) -> str:
-    """Return the end of "The weights ...": why they cannot be had, and how to bring them from elsewhere."""
-    match = _FAILURE.search(str(error))
-    if match is None:
-        return (
-            f"cannot be loaded ({error}). Delete the file in ~/.keras/models, to download it again, "
-            "or give another one with --weights FILE"
-        )
-    address, status, reason = match.groups()
-    reason = _ERROR_NUMBER.sub("", reason.strip()).rstrip(".")
-    reason = reason if status == "None" else f"{status} {reason}"
-    return (
-        f"cannot be downloaded ({reason}). Fetch {address} on a machine with a network and give it with "
-        "--weights FILE"
-    )
+class DownloadFailure(NamedTuple):
+    """Which address was asked, and the reason why it gave nothing."""
+
+    address: str
+    reason: str
+
+    @classmethod
+    def of(cls, error: Exception) -> DownloadFailure | None:
+        """Read what Keras raised; None for something else, such as a damaged file that it had kept."""
+        match = _FAILURE.search(str(error))
+        if match is None:
+            return None
+        address, status, text = match.groups()
+        reason = _ERROR_NUMBER.sub("", " ".join(text.split())).rstrip(".")
+        return cls(address, reason if status == "None" else f"{status} {reason}")
+
+    def __str__(self) -> str:
+        """Return both, as messages have them."""
+        return f"{self.address}: {self.reason}"
 
 
 class _DownloadOutput(io.TextIOBase):
@@ -53,7 +58,7 @@ class _DownloadOutput(io.TextIOBase):
 
     def write(self, text: str) -> int:
         if text.startswith("Downloading data from"):
-            say(f"Downloading the ImageNet weights of {self._what}, once; Keras keeps them")
+            say(f"Downloading {self._what}, once; Keras keeps them")
         elif text.strip() and stderr_is_terminal():
             sys.stderr.write(_COLOUR.sub("", text))
             self._drawn = True

@@ -94,7 +94,7 @@ class Steps:
         console = Console(stderr=True)
         with Progress(*columns, console=console, transient=True) as shown:
             task = shown.add_task(title, total=None)
-            room = max(20, console.width - 2)
+            room = max(20, console.width - 12)  # The spinner and the time stand beside it.
             yield lambda text: shown.update(task, description=f"{title}\n{text.strip()[:room]}")
 
 

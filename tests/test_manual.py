@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from manual.commands import ROOT, PageError, pages, steps_of
+from manual.links import wrong_links
 from manual.options import PACKAGES, command_of, options_of, reference_of
 from manual.run import StepError, difference, run_page, shown_part
 
@@ -136,3 +137,40 @@ def test_reference_of_a_command_shows_what_its_whole_help_shows(name: str) -> No
     whole, entries = "".join(sections), re.sub(r"`|\{#[\w-]+\}", "", "".join(headings))
     assert len(whole) > 1500
     assert re.sub(r"[\s:]", "", whole) == re.sub(r"[\s:]", "", entries)
+
+
+# The changelog tells of files as they were.
+DOCUMENTS = [
+    *(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"), *(ROOT / "docs").rglob("*.md"),
+    ROOT / "manual/README.md",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_of_a_document_lead_to_files_and_headings(path: Path) -> None:
+    assert wrong_links(path, ROOT) == []
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# A `b`: c\n", encoding="utf-8")
+    page = page_of(
+        tmp_path,
+        "[a](there.md) [b](there.md#a-b-c) [c](https://example.org/x)\n"
+        "[d](gone.md) [e](there.md#c) [f](../up.md) [g](http://example.org) ![h](no.png)\n"
+        "`[i](code.md)`\n```\n[j](block.md)\n```\n",
+    )
+    assert wrong_links(page, tmp_path) == [
+        "gone.md",
+        "there.md#c",
+        "../up.md",
+        "http://example.org",
+        "no.png",
+    ]
+
+
+def test_every_page_is_in_the_list_of_the_site() -> None:
+    listed = re.findall(
+        r"^ +- .*?([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    there = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted(there)

@@ -84,7 +84,9 @@ def test_commands_of_a_page_name_only_options_that_exist(page: str) -> None:
         for name in PACKAGES
     }
     for step in steps_of(ROOT / page):
-        for name, arguments in re.findall(r"(edge-\w+) ([^|;&\n]*)", step.code.replace("\\\n", " ")):
+        for name, arguments in re.findall(
+            r"(?<![\w-])(edge-\w+) ([^|;&\n]*)", step.code.replace("\\\n", " ")
+        ):
             used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", arguments))
             assert name in known and used <= {*known[name], "--help", "--version"}, (step.line, arguments)
 

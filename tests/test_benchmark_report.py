@@ -140,7 +140,7 @@ def test_report_names_what_to_ship_by_the_budget_and_why_not_the_others() -> Non
     page = _render(fast, good)
     beginning = page.text.partition("How it was measured")[0]
     assert "Ship m_large: 9.00 ms, top-1 91.0 %" in beginning and "less accurate" in page.row("Why")[0]
-    assert page.row("Next") == ["edge-classify --model m_large.tflite photo.jpg"]
+    assert page.row("Next") == ["edge-classify -m m_large.tflite photo.jpg"]
     assert page.row("Fastest") == ["small: 5.00 ms, p99 6.05 ms"]
     assert page.row("Most accurate") == ["large: top-1 91.0 % (89.1 to 92.9)"]
     assert "less accurate" in page.row("small")[-1] and page.row("large")[-1] == "-"

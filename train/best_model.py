@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmarks.scoring.statistics import ClassMetrics, Metrics
+from ..edge.next_step import quoted
 from ..edge.statistics.chance import Standing, against_chance, describe_chance
 from .output import resume_command
 from .report_tables import PairedTest
@@ -76,7 +76,7 @@ def _next_step(run: Path, useless: bool, interrupted: bool) -> tuple[str, str]:
         )
     return (
         "Make the files that devices run, and see what each loses:",
-        f"edge-convert {shlex.quote(str(run))} --output models",
+        f"edge-convert {quoted(run)} --output {quoted(run.parent / 'models')}",
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..budget import Budget
 from ..host import Host
+from ..next_step import command_after
 from ..recommend import recommend_result
 from ..results.machines import Machine, by_machine, machine_names
 from ..results.names import Naming, failure_name, result_names
@@ -73,6 +74,12 @@ class Device:
     def fastest(self) -> ReportRow | None:
         """The row with the lowest median."""
         return min(self.rows, key=lambda row: row.result.latency.median_ms, default=None)
+
+    @property
+    def next_step(self) -> tuple[str, str]:
+        """What to type next, and when; both "" where nothing can be named."""
+        chosen = self.recommended.result if self.recommended else None
+        return command_after([row.result for row in self.rows], chosen)
 
     @property
     def most_accurate(self) -> ReportRow | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +42,6 @@ _FILTERS = {
     "count": numbers.counted,
     "scaled": numbers.scaled,
     "number": numbers.number,
-    "quoted": shlex.quote,
 }
 
 

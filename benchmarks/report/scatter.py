@@ -17,6 +17,7 @@ _NAME = 190.0  # The most px that a name gets.
 _NARROW = 340.0  # px of the chart for a phone: narrower than its screen, so that nothing is scaled down.
 # px from a point to its number: somewhere there is room, since numbers are small.
 _REACHES = (9.0, 16.0, 24.0, 34.0, 46.0, 60.0, 80.0, 105.0, 135.0, 170.0)
+_TAIL = 1.5  # Lines to p99 end at the edge beyond so many times the longest median.
 _SAME = 4.0  # Points that are so many px apart share a number's place.
 
 
@@ -74,7 +75,7 @@ def accuracy_against_latency(key: str, devices: Sequence[Device], narrow: bool =
     bars = [bar for dot in dots for bar in _draw_errors(drawing, dot, across, upward)]
     labels = _Labels.of(dots, bars, frame)
     labels.draw_leaders(drawing)
-    for dot in dots:
+    for dot in sorted(dots, key=lambda dot: dot.row.on_front):  # The filled ones on top of their equals.
         hint = _hint(dot, devices[dot.device].name if len(devices) > 1 else None)
         style = f"{dot.colour} mark" if dot.row.on_front else f"{dot.colour} mark hollow"
         drawing.mark(dot.at, dot.device, style, hint)
@@ -87,9 +88,11 @@ def accuracy_against_latency(key: str, devices: Sequence[Device], narrow: bool =
 
 def _scales(scored: Sequence[tuple[ReportRow, MeasuredAccuracy]], frame: Box) -> tuple[Scale, Scale]:
     times, rates = [], []
+    # On a busy machine p99 is many times the median, and medians would all lie at the left edge.
+    most = _TAIL * max(row.result.latency.median_ms for row, _ in scored)
     for row, accuracy in scored:
         latency = row.result.latency
-        times += [latency.median_ms, latency.p99_ms, *latency.median_ci95]
+        times += [latency.median_ms, min(latency.p99_ms, most), *latency.median_ci95]
         rates += [accuracy.top1, *accuracy.top1_ci95]
     across = scale(times, frame.left, frame.right)
     return across, scale([rate * 100 for rate in rates], frame.bottom, frame.top, log=False)

@@ -28,7 +28,7 @@ _CONVERT = ("edge-convert", "run", "--output", "models", "--force")
 _BENCHMARK = ("sh", "-c", "edge-benchmark models/*.tflite --data run --report benchmark.html")
 # The report, the element before which the picture ends, and that with which it begins; None: the page's top.
 _TAKEN = {
-    "report": (Path("run/report.html"), "#curves", None),
+    "report": (Path("run/report.html"), "h3", None),
     "benchmark": (Path("benchmark.html"), "#figures", "#scatter"),
 }
 

@@ -134,3 +134,46 @@ def test_other_files_say_what_setup_and_ruff_say() -> None:
     hooks = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"][0]["hooks"]
     assert f".venv/bin/{mypy}" in [hook["entry"] for hook in hooks]
     assert json.loads(read(".devcontainer/devcontainer.json"))["postCreateCommand"] == "make .venv/installed"
+
+
+def pages_of(text: str) -> set[str]:
+    """Return the files of the repository that a page's links lead to, without addresses."""
+    return {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target}
+
+
+@pytest.mark.parametrize("name", ["SKILL.md", "llms.txt"])
+def test_links_for_agents_lead_to_files_that_exist(name: str) -> None:
+    assert [target for target in pages_of(read(name)) if not (ROOT / target).is_file()] == []
+
+
+def test_llms_names_each_page_of_the_manual_once_with_a_line_about_it() -> None:
+    text = read("llms.txt")
+    entries = re.findall(r"^- \[[^\]]+\]\((\S+)\): \S.*$", text, re.MULTILINE)
+    assert len(entries) == len(set(entries)) == len(re.findall(r"^- ", text, re.MULTILINE))
+    assert set(entries) - {"SKILL.md", "README.md"} == {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")
+    }
+    assert re.match(r"# edge-classify\n\n> \S", text)
+
+
+def test_skill_says_when_to_use_it_and_shows_options_that_exist() -> None:
+    text = read("SKILL.md")
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["name"] == "edge-classify"
+    assert 50 < len(head["description"]) <= 1024
+    assert unknown_options(text) == []
+
+
+def test_ten_task_cards_have_their_parts_and_stand_in_skill_llms_and_manual() -> None:
+    cards = sorted(path for path in (ROOT / "docs" / "tasks").glob("*.md") if path.name != "index.md")
+    assert len(cards) == 10
+    for card in cards:
+        text = card.read_text(encoding="utf-8")
+        for part in ("\n**Goal:** ", "\n```sh\n", "\n| exit status |", "\n**Pitfalls**\n"):
+            assert part in text, (card.name, part)
+        for place, start in (
+            ("SKILL.md", "docs/tasks/"),
+            ("mkdocs.yml", "tasks/"),
+            ("docs/tasks/index.md", ""),
+        ):
+            assert f"{start}{card.name}" in read(place), (place, card.name)

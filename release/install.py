@@ -111,7 +111,8 @@ def main(locks: list[Path]) -> int:
             _say("\n".join(installation.said[-_SHOWN_OF_A_FAILURE:]))
             _say(f"Error: pip could not install {lock} (exit status {status}, see above)")
             return status
-    _say(f"   Installed in {time.monotonic() - began:.0f} s")
+    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    _say(f"   Installed in {minutes} min {seconds} s")
     return 0
 
 

@@ -45,14 +45,16 @@ class Demo:
     def make(self) -> None:
         """Train, convert, classify and benchmark; raises StepError."""
         self._train()
-        convert = self._command("edge-convert", str(self.run), "--output", str(self.models), "--force")
+        convert = self._command(
+            "edge-convert", str(self.run), "--output", str(self.models), "--details", "--force"
+        )
         self.steps.run("Converting each network to four .tflite files", convert)
         int8 = [f"--model={self.models / name}_int8.tflite" for name in ("cnn", "mobilenet_v2")]
         photos = [str(path) for path in self.photos()[::80]]
         classify = self._command("edge-classify", *int8, "--top", "2", *photos)
         self.steps.run("Classifying five test images with both int8 files", classify)
         files = sorted(map(str, self.models.glob("*.tflite")))
-        kept = ["--output", str(self.results), "--report", str(self.report), "--force"]
+        kept = ["--output", str(self.results), "--report", str(self.report), "--details", "--force"]
         benchmark = self._command("edge-benchmark", *files, "--data", str(self.run), *kept)
         self.steps.run(f"Benchmarking all {len(files)} files", benchmark)
 

@@ -76,7 +76,12 @@ class Steps:
         ) as process:
             os.close(theirs)
             with open(ours, "rb", buffering=0) as stream:  # noqa: PTH123 - Of a number, not of a path.
-                _split(stream, take)
+                try:
+                    _split(stream, take)
+                except KeyboardInterrupt:  # The command got it too, and is tidying up.
+                    _split(stream, take)
+                    process.wait()
+                    raise
             return process.wait()
 
     @contextmanager

@@ -54,6 +54,8 @@ def test_faults_of_geometry_are_all_found(page: BrowserPage, tmp_path: Path) -> 
         """<!doctype html><meta name="viewport" content="width=device-width">
         <p style="font-size: 8px">fine</p>
         <table style="width: 900px"><tr><td>wide</table>
+        <div class="scroll" style="overflow: auto; width: 99px"><table style="width: 500px"><tbody>
+        <tr><td>name<td>1</table></div>
         <svg role="img" width="100" height="50"><title>chart</title><text x="1" y="20">one</text>
         <text x="2" y="20">two</text><text x="90" y="40">beyond</text></svg>"""
     )
@@ -62,7 +64,7 @@ def test_faults_of_geometry_are_all_found(page: BrowserPage, tmp_path: Path) -> 
     told = " / ".join(find_faults(page))
     for expected in (
         "px wide, on a screen of", "table of 900 px does not scroll", '"one" lies on "two"',
-        '"beyond" leaves the picture', '"fine" has 8 px',
+        '"beyond" leaves the picture', '"fine" has 8 px', '"name" scrolls out of sight',
     ):  # fmt: skip
         assert expected in told
 

@@ -24,6 +24,15 @@ _FAULTS = """(() => {
     if (!fits && !scrolls(table.parentElement)) faults.push(`a table of ${own.width} px does not scroll`);
     if (fits && table.scrollWidth > own.width + 1) faults.push(`the cells of a table leave it`);
   }
+  for (const part of document.querySelectorAll(".scroll")) {
+    const cell = part.querySelector("tbody tr > *");
+    if (!cell || !part.clientWidth || part.scrollWidth <= part.clientWidth) continue;
+    part.scrollLeft = 60;
+    const moved = part.getBoundingClientRect().left + part.clientLeft - cell.getBoundingClientRect().left;
+    if (moved > 1) faults.push(`"${cell.textContent}" scrolls out of sight`);
+    if (cell.offsetWidth > 0.6 * part.clientWidth) faults.push(`"${cell.textContent}" hides the figures`);
+    part.scrollLeft = 0;
+  }
   const apart = (a, b) => a.right <= b.left + slack || b.right <= a.left + slack
     || a.bottom <= b.top + slack || b.bottom <= a.top + slack;
   for (const svg of document.querySelectorAll("svg[role=img]")) {
@@ -60,8 +69,9 @@ _FAULTS = """(() => {
 def find_faults(page: BrowserPage) -> list[str]:
     """Return what is wrong with the geometry of the open page.
 
-    Wrong are: a page wider than its screen, a table that neither fits nor scrolls, texts of a picture on top
-    of each other or outside of it, text smaller than 11 px. Parts that can be folded away are unfolded first.
+    Wrong are: a page wider than its screen, a table that neither fits nor scrolls, or that scrolls together
+    with its first column, texts of a picture on top of each other or outside of it, text smaller than 11 px.
+    Parts that can be folded away are unfolded first.
     """
     found: list[str] = page.evaluate(_FAULTS)
     return found

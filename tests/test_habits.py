@@ -15,6 +15,7 @@ from edge_classify.benchmarks.cli import main as benchmark
 from edge_classify.convert.cli import main as convert
 from edge_classify.edge.cli import main as classify
 from edge_classify.train.cli import main as train
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 COMMANDS: dict[str, click.Command] = {
@@ -177,3 +178,12 @@ def test_ten_task_cards_have_their_parts_and_stand_in_skill_llms_and_manual() ->
             ("docs/tasks/index.md", ""),
         ):
             assert f"{start}{card.name}" in read(place), (place, card.name)
+
+
+def test_moving_picture_of_the_readme_loops_and_stays_below_two_megabytes() -> None:
+    path = ROOT / "docs" / "pictures" / "demo.webp"
+    assert path.stat().st_size < 2_000_000
+    with Image.open(path) as picture:
+        assert picture.width == 800
+        assert picture.info["loop"] == 0
+        assert getattr(picture, "n_frames", 1) > 50

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -109,7 +108,9 @@ def terminal_width() -> int | None:
     """Return how many columns the terminal has that shows stdout; None where none does: a pipe or a file."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
-    return shutil.get_terminal_size().columns
+    from shutil import get_terminal_size  # A single photo does without it.
+
+    return get_terminal_size().columns
 
 
 def folded(text: str, width: int | None, indent: str = "", hanging: str = "") -> list[str]:

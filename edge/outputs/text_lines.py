@@ -31,7 +31,8 @@ class TextLines:
             self._report(frame.error)
             return
         rate = self._rate.tick() if frame.grabbed is not None else None
-        width = terminal_width() if isinstance(self._writer, StandardOutput) else None
+        several = len(result.answers) > 1 and isinstance(self._writer, StandardOutput)
+        width = terminal_width() if several else None
         self._writer.write(to_text(frame, result.answers, rate, width))
 
     def close(self) -> None:

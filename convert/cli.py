@@ -92,7 +92,7 @@ def main(
     _prepare(source, options, doctor, signer)
     settings = read_settings(options, signer)
     if doctor:
-        _examine(source, settings, as_json)
+        _examine(source, settings, as_json, details)
         return
     _convert(source, settings, budget, as_json, details)
 
@@ -229,7 +229,10 @@ def _convert(
     else:
         print_tables(outcome.files, settings.output, advice, details)
         for report in outcome.repairs:
-            (print_report if details else print_short_report)(report)
+            if details:
+                print_report(report, details)
+            else:
+                print_short_report(report)
     failed = _say_what_failed(outcome)
     if budget is not None and advice.name is None:
         say(f"--budget: {advice.reason}")
@@ -250,7 +253,7 @@ def _say_what_failed(outcome: ConversionOutcome) -> bool:
     return bool(outcome.skipped or outcome.unrepaired or outcome.at_chance or outcome.unwritten)
 
 
-def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -> None:
+def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool, details: bool) -> None:
     with loading():
         from .int8_loss import examine_int8
         from .output import plot_file_name
@@ -264,7 +267,7 @@ def _examine(source: ModelSource, settings: ConversionSettings, as_json: bool) -
         if as_json:
             print_json(report.to_json())
         else:
-            print_report(report)
+            print_report(report, details)
             if not unwritten:
                 say(f"Plot: {settings.output / plot_file_name(job.name)}")
     for sentence in unwritten:

@@ -53,7 +53,7 @@ WHAT = (
     _option("--doctor", first=True, is_flag=True,
             takes=("path", "compatible", "data", "calibration", "calibration_images", "labels",
                    "normalization", "color", "outputs", "output_index", "image_size", "resize", "trust",
-                   "max_drop", "output", "force", "as_json", *DATA_OPTION_NAMES),
+                   "max_drop", "output", "force", "as_json", "details", *DATA_OPTION_NAMES),
             help="Only find out which layers int8 spoils, and what repairs it."),
     _option("--without-photos", is_flag=True, takes=("path", "output", "force", *_SIGNING),
             help="Copy a finished file of edge-convert, with drawn patterns in place of its golden photos."),

@@ -136,8 +136,10 @@ def print_android(_: bool) -> list[str]:
 
 def print_repairs(details: bool) -> list[str]:
     report = make_report(name="a_layer/of_a_network/with_a_long_name", guilty=12)
-    (print_report if details else print_short_report)(report)
-    return ["Ship the repaired file (12 layers in float)", report.harmful[0].name]
+    print_short_report(report)
+    print_report(report, details)
+    rest = report.harmful[-1].name if details else "and 2 more, which --details shows"
+    return ["Ship the repaired file (12 layers in float)", report.harmful[0].name, rest]
 
 
 def print_training(details: bool) -> list[str]:

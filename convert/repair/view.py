@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...benchmarks.results.numbers import points
 from ...edge.console import print_sentence
-from ...edge.tables import TableColumn, print_table
+from ...edge.tables import DETAILS, TableColumn, print_table
 from .report import Attempt, RepairReport
+from .sensitivity import LayerError
 
 _SHOWN = 10
 _NAMED = 3
@@ -24,13 +27,16 @@ _REPAIRS = (
 )
 
 
-def print_report(report: RepairReport) -> None:
-    """Print to stdout the file to ship, the harmed layers, the attempts and their costs."""
+def print_report(report: RepairReport, details: bool = False) -> None:
+    """Print to stdout the file to ship, the harmed layers, the attempts and their costs.
+
+    Without `details` the layers end with those that suffer most.
+    """
     _print_paragraph(_state(report))
     _print_paragraph(_advice(report))
     print_sentence("")
     if report.harmful or not report.int8.passes:
-        _print_layers(report)
+        _print_layers(report, report.harmful if details else report.harmful[:_SHOWN])
     if len(report.attempts) > 1:
         _print_attempts(report)
 
@@ -58,19 +64,18 @@ def _state(report: RepairReport) -> str:
     )
 
 
-def _print_layers(report: RepairReport) -> None:
+def _print_layers(report: RepairReport, shown: Sequence[LayerError]) -> None:
     rows = [
-        (error.name, error.operation, f"{error.divergence:.3f}", f"{error.changed:.0%}")
-        for error in report.harmful[:_SHOWN]
+        (error.name, error.operation, f"{error.divergence:.3f}", f"{error.changed:.0%}") for error in shown
     ]
     if not rows:
         _print_paragraph("No layer alone changes the answers much: the loss adds up over many.")
         return
     title = "Layers that suffer, each quantized alone, worst first"
     print_table(title, _LAYERS, rows)
-    if len(report.harmful) > _SHOWN:
-        print_sentence(f"  and {len(report.harmful) - _SHOWN} more")
-    for error in report.harmful[:_SHOWN]:
+    if len(report.harmful) > len(shown):
+        print_sentence(f"  and {len(report.harmful) - len(shown)} more, which {DETAILS} shows")
+    for error in shown:
         _print_paragraph(f"{error.name}: {error.seen}.", "  ")
     print_sentence("")
 

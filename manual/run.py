@@ -29,8 +29,8 @@ _HOME = "/home/you/example"
 _PATIENCE = 600.0
 # What depends on how busy the machine is, without spaces and with each number as 0.
 _BY_CHANCE = (
-    r"(?:Note:)?(?:[\w.]+:|[\w.,]+:)?Otherprogramskept.*?nothingelseruns\.?",
-    r"(?:Note:)?(?:[\w.,]+:)?Thetimewasnotsteady.*?\(--soak\)\.?",
+    r"(?:Note:(?:[\w.,]+:)?|cnn:)?Otherprogramskept.*?(?:nothingelseruns|--detailstellswhattodo)\.?",
+    r"(?:Note:(?:[\w.,]+:)?|cnn:)?Thetimewasnotsteady.*?(?:\(--soak\)|--detailstellswhattodo)\.?",
     r"Note:Energywasnotmeasured.*?battery\.?",
     # Which file is the fastest, and by how much.
     r"0timesasslow|shipthis|higherp0|asfastwithin0%,anditsp0is0s|thesmallestof(?=thefastestof)",

@@ -75,7 +75,9 @@ def test_outputs_differ_by_words_and_columns_but_not_by_numbers_and_times() -> N
     assert difference(page, same) == ""
     assert "test images" in difference(page, same.replace("images", "test images"))
     assert difference(page, same.replace("a  900", "a  b  900")) != ""
-    busy = "\nNote: Other programs kept 0.5 cores busy (a 0.3,\nb 0.2), 1.1 at times. --details tells what to do.\n"
+    busy = (
+        "\nNote: Other programs kept 1.5 cores busy (a 1,\nb 0.2), 1 at times. --details tells what to do.\n"
+    )
     assert difference(f"{page}\nNext: x", f"{page}{busy}Next: x") == ""
     assert difference(f"{page}\nNext: x", f"{page}{busy}Next: y") != ""
 

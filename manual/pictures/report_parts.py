@@ -20,7 +20,14 @@ from .paper import PICTURES
 from .photos import command, keep
 
 _WIDTH = 760
-# Everything but the part from a heading to the next of its level goes; the rest of the page is hidden.
+# A page has its heights when its pictures are there. A part goes from a heading to the next of its level.
+_DECODED = """
+(async () => {
+  for (const details of document.querySelectorAll('details')) details.open = true;
+  for (const picture of document.images) picture.loading = 'eager';
+  await Promise.all([...document.images].map(picture => picture.decode().catch(() => null)));
+})()
+"""
 _ONLY = """
 (() => {
   const all = [...document.querySelectorAll('h1, h2, h3')];
@@ -30,7 +37,6 @@ _ONLY = """
     if (/^H[1-6]$/.test(next.tagName) && next.tagName <= start.tagName) break;
     parts.push(next);
   }
-  for (const details of document.querySelectorAll('details')) details.open = true;
   const boxes = parts.slice(0, MOST).map(part => part.getBoundingClientRect()).filter(box => box.height);
   const top = Math.min(...boxes.map(box => box.top)) + scrollY;
   const bottom = Math.max(...boxes.map(box => box.bottom)) + scrollY;
@@ -43,6 +49,7 @@ def photograph(page: BrowserPage, report: Path, heading: str, name: str, most: i
     """Keep a part of a report as a picture: from a heading on, of at most so many elements."""
     page.set_screen(_WIDTH, 900)
     page.open(report)
+    page.evaluate(_DECODED, wait=True)
     script = _ONLY.replace("TEXT", repr(heading)).replace("MOST", str(most))
     top, height = page.evaluate(script)
     data = page.picture(0, max(0, top - 12), _WIDTH, height + 24)

@@ -50,6 +50,8 @@ def photograph(page: BrowserPage, report: Path, heading: str, name: str, most: i
     page.set_screen(_WIDTH, 900)
     page.open(report)
     page.evaluate(_DECODED, wait=True)
+    # On a screen as high as the page nothing moves when a part below the first screen is taken.
+    page.set_screen(_WIDTH, page.evaluate("document.documentElement.scrollHeight"))
     script = _ONLY.replace("TEXT", repr(heading)).replace("MOST", str(most))
     top, height = page.evaluate(script)
     data = page.picture(0, max(0, top - 12), _WIDTH, height + 24)

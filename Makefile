@@ -34,7 +34,7 @@ help:
 	@echo "make manual  run every command that the manual and the README show, and compare what they print"
 	@echo "make clients run the files with MediaPipe, tflite-runtime 2.14 and LiteRT.js in Chromium"
 	@echo "make peers [PHOTOS=FOLDER] [WEIGHTS=FILE.h5]"
-	@echo "             the same model through what one would use instead: the README's table"
+	@echo "             the same model through what one would use instead: docs/understand/against-others.md"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
 	@echo "make faults [FAULTS_EACH=9] [FAULTS_TRAIN=1]"

@@ -30,7 +30,10 @@ def _options(command: click.Command) -> set[str]:
     return {name for param in command.params for name in param.opts}
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "Makefile"])
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_document_names_only_options_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     known = set().union(
@@ -46,11 +49,17 @@ def test_document_names_only_options_that_exist(document: str) -> None:
 
 
 def test_readme_shows_every_command_with_options_of_its_own() -> None:
-    lines = re.findall(r"^(edge-\w+) (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert {name for name, _ in lines} == set(COMMANDS)
-    for name, arguments in lines:
-        used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", arguments))
+    commands = re.findall(r"`(edge-\w+) ([^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {name for name, _ in commands} == set(COMMANDS)
+    for name, arguments in commands:
+        used = set(re.findall(r"(?<![\w-])-{1,2}[a-z][a-z-]*", arguments))
         assert used <= _options(COMMANDS[name]), (name, arguments)
+
+
+def test_readme_is_one_page_that_fits_a_screen() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    assert [line for line in lines if len(line) > 100] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)

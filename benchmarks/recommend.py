@@ -13,6 +13,7 @@ from typing import Any
 
 from ..edge.console import print_sentence
 from ..edge.statistics.chance import HasChance, Standing, against_chance, describe_chance
+from ..edge.statistics.proportions import wilson_interval
 from ..edge.tables import TableColumn, print_table
 from .budget import Budget
 from .results.bits import unpack
@@ -194,6 +195,7 @@ class _AccuracyCheck:
 
     def __init__(self, fitting: Sequence[Candidate], limit: float) -> None:
         self._limit = limit
+        self._fitting = fitting
         answered = {c.name: c.answers for c in fitting if c.answers is not None}
         sets = Counter((row.data, len(row.file)) for row in answered.values())
         most = sets.most_common(1)[0][0] if sets else None
@@ -223,17 +225,48 @@ class _AccuracyCheck:
         return f"Chosen by {len(first.file):,} images of {first.data}; {others}."
 
     def doubts(self, chosen: Candidate) -> tuple[str, ...]:
-        """Return sentences about what is not known: whether it is better than chance, and as the best."""
+        """Return sentences about what is not known: whether it is better than chance, and as the best.
+
+        Also what the images that report show against the choice, which must not follow them.
+        """
         sentences = []
         accuracy, found = chosen.accuracy, self._losses.get(chosen.name)
         if accuracy is not None and against_chance(accuracy) is Standing.UNTOLD:
             sentences.append(f"{chosen.name} cannot be told from chance: {describe_chance(accuracy)}.")
-        doubt = describe_doubt(found.loss, self._limit) if found and found.loss else None
+        doubt = describe_doubt(found.loss, self._limit, self._comparisons) if found and found.loss else None
         if found is not None and doubt is not None:
             than = "its own float model" if found.own else "the most accurate of these models"
             limit = points(self._limit)
             sentences.append(f"Whether {chosen.name} is more than {limit} less accurate than {than} {doubt}.")
-        return tuple(sentences)
+        contradiction = self._contradiction(chosen)
+        return (*sentences, contradiction) if contradiction else tuple(sentences)
+
+    def _contradiction(self, chosen: Candidate) -> str | None:
+        """Return a sentence where the images that report show a file more accurate than the chosen one.
+
+        That is where the intervals lie further apart than the limit. None where these images chose.
+        """
+        mine = chosen.accuracy
+        if mine is None or not self._rows or not self._rows[0].apart:
+            return None
+        scored = [(c.accuracy, c) for c in self._fitting if c.accuracy is not None]
+        alike = [(each, c) for each, c in scored if each.images == mine.images]
+        best, file = min(alike, key=lambda pair: (-pair[0].top1, pair[1].median))
+        if _interval(best)[0] - _interval(mine)[1] <= self._limit:
+            return None
+        return (
+            f"The {mine.images:,} other images speak against it: it has {_share(mine)} right, and "
+            f"{file.name} {_share(best)}. Take that one where accuracy counts more than speed."
+        )
+
+
+def _interval(accuracy: HasChance) -> tuple[float, float]:
+    return wilson_interval(accuracy.top1 * accuracy.images, accuracy.images)
+
+
+def _share(accuracy: HasChance) -> str:
+    low, high = _interval(accuracy)
+    return f"{accuracy.top1:.1%} ({low:.1%} to {high:.1%})"
 
 
 def _why_none(candidates: Sequence[Candidate], misses: dict[str, list[str]]) -> str:

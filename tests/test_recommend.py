@@ -75,6 +75,34 @@ def test_one_image_of_36_sets_no_file_aside_and_the_images_that_would_tell_are_n
     assert "would tell" in doubt
 
 
+def test_loss_that_only_many_comparisons_leave_open_is_said_to_be_open() -> None:
+    # 15 lost and 4 won of 287: p = 0.04 alone, which is no evidence among the comparisons of four files.
+    right = np.arange(287) >= 5
+    slip = right.copy()
+    slip[:4], slip[-15:] = True, False
+    best = candidate("cnn", answers=RightAnswers("validation", True, right))
+    quick = candidate("quick", answers=RightAnswers("validation", True, slip, slip), median=1.0, p99=1.1)
+    found = recommend([best, candidate("other", answers=best.answers), quick], Budget(), 0.01)
+    assert found.name == "quick"
+    assert found.doubts == (
+        "Whether quick is more than 1 point less accurate than the most accurate of these models cannot be "
+        "told from 287 images (at most 6.70 points at 95 %); about 4,100 would tell.",
+    )
+
+
+@pytest.mark.parametrize(("top1", "against"), [(338 / 359, True), (350 / 359, False)])
+def test_images_that_report_speak_against_the_choice_and_do_not_change_it(top1: float, against: bool) -> None:
+    best = candidate("cnn", accuracy=Scored(359, 358 / 359, 0.1, 0.0))
+    quick = candidate("quick", median=1.0, p99=1.1, accuracy=Scored(359, top1, 0.1, 0.0))
+    found = recommend([best, quick], Budget(), 0.01)
+    told = [doubt for doubt in found.doubts if "speak against" in doubt]
+    assert found.name == "quick"
+    assert told == [
+        "The 359 other images speak against it: it has 94.2% (91.2% to 96.1%) right, and cnn 99.7% "
+        "(98.4% to 100.0%). Take that one where accuracy counts more than speed."
+    ] * against  # fmt: skip
+
+
 def test_of_eight_healthy_files_none_is_set_aside_by_chance() -> None:
     # 1.2 % of answers lost and 1.0 % won: in at most 2 of 100 runs a file is called less accurate.
     rng = np.random.default_rng(0)

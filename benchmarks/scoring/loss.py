@@ -153,12 +153,14 @@ def in_points(fraction: float) -> str:
     return f"{fraction * 100:.2f} points"
 
 
-def describe_doubt(loss: AnyLoss, limit: float) -> str | None:
+def describe_doubt(loss: AnyLoss, limit: float, comparisons: int = 1) -> str | None:
     """Return why it is not known whether more than `limit` is lost, as a clause; None where it is known.
+
+    A loss is known as `is_shown_above` with the same `comparisons` says.
 
     "cannot be told from 36 images (at most 12.57 points at 95 %); about 1,800 would tell"
     """
-    if loss.is_shown_above(limit) or loss.is_excluded_above(limit):
+    if loss.is_shown_above(limit, comparisons) or loss.is_excluded_above(limit):
         return None
     needed = loss.images_to_decide(limit)
     remedy = f"; about {_round_up(needed):,} would tell" if needed and needed > loss.images else ""

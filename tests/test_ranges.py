@@ -79,8 +79,9 @@ def test_least_error_bounds_round_better_than_all_of_the_range(seed: int, outlie
     values = np.random.default_rng(seed).normal(size=(8000, 1)).astype(np.float32)
     values[0] = outlier
     seen = collect(values)
-    # Rounding is taken as evenly distributed, which holds but for a few per cent.
-    assert rounding_error(values, seen.bounds("mse")) <= rounding_error(values, seen.bounds("none")) * 1.05
+    # Rounding is taken as evenly distributed. Of 8,000 values the quotient then has a standard deviation of
+    # 1.3 % by chance: a tenth is more than seven of them.
+    assert rounding_error(values, seen.bounds("mse")) <= rounding_error(values, seen.bounds("none")) * 1.1
 
 
 def test_least_error_bounds_cut_a_long_tail_where_that_pays() -> None:

@@ -1,7 +1,7 @@
 """Usage: python -m studies.demo FOLDER
 
 Both networks on handwritten digits, from training to benchmark, as a user would do it: `make demo`. Ends with
-which file to ship and what to type next. Whatever the commands print is kept in FOLDER/log.txt. Some four to
+which file to ship and what to type next. Whatever the commands print is kept in FOLDER/log.txt. Some three to
 eleven minutes on two cores.
 """
 

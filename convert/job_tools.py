@@ -110,7 +110,9 @@ class JobTools:
 
         They are compared with those of `float32`, or else of the first variant.
         """
-        fitted, unread = refit_confidence(variants, self.validation, self.job.name)
+        fitted, unread = refit_confidence(
+            variants, self.validation, self.job.name, self.job.images.fitted_before
+        )
         if self.job.images.evaluation:
             say(f"{self.job.name}: scoring on {len(self.job.images.evaluation):,} images")
         scored = self.scorer.score(fitted)

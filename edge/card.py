@@ -21,8 +21,8 @@ from .json_files import JsonError, parse_json, structured
 # 1.1 added output.threshold_precision, ece_uncalibrated, coverage and selective_accuracy; 1.2
 # mean_difference, largest_difference and p_value, calibration.source and .copies, and conversion.compatible;
 # 1.3 accuracy.chance, .above_chance_p, .only_float and .only_this, input.trained_color, golden.kind and
-# training.cross_validation; 1.4 input.mean and .std, and output.index.
-FORMAT = "1.4"
+# training.cross_validation; 1.4 input.mean and .std, and output.index; 1.5 training.learned_validation.
+FORMAT = "1.5"
 # Of a file whose graph does not keep the contract itself: readers of 1.x would feed it wrongly.
 FORMAT_BEYOND_CONTRACT = "2.0"
 _MAJOR_VERSIONS = ("1", "2")
@@ -217,7 +217,11 @@ class CrossValidation:
 
 @dataclass(frozen=True)
 class TrainingInfo:
-    """Where the weights come from; `note` is the remark of the person who trained them."""
+    """Where the weights come from; `note` is the remark of the person who trained them.
+
+    `learned_validation` says whether the validation images of the split were learned from in the end, after
+    temperature and threshold had been fitted to them: nothing can be chosen by answers to them any more.
+    """
 
     architecture: str
     weights: str
@@ -228,6 +232,7 @@ class TrainingInfo:
     versions: dict[str, str] = field(default_factory=dict)
     note: str = ""
     cross_validation: CrossValidation | None = None
+    learned_validation: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -27,15 +27,17 @@ def _state(rows: int = 2) -> State:
         trainable_parameters=[33, 4_000],
         seconds=1.5,
         best_loss=0.25,
+        refitted=True,
         last=arrays(12),
         best=arrays(12),
         optimizer=[np.array(17, np.int64), *arrays(2)],
+        held_out=arrays(1),
     )
 
 
 def _same(one: State, other: State) -> bool:
-    facts = ("phase", "trainable_parameters", "seconds", "best_loss")
-    arrays = ("last", "best", "optimizer")
+    facts = ("phase", "trainable_parameters", "seconds", "best_loss", "refitted")
+    arrays = ("last", "best", "optimizer", "held_out")
     return (
         all(getattr(one, name) == getattr(other, name) for name in facts)
         and str(one.rows) == str(other.rows)

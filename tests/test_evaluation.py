@@ -8,15 +8,9 @@ from edge_classify.benchmarks.scoring.confidence import apply_temperature, relia
 from edge_classify.benchmarks.scoring.statistics import expected_calibration_error, measure
 from edge_classify.train.corruption import CORRUPTIONS
 from edge_classify.train.dataset import Examples
-from edge_classify.train.evaluation import (
-    MAX_CORRUPTED,
-    MAX_MISTAKES,
-    MAX_TRAIN_MEASURED,
-    Evaluation,
-    evaluate,
-)
+from edge_classify.train.evaluation import MAX_CORRUPTED, MAX_MISTAKES, MAX_TRAIN_MEASURED, Evaluation
 
-from .support.report_data import make_evaluation, make_examples, make_labels, shade_reader
+from .support.report_data import evaluate_with, make_evaluation, make_examples, make_labels, shade_reader
 
 TEN = make_labels(10)
 
@@ -41,9 +35,9 @@ def test_temperature_and_threshold_come_from_validation_and_are_measured_on_the_
     good, bad = make_examples(3, 300, 0), make_examples(3, 300, 1)
     bad = Examples(bad.pixels, bad.rows, np.random.default_rng(0).permutation(bad.truth))
     predict, labels = shade_reader(3, 0, skill=100), make_labels(3)
-    hopeless = evaluate(predict, good, bad, good, labels, ["x"] * 300, 0.9, 0)
+    hopeless = evaluate_with(predict, good, bad, good, labels, ["x"] * 300, 0.9, 0)
     assert hopeless.threshold is None and hopeless.answered is None and hopeless.temperature > 5
-    hopeful = evaluate(predict, good, good, bad, labels, ["x"] * 300, 0.9, 0)
+    hopeful = evaluate_with(predict, good, good, bad, labels, ["x"] * 300, 0.9, 0)
     assert hopeful.threshold is not None and hopeful.threshold.precision > 0.95
     assert hopeful.answered is not None and hopeful.answered.precision is not None
     assert hopeful.answered.precision < 0.6 and hopeful.answered.images == 300
@@ -52,7 +46,7 @@ def test_temperature_and_threshold_come_from_validation_and_are_measured_on_the_
 def test_gap_is_training_accuracy_less_accuracy() -> None:
     good, bad = make_examples(3, 300, 0), make_examples(3, 200, 1)
     bad = Examples(bad.pixels, bad.rows, (bad.truth + 1) % 3)
-    found = evaluate(shade_reader(3, 0, skill=100), good, good, bad, make_labels(3), ["x"] * 200, 0.9, 0)
+    found = evaluate_with(shade_reader(3, 0, skill=100), good, good, bad, make_labels(3), ["x"] * 200, 0.9, 0)
     assert found.train_accuracy > 0.98 and found.metrics.accuracy < 0.02
     assert found.gap == found.train_accuracy - found.metrics.accuracy
 
@@ -77,7 +71,7 @@ def test_measuring_many_images_is_bounded_and_goes_in_batches() -> None:
 
     few = make_examples(2, 1500, 0)
     many = Examples(few.pixels[:1].repeat(30_000, axis=0), np.arange(30_000), np.arange(30_000) % 2)
-    found = evaluate(predict, many, few, few, make_labels(2), ["x"] * 1500, 0.9, 0)
+    found = evaluate_with(predict, many, few, few, make_labels(2), ["x"] * 1500, 0.9, 0)
     assert sum(sizes) == 2 * 1500 + MAX_TRAIN_MEASURED + len(CORRUPTIONS) * MAX_CORRUPTED
     assert max(sizes) <= 256 and found.corruption.images == MAX_CORRUPTED
     assert found.train_accuracy == pytest.approx(0.5, abs=0.02)
@@ -106,7 +100,7 @@ def test_model_without_mistakes_has_none_to_show() -> None:
 def test_evaluating_again_gives_the_same_and_another_seed_other_noise() -> None:
     def found(seed: int) -> Evaluation:
         training, validation, test = (make_examples(10, 300, number) for number in range(3))
-        return evaluate(shade_reader(10, 0), training, validation, test, TEN, ["x"] * 300, 0.8, seed)
+        return evaluate_with(shade_reader(10, 0), training, validation, test, TEN, ["x"] * 300, 0.8, seed)
 
     first, again, other = found(1), found(1), found(2)
     assert first.to_json() == again.to_json() and first.mistakes == again.mistakes

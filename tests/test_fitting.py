@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from edge_classify.train.dataset import Examples
 from edge_classify.train.fitting import Diverged, fit, validate
 from edge_classify.train.imbalance import class_weights, logit_offsets
 from edge_classify.train.models import Architecture, build, build_to_train, in_float32
+from edge_classify.train.phases import plan_phases
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -57,8 +59,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def _in_one_go(folder: Path, pretrained: bool, imbalance: str) -> tuple[list[Any], History]:
-    task = tiny_task(folder, tiny_built(pretrained), imbalance=imbalance)
+def _in_one_go(
+    folder: Path, pretrained: bool, imbalance: str, refit: bool | None = None
+) -> tuple[list[Any], History]:
+    # With augmentation, views are drawn in other groups where the validation images have some too.
+    augment = {"augment": ()} if refit is not None else {}
+    task = tiny_task(folder, tiny_built(pretrained), imbalance=imbalance, refit=bool(refit), **augment)
     history = fit(task)
     task.checkpoint.unlink()
     return task.built.model.get_weights(), history
@@ -89,6 +95,63 @@ def test_interrupted_fit_that_goes_on_ends_exactly_like_one_in_one_go(
     assert not history.interrupted and history.rows == expected.rows
     assert history.trainable_parameters == expected.trainable_parameters
     assert all(map(np.array_equal, task.built.model.get_weights(), weights))
+
+
+@pytest.mark.parametrize("imbalance", ["none", "oversample"])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_refit_that_was_interrupted_is_left_out_and_goes_on_to_the_same_weights(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, imbalance: str, epoch: int
+) -> None:
+    before, _ = _in_one_go(folder, True, imbalance, refit=False)
+    weights, expected = _in_one_go(folder, True, imbalance, refit=True)
+    with monkeypatch.context() as patch:
+        _press_ctrl_c(patch, 3, epoch)
+        first = tiny_task(folder, imbalance=imbalance, refit=True, augment=())
+        interrupted = fit(first)
+    assert interrupted.interrupted and not interrupted.refitted and interrupted.held_out is None
+    assert all(map(np.array_equal, first.built.model.get_weights(), before))
+    task = tiny_task(folder, imbalance=imbalance, refit=True, augment=())
+    history = fit(task)
+    task.checkpoint.unlink()
+    assert history.refitted and str(history.rows) == str(expected.rows)  # NaN is not equal to NaN.
+    assert history.held_out is not None and expected.held_out is not None
+    assert np.array_equal(history.held_out, expected.held_out)
+    assert all(map(np.array_equal, task.built.model.get_weights(), weights))
+
+
+def test_refit_keeps_the_answers_that_the_model_gave_before_it_learned_them(folder: Path) -> None:
+    before, _ = _in_one_go(folder, True, "none", refit=False)
+    after, history = _in_one_go(folder, True, "none", refit=True)
+    task = tiny_task(folder)
+    held, model = task.validation, task.built.model
+    model.set_weights(before)
+    expected = model.predict(held.pixels[held.rows].astype(np.float32), verbose=0)
+    assert history.held_out == pytest.approx(expected, abs=1e-5)
+    model.set_weights(after)
+    learned = model.predict(held.pixels[held.rows].astype(np.float32), verbose=0)
+    assert np.abs(learned - expected).max() > 1e-3
+    assert history.best is history.rows[-1] and math.isnan(history.best["val_loss"])
+
+
+def test_refit_whose_loss_is_no_number_leaves_the_model_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tiny_task(tmp_path, augment=())
+    fit(before)
+    before.checkpoint.unlink()
+    monkeypatch.setattr(
+        fitting,
+        "plan_phases",
+        lambda built, chosen: [
+            replace(phase, learning_rate=math.inf if phase.refit else phase.learning_rate)
+            for phase in plan_phases(built, chosen)
+        ],
+    )
+    task = tiny_task(tmp_path, refit=True, augment=())
+    history = fit(task)
+    assert not history.refitted and history.best["phase"] < 3
+    assert "diverged; the model before is kept" in capsys.readouterr().err
+    assert all(map(np.array_equal, task.built.model.get_weights(), before.built.model.get_weights()))
 
 
 def test_fit_interrupted_before_an_epoch_has_ended_leaves_a_start_from_which_it_goes_on(

@@ -106,9 +106,10 @@ def test_fast_preset_trains_the_head_only_unless_layers_are_asked_for() -> None:
     assert asked.fine_tune_layers == 20 and asked.epochs[1] > 0
 
 
-def test_logit_adjustment_goes_without_smoothing_and_with_strong_decay() -> None:
+def test_labels_are_smoothed_from_random_weights_only_and_adjusted_logits_decay_strongly() -> None:
     adjusted, plain = _choose(imbalance="logit-adjustment"), _choose(imbalance="none")
-    assert (adjusted.label_smoothing, plain.label_smoothing) == (0, 0.1)
+    scratch = _choose("cnn", imbalance="none")
+    assert (adjusted.label_smoothing, plain.label_smoothing, scratch.label_smoothing) == (0, 0, 0.1)
     assert (adjusted.weight_decay, plain.weight_decay) == (1.0, 0.1)
 
 

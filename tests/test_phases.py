@@ -59,6 +59,14 @@ def test_base_with_weights_is_frozen_first_and_then_its_last_layers_are_trained(
     ]
 
 
+def test_refit_goes_on_with_what_the_last_phase_trained_at_the_same_rate(tiny: Built) -> None:
+    chosen = _choose(epochs=(4, 3), learning_rate=(0.1, 0.2), fine_tune_layers=4, refit=True)
+    first, second, refit = plan_phases(tiny, chosen)
+    assert not first.refit and not second.refit
+    assert refit == replace(second, number=3, epochs=3, refit=True)
+    assert [phase.refit for phase in plan_phases(replace(tiny, pretrained=False), chosen)] == [False, True]
+
+
 @pytest.mark.parametrize(("fine_tune_layers", "first"), [(0, 10), (10, 0), (10_000, 0)])
 def test_fine_tuned_layers_are_counted_from_the_end_and_may_be_all(
     tiny: Built, fine_tune_layers: int, first: int

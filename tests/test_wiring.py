@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ SIZE = 32
 PRECISION = 0.5  # Of answers: so few images show no higher one.
 OPTIONS = (
     "--model", "cnn", "--image-size", SIZE, "--epochs", "8,0", "--batch-size", "16", "--folds", "0",
-    "--answer-precision", PRECISION,
+    "--answer-precision", PRECISION, "--compute", "float32",
 )  # fmt: skip
 SUBSETS = ("train", "validation", "test")
 
@@ -62,9 +62,20 @@ def images_in(feed: Any) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def watched(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    """A real training of the CNN, watched at Keras's own doors and at those of the measurements."""
-    run, steps = tmp_path_factory.mktemp("watched") / "run", []
+def watched(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """A training that keeps the validation images apart to the end."""
+    return watch_training(shapes, tmp_path_factory.mktemp("watched") / "run", "--no-refit")
+
+
+@pytest.fixture(scope="module")
+def refitted(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """A training by default: in the end the model learns from the validation images too."""
+    return watch_training(shapes, tmp_path_factory.mktemp("refitted") / "run")
+
+
+def watch_training(shapes: Path, run: Path, *options: str) -> Watched:
+    """Train the CNN, and watch Keras's own doors and those of the measurements."""
+    steps: list[tuple[str, list[bytes]]] = []
     fit, predict, evaluate = keras.Model.fit, keras.Model.predict, evaluation.evaluate
 
     def watch_fit(self: Any, feed: Any, **rest: Any) -> Any:
@@ -88,9 +99,9 @@ def watched(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setattr(keras.Model, "fit", watch_fit)
         patch.setattr(keras.Model, "predict", watch_predict)
         patch.setattr("edge_classify.train.one_model.evaluate", watch_evaluate)
-        result = train(shapes, "-o", run, *OPTIONS)
+        result = train(shapes, "-o", run, *OPTIONS, *options)
     assert result.exit_code == 0, result.output
-    yield Watched(run, Split.read(run), shapes, steps)
+    return Watched(run, Split.read(run), shapes, steps)
 
 
 def test_every_image_shows_by_its_pixels_which_subset_it_is_of(watched: Watched) -> None:
@@ -108,7 +119,51 @@ def test_epochs_are_chosen_by_validation_images_alone(watched: Watched) -> None:
     assert sum(name == "validate" for name, _ in watched.steps) == 8  # Once an epoch.
 
 
-def test_test_set_is_read_once_at_the_end(watched: Watched) -> None:
+def test_refit_learns_from_validation_images_only_after_they_have_chosen(refitted: Watched) -> None:
+    validation, training = set(refitted.subset("validation")), set(refitted.subset("train"))
+    fits = [(number, set(images)) for number, (name, images) in enumerate(refitted.steps) if name == "fit"]
+    (_, before), (at, after) = fits
+    assert before == training and after == training | validation
+    assert all(number < at for number, (name, _) in enumerate(refitted.steps) if name == "validate")
+
+
+def test_confidence_of_a_refit_is_that_of_the_model_before_it(refitted: Watched, watched: Watched) -> None:
+    ours, theirs = refitted.card.output, watched.card.output
+    assert ours.temperature == pytest.approx(theirs.temperature, rel=1e-3)
+    assert ours.threshold == pytest.approx(theirs.threshold, abs=1e-4)
+    assert refitted.card.training is not None and watched.card.training is not None
+    assert refitted.card.training.learned_validation and not watched.card.training.learned_validation
+    after, before = (keras_model(run.run, "cnn").get_weights() for run in (refitted, watched))
+    assert not all(map(np.array_equal, after, before))
+
+
+def test_conversion_of_a_refit_chooses_nothing_by_images_that_it_has_learned(
+    refitted: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: dict[str, list[LabelledImage]] = {}
+    watch_images(monkeypatch, got, job_tools, "load_calibration", 0, "calibration")
+    watch_images(monkeypatch, got, scoring, "predict_files", 1, "scored")
+    result = convert(
+        refitted.run, "--data", refitted.root, "--variant", "int8", "--max-drop", "100", "-o", tmp_path
+    )
+    assert result.exit_code == 0 or "not better than chance" in result.stderr, result.stderr
+    assert "the model has learned from its validation images too" in result.stderr
+    learned = [
+        *refitted.split.subset("train", refitted.root),
+        *refitted.split.subset("validation", refitted.root),
+    ]
+    assert paths(got["calibration"]) == paths(learned)
+    assert paths(got["scored"]) == paths(refitted.split.subset("test", refitted.root))
+    card = ModelFile.read(tmp_path / "cnn_int8.tflite").card
+    assert card is not None
+    assert (card.output.temperature, card.output.threshold) == (
+        refitted.card.output.temperature, refitted.card.output.threshold,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["watched", "refitted"])
+def test_test_set_is_read_once_at_the_end(kind: str, request: pytest.FixtureRequest) -> None:
+    watched: Watched = request.getfixturevalue(kind)
     names = [name for name, _ in watched.steps]
     assert names.index("measure") > max(names.index("fit"), len(names) - names[::-1].index("validate") - 1)
     tested = set(watched.subset("test"))
@@ -138,23 +193,31 @@ def paths(images: list[LabelledImage]) -> set[Path]:
     return {image.path.resolve() for image in images}
 
 
+def watch_images(
+    patch: pytest.MonkeyPatch,
+    got: dict[str, list[LabelledImage]],
+    module: Any,
+    name: str,
+    place: int,
+    step: str,
+) -> None:
+    """Note under `step` the images that a function of `module` gets as its argument number `place`."""
+    original = getattr(module, name)
+
+    def call(*arguments: Any, **rest: Any) -> Any:
+        got.setdefault(step, []).extend(arguments[place])
+        return original(*arguments, **rest)
+
+    patch.setattr(module, name, call)
+
+
 def test_conversion_calibrates_fits_and_scores_on_three_different_subsets(
     watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got: dict[str, list[LabelledImage]] = {}
-
-    def watch(module: Any, name: str, place: int, step: str) -> None:
-        original = getattr(module, name)
-
-        def call(*arguments: Any, **rest: Any) -> Any:
-            got.setdefault(step, []).extend(arguments[place])
-            return original(*arguments, **rest)
-
-        monkeypatch.setattr(module, name, call)
-
-    watch(job_tools, "load_calibration", 0, "train")
-    watch(job_tools, "refit_confidence", 1, "validation")
-    watch(scoring, "predict_files", 1, "test")
+    watch_images(monkeypatch, got, job_tools, "load_calibration", 0, "train")
+    watch_images(monkeypatch, got, job_tools, "refit_confidence", 1, "validation")
+    watch_images(monkeypatch, got, scoring, "predict_files", 1, "test")
     options = ("--variant", "int8", "--max-drop", "100", "-o", tmp_path)
     result = convert(watched.run, "--data", watched.root, *options)
     # Eight epochs may leave the network at chance, which ends in status 1.

@@ -24,7 +24,7 @@ from ..edge.json_files import JsonError, parse_json, structured
 from .stored_arrays import ArrayFileError, read_stored, unpack_arrays
 
 _SECONDS_BETWEEN_WRITES = 10.0
-_GROUPS = ("last", "best", "optimizer")
+_GROUPS = ("last", "best", "optimizer", "held_out")
 _DIGEST = hashlib.sha256().digest_size
 _MOST_HISTORY = 64 * 2**20
 
@@ -50,13 +50,17 @@ COLUMNS = tuple(EpochRow.__annotations__)
 class History:
     """One row an epoch; `trainable_parameters` has a number for each phase.
 
-    `interrupted` says whether Ctrl-C ended the training.
+    `interrupted` says whether Ctrl-C ended the training, and `refitted` whether the model has learned from
+    the validation images in the end. `held_out` are then its answers to them from before, as in State; they
+    are None in a history that was read from a file.
     """
 
     rows: list[EpochRow] = field(default_factory=list)
     seconds: float = 0.0
     trainable_parameters: list[int] = field(default_factory=list)
     interrupted: bool = False
+    refitted: bool = False
+    held_out: NDArray[np.float32] | None = None
 
     def to_csv(self) -> str:
         """Return the text of history.csv."""
@@ -68,7 +72,9 @@ class History:
 
     @property
     def best(self) -> EpochRow:
-        """The epoch whose weights were kept: the lowest validation loss that is a number."""
+        """The epoch whose weights were kept: a refit's last, or that of the lowest validation loss."""
+        if self.refitted:
+            return self.rows[-1]
         return min(self.rows, key=lambda row: (math.isnan(row["val_loss"]), row["val_loss"]))
 
 
@@ -105,6 +111,7 @@ class _Facts:
     trainable_parameters: list[int]
     seconds: float
     best_loss: float
+    refitted: bool
 
 
 @dataclass
@@ -113,6 +120,9 @@ class State:
 
     `last` holds all weights of the network of this phase after the last complete epoch, `best` those after
     the best epoch, and `optimizer` the variables of the optimizer. `rows` are those of the history.
+    `held_out` has one array, float32 [images, classes], from the start of a refit on: the probabilities that
+    the best epoch gave for the validation images. `refitted` says whether the refit has ended: `best` are
+    then its weights.
     """
 
     phase: int = 0
@@ -120,9 +130,11 @@ class State:
     trainable_parameters: list[int] = field(default_factory=list)
     seconds: float = 0.0
     best_loss: float = float("inf")
+    refitted: bool = False
     last: Arrays = field(default_factory=list)
     best: Arrays = field(default_factory=list)
     optimizer: Arrays = field(default_factory=list)
+    held_out: Arrays = field(default_factory=list)
 
     def epochs(self, phase: int) -> int:
         """Return the number of finished epochs in a phase."""

@@ -93,6 +93,8 @@ TRAINING = (
     _option("--batch-size", type=click.IntRange(1), show_default=_AUTO, help="Images a step."),
     _option("--patience", type=click.IntRange(1), show_default="half of the phase, at least 5",
             help="Epochs without improvement before a phase ends."),
+    _option("--refit/--no-refit", default=None, show_default="where there are test images",
+            help="In the end, learn from the validation images as well; confidence is fitted before."),
     _option("--imbalance", type=click.Choice(IMBALANCE), default="auto", show_default=True,
             excludes=Given("class_weights"),
             help="Help for small classes; auto chooses by their counts and says so."),

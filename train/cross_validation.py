@@ -10,7 +10,7 @@ from pathlib import Path
 from ..edge.console import say
 from .cache import Cache
 from .dataset import PreparedData
-from .evaluation import fit_confidence, predict_examples
+from .evaluation import predict_examples
 from .one_model import predictor, train_on
 from .options import TrainOptions
 from .output import folds_of
@@ -49,15 +49,13 @@ def _train_fold(
     work.mkdir(exist_ok=True)
     trained = train_on(name, data, work, options, cache, note)
     predict, size = predictor(trained.model), trained.architecture.size
-    temperature, threshold = fit_confidence(
-        predict, data.examples("validation", size), options.answer_precision
-    )
+    confidence = trained.fit_confidence(data)
     test = data.examples("test", size)
     return FoldAnswers(
         split=data.split.sha256,
         rows=test.rows,
         raw=predict_examples(predict, test),
-        temperature=temperature,
-        threshold=threshold.value if threshold else None,
+        temperature=confidence.temperature,
+        threshold=confidence.threshold.value if confidence.threshold else None,
         training_images=len(data.rows["train"]),
     )

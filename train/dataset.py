@@ -43,6 +43,18 @@ class Examples:
     rows: NDArray[np.int64]
     truth: NDArray[np.int64]
 
+    def joined(self, other: Examples) -> Examples:
+        """Return these and `other` images, by ascending rows; raises ValueError for those of other pixels."""
+        if self.pixels is not other.pixels:
+            raise ValueError("examples of two arrays of pixels cannot be joined")
+        rows, truth = np.concatenate([self.rows, other.rows]), np.concatenate([self.truth, other.truth])
+        order = np.argsort(rows, kind="stable")
+        return Examples(self.pixels, rows[order], truth[order])
+
+    def first(self, count: int) -> Examples:
+        """Return the first `count` images."""
+        return Examples(self.pixels, self.rows[:count], self.truth[:count])
+
 
 @dataclass(frozen=True)
 class AuditedData:

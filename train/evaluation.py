@@ -79,11 +79,29 @@ class Robustness:
 
 
 @dataclass(frozen=True)
+class Confidence:
+    """The temperature, and the threshold of "unknown" (None: none reaches the precision)."""
+
+    temperature: float
+    threshold: Threshold | None
+
+    @classmethod
+    def fit(cls, raw: NDArray[np.float32], truth: NDArray[np.int64], precision: float) -> Confidence:
+        """Return what fits answers to images that the model has not learned from.
+
+        `raw` are probabilities before temperature, float32 [images, classes], and `truth` the true classes,
+        int64 [images].
+        """
+        temperature = fit_temperature(raw, truth)
+        return cls(temperature, choose_threshold(apply_temperature(raw, temperature), truth, precision))
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The result of a model on the evaluation images; rates are fractions of 1.
 
-    `metrics` are computed from the probabilities after temperature, which changes no answer. Temperature and
-    threshold are fitted on the validation images. `right` says for each image whether the answer is right.
+    `metrics` are computed from the probabilities after temperature, which changes no answer. `right`
+    says for each image whether the answer is right.
     """
 
     metrics: Metrics
@@ -122,21 +140,21 @@ class Evaluation:
 def evaluate(
     predict: Predict,
     training: Examples,
-    validation: Examples,
     evaluation: Examples,
     labels: tuple[str, ...],
     paths: Sequence[str],
+    confidence: Confidence,
     precision: float,
     seed: int,
 ) -> Evaluation:
     """Measure a model; `paths` are the paths of the evaluation images, in their order.
 
-    The threshold of "unknown" is chosen for `precision`, above 0 and up to 1. The cost is bounded: at most
-    10,000 training images are measured, and 1,000 evaluation images with each corruption; the seed draws
-    them. Raises ValueError for no images.
+    `confidence` was fitted for `precision`, above 0 and up to 1. The cost is bounded: at most 10,000 training
+    images are measured, and 1,000 evaluation images with each corruption; the seed draws them. Raises
+    ValueError for no images.
     """
     raw, truth = predict_examples(predict, evaluation), evaluation.truth
-    temperature, threshold = fit_confidence(predict, validation, precision)
+    temperature, threshold = confidence.temperature, confidence.threshold
     probabilities = apply_temperature(raw, temperature)
     return Evaluation(
         metrics=measure(probabilities, truth, labels),
@@ -152,15 +170,6 @@ def evaluate(
         mistakes=_mistakes(probabilities, evaluation, paths),
         right=probabilities.argmax(axis=1) == truth,
     )
-
-
-def fit_confidence(
-    predict: Predict, validation: Examples, precision: float
-) -> tuple[float, Threshold | None]:
-    """Return the temperature and the threshold of "unknown" that fit the validation images."""
-    raw, truth = predict_examples(predict, validation), validation.truth
-    temperature = fit_temperature(raw, truth)
-    return temperature, choose_threshold(apply_temperature(raw, temperature), truth, precision)
 
 
 def predict_examples(predict: Predict, examples: Examples) -> NDArray[np.float32]:

@@ -66,17 +66,19 @@ class Task:
 
 
 def fit(task: Task) -> History:
-    """Train `task.built.model` and leave the weights of the best epoch in it.
+    """Train `task.built.model` and leave the weights of the best epoch in it, or those of a refit.
 
     A checkpoint, if there is one, is continued, with the result of an uninterrupted training: every epoch
     depends only on the weights before it, the optimizer's state, the seed and its number. Ctrl-C ends the
-    training and keeps the best epoch so far; KeyboardInterrupt is raised while there is none, or while the
-    one from the checkpoint is not yet in the model. Raises Diverged when no epoch ended with a finite loss.
+    training and keeps the best epoch so far, without a refit that has not ended; KeyboardInterrupt is raised
+    while there is none, or while the one from the checkpoint is not yet in the model. Raises Diverged when no
+    epoch ended with a finite loss.
     """
     checkpoint = Checkpoint(task.checkpoint)
     state = checkpoint.load()
     restored = interrupted = False
-    for phase in plan_phases(task.built, task.hyperparameters):
+    phases = plan_phases(task.built, task.hyperparameters)
+    for phase, following in zip(phases, [*phases[1:], None], strict=True):
         if phase.number < state.phase or interrupted:
             continue
         prepare_phase(task.built, phase)
@@ -84,6 +86,8 @@ def fit(task: Task) -> History:
             run = PhaseRun(task, phase, state, checkpoint)
             restored = True
             run.fit()
+            if following is not None and following.refit:
+                state.held_out = [run.validation_probabilities()]
         except KeyboardInterrupt:
             if not (state.rows and restored) or task.on_epoch:
                 raise
@@ -95,7 +99,10 @@ def fit(task: Task) -> History:
                 f"The training of {task.name} diverged: its loss is {state.rows[-1]['val_loss']}. "
                 f"Lower --learning-rate, which is {','.join(map(str, task.hyperparameters.learning_rate))}"
             )
-    return History(state.rows, state.seconds, state.trainable_parameters, interrupted)
+    held_out = state.held_out[0] if state.refitted else None
+    return History(
+        state.rows, state.seconds, state.trainable_parameters, interrupted, state.refitted, held_out
+    )
 
 
 class PhaseRun:
@@ -108,13 +115,17 @@ class PhaseRun:
         self._seconds_before = state.seconds
         keras.utils.set_random_seed(task.seed)
         chosen = task.hyperparameters
+        both = task.train.joined(task.validation)
+        self._learned, held = (
+            (both, task.validation.first(0)) if phase.refit else (task.train, task.validation)
+        )
+        pool = task.pool or (both if chosen.refit_epochs else None)
         cut = cut_activations(
-            task.built, phase, task.train, task.validation, task.classes, chosen, task.seed, task.cache,
-            task.pool,
-        )  # fmt: skip
+            task.built, phase, self._learned, held, task.classes, chosen, task.seed, task.cache, pool
+        )
         self._trainer = self._build(cut)
         self._train = self._feed(cut, state.epochs(phase.number))
-        validation = cut.validation if cut else ExampleTable.of_pixels(task.validation)
+        validation = cut.validation if cut else ExampleTable.of_pixels(held)
         self._validation = Feed(validation, task.classes, _VALIDATION_BATCH)
         compile_trainer(self._trainer, chosen, phase.learning_rate, len(self._train) * phase.epochs)
         self._trainer.optimizer.build(self._trainer.trainable_variables)
@@ -143,10 +154,12 @@ class PhaseRun:
                 self._checkpoint.save(self._state, at_once=True)
 
     def validate(self) -> tuple[float, float]:
-        """Return the loss and the accuracy on the validation images now."""
+        """Return the loss and the accuracy on the validation images now; NaN in a refit: it learns them."""
+        if self.phase.refit:
+            return math.nan, math.nan
         imbalance, truth = self.task.hyperparameters.imbalance, self.task.validation.truth
         return validate(
-            self._trainer.predict(self._validation, verbose=0),
+            self._validation_logits(),
             truth,
             logit_offsets(imbalance, self._counts),
             validation_weights(imbalance, _count(truth, self.task.classes)),
@@ -160,10 +173,27 @@ class PhaseRun:
         state.rows.append(row)
         state.last, state.optimizer = weights, optimizer
         state.seconds = self._seconds_before + time.monotonic() - self._began
-        if row["val_loss"] < state.best_loss:  # False for NaN.
+        if self.phase.refit:
+            self._keep_refit(row)
+        elif row["val_loss"] < state.best_loss:  # False for NaN.
             state.best_loss, state.best = row["val_loss"], state.last
         self._checkpoint.save(state)
         return self._exhausted()
+
+    def _keep_refit(self, row: EpochRow) -> None:
+        """Keep the weights of the last epoch; none of an epoch whose loss or weights are not finite."""
+        state = self._state
+        if not (math.isfinite(row["loss"]) and all(np.isfinite(weights).all() for weights in state.last)):
+            say(f"{self.task.name}: learning the validation images too diverged; the model before is kept")
+        elif row["epoch"] == self.phase.epochs:
+            state.best, state.refitted = state.last, True
+
+    def validation_probabilities(self) -> NDArray[np.float32]:
+        """Return what the network answers to the validation images now, float32 [images, classes]."""
+        return _softmax(self._validation_logits())
+
+    def _validation_logits(self) -> NDArray[np.float32]:
+        return np.asarray(self._trainer.predict(self._validation, verbose=0), np.float32)
 
     def _build(self, cut: Cut | None) -> Any:
         task = self.task
@@ -188,7 +218,7 @@ class PhaseRun:
             chosen.batch_size,
             class_weights(chosen.imbalance, self._counts),
             lambda number: sample_order(
-                task.train.truth, task.seed + self.phase.number, number, chosen.imbalance
+                self._learned.truth, task.seed + self.phase.number, number, chosen.imbalance
             ),
             epoch,
             None if chosen.mix == "none" else Mixer(chosen.mix, task.seed),
@@ -196,16 +226,16 @@ class PhaseRun:
 
     @property
     def _counts(self) -> list[int]:
-        """Training images by class."""
-        return _count(self.task.train.truth, self.task.classes)
+        """Images of each class that this phase learns from."""
+        return _count(self._learned.truth, self.task.classes)
 
     def _pixels(self) -> ExampleTable:
         task = self.task
         if task.hyperparameters.imbalance == "oversample" and task.hyperparameters.augment:
             say(f"{task.name}: making stronger augmented views of the small classes")
             rotation = "rotation" in task.hyperparameters.augment
-            return with_strong_views(task.train, task.classes, rotation, task.seed)
-        return ExampleTable.of_pixels(task.train)
+            return with_strong_views(self._learned, task.classes, rotation, task.seed)
+        return ExampleTable.of_pixels(self._learned)
 
     def _begin(self) -> None:
         state = self._state
@@ -233,13 +263,15 @@ class PhaseRun:
     def _exhausted(self) -> bool:
         """Return whether the last epochs of this phase were no better than an earlier one.
 
-        Also whether the loss has become NaN, because it then stays NaN.
+        Also whether the loss has become NaN, because it then stays NaN. A refit has no better epoch.
         """
         patience = self.task.hyperparameters.patience or max(_LEAST_PATIENCE, self.phase.epochs // 2)
         rows = [row for row in self._state.rows if row["phase"] == self.phase.number]
         if any(math.isnan(row["loss"]) for row in rows):
             return True
         losses = [row["val_loss"] for row in rows]
+        if self.phase.refit:
+            return False
         return len(losses) > patience and not min(losses[-patience:]) < min(losses[:-patience])
 
 
@@ -281,10 +313,11 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
         if self._run.task.on_epoch is not None:
             return self._run.task.on_epoch(row)
         seconds = time.monotonic() - self._began
+        held_out = f"validation {row['val_accuracy']:.1%} (loss {row['val_loss']:.3f})"
         say(
             f"{self._title}  epoch {row['epoch']}/{self._run.phase.epochs}  loss {row['loss']:.3f}  "
-            f"accuracy {row['accuracy']:.1%}  validation {row['val_accuracy']:.1%} "
-            f"(loss {row['val_loss']:.3f})  {seconds:.1f} s"
+            f"accuracy {row['accuracy']:.1%}  "
+            f"{'validation images learned too' if self._run.phase.refit else held_out}  {seconds:.1f} s"
         )
         return False
 

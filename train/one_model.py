@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ..benchmarks.scoring.confidence import Threshold
 from ..convert.sources.keras_model import load_keras
 from ..edge.card import Accuracy, InputSpec, ModelCard, OutputSpec, Preprocess, TrainingInfo
 from ..edge.console import say
@@ -24,8 +25,8 @@ from ..edge.json_files import JsonError, read_json, structured
 from .backbones import WEIGHT_KINDS
 from .cache import Cache
 from .checkpoint import EpochRow, History, read_history
-from .dataset import PreparedData
-from .evaluation import Predict, evaluate
+from .dataset import MANY_IMAGES, PreparedData
+from .evaluation import Confidence, Predict, evaluate, predict_examples
 from .fitting import Task, fit
 from .gradcam import picture_mistakes
 from .hyperparameters import Hyperparameters, choose_hyperparameters, describe
@@ -54,6 +55,9 @@ class _TrainedBefore:
 
     seconds: float
     trainable_parameters_by_phase: tuple[int, ...]
+    temperature: float
+    threshold: Threshold | None
+    learned_validation: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,14 @@ class TrainedModel:
     architecture: Architecture
     hyperparameters: Hyperparameters
     options: TrainOptions
+
+    def fit_confidence(self, data: PreparedData) -> Confidence:
+        """Fit temperature and threshold to answers to the validation images, unlearned as they were given."""
+        validation = data.examples("validation", self.architecture.size)
+        raw = self.history.held_out
+        if raw is None:
+            raw = predict_examples(predictor(self.model), validation)
+        return Confidence.fit(raw, validation.truth, self.options.answer_precision)
 
 
 def train_on(
@@ -83,6 +95,8 @@ def train_on(
         from .tuning import tune  # The only user of Optuna.
 
         options = tune(name, data, work, options, counts, cache)
+    if options.refit is None:
+        options = replace(options, refit=refits(data))
     chosen = choose_hyperparameters(name, options, counts)
     architecture = Architecture.of(name, len(data.split.labels), options)
     model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name), note)
@@ -103,13 +117,13 @@ def train_model(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     model.save(folder / MODEL)
-    report = _report(name, model, history, data, options, folder)
+    report = _report(name, model, history, trained.fit_confidence(data), data, options, folder)
     values = {
         **trained.hyperparameters.to_json(),
         **_shape(trained.architecture, options),
         "label_keeping": [each.to_json() for each in data.keeping],
     }
-    card = _card(report, data, options, values)
+    card = _card(report, data, options, values, history.refitted)
     _write_folder(folder, report, history, card, data.split.evaluation_subset)
     if options.tune:
         shutil.copyfile(trials_of(work, name), folder / TRIALS)
@@ -124,9 +138,33 @@ def measure_again(name: str, folder: Path, data: PreparedData, options: TrainOpt
     """Return the report on a model that an earlier process of the same run has trained."""
     trained, _ = _read_metrics(folder)
     rows = read_history(folder / HISTORY)
-    history = History(rows, trained.seconds, list(trained.trainable_parameters_by_phase))
+    history = History(
+        rows,
+        trained.seconds,
+        list(trained.trainable_parameters_by_phase),
+        refitted=trained.learned_validation,
+    )
     model = load_keras(folder / MODEL)  # Not Keras's own: the run may be anybody's.
-    return _report(name, model, history, data, options, folder)
+    confidence = Confidence(trained.temperature, trained.threshold)
+    return _report(name, model, history, confidence, data, options, folder)
+
+
+def refits(data: PreparedData) -> bool:
+    """Return whether models of `data` learn from the validation images too, where nobody has said so.
+
+    Not without test images: nothing would be left to measure with. Nor of many images, of which a tenth is
+    for validation: that adds little, and takes long.
+    """
+    return len(data.rows["test"]) > 0 and len(data.rows["train"]) + len(data.rows["validation"]) < MANY_IMAGES
+
+
+def check_refit(data: PreparedData, options: TrainOptions) -> None:
+    """Raise OptionError where --refit would leave no images to measure with."""
+    if options.refit and not len(data.rows["test"]):
+        raise OptionError(
+            "--refit learns from the validation images too, and there are no test images: nothing would be "
+            "left to measure the model with. Give --test-split a share, or leave --refit out"
+        )
 
 
 def add_cross_validation(
@@ -205,7 +243,13 @@ def _go_on(_: EpochRow) -> bool:
 
 
 def _report(
-    name: str, model: Any, history: History, data: PreparedData, options: TrainOptions, folder: Path
+    name: str,
+    model: Any,
+    history: History,
+    confidence: Confidence,
+    data: PreparedData,
+    options: TrainOptions,
+    folder: Path,
 ) -> ModelReport:
     architecture = Architecture.of(name, len(data.split.labels), options)
     size = architecture.size
@@ -214,10 +258,10 @@ def _report(
     evaluation = evaluate(
         predictor(model),
         data.examples("train", size),
-        data.examples("validation", size),
         data.examples(subset, size),
         data.split.labels,
         [data.paths[row] for row in data.rows[subset]],
+        confidence,
         options.answer_precision,
         options.seed,
     )
@@ -261,6 +305,7 @@ def _write_folder(folder: Path, report: ModelReport, history: History, card: Mod
         "cross_validation": None,
         "epochs": report.epochs,
         "interrupted": report.interrupted,
+        "learned_validation": history.refitted,
         "seconds": round(report.seconds, 1),
     }
     (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
@@ -271,7 +316,11 @@ def _write_folder(folder: Path, report: ModelReport, history: History, card: Mod
 
 
 def _card(
-    report: ModelReport, data: PreparedData, options: TrainOptions, training_options: dict[str, Any]
+    report: ModelReport,
+    data: PreparedData,
+    options: TrainOptions,
+    training_options: dict[str, Any],
+    learned_validation: bool,
 ) -> ModelCard:
     evaluation, metrics = report.evaluation, report.evaluation.metrics
     weights = options.weights if options.weights in WEIGHT_KINDS else "file"
@@ -307,6 +356,7 @@ def _card(
             training_options,
             library_versions(),
             options.note,
+            learned_validation=learned_validation,
         ),
     )
 

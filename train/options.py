@@ -59,6 +59,7 @@ class TrainOptions:
     views: int | None
     imbalance: str
     patience: int | None
+    refit: bool | None
     tune: int
     compute: str
     validation_split: float | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -15,7 +15,8 @@ from .models import SCRATCH_MOMENTUM, Built
 class Phase:
     """One stage of a training: `first_trained` is an index of base.layers; 0 trains everything.
 
-    `normalizing` says whether batch norm learns: its statistics then follow the batches.
+    `normalizing` says whether batch norm learns: its statistics then follow the batches. A `refit` learns
+    from the validation images as well, so that nothing is left to choose an epoch by: its last one is kept.
     """
 
     number: int
@@ -23,6 +24,7 @@ class Phase:
     learning_rate: float
     first_trained: int
     normalizing: bool
+    refit: bool = False
 
 
 def plan_phases(built: Built, hyperparameters: Hyperparameters) -> list[Phase]:
@@ -30,18 +32,24 @@ def plan_phases(built: Built, hyperparameters: Hyperparameters) -> list[Phase]:
 
     A model from random weights has nothing to preserve, and is trained whole in one phase. A base with
     trained weights is frozen in phase 1, while the new head learns; phase 2 trains the last layers of the
-    base too.
+    base too. A refit goes on with what the last phase trained, at the same rate.
     """
     chosen = hyperparameters
     if built.base is None or not built.pretrained:
-        return [Phase(1, sum(chosen.epochs), chosen.learning_rate[0], 0, True)]
-    layers = len(built.base.layers)
-    first = max(0, layers - chosen.fine_tune_layers)
-    phases = [
-        Phase(1, chosen.epochs[0], chosen.learning_rate[0], layers, False),
-        Phase(2, chosen.epochs[1], chosen.learning_rate[1], first, chosen.batch_norm == "trained"),
-    ]
-    return [phase for phase in phases if phase.epochs]
+        phases = [Phase(1, sum(chosen.epochs), chosen.learning_rate[0], 0, True)]
+    else:
+        layers = len(built.base.layers)
+        first = max(0, layers - chosen.fine_tune_layers)
+        phases = [
+            Phase(1, chosen.epochs[0], chosen.learning_rate[0], layers, False),
+            Phase(2, chosen.epochs[1], chosen.learning_rate[1], first, chosen.batch_norm == "trained"),
+        ]
+    phases = [phase for phase in phases if phase.epochs]
+    if not chosen.refit_epochs:
+        return phases
+    last = phases[-1]
+    again = replace(last, number=last.number + 1, epochs=chosen.refit_epochs, refit=True)
+    return [*phases, again]
 
 
 def prepare_phase(built: Built, phase: Phase) -> None:

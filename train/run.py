@@ -21,7 +21,14 @@ from .cross_validation import cross_validate
 from .dataset import PreparedData, prepare_audit, split_audited
 from .folds import FEW_IMAGES, plan_folds
 from .imbalance import choose
-from .one_model import add_cross_validation, library_versions, measure_again, train_model, training_counts
+from .one_model import (
+    add_cross_validation,
+    check_refit,
+    library_versions,
+    measure_again,
+    train_model,
+    training_counts,
+)
 from .options import TrainOptions
 from .output import (
     REPORT,
@@ -134,6 +141,7 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     request, work = progress.request, progress.work
     audited = prepare_audit(request.data, work, cache, request.options)
     data, options = split_audited(audited), audited.options
+    check_refit(data, options)
     progress.request = request.on_split(data.split.sha256)
     progress.request.write(work)
     groups = audited.audit.groups

@@ -114,7 +114,9 @@ class _Search:
     def _task(self, values: Values, folder: Path) -> Task:
         name, data = self._name, self._data
         options = with_values(name, self._options, self._counts, values)
-        chosen = replace(choose_hyperparameters(name, options, self._counts), epochs=(self._epochs, 0))
+        chosen = replace(
+            choose_hyperparameters(name, options, self._counts), epochs=(self._epochs, 0), refit_epochs=0
+        )
         architecture = Architecture.of(name, len(data.split.labels), options)
         size = architecture.size
         keras.backend.clear_session()

@@ -94,6 +94,8 @@ class JobImages:
 
     `calibration` has the classes in turn, and `calibrated_with` says where these images come from, as
     `validated_with` does for `validation`. `dataset` is the name of the images in `evaluation`.
+    `fitted_before` says that the model has learned from all images except those, after temperature and
+    threshold had been fitted: `validation` is then empty.
     """
 
     calibration: list[LabelledImage]
@@ -102,6 +104,7 @@ class JobImages:
     evaluation: list[LabelledImage]
     dataset: str
     validated_with: str = "the validation split"
+    fitted_before: bool = False
 
 
 class FloatModel(Protocol):

@@ -65,6 +65,11 @@ class _ModelFolder:
         return self.card.training.dataset if self.card.training else "unnamed"
 
     @property
+    def learned_validation(self) -> bool:
+        """Whether the model has learned from the validation images too."""
+        return self.card.training is not None and self.card.training.learned_validation
+
+    @property
     def seed(self) -> int:
         """The seed that the model was trained with."""
         return self.card.training.seed if self.card.training else 0
@@ -109,21 +114,24 @@ def _run_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
     evaluation = split.subset(subset, root)
     if not any(image.path.is_file() for image in evaluation):
         raise DatasetError(f"{root} holds none of the {len(evaluation)} {subset} images of {run}")
-    calibration = (
-        split.subset("train", root) if source.calibration is None else folder_images(source.calibration)
-    )
-    validation = split.subset("validation", root)
+    given = None if source.calibration is None else folder_images(source.calibration)
+    train, validation = split.subset("train", root), split.subset("validation", root)
     return [
         Job(
             folder.name,
             folder.card,
             partial(folder.load, target),
             JobImages(
-                _by_turns(calibration, folder.card.labels, folder.seed),
+                _by_turns(
+                    given or ([*train, *validation] if folder.learned_validation else train),
+                    folder.card.labels,
+                    folder.seed,
+                ),
                 source.calibrated_with,
-                validation,
+                [] if folder.learned_validation else validation,
                 evaluation,
                 f"{folder.dataset} {subset}",
+                fitted_before=folder.learned_validation,
             ),
         )
         for folder in folders

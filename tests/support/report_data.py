@@ -10,7 +10,14 @@ from edge_classify.benchmarks.scoring.split import SUBSETS, SkippedImage, Split,
 from edge_classify.benchmarks.scoring.statistics import Metrics
 from edge_classify.train.checkpoint import EpochRow
 from edge_classify.train.dataset import Examples
-from edge_classify.train.evaluation import Evaluation, PicturedMistake, Predict, evaluate
+from edge_classify.train.evaluation import (
+    Confidence,
+    Evaluation,
+    PicturedMistake,
+    Predict,
+    evaluate,
+    predict_examples,
+)
 from edge_classify.train.plots import confusion_png, curves_png
 from edge_classify.train.report import ModelReport
 
@@ -54,7 +61,22 @@ def make_evaluation(labels: tuple[str, ...], images: int = 300, seed: int = 0, *
     training, validation, test = (make_examples(classes, images, 100 + number) for number in range(3))
     paths = [f"{labels[truth]}/{number}.jpg" for number, truth in enumerate(test.truth)]
     predict = shade_reader(classes, seed, **reader)
-    return evaluate(predict, training, validation, test, labels, paths, 0.8, 0)
+    return evaluate_with(predict, training, validation, test, labels, paths, 0.8, 0)
+
+
+def evaluate_with(
+    predict: Predict,
+    training: Examples,
+    validation: Examples,
+    evaluation: Examples,
+    labels: tuple[str, ...],
+    paths: list[str],
+    precision: float,
+    seed: int,
+) -> Evaluation:
+    """Fit the confidence to the answers to the validation images, and evaluate."""
+    confidence = Confidence.fit(predict_examples(predict, validation), validation.truth, precision)
+    return evaluate(predict, training, evaluation, labels, paths, confidence, precision, seed)
 
 
 def make_split(labels: tuple[str, ...], subsets: tuple[str, ...] = SUBSETS, skipped: int = 0) -> Split:

@@ -51,6 +51,15 @@ def tiny_built(pretrained: bool = True, head_units: int = 0, dropout: float = 0.
     return Built(keras.Model(image, outputs, name="tiny"), base, pretrained)
 
 
+def _of_one_array(one: Examples, other: Examples) -> tuple[Examples, Examples]:
+    """Return the same pictures as rows of one array, as those of a data set are."""
+    pixels = np.concatenate([one.pixels, other.pixels])
+    return (
+        Examples(pixels, one.rows, one.truth),
+        Examples(pixels, other.rows + len(one.pixels), other.truth),
+    )
+
+
 def tiny_task(folder: Path, built: Built | None = None, **changes: Any) -> Task:
     """Return a task for `built`, by default a new tiny network; cache and checkpoint are in `folder`."""
     built = built or tiny_built()
@@ -70,10 +79,11 @@ def tiny_task(folder: Path, built: Built | None = None, **changes: Any) -> Task:
     name = "mobilenet_v2" if built.base is not None else "cnn"
     size = int(built.model.input_shape[1])
     (folder / "cache").mkdir(exist_ok=True)
+    train, validation = _of_one_array(examples(counts, 0, size), examples((6, 5, 2), 1, size))
     return Task(
         built=built,
-        train=examples(counts, 0, size),
-        validation=examples((6, 5, 2), 1, size),
+        train=train,
+        validation=validation,
         classes=3,
         hyperparameters=choose_hyperparameters(name, options, counts),
         seed=options.seed,

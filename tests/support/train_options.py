@@ -46,6 +46,7 @@ def make_options(**changes: Any) -> TrainOptions:
         "views": None,
         "imbalance": "auto",
         "patience": None,
+        "refit": False,
         "tune": 0,
         "compute": "float32",
         "validation_split": 0.2,

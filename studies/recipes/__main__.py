@@ -40,6 +40,16 @@ def _recipes(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> t
     return tuple(recipes)
 
 
+def _bounds(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, int]:
+    bounds = {}
+    for text in texts:
+        name, _equals, number = text.partition("=")
+        if not (name and number.isascii() and number.isdigit() and int(number) > 1):
+            raise click.BadParameter(f"{text!r} is not SET=N, with N of 2 or more")
+        bounds[name] = int(number)
+    return bounds
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument(
     "sets", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
@@ -52,19 +62,21 @@ def _recipes(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> t
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each.")
 @click.option("--unit", "rules", multiple=True, metavar="SET=RULE",
               help="Which photos of a set belong together; see studies/image_units.py.")  # fmt: skip
-@click.option(
-    "--per-class", type=click.IntRange(4), help="Most photos of a class, drawn by a seed, in each part."
-)
+@click.option("--per-class", "bounds", multiple=True, callback=_bounds, metavar="SET=N",
+              help="Most photos of a class of a set in each part, drawn by a seed; may be repeated.")  # fmt: skip
 @click.option("--report", is_flag=True, help="Answer the test photos, which choose nothing.")
 @click.option("--fresh", is_flag=True, help="Keep no cache, so that seconds can be compared.")
 def main(sets: tuple[Path, ...], output: Path, recipes: tuple[Recipe, ...], model: str, seeds: int,
-         rules: tuple[str, ...], per_class: int | None, report: bool, fresh: bool) -> None:  # fmt: skip
+         rules: tuple[str, ...], bounds: dict[str, int], report: bool, fresh: bool) -> None:  # fmt: skip
     """Train recipes on SETs, each a folder of train/ and test/ with class folders, and print tables."""
     units = parse_rules(rules)
-    refuse_unused(units, [path.name for path in sets])
+    names = [path.name for path in sets]
+    refuse_unused(units, names)
+    if unknown := sorted(set(bounds) - set(names)):
+        raise click.UsageError(f"--per-class: there is no set {unknown[0]}. The sets are {', '.join(names)}")
     trials: list[Trial] = []
     for path in sets:
-        photos = hold_out(path, output / "photos", units.get(path.name), report, per_class)
+        photos = hold_out(path, output / "photos", units.get(path.name), report, bounds.get(path.name))
         for seed in range(seeds):
             for recipe in recipes:
                 trials.append(run_trial(photos, recipe, model, seed, output, fresh))

@@ -20,10 +20,10 @@ _PRECISION = 0.95
 def calibration_p(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """Return the p-value that the confidences are right.
 
-    D. Spiegelhalter, Statistics in Medicine 5 (1986) 421: with x = 1 for a right answer of confidence p, and 0
-    for a wrong one, z = sum (x - p)(1 - 2p) / sqrt(sum (1 - 2p)^2 p (1 - p)) is standard normal where
-    confidences are right. `probabilities` are float32 [photos, classes]. 1 where no answer can be wrong by its
-    confidence.
+    D. Spiegelhalter, Statistics in Medicine 5 (1986) 421: with x = 1 for a right answer of confidence p, and
+    0 for a wrong one, z = sum (x - p)(1 - 2p) / sqrt(sum (1 - 2p)^2 p (1 - p)) is standard normal where
+    confidences are right. `probabilities` are float32 [photos, classes]. 1 where no answer can be wrong by
+    its confidence.
     """
     sure = probabilities.max(1).astype(np.float64).clip(0, 1)
     right = probabilities.argmax(1) == truth

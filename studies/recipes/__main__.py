@@ -57,7 +57,7 @@ def _bounds(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> di
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="The folder of all runs and results.")  # fmt: skip
 @click.option("--recipe", "recipes", multiple=True, required=True, callback=_recipes, metavar="NAME=OPTIONS",
-              help="Options of edge-train; may be repeated. The first is what the others are compared with.")  # fmt: skip
+              help="Options of edge-train; may be repeated. The others are compared with the first.")  # fmt: skip
 @click.option("--model", default="mobilenet_v2", show_default=True, help="What edge-train --model is given.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each.")
 @click.option("--unit", "rules", multiple=True, metavar="SET=RULE",

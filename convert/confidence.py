@@ -40,22 +40,14 @@ def refit_confidence(
     variants: Sequence[Variant],
     validation: Sequence[LabelledImage],
     name: str,
-    fitted_before: bool = False,
 ) -> tuple[list[FittedVariant], list[SkippedImage]]:
     """Return the variants with temperature and threshold fitted to their own validation outputs.
 
     A variant whose best temperature differs gets that temperature, which is fitted at most three times: where
     8-bit probabilities are nearly all 0 or 1, the first fit falls short. Where no validation image can be
-    read, all stay as they are, which is reported; so do those of a model that has learned from them, which
-    was `fitted_before` it did. Also returns the images that cannot be read. Raises DatasetError when an image
-    vanishes meanwhile.
+    read, all stay as they are, which is reported. Also returns the images that cannot be read. Raises
+    DatasetError when an image vanishes meanwhile.
     """
-    if fitted_before:
-        say(
-            f"{name}: the model has learned from its validation images too; temperature and threshold stay "
-            "as they were fitted before"
-        )
-        return [FittedVariant(variant) for variant in variants], []
     if not any(image.path.is_file() for image in validation):
         say(f"{name}: no validation images here; temperature and threshold stay as they are")
         return [FittedVariant(variant) for variant in variants], []

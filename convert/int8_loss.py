@@ -175,7 +175,9 @@ def _validation(
     """Return images to judge repairs by, which nothing is scored on, and their classes if they are known."""
     job = tools.job
     used = {image.path for image in calibration.images}
-    unused = [image for image in tools.validation if image.path not in used]
+    # A model that has learned from validation images loses less on them than on others.
+    unlearned = [] if tools.before_refit is not None else tools.validation
+    unused = [image for image in unlearned if image.path not in used]
     known = order_by_turns(unused, job.card.labels, 0)
     readable = _readable(known, job.card)
     if readable:

@@ -17,9 +17,10 @@ from ..edge.errors import ConversionError, ImageError
 from ..edge.labelled import LabelledImage
 from .calibration import CalibrationSet, load_calibration
 from .confidence import refit_confidence
+from .fitted import FittedVariant
 from .golden import PHOTOS_CHOSEN_FROM, GoldenChoice, choose_patterns, choose_photos
 from .output import Converted
-from .recipes import Recipe
+from .recipes import MIXED, Recipe
 from .repair.report import RepairReport
 from .scoring import Scored, Scorer, predict_files
 from .signatures import ModelSigner
@@ -74,7 +75,10 @@ class ConversionOutcome:
 
 @dataclass(frozen=True)
 class JobTools:
-    """The tools that make and score one model's variants; confidence is fitted on `validation`."""
+    """The tools that make and score one model's variants; confidence is fitted on `validation`.
+
+    `before_refit` makes variants of the model from before it learned from these; None where it has not.
+    """
 
     job: Job
     maker: VariantMaker
@@ -82,6 +86,7 @@ class JobTools:
     calibration: CalibrationSet | None
     validation: list[LabelledImage]
     golden_photos: bool = False
+    before_refit: VariantMaker | None = None
 
     @property
     def scores_validation(self) -> bool:
@@ -110,9 +115,7 @@ class JobTools:
 
         They are compared with those of `float32`, or else of the first variant.
         """
-        fitted, unread = refit_confidence(
-            variants, self.validation, self.job.name, self.job.images.fitted_before
-        )
+        fitted, unread = self._fit(variants)
         if self.job.images.evaluation:
             say(f"{self.job.name}: scoring on {len(self.job.images.evaluation):,} images")
         scored = self.scorer.score(fitted)
@@ -120,6 +123,23 @@ class JobTools:
         if self.unlabelled:
             scored = self._answer_unlabelled(scored, outcome)
         return [item.compared_with(float32 or scored[0]) for item in scored]
+
+    def _fit(self, variants: Sequence[Variant]) -> tuple[list[FittedVariant], list[SkippedImage]]:
+        """Fit temperature and threshold of the variants to the validation images.
+
+        A model that has learned from these is represented by the same variants of the model from before. A
+        repair has no such variant: it keeps what it has.
+        """
+        if self.before_refit is None:
+            return refit_confidence(variants, self.validation, self.job.name)
+        by_recipe = [variant for variant in variants if variant.recipe is not MIXED]
+        if not by_recipe:
+            return [FittedVariant(variant) for variant in variants], []
+        say(f"{self.job.name} has learned from the validation images: the model from before answers them")
+        earlier = [self.before_refit.make(v.recipe, v.card.output.temperature) for v in by_recipe]
+        fitted, unread = refit_confidence(earlier, self.validation, self.job.name)
+        found = {item.variant.recipe: item for item in fitted}
+        return [_as_fitted(variant, found.get(variant.recipe)) for variant in variants], unread
 
     def _answer_unlabelled(self, scored: Sequence[Scored], outcome: ConversionOutcome) -> list[Scored]:
         """Return the variants with their answers to the unlabelled images, where any of these can be read."""
@@ -146,6 +166,17 @@ class JobTools:
         if not pixels:
             raise ConversionError(f"{self.job.name}: --golden photos finds none that can be read")
         return choose_photos(sealed, pixels, tolerance)
+
+
+def _as_fitted(variant: Variant, earlier: FittedVariant | None) -> FittedVariant:
+    """Return a variant with the confidence of the same variant of the model from before its refit."""
+    if earlier is None:
+        return FittedVariant(variant)
+    output = earlier.variant.card.output
+    if output.temperature != variant.card.output.temperature:
+        variant = variant.at(output.temperature)
+    fitted = replace(variant.card.output, threshold=output.threshold)
+    return FittedVariant(replace(variant, card=replace(variant.card, output=fitted)), earlier.validation)
 
 
 def _read_some(images: Sequence[LabelledImage], card: ModelCard) -> list[NDArray[np.uint8]]:
@@ -187,7 +218,10 @@ def open_job_tools(job: Job, settings: ConversionSettings, outcome: ConversionOu
         if calibration is not None:
             say(f"{job.name}: losses are estimated on images of --calibration")
     scorer = Scorer(model, job.images.evaluation, job.card, job.images.dataset)
-    tools = JobTools(job, maker, scorer, calibration, validation, settings.golden_photos)
+    before = None
+    if job.load_before_refit is not None:
+        before = VariantMaker(job.load_before_refit(), job.card, calibration, settings.target)
+    tools = JobTools(job, maker, scorer, calibration, validation, settings.golden_photos, before)
     if tools.scores_validation:
         say(
             f"{job.name}: no test images were kept: the {len(job.images.evaluation):,} scored images are "

@@ -106,6 +106,8 @@ def _convert_job(job: Job, settings: ConversionSettings, outcome: ConversionOutc
     wanted = [item for item in scored if item.variant.recipe in settings.recipes]
     if tools.calibration is not None:
         wanted += repair_int8(tools, tools.calibration, scored, settings, outcome)
+    if any(item.validation is None for item in wanted):  # Files are compared on the same images.
+        wanted = [replace(item, validation=None) for item in wanted]
     written = [_write(tools, item, scored[0], settings, outcome) for item in wanted]
     made = [item for item in written if item is not None]
     return _with_latencies(made, settings.output, job.name)

@@ -31,13 +31,13 @@ def _state(rows: int = 2) -> State:
         last=arrays(12),
         best=arrays(12),
         optimizer=[np.array(17, np.int64), *arrays(2)],
-        held_out=arrays(1),
+        before=arrays(3),
     )
 
 
 def _same(one: State, other: State) -> bool:
     facts = ("phase", "trainable_parameters", "seconds", "best_loss", "refitted")
-    arrays = ("last", "best", "optimizer", "held_out")
+    arrays = ("last", "best", "optimizer", "before")
     return (
         all(getattr(one, name) == getattr(other, name) for name in facts)
         and str(one.rows) == str(other.rows)

@@ -24,7 +24,7 @@ from ..edge.json_files import JsonError, parse_json, structured
 from .stored_arrays import ArrayFileError, read_stored, unpack_arrays
 
 _SECONDS_BETWEEN_WRITES = 10.0
-_GROUPS = ("last", "best", "optimizer", "held_out")
+_GROUPS = ("last", "best", "optimizer", "before")
 _DIGEST = hashlib.sha256().digest_size
 _MOST_HISTORY = 64 * 2**20
 
@@ -51,8 +51,8 @@ class History:
     """One row an epoch; `trainable_parameters` has a number for each phase.
 
     `interrupted` says whether Ctrl-C ended the training, and `refitted` whether the model has learned from
-    the validation images in the end. `held_out` are then its answers to them from before, as in State; they
-    are None in a history that was read from a file.
+    the validation images in the end. `before` are then its weights from before, as in State; they are None in
+    a history that was read from a file.
     """
 
     rows: list[EpochRow] = field(default_factory=list)
@@ -60,7 +60,7 @@ class History:
     trainable_parameters: list[int] = field(default_factory=list)
     interrupted: bool = False
     refitted: bool = False
-    held_out: NDArray[np.float32] | None = None
+    before: Arrays | None = None
 
     def to_csv(self) -> str:
         """Return the text of history.csv."""
@@ -120,8 +120,8 @@ class State:
 
     `last` holds all weights of the network of this phase after the last complete epoch, `best` those after
     the best epoch, and `optimizer` the variables of the optimizer. `rows` are those of the history.
-    `held_out` has one array, float32 [images, classes], from the start of a refit on: the probabilities that
-    the best epoch gave for the validation images. `refitted` says whether the refit has ended: `best` are
+    `before` holds the weights of the whole model, from the start of a refit on: those of the best epoch,
+    which has not learned from the validation images. `refitted` says whether the refit has ended: `best` are
     then its weights.
     """
 
@@ -134,7 +134,7 @@ class State:
     last: Arrays = field(default_factory=list)
     best: Arrays = field(default_factory=list)
     optimizer: Arrays = field(default_factory=list)
-    held_out: Arrays = field(default_factory=list)
+    before: Arrays = field(default_factory=list)
 
     def epochs(self, phase: int) -> int:
         """Return the number of finished epochs in a phase."""

@@ -87,7 +87,7 @@ def fit(task: Task) -> History:
             restored = True
             run.fit()
             if following is not None and following.refit:
-                state.held_out = [run.validation_probabilities()]
+                state.before = task.built.model.get_weights()
         except KeyboardInterrupt:
             if not (state.rows and restored) or task.on_epoch:
                 raise
@@ -99,10 +99,8 @@ def fit(task: Task) -> History:
                 f"The training of {task.name} diverged: its loss is {state.rows[-1]['val_loss']}. "
                 f"Lower --learning-rate, which is {','.join(map(str, task.hyperparameters.learning_rate))}"
             )
-    held_out = state.held_out[0] if state.refitted else None
-    return History(
-        state.rows, state.seconds, state.trainable_parameters, interrupted, state.refitted, held_out
-    )
+    before = state.before if state.refitted else None
+    return History(state.rows, state.seconds, state.trainable_parameters, interrupted, state.refitted, before)
 
 
 class PhaseRun:
@@ -159,7 +157,7 @@ class PhaseRun:
             return math.nan, math.nan
         imbalance, truth = self.task.hyperparameters.imbalance, self.task.validation.truth
         return validate(
-            self._validation_logits(),
+            self._trainer.predict(self._validation, verbose=0),
             truth,
             logit_offsets(imbalance, self._counts),
             validation_weights(imbalance, _count(truth, self.task.classes)),
@@ -187,13 +185,6 @@ class PhaseRun:
             say(f"{self.task.name}: learning the validation images too diverged; the model before is kept")
         elif row["epoch"] == self.phase.epochs:
             state.best, state.refitted = state.last, True
-
-    def validation_probabilities(self) -> NDArray[np.float32]:
-        """Return what the network answers to the validation images now, float32 [images, classes]."""
-        return _softmax(self._validation_logits())
-
-    def _validation_logits(self) -> NDArray[np.float32]:
-        return np.asarray(self._trainer.predict(self._validation, verbose=0), np.float32)
 
     def _build(self, cut: Cut | None) -> Any:
         task = self.task

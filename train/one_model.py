@@ -30,9 +30,10 @@ from .evaluation import Confidence, Predict, evaluate, predict_examples
 from .fitting import Task, fit
 from .gradcam import picture_mistakes
 from .hyperparameters import Hyperparameters, choose_hyperparameters, describe
-from .models import Architecture, build_to_train, in_float32
+from .models import Architecture, build, build_to_train, in_float32
 from .options import TrainOptions
 from .output import (
+    BEFORE_REFIT,
     CARD,
     CONFUSION,
     CURVES,
@@ -62,20 +63,22 @@ class _TrainedBefore:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained Keras model, which computes in float32, and everything that shaped it."""
+    """A trained Keras model, which computes in float32, and everything that shaped it.
+
+    `before_refit` is the model from before it learned from the validation images; None where it has not.
+    """
 
     model: Any
     history: History
     architecture: Architecture
     hyperparameters: Hyperparameters
     options: TrainOptions
+    before_refit: Any | None = None
 
     def fit_confidence(self, data: PreparedData) -> Confidence:
-        """Fit temperature and threshold to answers to the validation images, unlearned as they were given."""
+        """Fit temperature and threshold to the answers of the model that has not learned from validation."""
         validation = data.examples("validation", self.architecture.size)
-        raw = self.history.held_out
-        if raw is None:
-            raw = predict_examples(predictor(self.model), validation)
+        raw = predict_examples(predictor(self.before_refit or self.model), validation)
         return Confidence.fit(raw, validation.truth, self.options.answer_precision)
 
 
@@ -100,7 +103,11 @@ def train_on(
     chosen = choose_hyperparameters(name, options, counts)
     architecture = Architecture.of(name, len(data.split.labels), options)
     model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name), note)
-    return TrainedModel(model, history, architecture, chosen, options)
+    before = None
+    if history.before is not None:
+        before = build(architecture).model
+        before.set_weights(history.before)
+    return TrainedModel(model, history, architecture, chosen, options, before)
 
 
 def train_model(
@@ -117,6 +124,8 @@ def train_model(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     model.save(folder / MODEL)
+    if trained.before_refit is not None:
+        trained.before_refit.save(folder / BEFORE_REFIT)
     report = _report(name, model, history, trained.fit_confidence(data), data, options, folder)
     values = {
         **trained.hyperparameters.to_json(),

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from ..benchmarks.scoring.split import FILE_NAME, Split
-from ..convert.sources.job import KERAS_NAME
+from ..convert.sources.job import BEFORE_REFIT_NAME, KERAS_NAME
 from ..edge.durable import make_folders, sync_tree
 from ..edge.errors import DatasetError, OptionError, OutputExistsError
 from ..edge.files import refuse_to_overwrite
@@ -27,9 +27,10 @@ REPORT = "report.html"
 TRIALS = "tuning.csv"
 AUDIT = "audit.json"
 IMAGES = "images"  # Of the built-in data sets.
+BEFORE_REFIT = BEFORE_REFIT_NAME
 MODEL, CARD, METRICS, HISTORY = KERAS_NAME, CARD_NAME, "metrics.json", "history.csv"
 CURVES, CONFUSION = "curves.png", "confusion.png"
-MODEL_FILES = (MODEL, CARD, METRICS, HISTORY, TRIALS, CURVES, CONFUSION)
+MODEL_FILES = (MODEL, BEFORE_REFIT, CARD, METRICS, HISTORY, TRIALS, CURVES, CONFUSION)
 
 
 def check_output(output: Path, force: bool) -> None:

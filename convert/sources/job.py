@@ -24,6 +24,8 @@ from ..recipes import Recipe
 
 # The trained model in a model's folder of a run; its card lies beside it.
 KERAS_NAME = "model.keras"
+# The model from before it learned from the validation images too.
+BEFORE_REFIT_NAME = "before_refit.keras"
 _PRECISION = 0.95  # The default of edge-train's --answer-precision.
 TRAINING_IMAGES = "training images"  # Of a run, as the card calls them.
 
@@ -94,8 +96,6 @@ class JobImages:
 
     `calibration` has the classes in turn, and `calibrated_with` says where these images come from, as
     `validated_with` does for `validation`. `dataset` is the name of the images in `evaluation`.
-    `fitted_before` says that the model has learned from all images except those, after temperature and
-    threshold had been fitted: `validation` is then empty.
     """
 
     calibration: list[LabelledImage]
@@ -104,7 +104,6 @@ class JobImages:
     evaluation: list[LabelledImage]
     dataset: str
     validated_with: str = "the validation split"
-    fitted_before: bool = False
 
 
 class FloatModel(Protocol):
@@ -128,7 +127,8 @@ class Job:
     """One model to convert: `name` begins the names of its files, `card` holds what is known beforehand.
 
     `load` may take seconds; it raises ConversionError and CardError. `reading` is how the model reads
-    pictures by what the options say; None where its card says it.
+    pictures by what the options say; None where its card says it. `load_before_refit` loads the model from
+    before it learned from the validation images: that one's answers to them count. None where it has not.
     """
 
     name: str
@@ -136,3 +136,4 @@ class Job:
     load: Callable[[], FloatModel]
     images: JobImages
     reading: Reading | None = None
+    load_before_refit: Callable[[], FloatModel] | None = None

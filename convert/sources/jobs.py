@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from ...edge.other_formats import folder_format
 from ..calibration import folder_images, order_by_turns
 from ..tflite.compatibility import OlderRuntime
 from .imagenet import PREFIX, imagenet_source, is_imagenet, network_name
-from .job import KERAS_NAME, FloatModel, Job, JobImages, ModelSource
+from .job import BEFORE_REFIT_NAME, KERAS_NAME, FloatModel, Job, JobImages, ModelSource
 from .model_format import ModelFormat, model_format
 
 _FOREIGN_SEED = 0
@@ -65,11 +65,6 @@ class _ModelFolder:
         return self.card.training.dataset if self.card.training else "unnamed"
 
     @property
-    def learned_validation(self) -> bool:
-        """Whether the model has learned from the validation images too."""
-        return self.card.training is not None and self.card.training.learned_validation
-
-    @property
     def seed(self) -> int:
         """The seed that the model was trained with."""
         return self.card.training.seed if self.card.training else 0
@@ -89,13 +84,28 @@ class _ModelFolder:
                 f"{self.path} was not trained on the split in {run / FILE_NAME}: their checksums differ"
             )
 
-    def load(self, target: OlderRuntime | None) -> FloatModel:
-        """Load the model; raises ConversionError and CardError."""
+    def before_refit(self, target: OlderRuntime | None) -> Callable[[], FloatModel] | None:
+        """Return what loads the model from before it learned from the validation images; None if it has not.
+
+        Raises ConversionError where its file is missing.
+        """
+        if self.card.training is None or not self.card.training.learned_validation:
+            return None
+        if not (self.path / BEFORE_REFIT_NAME).is_file():
+            raise ConversionError(
+                f"{self.path / BEFORE_REFIT_NAME} is missing: {KERAS_NAME} has learned from the validation "
+                "images too, and only the model from before shows by them how sure it may be. Copy the whole "
+                "folder of the run, or train with --no-refit"
+            )
+        return partial(self.load, target, BEFORE_REFIT_NAME)
+
+    def load(self, target: OlderRuntime | None, name: str = KERAS_NAME) -> FloatModel:
+        """Load the model in the file `name`; raises ConversionError and CardError."""
         with loading():
             from .keras_model import check_card, load_keras
             from .traced_model import TracedModel
 
-        path, size = self.path / KERAS_NAME, self.card.input
+        path, size = self.path / name, self.card.input
         network = load_keras(path)
         check_card(network, self.card, path)
         return TracedModel(
@@ -114,25 +124,23 @@ def _run_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
     evaluation = split.subset(subset, root)
     if not any(image.path.is_file() for image in evaluation):
         raise DatasetError(f"{root} holds none of the {len(evaluation)} {subset} images of {run}")
-    given = None if source.calibration is None else folder_images(source.calibration)
-    train, validation = split.subset("train", root), split.subset("validation", root)
+    calibration = (
+        split.subset("train", root) if source.calibration is None else folder_images(source.calibration)
+    )
+    validation = split.subset("validation", root)
     return [
         Job(
             folder.name,
             folder.card,
             partial(folder.load, target),
             JobImages(
-                _by_turns(
-                    given or ([*train, *validation] if folder.learned_validation else train),
-                    folder.card.labels,
-                    folder.seed,
-                ),
+                _by_turns(calibration, folder.card.labels, folder.seed),
                 source.calibrated_with,
-                [] if folder.learned_validation else validation,
+                validation,
                 evaluation,
                 f"{folder.dataset} {subset}",
-                fitted_before=folder.learned_validation,
             ),
+            load_before_refit=folder.before_refit(target),
         )
         for folder in folders
     ]
@@ -162,7 +170,10 @@ def _require_no_links(folder: Path, given: bool) -> None:
 
     The folder itself may be one where the user has `given` it.
     """
-    for path in (*(() if given else (folder,)), folder / KERAS_NAME, folder / CARD_NAME):
+    for path in (
+        *(() if given else (folder,)),
+        *(folder / name for name in (KERAS_NAME, BEFORE_REFIT_NAME, CARD_NAME)),
+    ):
         if is_link(path):
             raise ConversionError(
                 f"{path} is a link, and links inside a run are not followed. Put the file in its place"

@@ -57,13 +57,13 @@ def _bounds(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> di
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path),
               help="The folder of all runs and results.")  # fmt: skip
 @click.option("--recipe", "recipes", multiple=True, required=True, callback=_recipes, metavar="NAME=OPTIONS",
-              help="Options of edge-train; may be repeated. The others are compared with the first.")  # fmt: skip
+              help="Options of edge-train; may be repeated. Others are compared with the first.")  # fmt: skip
 @click.option("--model", default="mobilenet_v2", show_default=True, help="What edge-train --model is given.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each.")
 @click.option("--unit", "rules", multiple=True, metavar="SET=RULE",
               help="Which photos of a set belong together; see studies/image_units.py.")  # fmt: skip
 @click.option("--per-class", "bounds", multiple=True, callback=_bounds, metavar="SET=N",
-              help="Most photos of a class of a set in each part, drawn by a seed; may be repeated.")  # fmt: skip
+              help="Most photos of a class of a set in each part, drawn by a seed; repeatable.")  # fmt: skip
 @click.option("--report", is_flag=True, help="Answer the test photos, which choose nothing.")
 @click.option("--fresh", is_flag=True, help="Keep no cache, so that seconds can be compared.")
 def main(sets: tuple[Path, ...], output: Path, recipes: tuple[Recipe, ...], model: str, seeds: int,

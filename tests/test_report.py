@@ -323,6 +323,12 @@ def test_report_names_the_most_confused_pairs_first() -> None:
         assert int(images) == counts[i, j] and percent == f"{counts[i, j] / share[i] * 100:.1f} %"
 
 
+def test_report_says_which_models_have_learned_the_images_that_confidence_was_fitted_to() -> None:
+    told = "It was fitted before cnn and mobilenet_v2 learned from these images too."
+    both = [_model("cnn", refitted=True), _model("mobilenet_v2", refitted=True)]
+    assert told in _page(models=both) and "learned from these images too" not in _plain_page()
+
+
 def test_report_shows_temperature_and_what_the_threshold_gives() -> None:
     evaluation = make_evaluation(LABELS)
     assert evaluation.threshold is not None and evaluation.answered is not None

@@ -286,6 +286,7 @@ def _report(
         seconds=history.seconds,
         epochs=len(history.rows),
         interrupted=history.interrupted,
+        refitted=history.refitted,
         weights="from scratch" if architecture.from_scratch else options.weights,
         curves=curves_png(f"{name} on {data.name}", history.rows, kept),
         confusion=confusion_png(f"{name} on {data.name}: {metrics.accuracy:.1%} right", metrics),

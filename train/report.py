@@ -31,7 +31,8 @@ class ModelReport:
 
     `curves` and `confusion` are PNGs; `file_bytes` is the size of the Keras model file;
     `trainable_parameters` has a number for each phase. `pooled` is its cross-validation (None: there was
-    none), and `pooled_confusion` the PNG of that.
+    none), and `pooled_confusion` the PNG of that. `refitted` says whether the model has learned from the
+    validation images in the end.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelReport:
     mistakes: tuple[PicturedMistake, ...]
     pooled: PooledEvaluation | None = None
     pooled_confusion: bytes = b""
+    refitted: bool = False
 
 
 def render_report(
@@ -89,6 +91,7 @@ def render_report(
         notes=notes,
         audit=audit,
         measured_on=split.evaluation_subset,
+        refitted=[model.name for model in models if model.refitted],
         corruptions=CORRUPTIONS,
         crossed=crossed,
         origin=pooled[0].origin if pooled else "",

@@ -56,6 +56,19 @@ def test_strong_augmentation_turns_no_further_than_the_usual_one_and_not_at_all_
     assert np.allclose(still.random_rotation(_ramps(), training=True), _ramps(), atol=1e-3)
 
 
+def test_strong_augmentation_keeps_most_bits_and_inverts_only_what_is_bright() -> None:
+    layer = strong_augmentation(0, rotation=True)
+    shades = np.tile(np.arange(256, dtype=np.float32)[None, None, :, None], (64, 1, 1, 3))
+    coarse = np.asarray(layer.random_posterization(shades, training=True))
+    assert set(np.abs(coarse - shades).max(axis=(1, 2, 3))) <= {1.0, 3.0}  # 7 bits, or 6.
+    inverted = np.asarray(layer.solarization(shades, training=True))[:, 0, :, 0]
+    # Brightened by at most a quarter, a pixel below half is still below the threshold.
+    assert (np.diff(inverted[:, :127]) >= 0).all() and (inverted[:, :127] >= shades[0, 0, :127, 0]).all()
+    assert (inverted[:, 255] == 0).all()
+    lowest = np.argmax(np.diff(inverted) < 0, axis=1) + 1
+    assert lowest.min() >= 127 and np.ptp(lowest) > 60
+
+
 def test_augmentation_by_nothing_changes_nothing_in_training() -> None:
     assert np.array_equal(_augment(), _ramps())
 

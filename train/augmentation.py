@@ -17,6 +17,7 @@ MAX_ZOOM = 0.1
 ERASED = (0.02, 0.1)  # Share of the picture; Zhong et al., AAAI 2020, go up to 0.4, on 8 times the epochs.
 ERASE_RATE = 0.5  # Share of the pictures; the same paper.
 STRENGTH = 0.25  # Of strong augmentation, 0..1; Keras's default is 0.5. Rotation has its own limit.
+BITS_LEFT = (6, 8)  # Of the 8 of a colour; the upper end is excluded.
 _TOGETHER = 8  # Images with the same strong operations.
 
 
@@ -88,14 +89,38 @@ def strong_augmentation(seed: int, rotation: bool) -> Any:
     augments unless it is called with training=False.
 
     Keras would turn pictures by up to 90 degrees at this strength, which makes another class of an arrow.
-    Here they turn by at most MAX_ROTATION, as in usual augmentation; not at all without `rotation`.
+    Here they turn by at most MAX_ROTATION, as in usual augmentation; not at all without `rotation`. Two
+    operations of Keras get stronger the lower its factor is: it would leave one or two bits of a colour, and
+    invert all but the darkest pixels. Here 6 or 7 bits are left, and the brightest quarter is inverted, as
+    the paper's operations do at this strength.
     """
     layer = keras.layers.RandAugment(
         value_range=(0, 255), num_ops=2, factor=STRENGTH, seed=seed, name="strong_augmentation"
     )
     most = MAX_ROTATION / math.tau if rotation else 0.0
     layer.random_rotation = keras.layers.RandomRotation((-most, most), interpolation="bilinear", seed=seed)
+    layer.random_posterization = keras.layers.RandomPosterization(BITS_LEFT, value_range=(0, 255), seed=seed)
+    layer.solarization = _InvertedHighlights(STRENGTH, seed)
     return layer
+
+
+class _InvertedHighlights(keras.layers.Solarization):  # type: ignore[misc]
+    """Inverts what is brighter than a threshold, which lies at most `strength` of the range below white.
+
+    Keras's own thresholds begin at black, whatever its factors.
+    """
+
+    def __init__(self, strength: float, seed: int) -> None:
+        super().__init__(addition_factor=strength, value_range=(0, 255), seed=seed)
+        self._lowest = 255 * (1 - strength)
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+        drawn = super().get_random_transformation(data, training, seed)
+        if drawn is not None:
+            shape = self.backend.shape(drawn["additions"])
+            seeds = self._get_seed_generator(self.backend._backend) if seed is None else seed
+            drawn["thresholds"] = self.backend.random.uniform(shape, self._lowest, 255, seed=seeds)
+        return drawn
 
 
 def strong_views(pixels: NDArray[np.uint8], rotation: bool, *numbers: int) -> NDArray[np.uint8]:

@@ -12,6 +12,9 @@ from .options import ALL_LAYERS, DEFAULT_DROPOUT, UNMEASURED_AUGMENTATIONS, Trai
 
 _SGD_STEPS = 2_000  # With fewer steps, the high rate of SGD does not fall far enough.
 _LEAST_TUNING = 3  # Epochs of phase 2.
+# Epochs of a head that stays alone, and how often images are seen in them: it is trained until it gets no
+# better. A head whose base is trained next is better left before that.
+_LONE_HEAD_EPOCHS, _LONE_HEAD_PASSES = (15, 80), 80_000
 _BATCH_NORM_IMAGES = 2_000  # The statistics of fewer images are worse than those of ImageNet.
 _BATCH_SIZES = ((4_000, 32), (20_000, 64))  # (images below, batch size); more images: the largest.
 _LARGEST_BATCH = 128
@@ -208,7 +211,9 @@ def _transfer_epochs(
     if given and sum(given):
         return given
     if not preset.tune_epochs:
-        return preset.head_epochs, _LEAST_TUNING if fine_tune_layers else 0
+        if fine_tune_layers:
+            return preset.head_epochs, _LEAST_TUNING
+        return _clamp(_LONE_HEAD_PASSES // max(images, 1), *_LONE_HEAD_EPOCHS), 0
     return preset.head_epochs, _clamp(preset.tune_passes // max(images, 1), _LEAST_TUNING, preset.tune_epochs)
 
 

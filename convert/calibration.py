@@ -19,8 +19,10 @@ from ..edge.errors import ConversionError, DatasetError, ImageError, SourceError
 from ..edge.labelled import LabelledImage, scan_class_folders
 from ..edge.sources.paths import OtherFiles, find_images
 
-# Ranges of fewer images are often too narrow; of more than 100 they hardly grow.
+# Ranges of fewer images are often too narrow; of more than 100 they hardly grow, if each class is shown.
 _FEW = 50
+_USUAL = 100
+_OF_A_CLASS = 2
 # In the card: names of folders that are no classes say more of their owner than the file needs.
 NO_CLASS = "(no class)"
 
@@ -48,6 +50,11 @@ class CalibrationSet:
         """
         for number, image in enumerate(self.images):
             yield _with_extremes(read_pixels(image, self.input, self.preprocess), number)
+
+
+def usual_count(classes: int) -> int:
+    """Return how many images calibrate a model unless the user says otherwise: 100, or two of each class."""
+    return max(_USUAL, _OF_A_CLASS * classes)
 
 
 def order_by_turns(images: Sequence[LabelledImage], labels: Sequence[str], seed: int) -> list[LabelledImage]:

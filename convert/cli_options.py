@@ -73,9 +73,9 @@ IMAGES = (
     *image_label_options(_option, (Given("data"),)),
     _option("--calibration", first=True, type=_FOLDER, metavar="FOLDER", useless_without=_IMAGES_USED,
             help="Images to calibrate int8 with, labelled or not, in place of a run's training images."),
-    _option("--calibration-images", type=click.IntRange(1), default=100, show_default=True,
+    _option("--calibration-images", type=click.IntRange(1), show_default="100, or two of each class",
             useless_without=_INT8,
-            help="How many, taken from all classes in turn. Each costs one run of the float model."),
+            help="How many, taken from all classes in turn. Each costs two runs of the float model."),
 )  # fmt: skip
 _option = section("About somebody else's model")
 FOREIGN = (

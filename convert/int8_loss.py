@@ -18,7 +18,7 @@ from ..edge.errors import ImageError
 from ..edge.labelled import LabelledImage
 from ..edge.statistics.chance import Standing, against_chance
 from ..edge.statistics.paired_loss import LEVEL
-from .calibration import CalibrationSet, order_by_turns
+from .calibration import CalibrationSet, order_by_turns, usual_count
 from .job_tools import ConversionOutcome, ConversionSettings, JobTools, choose_calibration, open_job_tools
 from .output import check_writable, made_folder, plot_file_name, write_or_keep
 from .recipes import FLOAT32, INT8, INT8_FLOAT_IO, MIXED
@@ -31,7 +31,7 @@ from .variant import Variant
 
 _ADVICE = "ship float16, or train again with other settings (see --doctor)"
 # Better calibration begins with more images; beyond that ranges hardly grow.
-_CALIBRATION = 200
+_LARGER = 2
 # Their 95 % interval is about 2 points wide, and the search runs dozens of files over them.
 _MOST_VALIDATION = 1000
 
@@ -143,9 +143,12 @@ def _examine(job: Job, settings: ConversionSettings, unwritten: list[str]) -> Re
 
 
 def _larger_calibration(job: Job, calibration: CalibrationSet | None) -> CalibrationSet:
-    """Return the images that the file was calibrated with, and more where there are some."""
+    """Return the images that the file was calibrated with, and more where there are some.
+
+    They are twice as many as calibrate unless the user says otherwise: 200, or four of each class.
+    """
     used = len(calibration.images) if calibration else 0
-    return choose_calibration(job, max(_CALIBRATION, used))
+    return choose_calibration(job, max(_LARGER * usual_count(len(job.card.labels)), used))
 
 
 def _search(

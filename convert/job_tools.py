@@ -15,7 +15,7 @@ from ..edge.card import ModelCard
 from ..edge.console import say
 from ..edge.errors import ConversionError, ImageError
 from ..edge.labelled import LabelledImage
-from .calibration import CalibrationSet, load_calibration
+from .calibration import CalibrationSet, load_calibration, usual_count
 from .confidence import refit_confidence
 from .fitted import FittedVariant
 from .golden import PHOTOS_CHOSEN_FROM, GoldenChoice, choose_patterns, choose_photos
@@ -36,6 +36,7 @@ _MOST_UNLABELLED = 1000
 class ConversionSettings:
     """What to make, and where. `max_drop` is the top-1 accuracy, a fraction, that int8 may lose unrepaired.
 
+    `calibration_images` is how many images calibrate int8; None for 100, or two of each class.
     With `golden_photos` two of the user's photos travel in each file, in place of drawn patterns. With a
     `signer` each file is signed.
 
@@ -44,7 +45,7 @@ class ConversionSettings:
 
     recipes: tuple[Recipe, ...]
     output: Path
-    calibration_images: int = 100
+    calibration_images: int | None = None
     max_drop: float = 0.01
     golden_photos: bool = False
     target: OlderRuntime | None = None
@@ -201,7 +202,9 @@ def open_job_tools(job: Job, settings: ConversionSettings, outcome: ConversionOu
     model = job.load()
     calibration = None
     if any(recipe.calibrated for recipe in settings.recipes):
-        calibration = choose_calibration(job, settings.calibration_images)
+        calibration = choose_calibration(
+            job, settings.calibration_images or usual_count(len(job.card.labels))
+        )
         for warning in calibration.warnings:
             say(f"{job.name}: {warning}")
         outcome.skip(calibration.skipped)

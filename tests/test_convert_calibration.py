@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from edge_classify.benchmarks.scoring.split import Split
-from edge_classify.convert.calibration import folder_images, load_calibration, order_by_turns
+from edge_classify.convert.calibration import folder_images, load_calibration, order_by_turns, usual_count
 from edge_classify.edge.card import InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import ConversionError, DatasetError
@@ -103,6 +103,10 @@ def test_calibration_images_of_one_colour_are_warned_of(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9), (7, 7, 7)).save(tmp_path / "cat" / "blank.png")
     warnings = load_calibration(folder_images(tmp_path / "cat"), 100, CARD).warnings
     assert any("1 of 3 calibration images have one colour only" in warning for warning in warnings)
+
+
+def test_many_classes_are_calibrated_with_two_images_of_each() -> None:
+    assert [usual_count(classes) for classes in (2, 50, 51, 1000)] == [100, 100, 102, 2000]
 
 
 def test_good_calibration_is_not_warned_of(tmp_path: Path) -> None:

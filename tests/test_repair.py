@@ -94,6 +94,25 @@ def test_later_repair_is_chosen_only_if_it_is_clearly_faster(second: float, chos
     assert cheapest([slow_and_wrong]) is None
 
 
+@pytest.mark.parametrize(("kinds", "chosen"), [(("calibration",) * 2, 1), (("calibration", "selective"), 0)])
+def test_of_files_that_do_the_same_work_the_one_of_least_divergence_is_chosen(
+    kinds: tuple[str, str], chosen: int
+) -> None:
+    passing = [
+        Attempt(kind, "", Loss(0, 0, 10), True, b"", latency_ratio=1.0, divergence=divergence)
+        for kind, divergence in zip(kinds, (0.02, 0.01), strict=True)
+    ]
+    assert cheapest(passing) is passing[chosen]
+
+
+def test_each_attempt_tells_its_seconds_divergence_and_same_answers(selective: RepairReport) -> None:
+    int8, *others = selective.attempts
+    assert selective.chosen is not None
+    assert selective.chosen.divergence < int8.divergence and selective.chosen.same > int8.same
+    assert all(attempt.seconds > 0 for attempt in others)
+    assert {"divergence", "same", "seconds"} <= set(int8.to_json())
+
+
 def test_report_is_plain_json_and_points_at_what_was_chosen(selective: RepairReport) -> None:
     record = json.loads(json.dumps(selective.to_json()))
     assert record["attempts"][record["chosen"]]["kept_float"] == ["project", "expand"]

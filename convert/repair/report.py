@@ -42,7 +42,8 @@ class Attempt:
     `kind` is "int8" for the file as it came, "calibration", "equalization" or "selective". `loss` is that
     against the float model. `latency_ratio` is its latency over the int8 file's,
     None where it was not measured. `kept_float` names the layers that stay in float, `kept_indices` are
-    theirs.
+    theirs. `divergence` is the mean Kullback-Leibler divergence of its probabilities from the float model's,
+    in nats, and `same` the share of images with the same answer. Making and judging it took `seconds`.
     """
 
     kind: str
@@ -53,6 +54,9 @@ class Attempt:
     kept_float: tuple[str, ...] = ()
     kept_indices: tuple[int, ...] = ()
     latency_ratio: float | None = None
+    divergence: float = 0.0
+    same: float = 1.0
+    seconds: float = 0.0
 
     @property
     def drop(self) -> float:
@@ -65,6 +69,9 @@ class Attempt:
             "kind": self.kind,
             "what": self.what,
             "drop": round(self.drop, 6),
+            "divergence": round(self.divergence, 6),
+            "same": round(self.same, 6),
+            "seconds": round(self.seconds, 2),
             "passes": self.passes,
             "latency_ratio": None if self.latency_ratio is None else round(self.latency_ratio, 4),
             "size_bytes": len(self.flatbuffer),

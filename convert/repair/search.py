@@ -1,29 +1,37 @@
 """Finds the cheapest change that repairs an 8-bit model whose answers differ from its float form's.
 
 The attempts, in the order of their costs: other ranges for the activations; equalized channels, which
-do not change the float model; the worst layers left in float.
+do not change the float model; the worst layers left in float. Each is made of all three rules for ranges
+before it is decided whether the next is needed. In each file, biases and rounding are corrected.
+
+An attempt passes by the top-1 accuracy that it lost: that is what `max_drop` promises. A few hundred images
+cannot tell which of several attempts lost least of it, since only a few answers differ. So among attempts of
+about the same latency, and for what layers in float are added to, the divergence of probabilities decides:
+every image counts there, whether or not its answer changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...edge.errors import ConversionError
 from ...edge.progress import progress
+from ..tflite.correction import Correction
 from ..tflite.quantizer import LayerQuantizer
 from ..tflite.ranges import Clip, Ranges, observe
-from .answers import answer, latency_ratios, lost_to, store_pixels
+from .answers import answer, divergence, latency_ratios, lost_to, store_pixels
 from .equalizer import equalize
 from .report import Attempt, RepairReport, RepairRequest
 from .sensitivity import LayerError, rank_layers, worst_side
 
-_RANKING_IMAGES = (
-    32  # Of the calibration images: enough to rank layers, since errors differ by powers of ten.
-)
+_RANKING_IMAGES = 32  # Of the validation images: enough to rank layers, since errors differ by powers of ten.
 _VALIDATION_IMAGES = 2000
 _CLEARLY_FASTER = 0.97  # Measured latencies of equal work differ by up to 2 %.
 _CLIPS: dict[Clip, str] = {
@@ -41,6 +49,7 @@ class _Base:
     float_model: bytes
     ranges: Ranges
     clip: Clip
+    correction: Correction
 
 
 def find_repair(request: RepairRequest) -> RepairReport:
@@ -51,9 +60,10 @@ def find_repair(request: RepairRequest) -> RepairReport:
     """
     calibration = store_pixels(request.calibration())
     judge = _Judge(request)
-    as_it_is = judge.judge("int8", "as it is", request.int8)
+    as_it_is = judge.judge("int8", "as it is", lambda: request.int8)
     ranges = observe(request.float_model, calibration)
-    diagnosis = rank_layers(request.float_model, ranges, calibration[:_RANKING_IMAGES])
+    # A trained model is so sure of its training images that hardly any error changes an answer to them.
+    diagnosis = rank_layers(request.float_model, ranges, judge.pixels[:_RANKING_IMAGES])
     attempts = [as_it_is]
     if not as_it_is.passes:
         attempts += _try_repairs(judge, request, ranges, diagnosis, calibration)
@@ -87,11 +97,27 @@ class _Judge:
         hits = None if self.truth is None else self._reference.argmax(1) == self.truth
         self.float_top1 = None if hits is None else float(hits.mean())
 
-    def judge(self, kind: str, what: str, flatbuffer: bytes, kept: Sequence[LayerError] = ()) -> Attempt:
-        loss = lost_to(self._reference, answer(flatbuffer, self.pixels), self.truth)
+    def judge(
+        self, kind: str, what: str, make: Callable[[], bytes], kept: Sequence[LayerError] = ()
+    ) -> Attempt:
+        """Return the attempt that is the file which `make` returns, with the seconds that both took."""
+        started = time.monotonic()
+        flatbuffer = make()
+        answers = answer(flatbuffer, self.pixels)
+        loss = lost_to(self._reference, answers, self.truth)
         kept = sorted(kept, key=lambda error: error.index)
-        names, indices = tuple(error.name for error in kept), tuple(error.index for error in kept)
-        return Attempt(kind, what, loss, loss.fraction <= self.max_drop, flatbuffer, names, indices)
+        return Attempt(
+            kind,
+            what,
+            loss,
+            loss.fraction <= self.max_drop,
+            flatbuffer,
+            tuple(error.name for error in kept),
+            tuple(error.index for error in kept),
+            divergence=divergence(self._reference, answers),
+            same=float((answers.argmax(1) == self._reference.argmax(1)).mean()),
+            seconds=time.monotonic() - started,
+        )
 
 
 def _try_repairs(
@@ -101,32 +127,38 @@ def _try_repairs(
     diagnosis: Sequence[LayerError],
     calibration: NDArray[np.uint8],
 ) -> list[Attempt]:
-    bases = []
-    for base in _calibrations(judge, request.float_model, ranges, "calibration", ""):
-        bases.append(base)
-        if base.attempt.passes:
-            return [tried.attempt for tried in bases]
+    correction = Correction(request.float_model, lambda: iter(calibration))
+    bases = list(_calibrations(judge, request.float_model, ranges, correction))
+    if any(base.attempt.passes for base in bases):
+        return [tried.attempt for tried in bases]
     equalized = equalize(request.float_model, ranges)
     if equalized is not None:
-        new_ranges = observe(equalized, calibration)
-        for base in _calibrations(judge, equalized, new_ranges, "equalization", "channels equalized, "):
-            bases.append(base)
-            if base.attempt.passes:
-                return [tried.attempt for tried in bases]
-    best = min(bases, key=lambda base: base.attempt.drop)
+        correction = Correction(equalized, lambda: iter(calibration))
+        bases += _calibrations(judge, equalized, observe(equalized, calibration), correction, equalized=True)
+        if any(base.attempt.passes for base in bases):
+            return [tried.attempt for tried in bases]
+    best = min(bases, key=lambda base: base.attempt.divergence)
     if best.float_model is not request.float_model:
-        diagnosis = rank_layers(best.float_model, best.ranges, calibration[:_RANKING_IMAGES])
+        diagnosis = rank_layers(best.float_model, best.ranges, judge.pixels[:_RANKING_IMAGES])
     return [tried.attempt for tried in bases] + _Selection(judge, best, diagnosis).search()
 
 
 def _calibrations(
-    judge: _Judge, float_model: bytes, ranges: Ranges, kind: str, prefix: str
+    judge: _Judge, float_model: bytes, ranges: Ranges, correction: Correction, *, equalized: bool = False
 ) -> Iterator[_Base]:
+    """Yield an attempt for each rule for ranges; the first one's seconds include those of the correction."""
+    kind, prefix = ("equalization", "channels equalized, ") if equalized else ("calibration", "")
     for clip, what in _CLIPS.items():
-        quantizer = LayerQuantizer(float_model, ranges, clip)
-        flatbuffer = quantizer.quantize([layer.index for layer in quantizer.layers], judge.io)
-        attempt = judge.judge(kind, f"{prefix}{what}, {ranges.images} images", flatbuffer)
-        yield _Base(attempt, float_model, ranges, clip)
+        make = partial(_quantize_all, float_model, ranges, clip, correction, judge.io)
+        attempt = judge.judge(kind, f"{prefix}{what}, {ranges.images} images", make)
+        yield _Base(attempt, float_model, ranges, clip, correction)
+
+
+def _quantize_all(
+    float_model: bytes, ranges: Ranges, clip: Clip, correction: Correction, io: Literal["float32", "uint8"]
+) -> bytes:
+    quantizer = LayerQuantizer(float_model, ranges, clip)
+    return correction.apply(quantizer.quantize([layer.index for layer in quantizer.layers], io))
 
 
 class _Selection:
@@ -135,6 +167,7 @@ class _Selection:
     def __init__(self, judge: _Judge, base: _Base, diagnosis: Sequence[LayerError]) -> None:
         self._judge, self._diagnosis = judge, diagnosis
         self._quantizer = LayerQuantizer(base.float_model, base.ranges, base.clip)
+        self._correction = base.correction
         self._prefix = "channels equalized, " if base.attempt.kind == "equalization" else ""
 
     def search(self) -> list[Attempt]:
@@ -156,11 +189,12 @@ class _Selection:
     def _keep(self, kept: Sequence[LayerError]) -> Attempt:
         floats = {error.index for error in kept}
         rest = [layer.index for layer in self._quantizer.layers if layer.index not in floats]
-        flatbuffer = self._quantizer.quantize(rest, self._judge.io)
         layers = "layer" if len(kept) == 1 else "layers"
-        return self._judge.judge(
-            "selective", f"{self._prefix}{len(kept)} {layers} in float", flatbuffer, kept
-        )
+
+        def make() -> bytes:
+            return self._correction.apply(self._quantizer.quantize(rest, self._judge.io))
+
+        return self._judge.judge("selective", f"{self._prefix}{len(kept)} {layers} in float", make, kept)
 
     def _shortest(self, best: Attempt) -> Attempt:
         """Return the fewest worst layers that pass: as many as `best` keeps, or down to half of them."""
@@ -208,15 +242,23 @@ def _with_latencies(attempts: Sequence[Attempt], pixels: NDArray[np.uint8]) -> l
 
 
 def cheapest(attempts: Sequence[Attempt]) -> Attempt | None:
-    """Return the fastest attempt that passes; a later one must be clearly faster, since times are noisy."""
+    """Return the fastest attempt that passes; a later one must be clearly faster, since times are noisy.
+
+    Files of the same layers in 8 bits do the same work: of these, the one of the least divergence is taken.
+    """
     best: Attempt | None = None
     for attempt in attempts:
         if not attempt.passes or attempt.latency_ratio is None:
             continue
         limit = np.inf if best is None or best.latency_ratio is None else best.latency_ratio
-        if attempt.latency_ratio < limit * _CLEARLY_FASTER:
+        if attempt.latency_ratio < limit * _CLEARLY_FASTER or (best and _is_truer(attempt, best)):
             best = attempt
     return best
+
+
+def _is_truer(attempt: Attempt, best: Attempt) -> bool:
+    same_work = (attempt.kind, attempt.kept_indices) == (best.kind, best.kept_indices)
+    return same_work and attempt.divergence < best.divergence
 
 
 def _worst_channels(

@@ -21,6 +21,9 @@ _LAYERS = (
 _REPAIRS = (
     TableColumn("what was tried", words=True),
     TableColumn("points\nlost"),
+    TableColumn("same\nanswer", 2),
+    TableColumn("divergence,\nnats", 3),
+    TableColumn("seconds", 1),
     TableColumn("latency,\nint8 = 1"),
     TableColumn("MB"),
     TableColumn("verdict", words=True),
@@ -85,6 +88,9 @@ def _print_attempts(report: RepairReport) -> None:
         (
             attempt.what,
             f"{attempt.drop * 100:.2f}",
+            f"{attempt.same:.1%}",
+            f"{attempt.divergence:.4f}",
+            f"{attempt.seconds:.1f}",
             "-" if attempt.latency_ratio is None else f"{attempt.latency_ratio:.2f}",
             f"{len(attempt.flatbuffer) / 1e6:.2f}",
             _verdict(attempt, report),

@@ -26,6 +26,7 @@ from ...edge.tensors import Layout, TensorSpec, choose_output
 from ...edge.tflite.graph import read_graph
 from ..calibration import CalibrationSet
 from ..recipes import Recipe
+from ..tflite.correction import Correction
 from ..tflite.flatgraph import pack, unpack
 from ..tflite.graph_ends import (
     EXCHANGE_ADDED,
@@ -78,7 +79,7 @@ class FloatTflite:
         self._flatbuffer = flatbuffer
         self.reading = reading
         self._reference = reference
-        self._ranges: Ranges | None = None
+        self._calibrated: tuple[Ranges, Correction] | None = None
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities; see FloatModel."""
@@ -97,9 +98,13 @@ class FloatTflite:
                 f"The {recipe.name} variant can be made from a Keras model or a SavedModel, and not from a "
                 ".tflite"
             )
-        if recipe.calibrated and self._ranges is None and calibration is not None:
-            self._ranges = observe(self._flatbuffer, calibration.read())
-        return requantize(self._flatbuffer, cast("Kind", recipe.name), self._ranges)
+        if not recipe.calibrated or calibration is None:
+            return requantize(self._flatbuffer, cast("Kind", recipe.name))
+        if self._calibrated is None:
+            ranges = observe(self._flatbuffer, calibration.read())
+            self._calibrated = ranges, Correction(self._flatbuffer, calibration.read)
+        ranges, correction = self._calibrated
+        return correction.apply(requantize(self._flatbuffer, cast("Kind", recipe.name), ranges))
 
 
 def _run(flatbuffer: bytes | Path, pixels: NDArray[np.uint8], facts: ForeignFacts) -> NDArray[np.float32]:

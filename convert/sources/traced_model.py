@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ...edge.errors import ConversionError
 from ...edge.quiet import silenced
 from ..calibration import CalibrationSet
-from ..recipes import INT8_FLOAT_IO, Recipe
+from ..recipes import FLOAT32, INT8_FLOAT_IO, Recipe
 from ..tflite.compatibility import OlderRuntime, converter_settings
+from ..tflite.correction import Correction
 from ..tflite.flatgraph import repack
 
 _INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
@@ -49,6 +50,7 @@ class TracedModel:
         self._reference = reference or call
         self._call, self._size, self._target = call, (height, width), target
         self._function = function
+        self._float32: bytes | None = None
         self._int8: tuple[CalibrationSet | None, bytes] | None = None
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -57,11 +59,20 @@ class TracedModel:
 
     def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         """Return a variant's flatbuffer; see FloatModel."""
-        if recipe.activations != "int8":
+        if recipe == FLOAT32:
+            return self._make_float32()
+        if recipe.activations != "int8" or calibration is None:
             return repack(self._convert(recipe, calibration))
         if self._int8 is None or self._int8[0] is not calibration:
-            self._int8 = calibration, self._convert(INT8_FLOAT_IO, calibration)
+            made = self._convert(INT8_FLOAT_IO, calibration)
+            correction = Correction(self._make_float32(), calibration.read)
+            self._int8 = calibration, correction.apply(made)
         return repack(to_uint8_io(self._int8[1]) if recipe.io == "uint8" else self._int8[1])
+
+    def _make_float32(self) -> bytes:
+        if self._float32 is None:
+            self._float32 = repack(self._convert(FLOAT32, None))
+        return self._float32
 
     def _convert(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         if self._function is None:

@@ -16,16 +16,14 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from .flatgraph import operation_of
-
-_CHANNEL_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3}
-_LARGEST = 2**30  # Half of int32, which leaves the other half to the sum that the bias is added to.
+from .layer_weights import CHANNEL_AXIS, LARGEST_BIAS, read_values, store_values
 
 
 def repair_biases(float_model: Any, quantized: Any) -> None:
     """Rewrite the overflowing channels of a quantized schema.ModelT, from the float model it was made of."""
     made = {int(operator.outputs[0]): operator for operator in float_model.subgraphs[0].operators}
     for operator in quantized.subgraphs[0].operators:
-        axis = _CHANNEL_AXIS.get(operation_of(quantized, operator))
+        axis = CHANNEL_AXIS.get(operation_of(quantized, operator))
         source = made.get(int(operator.outputs[0]))  # Tensors of the float model keep their numbers.
         if axis is None or source is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
             continue
@@ -35,8 +33,8 @@ def repair_biases(float_model: Any, quantized: Any) -> None:
             _repair(
                 quantized,
                 (given.quantization.scale[0], weights, bias),
-                _values(float_model, source.inputs[1]),
-                _values(float_model, source.inputs[2]),
+                read_values(float_model, source.inputs[1], np.float32),
+                read_values(float_model, source.inputs[2], np.float32),
                 axis,
             )
 
@@ -50,7 +48,7 @@ def _repair(
 ) -> None:
     input_scale, weights, bias = parts
     scales = np.array(weights.quantization.scale, np.float64)
-    needed = np.abs(float_bias.astype(np.float64)) / (_LARGEST * input_scale)
+    needed = np.abs(float_bias.astype(np.float64)) / (LARGEST_BIAS * input_scale)
     wrong = np.broadcast_to(needed, float_bias.shape) > scales
     if not wrong.any():
         return
@@ -60,19 +58,7 @@ def _repair(
     shape = [1] * float_weights.ndim
     shape[axis] = -1
     stored = np.clip(np.rint(float_weights / scales.reshape(shape)), -127, 127).astype(np.int8)
-    _store(model, weights, stored)
-    _store(model, bias, np.rint(float_bias / bias_scales).astype(np.int32))
+    store_values(model, weights, stored)
+    store_values(model, bias, np.rint(float_bias / bias_scales).astype(np.int32))
     weights.quantization.scale = scales.astype(np.float32)
     bias.quantization.scale = bias_scales.astype(np.float32)
-
-
-def _values(model: Any, tensor: int) -> NDArray[np.float32]:
-    found = model.subgraphs[0].tensors[tensor]
-    data = np.asarray(model.buffers[found.buffer].data, np.uint8)
-    return data.view(np.float32).reshape(found.shape)
-
-
-def _store(model: Any, tensor: Any, values: NDArray[Any]) -> None:
-    """Store the values in a new buffer: another tensor may share the old one."""
-    model.buffers.append(schema.BufferT(data=np.ascontiguousarray(values).reshape(-1).view(np.uint8)))
-    tensor.buffer = len(model.buffers) - 1

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from ...edge.console import say
 from ...edge.errors import ConversionError
 from ...edge.quiet import silenced
 from ..calibration import CalibrationSet
@@ -64,10 +65,19 @@ class TracedModel:
         if recipe.activations != "int8" or calibration is None:
             return repack(self._convert(recipe, calibration))
         if self._int8 is None or self._int8[0] is not calibration:
-            made = self._convert(INT8_FLOAT_IO, calibration)
-            correction = Correction(self._make_float32(), calibration.read)
-            self._int8 = calibration, correction.apply(made)
+            self._int8 = calibration, self._make_int8(calibration)
         return repack(to_uint8_io(self._int8[1]) if recipe.io == "uint8" else self._int8[1])
+
+    def _make_int8(self, calibration: CalibrationSet) -> bytes:
+        """Return the int8 model of float input and output, with corrected biases and rounding."""
+        made = self._convert(INT8_FLOAT_IO, calibration)
+        corrected = Correction(self._make_float32(), calibration.read).apply(made)
+        if corrected is made:
+            say(
+                "int8 keeps its biases and rounding as TensorFlow made them: its layers are not those of the "
+                "float32 file, or have no 8-bit weights with a bias"
+            )
+        return corrected
 
     def _make_float32(self) -> bytes:
         if self._float32 is None:

@@ -47,9 +47,9 @@ class Correction:
     def apply(self, quantized: bytes) -> bytes:
         """Return a quantized .tflite of the float model with other biases and weights.
 
-        Its scales, operations and layers in float stay as they are. The same bytes come back where its layers
-        are not those of the float model, and where none has 8-bit weights. The same input gives the same
-        bytes.
+        Its scales, operations and layers in float stay as they are. The same object comes back where its
+        layers are not those of the float model, and where none has 8-bit weights with a bias. The same input
+        gives the same bytes.
         """
         model = unpack(quantized)
         layers = weighted_layers(unpack(self._float_model), model)

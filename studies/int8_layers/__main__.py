@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +30,7 @@ from edge_classify.convert.job_tools import choose_calibration
 from edge_classify.convert.quiet import import_tensorflow
 from edge_classify.convert.recipes import FLOAT32, INT8_FLOAT_IO
 from edge_classify.convert.repair.answers import answer, divergence
-from edge_classify.convert.sources.job import ModelSource
+from edge_classify.convert.sources.job import JobImages, ModelSource
 from edge_classify.convert.sources.jobs import find_jobs
 from edge_classify.convert.tflite.correction import Correction
 from edge_classify.convert.tflite.flatgraph import repack
@@ -95,8 +95,9 @@ def _read_case(name: str, model: str, data: Path, views: int, most: int) -> Case
     count = usual_count(len(job.card.labels))
     card = job.card
     pictures = np.stack([read_pixels(image, card.input, card.preprocess) for image in reporting])
-    images = type(job.images)(calibrating, job.images.calibrated_with, [], reporting, "")
-    chosen = {n: choose_calibration(_with(job, images), n) for n in {_BEFORE, count}}
+    use = JobImages(calibrating, job.images.calibrated_with, [], reporting, "")
+    calibrated = replace(job, images=use)
+    chosen = {n: choose_calibration(calibrated, n) for n in {_BEFORE, count}}
     return Case(
         name,
         network.make(FLOAT32, None),
@@ -106,10 +107,6 @@ def _read_case(name: str, model: str, data: Path, views: int, most: int) -> Case
         truth,
         np.stack(list(_views(pictures, views))),
     )
-
-
-def _with(job: Any, images: Any) -> Any:
-    return type(job)(job.name, job.card, job.load, images, job.reading)
 
 
 def _views(pictures: Pixels, number: int) -> Iterator[Pixels]:

@@ -51,7 +51,7 @@ WHAT = (
     _option("--inspect", first=True, is_flag=True, takes=("path", "as_json"),
             help="Show all that anyone's .tflite file holds; nothing is converted."),
     _option("--doctor", first=True, is_flag=True,
-            takes=("path", "compatible", "data", "calibration", "calibration_images", "labels",
+            takes=("path", "supersample", "compatible", "data", "calibration", "calibration_images", "labels",
                    "normalization", "color", "outputs", "output_index", "image_size", "resize", "trust",
                    "max_drop", "output", "force", "as_json", "details", *DATA_OPTION_NAMES),
             help="Only find out which layers int8 spoils, and what repairs it."),
@@ -63,6 +63,9 @@ WHAT = (
     _option("--variant", "variants", first=True, multiple=True, type=click.Choice(list(RECIPES)),
             default=DEFAULT_VARIANTS, metavar="NAME", show_default=", ".join(DEFAULT_VARIANTS),
             help=f"Make only this one; may be repeated. One of {', '.join(RECIPES)}."),
+    _option("--supersample", type=click.IntRange(1, 4), default=1, show_default=True, metavar="N",
+            help="For apps that skip pixels of large photos, as MediaPipe does: an input N times the model's "
+                 "size, whose pixels the file averages."),
     _option("--compatible", type=click.Choice(list(OLDER_RUNTIMES)),
             help="Make files that this older runtime runs, which 32-bit Pis have."),
 )  # fmt: skip
@@ -143,6 +146,7 @@ def read_source(path: Path, options: Mapping[str, Any]) -> ModelSource:
         image_size=options["image_size"],
         resize=options["resize"],
         trust=options["trust"],
+        supersample=options["supersample"],
     )
 
 

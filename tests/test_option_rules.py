@@ -37,7 +37,7 @@ ALWAYS = {
         "log_format", "collect", "service",
     },
     "edge-convert": {
-        "variants", "compatible", "data", "labels", "normalization", "color", "outputs",
+        "variants", "supersample", "compatible", "data", "labels", "normalization", "color", "outputs",
         "output_index", "image_size", "resize", "trust",
         "max_drop", "budget", "signing_key", "golden", "output", "force", "as_json",
     },
@@ -70,6 +70,7 @@ TEXTS = {
     "--calibration": "photos", "--calibration-images": "9", "--image-size": "64", "--max-drop": "2",
     "--resume": "run", "--cache": "none", "--epochs": "3,3", "--learning-rate": "0.1,0.01", "--warmup": "0.2",
     "--weight-decay": "0.1", "--label-smoothing": "0.1", "--batch-size": "8", "--patience": "3",
+    "--supersample": "2",
     "--augment": "flip", "--views": "2", "--tune": "5", "--dropout": "0.1", "--weights": "none",
     "--alpha": "0.5", "--fine-tune-layers": "all", "--head-units": "8", "--validation-split": "0.2",
     "--image-labels": "labels.csv", "--label-columns": "image=a,label=b",

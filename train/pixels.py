@@ -26,6 +26,7 @@ from ..edge.image_file import open_image, require_known
 from ..edge.labelled import is_text
 from ..edge.printable import printable
 from ..edge.progress import progress
+from .backbones import BACKBONES
 from .cache import ATTEMPTS, Cache
 from .image_facts import ImageFacts, inspect_image
 from .pixel_store import Donor, PixelStore
@@ -157,10 +158,13 @@ def typical_side(paths: Sequence[Path]) -> int:
 def choose_image_size(model: str, side: int, fast: bool = False) -> int:
     """Return the input size that suits photos whose shorter side is `side` pixels.
 
-    The pretrained networks get the next larger size that MobileNetV2 has ImageNet weights for. The small CNN
-    gets at most 128, which keeps the training on a processor affordable, or half as much if `fast`.
+    The pretrained networks get the next larger size that MobileNetV2 has ImageNet weights for, or their own,
+    if that is larger. The small CNN gets at most 128, which keeps the training on a processor affordable, or
+    half as much if `fast`.
     """
     steps = [32, 48, 64, 96, 128] if model == "cnn" else [96, 128, 160, 192, 224]
+    if model in BACKBONES and (own := max(BACKBONES[model].sizes)) > steps[-1]:
+        steps.append(own)
     if fast and model == "cnn":
         steps = steps[:3]
     return next((step for step in steps if step >= side), steps[-1])

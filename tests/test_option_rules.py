@@ -44,7 +44,7 @@ ALWAYS = {
     "edge-train": {
         "output", "cache", "as_json", "models", "preset", "epochs", "learning_rate", "optimizer", "schedule",
         "warmup", "weight_decay", "label_smoothing", "batch_size", "patience", "class_weights", "augment",
-        "mix", "tune", "dropout", "image_size", "validation_split", "test_split", "answer_precision",
+        "mix", "tune", "dropout", "validation_split", "test_split", "answer_precision",
         "duplicates", "resize", "note", "seed", "folds", "labels_from_names",
     },
     "edge-benchmark": {"threads", "runs", "as_json", "output", "targets"},
@@ -147,7 +147,9 @@ def test_mode_refuses_or_names_every_option_that_it_does_not_take(name: str, mod
     command, takes = COMMANDS[name], mode.takes or ()
     start = ["m.tflite"] if {"path", "data", "files"} & set(takes) else []
     for option in options_of(command):
-        said = complaint(command, [*start, *words_of(mode), *words_of(option)])
+        is_budget = (name, option.name) == ("edge-train", "budget")
+        needed = ["--model=auto"] if is_budget and mode.lenient else []
+        said = complaint(command, [*start, *words_of(mode), *needed, *words_of(option)])
         if option is mode or option.name in takes:
             assert f"with {mode.opts[0]}" not in said
         else:
@@ -188,6 +190,13 @@ def test_option_that_requires_another_is_refused_alone(name: str) -> None:
          "--views has no effect without a --mix other than cutmix"),
         (train, ["x", "--model=cnn", "--head-units=0"],
          "--head-units goes with a backbone among --model, which is not given."),
+        (train, ["x", "--budget=size=1MB"], "--budget goes with --model auto, which is not given."),
+        (train, ["x", "--model=auto", "--budget=size=1MB", "--alpha=0.5"],
+         "--alpha does not go with --model auto. Leave one of them out."),
+        (train, ["x", "--model=auto", "--budget=size=1MB", "--image-size=96"],
+         "--image-size does not go with --model auto. Leave one of them out."),
+        (train, ["x", "--model=auto", "--budget=size=1MB", "--weights=none"],
+         "--weights does not go with --model auto. Leave one of them out."),
         (train, ["x", "--class-weights=none", "--imbalance=auto"],
          "--imbalance does not go with --class-weights. Leave one of them out."),
         (benchmark, ["m", "--base=m"], "--base has no effect without several files, --threads or --runtime"),

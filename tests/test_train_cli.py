@@ -200,6 +200,10 @@ _USAGE += [
     (("--warmup", "0.6"), "not in the range"),
     (("--answer-precision", "0"), "not in the range"),
     (("--audit-only", "--epochs", "five"), "two numbers"),
+    (("--model", "auto"), "--model auto goes with --budget, such as --budget median=5ms,size=4MB."),
+    (("--model", "auto", "--model", "cnn", "--budget", "size=1MB"), "does not go with --model cnn"),
+    (("--model", "auto", "--budget", "size=1MB,drop=1"), "drop is a limit of edge-convert"),
+    (("--model", "auto", "--budget", "fast"), "must be limits of size, ram"),
 ]
 
 

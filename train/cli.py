@@ -6,7 +6,7 @@ import itertools
 import json
 import shlex
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from ..edge.next_step import quoted, suggest
 from ..edge.option_rules import is_typed, no_effect, shown
 from .backbones import BACKBONES, check_alpha, check_weights
 from .cli_options import OPTIONS
-from .options import MODELS, TrainOptions
+from .options import AUTO, MODELS, TrainOptions
 
 if TYPE_CHECKING:
     from ..benchmarks.scoring.statistics import Metrics
@@ -210,9 +210,20 @@ def _say_where_data_decides(ctx: click.Context, data: str, options: TrainOptions
             say(no_effect((shown(share),), f"where DATA has its own {subset} images"))
 
 
+def _check_auto(models: Sequence[str], budget: str | None) -> None:
+    if AUTO not in models:
+        return
+    if len(models) > 1:
+        others = " and ".join(name for name in models if name != AUTO)
+        raise click.UsageError(f"--model auto chooses one network, and does not go with --model {others}.")
+    if budget is None:
+        raise click.UsageError("--model auto goes with --budget, such as --budget median=5ms,size=4MB.")
+
+
 def _read_options(values: Mapping[str, Any]) -> TrainOptions:
     """Return the options of a training; raises UsageError and OptionError."""
     models = tuple(dict.fromkeys(values["models"]))
+    _check_auto(models, values["budget"])
     sizes = values["image_size"]
     for_all = set(sizes) == set(MODELS) and len(set(sizes.values())) == 1
     if not for_all and (unused := [name for name in sizes if name not in models]):

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ..edge.cli_types import FiniteRange, section
+from ..benchmarks.budget import Budget
+from ..edge.cli_types import FiniteRange, ParsedType, section
 from ..edge.data_options import DATA_OPTION_NAMES, image_label_options
 from ..edge.errors import error_text
 from ..edge.json_files import JsonError
@@ -19,6 +20,7 @@ from .option_types import AugmentType, ImageSizeType, LayersType, PairType
 from .options import (
     ALL_LAYERS,
     AUGMENTATIONS,
+    AUTO,
     BATCH_NORMS,
     COMPUTE,
     DEFAULT_DROPOUT,
@@ -43,7 +45,18 @@ def _fine_tunes(given: Mapping[str, Any]) -> bool:
     return given["preset"] != "fast" or bool(given["fine_tune_layers"])
 
 
-_BACKBONE = When("a backbone among --model", lambda given: any(name in BACKBONES for name in given["models"]))
+def _read_budget(text: str) -> str:
+    """Return limits as they were typed; raises ValueError where they cannot be used here."""
+    if Budget.parse(text).drop is not None:
+        raise ValueError(f"drop is a limit of edge-convert, which scores the files. Received: {text!r}")
+    return text
+
+
+_AUTO_MODEL = When("--model auto", lambda given: AUTO in given["models"])
+_BACKBONE = When(
+    "a backbone among --model",
+    lambda given: any(name == AUTO or name in BACKBONES for name in given["models"]),
+)
 _PRETRAINED = When("pretrained --weights", lambda given: given["weights"] != "none")
 _PHASE_2 = When("epochs of phase 2", _fine_tunes)
 _FROZEN = When("a --mix other than cutmix", lambda given: given["mix"] != "cutmix")
@@ -71,11 +84,14 @@ RUN = (
 
 _option = section("How models are trained")
 TRAINING = (
-    _option("--model", "models", first=True, multiple=True, type=click.Choice(MODELS), default=DEFAULT_MODELS,
-            metavar="NAME", show_default=" and ".join(DEFAULT_MODELS),
-            help=f"Train this model; may be repeated. One of {', '.join(MODELS)}."),
+    _option("--model", "models", first=True, multiple=True, type=click.Choice((*MODELS, AUTO)),
+            default=DEFAULT_MODELS, metavar="NAME", show_default=" and ".join(DEFAULT_MODELS),
+            help=f"Train this model; may be repeated. One of {', '.join(MODELS)}; or {AUTO}, with --budget."),
+    _option("--budget", type=ParsedType("LIMITS", _read_budget), requires=_AUTO_MODEL,
+            help="Limits of size, ram, median and p99 of the int8 file on this machine: median=5ms,size=4MB. "
+                 "The networks that keep them are compared on the training images, and one is trained."),
     _option("--preset", first=True, type=click.Choice(PRESETS), default="balanced", show_default=True,
-            help="How much time to spend; other options refine it."),
+            help="How much time to spend."),
     _option("--epochs", type=PairType(int), show_default=_AUTO,
             help="Most epochs of phase 1 and 2; with random weights, their sum in one phase."),
     _option("--learning-rate", type=PairType(float), show_default=_AUTO,
@@ -121,9 +137,9 @@ TRAINING = (
 _option = section("Pretrained networks")
 BACKBONE_OPTIONS = (
     _option("--weights", first=True, default="imagenet", show_default=True, metavar="imagenet|none|FILE",
-            requires=_BACKBONE, help="Initial weights of a backbone."),
-    _option("--alpha", requires=_BACKBONE, type=FiniteRange(0.1, 2.0), default=1.0, show_default=True,
-            help="Width of a MobileNet."),
+            requires=_BACKBONE, excludes=_AUTO_MODEL, help="Initial weights."),
+    _option("--alpha", requires=_BACKBONE, excludes=_AUTO_MODEL, type=FiniteRange(0.1, 2.0), default=1.0,
+            show_default=True, help="Width of a MobileNet."),
     _option("--fine-tune-layers", type=LayersType(), show_default=_AUTO,
             requires=_BACKBONE, useless_without=(_PRETRAINED, _PHASE_2),
             help="Layers of a backbone to train in phase 2, from the end."),
@@ -138,7 +154,7 @@ _option = section("The images")
 DATA_OPTIONS = (
     *image_label_options(_option, first=True),
     _option("--image-size", first=True, type=ImageSizeType(), default=dict, show_default="from the pictures",
-            help="Side of the input in pixels."),
+            excludes=_AUTO_MODEL, help="Side of the input in pixels."),
     _option("--validation-split", type=FiniteRange(0, 1, min_open=True, max_open=True),
             show_default="0.2, and 0.1 of 5,000 images and more",
             help="Share for validation, of the images that are not for testing."),
@@ -165,7 +181,7 @@ def check_values(options: TrainOptions) -> None:
     """Raise JsonError, which names the option, for a value that the command line would not have taken."""
     for option in (*TRAINING, *BACKBONE_OPTIONS, *DATA_OPTIONS):
         value = getattr(options, str(option.name), None)
-        if value in (None, (0, 0)) or isinstance(option.type, click.Path):  # Left open.
+        if value in (None, (0, 0), {}) or isinstance(option.type, click.Path):  # Left open.
             continue
         for each in value if option.multiple else (value,):
             try:

@@ -160,6 +160,16 @@ def split_audited(data: AuditedData) -> PreparedData:
     return prepare_split(data, split)
 
 
+def decode_again(data: AuditedData, options: TrainOptions, cache: Cache) -> AuditedData:
+    """Return the same data set, decoded to the image sizes of other options.
+
+    Raises DatasetError as decode_images does.
+    """
+    paths, sizes = [image.path for image in data.images], set(options.image_size.values())
+    decoded = decode_images(data.found.root, paths, sizes, Preprocess(options.resize), cache)
+    return replace(data, decoded=decoded, options=options)
+
+
 def prepare_split(data: AuditedData, split: Split, pool: NDArray[np.int64] | None = None) -> PreparedData:
     """Return the images of a split of `data`, with their pixels."""
     facts = data.decoded.facts

@@ -114,7 +114,7 @@ def measure_label_keeping(
     images some are taken, of each class as many as possible alike. The same arguments give the same result on
     the same machine.
     """
-    chosen = _sample(truth, groups, seed)
+    chosen = sample_images(truth, groups, seed)
     if len(np.unique(truth[chosen])) < 2:
         return tuple(_unmeasured(change) for change in changes)
     present, known = np.unique(truth[chosen], return_inverse=True)
@@ -237,8 +237,12 @@ def _deviations(level: float) -> float:
     return NormalDist().inv_cdf(1 - level)
 
 
-def _sample(truth: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return positions of some images, one of each group, of classes that have two or more."""
+def sample_images(truth: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return positions of images to measure on, one of each group, of classes that have two or more.
+
+    `truth` are classes, and `groups` numbers that are equal for images that show the same, int64 [images]. Of
+    each class as many as possible alike are taken.
+    """
     order = np.random.default_rng(seed).permutation(len(truth))
     _, first = np.unique(groups[order], return_index=True)
     order = order[np.sort(first)]

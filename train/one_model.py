@@ -378,4 +378,6 @@ def _shape(architecture: Architecture, options: TrainOptions) -> dict[str, Any]:
         shape["tune"] = options.tune
     if architecture.name == "cnn":
         return shape
+    if options.budget:
+        shape["budget"] = options.budget
     return {**shape, "alpha": architecture.alpha, "head_units": architecture.head_units}

@@ -12,6 +12,7 @@ from ..edge.image_labels.source import LabelSource
 from .backbones import BACKBONES
 
 MODELS = ("cnn", *BACKBONES)
+AUTO = "auto"  # In place of a model: see starting_point_choice.
 DEFAULT_MODELS = ("cnn", "mobilenet_v2")
 ALL_LAYERS = 10_000  # More than any network has.
 PRESETS = ("fast", "balanced", "best")
@@ -39,7 +40,8 @@ class TrainOptions:
 
     `image_size` is the side of the square input in pixels, for each model. Fields that may be None are
     completed by choose_hyperparameters, `augment` before by choose_augmentation, from the training images.
-    `image_labels` are paths, and `label_columns` is what Columns.parse reads.
+    `image_labels` are paths, `label_columns` is what Columns.parse reads, and `budget` what Budget.parse
+    reads.
     """
 
     models: tuple[str, ...]
@@ -79,6 +81,12 @@ class TrainOptions:
     image_labels: tuple[str, ...] = ()
     label_columns: str | None = None
     labels_from_names: Place | None = None
+    budget: str | None = None
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the network is still to be chosen, by `budget`."""
+        return self.models == (AUTO,)
 
     @property
     def label_source(self) -> LabelSource:

@@ -26,6 +26,7 @@ REQUEST, _LOCK = "request.json", "lock"
 REPORT = "report.html"
 TRIALS = "tuning.csv"
 AUDIT = "audit.json"
+STARTING_POINTS = "starting_points.json"  # Only --model auto writes it.
 IMAGES = "images"  # Of the built-in data sets.
 BEFORE_REFIT = BEFORE_REFIT_NAME
 MODEL, CARD, METRICS, HISTORY = KERAS_NAME, CARD_NAME, "metrics.json", "history.csv"
@@ -63,7 +64,7 @@ def refuse_links(output: Path) -> None:
 
     A run may come from an archive: what a link leads to is nothing that edge-train wrote.
     """
-    for name in (UNFINISHED, FILE_NAME, REPORT, AUDIT, IMAGES, *MODELS):
+    for name in (UNFINISHED, FILE_NAME, REPORT, AUDIT, STARTING_POINTS, IMAGES, *MODELS):
         if link := next(find_links(output / name), None):
             raise OutputExistsError(
                 f"{link} is a link, and nothing behind a link is read, replaced or deleted. Remove it, or "
@@ -133,7 +134,8 @@ def publish(folder: Path, output: Path, earlier: Collection[str] = ()) -> None:
     Files of the user in `output` stay, and so do the models named `earlier`, and checkpoints in `folder`. If
     the process is killed meanwhile, `finish_move` and another call complete the move.
     """
-    made = [path for path in folder.iterdir() if path.name in (FILE_NAME, REPORT, AUDIT, IMAGES, *MODELS)]
+    results = (FILE_NAME, REPORT, AUDIT, STARTING_POINTS, IMAGES, *MODELS)
+    made = [path for path in folder.iterdir() if path.name in results]
     sync_tree(folder)
     old = _files_of_run(output)
     new = {file.relative_to(folder) for path in made for file in (path, *path.rglob("*")) if file.is_file()}
@@ -248,7 +250,8 @@ def _files_of_run(output: Path) -> set[Path]:
         split = Split.read(output)
     except DatasetError:
         return set()
-    names = [FILE_NAME, REPORT, AUDIT, *(f"{model}/{file}" for model in MODELS for file in MODEL_FILES)]
+    names = [FILE_NAME, REPORT, AUDIT, STARTING_POINTS]
+    names += [f"{model}/{file}" for model in MODELS for file in MODEL_FILES]
     if split.root == IMAGES:
         names += [f"{IMAGES}/{i.path}" for i in split.images if ".." not in PurePosixPath(i.path).parts]
     return {Path(name) for name in names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from .backbones import WEIGHT_KINDS
 from .built_in import BUILT_IN
 from .cli_options import check_values
 from .label_keeping import LabelKeeping
-from .options import TrainOptions
+from .options import AUTO, TrainOptions
 from .output import REQUEST, TRIALS, UNFINISHED
+from .starting_points import FAMILIES, StartingPoint
 
 _FORMAT = 2
+_STARTING_POINTS = {point for family in FAMILIES for point in family}
 _MOST_BYTES = 2**20
 
 
@@ -29,6 +31,7 @@ class TrainingRequest:
 
     `folder` is the working directory of the command, `versions` are those of the libraries. `keeping` is what
     was measured about the labels of changed images (None: not yet), so that a resumed run augments alike.
+    `starting_point` is what --model auto chose (None: not yet), so that it trains the same network.
     """
 
     data: str
@@ -39,6 +42,12 @@ class TrainingRequest:
     split_sha256: str | None = None
     finished: tuple[str, ...] = ()
     keeping: tuple[LabelKeeping, ...] | None = None
+    starting_point: StartingPoint | None = None
+
+    @property
+    def trained_options(self) -> TrainOptions:
+        """The options, with what --model auto chose in the place of auto, once it is known."""
+        return self.starting_point.on(self.options) if self.starting_point else self.options
 
     def require_files(self) -> None:
         """Raise OptionError if a file with a relative path is not found from here, but from `folder`."""
@@ -81,6 +90,10 @@ class TrainingRequest:
         """Return the request with what was measured about the labels of changed images."""
         return replace(self, keeping=keeping)
 
+    def with_starting_point(self, point: StartingPoint) -> TrainingRequest:
+        """Return the request with what --model auto chose."""
+        return replace(self, starting_point=point)
+
     def with_finished(self, model: str) -> TrainingRequest:
         """Return the request with one more finished model."""
         return replace(self, finished=(*(name for name in self.finished if name != model), model))
@@ -88,8 +101,10 @@ class TrainingRequest:
     def write(self, work: Path) -> None:
         """Write the request into the folder `work`."""
         keeping = None if self.keeping is None else [each.to_json() for each in self.keeping]
+        point = asdict(self.starting_point) if self.starting_point else None
         values: dict[str, Any] = {
-            **self.__dict__, "options": self.options.to_json(), "keeping": keeping, "format": _FORMAT
+            **self.__dict__, "options": self.options.to_json(), "keeping": keeping, "starting_point": point,
+            "format": _FORMAT
         }  # fmt: skip
         write_atomically(work / REQUEST, json.dumps(values, indent=1))
 
@@ -133,8 +148,12 @@ class TrainingRequest:
     def _check(self) -> None:
         """Raise JsonError for values that the command line would not have taken, or that nothing writes."""
         check_values(self.options)
+        if self.options.is_auto != bool(self.options.budget) or AUTO in self.trained_options.models[1:]:
+            raise JsonError("--model auto and --budget go together, without other models")
+        if self.starting_point and (not self.options.is_auto or self.starting_point not in _STARTING_POINTS):
+            raise JsonError("starting_point is none that --model auto chooses")
         for number, name in enumerate(self.finished):
-            if name not in self.options.models:
+            if name not in self.trained_options.models:
                 raise JsonError(
                     f"finished[{number}] is none of the models of this training. Received: {name[:50]!r}"
                 )

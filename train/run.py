@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from .augmentation_choice import choose_augmentation
 from .built_in import BUILT_IN
 from .cache import Cache, open_cache
 from .cross_validation import cross_validate
-from .dataset import PreparedData, prepare_audit, split_audited
+from .dataset import AuditedData, PreparedData, decode_again, prepare_audit, prepare_split, split_audited
 from .folds import FEW_IMAGES, plan_folds
 from .imbalance import choose
 from .one_model import (
@@ -44,6 +44,7 @@ from .output import (
 from .report import ModelReport, render_report
 from .request import TrainingRequest
 from .search_space import check_tuning
+from .starting_point_choice import choose_starting_point, read_remarks
 from .trials import describe_best
 
 
@@ -139,11 +140,18 @@ def _run(request: TrainingRequest, output: Path, work: Path) -> RunResult:
 
 def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     request, work = progress.request, progress.work
-    audited = prepare_audit(request.data, work, cache, request.options)
-    data, options = split_audited(audited), audited.options
-    check_refit(data, options)
+    options = request.trained_options
+    audited = prepare_audit(
+        request.data, work, cache, replace(options, models=()) if options.is_auto else options
+    )
+    data = split_audited(audited)
+    check_refit(data, audited.options)
     progress.request = request.on_split(data.split.sha256)
     progress.request.write(work)
+    if options.is_auto:
+        audited = _choose_starting_point(audited, data, cache, progress)
+        data = prepare_split(audited, data.split)
+    options = audited.options
     groups = audited.audit.groups
     choice = choose_augmentation(options.augment, data, groups, options.seed, progress.request.keeping or ())
     for remark in choice.remarks:
@@ -162,7 +170,7 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     data.split.write(work)
     facts = {"Command": request.command, "Seed": options.seed, **library_versions()}
     view = view_audit(audited.audit, audited.found.root)
-    notes = [*_notes(data, options, len(folds)), *choice.remarks]
+    notes = [*_notes(data, options, len(folds)), *choice.remarks, *read_remarks(work)]
     if options.tune:
         notes += [describe_best(report.name, trials_of(work, report.name)) for report in reports]
     missing = [name for name in options.models if name not in {report.name for report in reports}]
@@ -181,6 +189,18 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     write_atomically(work / REPORT, page.encode("utf-8", "backslashreplace"))
     publish(work, progress.output, progress.request.finished)
     return RunResult(data.split, reports, ending, len(audited.audit.unreadable))
+
+
+def _choose_starting_point(
+    audited: AuditedData, data: PreparedData, cache: Cache, progress: Progress
+) -> AuditedData:
+    """Return the data set with the options and the pixels of what --model auto chooses."""
+    choice = choose_starting_point(audited, data, cache, progress.work)
+    for remark in choice.remarks:
+        say(remark)
+    progress.request = progress.request.with_starting_point(choice.point)
+    progress.request.write(progress.work)
+    return decode_again(audited, choice.point.on(audited.options), cache)
 
 
 def _train_models(

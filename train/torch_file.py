@@ -78,6 +78,7 @@ class _TensorUnpickler(pickle.Unpickler):
 def read_tensors(content: bytes) -> dict[str, NDArray[Any]]:
     """Return the tensors of a file of torch.save, float32 or int64, by their names.
 
+    It is for bytes that are known, by their SHA-256: others run nothing, but may ask for much memory.
     Raises TorchFileError for a file that is no dictionary of tensors.
     """
     stream = io.BytesIO(content)

@@ -43,7 +43,7 @@ ALWAYS = {
     },
     "edge-train": {
         "output", "cache", "as_json", "models", "preset", "epochs", "learning_rate", "optimizer", "schedule",
-        "warmup", "weight_decay", "label_smoothing", "batch_size", "patience", "class_weights", "augment",
+        "warmup", "weight_decay", "label_smoothing", "batch_size", "patience", "refit", "class_weights", "augment",
         "mix", "tune", "dropout", "validation_split", "test_split", "answer_precision",
         "duplicates", "resize", "note", "seed", "folds", "labels_from_names",
     },
@@ -132,7 +132,7 @@ def test_rules_name_only_parameters_that_exist(name: str) -> None:
     names = {parameter.name for parameter in COMMANDS[name].params}
     for option in options_of(COMMANDS[name]):
         assert set(option.takes or ()) <= names
-        with click.Context(COMMANDS[name]) as context:
+        with click.Context(COMMANDS[name], **COMMANDS[name].context_settings) as context:
             for condition in (*option.requires, *option.excludes, *option.useless_without):
                 assert condition.words(context)
 

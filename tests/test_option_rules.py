@@ -43,8 +43,8 @@ ALWAYS = {
     },
     "edge-train": {
         "output", "cache", "as_json", "models", "preset", "epochs", "learning_rate", "optimizer", "schedule",
-        "warmup", "weight_decay", "label_smoothing", "batch_size", "patience", "refit", "class_weights", "augment",
-        "mix", "tune", "dropout", "validation_split", "test_split", "answer_precision",
+        "warmup", "weight_decay", "label_smoothing", "batch_size", "patience", "refit", "class_weights",
+        "augment", "mix", "tune", "dropout", "validation_split", "test_split", "answer_precision",
         "duplicates", "resize", "note", "seed", "folds", "labels_from_names",
     },
     "edge-benchmark": {"threads", "runs", "as_json", "output", "targets"},
@@ -106,7 +106,7 @@ def positional(command: click.Command) -> list[str]:
 
 def complaint(command: click.Command, words: list[str]) -> str:
     """Return the usage error, or else the remarks, about a command line."""
-    with click.Context(command) as context:
+    with click.Context(command, **command.context_settings) as context:
         try:
             command.parse_args(context, words)
             return "; ".join(check_rules(context))
@@ -222,7 +222,7 @@ def test_default_and_environment_are_no_reason_to_complain(monkeypatch: pytest.M
 
 
 def parsed(command: click.Command, words: list[str]) -> dict[str, Any]:
-    with click.Context(command) as context:
+    with click.Context(command, **command.context_settings) as context:
         command.parse_args(context, words)
         return context.params
 

@@ -28,7 +28,8 @@ import_tensorflow("Training", "train")  # Sets the level of its log.
 import edge_classify.train.run  # noqa: E402, F401  # Loaded before the fork.
 
 MODEL_FILES = {
-    "model.keras", "before_refit.keras", "card.json", "history.csv", "metrics.json", "curves.png", "confusion.png",
+    "model.keras", "before_refit.keras", "card.json", "history.csv", "metrics.json", "curves.png",
+    "confusion.png",
 }  # fmt: skip
 RUN_FILES = {"split.json", "report.html", "audit.json"}
 CNN = ("--model", "cnn", "--image-size", "32", "--epochs", "1,0", "--folds", "0")

@@ -18,10 +18,7 @@ ALL_LAYERS = 10_000  # More than any network has.
 PRESETS = ("fast", "balanced", "best")
 GEOMETRY = ("rotation", "shift", "shear", "zoom", "flip")
 DEGRADATIONS = ("resampling", "camera")
-DEFAULT_AUGMENTATIONS = (
-    *GEOMETRY,
-    *DEGRADATIONS,
-)  # Less what the images do not allow: see augmentation_choice.
+DEFAULT_AUGMENTATIONS = GEOMETRY  # Less what the images do not allow: see augmentation_choice.
 AUGMENTATIONS = (*GEOMETRY, *DEGRADATIONS, "erase")
 # Where nobody has measured whether mirroring keeps the labels.
 UNMEASURED_AUGMENTATIONS = tuple(name for name in DEFAULT_AUGMENTATIONS if name != "flip")

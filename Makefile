@@ -6,6 +6,7 @@ DATA ?= cifar10
 NOTE ?=
 PHOTOS ?=
 WEIGHTS ?=
+OPTIONS ?=
 BIN := $(VENV)/bin
 # Processes that share the tests: one for each core. With WORKERS=0 the tests run one after the other.
 WORKERS ?= auto
@@ -21,7 +22,7 @@ MKDOCS := PYTHONPATH=.:tests/.ns NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkd
 PYTEST := $(BIN)/python -m pytest
 SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 
-.PHONY: help demo test slow manual docs docs-serve links clients peers faults fuzz lint format clean default-model lock sbom dist audit
+.PHONY: help demo test slow manual docs docs-serve links clients peers rivals faults fuzz lint format clean default-model lock sbom dist audit
 
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
@@ -35,6 +36,8 @@ help:
 	@echo "make clients run the files with MediaPipe, tflite-runtime 2.14 and LiteRT.js in Chromium"
 	@echo "make peers [PHOTOS=FOLDER] [WEIGHTS=FILE.h5]"
 	@echo "             the same model through what one would use instead: docs/understand/against-others.md"
+	@echo "make rivals DATA=\"FOLDER ...\" [OPTIONS=...]"
+	@echo "             our training beside the recipes of other tools: docs/understand/against-recipes.md"
 	@echo "make default-model [DATA=FOLDER] [NOTE=TEXT]"
 	@echo "             train the model that edge-classify takes when none is named"
 	@echo "make faults [FAULTS_EACH=9] [FAULTS_TRAIN=1]"
@@ -125,6 +128,10 @@ clients: $(VENV)/installed docs
 # The same model through other runtimes, each installed apart under build/peers.
 peers: $(VENV)/installed
 	$(BIN)/python -m studies.peers.run $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+
+# What is trained already in build/rivals is not trained again.
+rivals: $(VENV)/installed
+	$(BIN)/python -m studies.rivals.run $(DATA) --output build/rivals $(OPTIONS)
 
 # As root the power is cut and small disks are filled, too. 20 minutes on 2 cores; with EACH=1 and TRAIN=0 two minutes.
 faults: $(VENV)/installed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist, mean, median
 
 import click
@@ -15,6 +15,9 @@ from studies.pooled_difference import Difference, SetAnswers, pooled_difference
 from studies.recipes.trial import Recipe, Trial
 
 _PRECISION = 0.95
+
+Figure = Callable[[Trial], NDArray[np.bool_] | NDArray[np.float64]]
+"""From a trial to a number of each photo, [photos]."""
 
 
 def calibration_p(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
@@ -58,16 +61,38 @@ def print_tables(trials: Sequence[Trial], recipes: Sequence[Recipe], units: Mapp
         if len(names) > 1:
             click.echo(_row(f"**{recipe.name}**", "all", of_sets))
     if len(recipes) > 1:
-        click.echo(f"\n| int8 top-1 less that of {recipes[0].name}, points | {' | '.join(names)} | all |")
-        click.echo("|---" * (len(names) + 2) + "|")
+        title = f"int8 top-1 less that of {recipes[0].name}, points"
+        _print_differences(title, trials, recipes, units, lambda trial: trial.right, 100.0)
+        title = f"log loss of float32 less that of {recipes[0].name}, nats x 100"
+        _print_differences(title, trials, recipes, units, lambda trial: trial.log_loss, 100.0)
+
+
+def _print_differences(
+    title: str,
+    trials: Sequence[Trial],
+    recipes: Sequence[Recipe],
+    units: Mapping[str, UnitRule],
+    figure: Figure,
+    factor: float,
+) -> None:
+    """Print by how much a figure of each photo differs from that of the first recipe, times `factor`."""
+    names = list(dict.fromkeys(trial.set_name for trial in trials))
+    click.echo(f"\n| {title} | {' | '.join(names)} | all |")
+    click.echo("|---" * (len(names) + 2) + "|")
     for recipe in recipes[1:]:
-        found = pooled_difference([_pair(name, trials, recipes[0], recipe, units) for name in names])
-        cells = [_difference(found.sets[name]) for name in names]
-        click.echo(f"| {recipe.name} | {' | '.join(cells)} | {_difference(found.pooled)} |")
+        pairs = [_pair(name, trials, recipes[0], recipe, units, figure) for name in names]
+        found = pooled_difference(pairs)
+        cells = [_difference(each, factor) for each in (*(found.sets[name] for name in names), found.pooled)]
+        click.echo(f"| {recipe.name} | {' | '.join(cells)} |")
 
 
 def _pair(
-    name: str, trials: Sequence[Trial], first: Recipe, recipe: Recipe, units: Mapping[str, UnitRule]
+    name: str,
+    trials: Sequence[Trial],
+    first: Recipe,
+    recipe: Recipe,
+    units: Mapping[str, UnitRule],
+    figure: Figure,
 ) -> SetAnswers:
     ours, theirs = (
         [trial for trial in trials if (trial.recipe, trial.set_name) == (each.name, name)]
@@ -76,8 +101,8 @@ def _pair(
     paths = ours[0].paths
     if any(trial.paths != paths for trial in (*ours, *theirs)):
         raise click.ClickException(f"{name}: the trials have answered different photos")
-    right = [np.stack([trial.right for trial in group]) for group in (ours, theirs)]
-    return SetAnswers(name, right[0], right[1], image_units(units, name, paths))
+    figures = [np.stack([figure(trial).astype(np.float64) for trial in group]) for group in (ours, theirs)]
+    return SetAnswers(name, figures[0], figures[1], image_units(units, name, paths))
 
 
 def _row(recipe: str, name: str, of_sets: Sequence[Sequence[Trial]]) -> str:
@@ -113,6 +138,6 @@ def _cells(trials: Sequence[Trial]) -> tuple[float, ...]:
     )
 
 
-def _difference(found: Difference) -> str:
+def _difference(found: Difference, factor: float) -> str:
     low, high = found.interval
-    return f"{found.mean * 100:+.1f} ({low * 100:+.1f} to {high * 100:+.1f})"
+    return f"{found.mean * factor:+.1f} ({low * factor:+.1f} to {high * factor:+.1f})"

@@ -62,6 +62,15 @@ class Trial:
         """Which answers of the float32 file are right, bool [photos]."""
         return np.asarray(self.float32.argmax(1) == self.truth)
 
+    @property
+    def log_loss(self) -> NDArray[np.float64]:
+        """The log loss of the float32 file's answers, -ln p(true class), in nats, float64 [photos].
+
+        Probabilities below 1/10,000 count as that, so that no single photo decides.
+        """
+        true = self.float32[np.arange(len(self.truth)), self.truth].astype(np.float64)
+        return np.asarray(-np.log(np.clip(true, 1e-4, 1.0)))
+
     def line(self) -> str:
         """Return what a person wants to see as soon as the trial has ended."""
         return (

@@ -30,6 +30,10 @@ class SectionedCommand(Command):
             )
         )  # fmt: skip
 
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Return the names of this command's settings: click keeps those of the first context that asks."""
+        return list(self.context_settings.get("help_option_names", super().get_help_option_names(ctx)))
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; where the argument is missing, the error shows examples."""
         try:

@@ -151,7 +151,8 @@ def test_model_that_memorizes_what_it_is_given_knows_no_image_of_its_fold(
 
     monkeypatch.setattr(one_model, "fit", memory.fit)
     monkeypatch.setattr(one_model, "choose_hyperparameters", choose)
-    monkeypatch.setattr(cross_validation, "predictor", memory.predictor)
+    for module in (cross_validation, one_model):
+        monkeypatch.setattr(module, "predictor", memory.predictor)
     options = make_options(models=("cnn",), folds=3, answer_precision=0.3)
     with open_cache("none", tmp_path, few) as cache:
         audited = prepare_audit(str(few), tmp_path, cache, options)

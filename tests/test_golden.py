@@ -17,7 +17,7 @@ from edge_classify.convert.golden import FAULTS, Fault, choose_patterns, choose_
 from edge_classify.convert.patterns import draw_pattern
 from edge_classify.convert.recipes import DEFAULT_VARIANTS
 from edge_classify.edge.appended import read_entry
-from edge_classify.edge.card import InputSpec, ModelCard
+from edge_classify.edge.card import FORMAT, InputSpec, ModelCard
 from edge_classify.edge.classifier import Classifier, Prediction
 from edge_classify.edge.default_model import DEFAULT_MODEL
 from edge_classify.edge.image import load_image
@@ -172,7 +172,7 @@ def with_photos(tmp_path: Path) -> Path:
     write_sealed(path)
     file = ModelFile.read(path)
     assert file.card is not None
-    text = file.card.to_json().replace('"format": "1.4"', '"format": "1.2"')
+    text = file.card.to_json().replace(f'"format": "{FORMAT}"', '"format": "1.2"')
     old = {**json.loads(text), "conversion": {"variant": "float32", "recipe": {}}}
     for example in old["golden"]:
         del example["kind"]

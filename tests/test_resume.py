@@ -162,7 +162,7 @@ def test_finished_model_that_was_deleted_since_is_said_to_be_trained_again(
 ) -> None:
     _begun(
         tmp_path / "run", few, finished=("cnn",), split_sha256=Split.read(small_run).sha256,
-        options=make_options(models=("cnn",), epochs=(1, 0), weights="none", refit=None),
+        options=make_options(models=("cnn",), epochs=(1, 0), weights="none"),
     )  # fmt: skip
     result = train("--resume", tmp_path / "run")
     assert result.exit_code == 0

@@ -65,13 +65,13 @@ def images_in(feed: Any) -> list[bytes]:
 @pytest.fixture(scope="module")
 def watched(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     """A training that keeps the validation images apart to the end."""
-    return watch_training(shapes, tmp_path_factory.mktemp("watched") / "run", "--no-refit")
+    return watch_training(shapes, tmp_path_factory.mktemp("watched") / "run")
 
 
 @pytest.fixture(scope="module")
 def refitted(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A training by default: in the end the model learns from the validation images too."""
-    return watch_training(shapes, tmp_path_factory.mktemp("refitted") / "run")
+    """A training after which the model learns from the validation images too."""
+    return watch_training(shapes, tmp_path_factory.mktemp("refitted") / "run", "--refit")
 
 
 def watch_training(shapes: Path, run: Path, *options: str) -> Watched:

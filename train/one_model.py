@@ -29,7 +29,7 @@ from .dataset import MANY_IMAGES, PreparedData
 from .evaluation import Confidence, Predict, evaluate, predict_examples
 from .fitting import Task, fit
 from .gradcam import picture_mistakes
-from .hyperparameters import Hyperparameters, choose_hyperparameters, describe
+from .hyperparameters import Hyperparameters, choose_hyperparameters, describe, is_scratch
 from .models import Architecture, build, build_to_train, in_float32
 from .options import TrainOptions
 from .output import (
@@ -99,7 +99,7 @@ def train_on(
 
         options = tune(name, data, work, options, counts, cache)
     if options.refit is None:
-        options = replace(options, refit=refits(data))
+        options = replace(options, refit=refits(name, data, options))
     chosen = choose_hyperparameters(name, options, counts)
     architecture = Architecture.of(name, len(data.split.labels), options)
     model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name), note)
@@ -158,13 +158,14 @@ def measure_again(name: str, folder: Path, data: PreparedData, options: TrainOpt
     return _report(name, model, history, confidence, data, options, folder)
 
 
-def refits(data: PreparedData) -> bool:
-    """Return whether models of `data` learn from the validation images too, where nobody has said so.
+def refits(name: str, data: PreparedData, options: TrainOptions) -> bool:
+    """Return whether the model `name` learns from the validation images too, where nobody has said so.
 
-    Not without test images: nothing would be left to measure with. Nor of many images, of which a tenth is
-    for validation: that adds little, and takes long.
+    Only where it is shown to gain: with trained weights. Not without test images: nothing would be left to
+    measure with. Nor of many images, of which a tenth is for validation: that adds little, and takes long.
     """
-    return len(data.rows["test"]) > 0 and len(data.rows["train"]) + len(data.rows["validation"]) < MANY_IMAGES
+    learned = len(data.rows["train"]) + len(data.rows["validation"])
+    return not is_scratch(name, options.weights) and len(data.rows["test"]) > 0 and learned < MANY_IMAGES
 
 
 def check_refit(data: PreparedData, options: TrainOptions) -> None:

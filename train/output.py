@@ -32,6 +32,7 @@ BEFORE_REFIT = BEFORE_REFIT_NAME
 MODEL, CARD, METRICS, HISTORY = KERAS_NAME, CARD_NAME, "metrics.json", "history.csv"
 CURVES, CONFUSION = "curves.png", "confusion.png"
 MODEL_FILES = (MODEL, BEFORE_REFIT, CARD, METRICS, HISTORY, TRIALS, CURVES, CONFUSION)
+_OF_SOME = (BEFORE_REFIT, TRIALS)  # A refit writes the one, --tune the other.
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -240,8 +241,10 @@ def _clean(folder: Path, resume: bool) -> None:
 
 def _is_whole(model: Path) -> bool:
     """Return whether a model has all its files; one that is empty was left by a power cut."""
-    names = (name for name in MODEL_FILES if name != TRIALS)  # Only --tune writes it.
-    return all((model / name).is_file() and (model / name).stat().st_size for name in names)
+    found = [name for name in MODEL_FILES if (model / name).is_file()]
+    return set(MODEL_FILES) - {*found, *_OF_SOME} == set() and all(
+        (model / name).stat().st_size for name in found
+    )
 
 
 def _files_of_run(output: Path) -> set[Path]:

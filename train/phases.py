@@ -10,6 +10,8 @@ import keras
 from .hyperparameters import Hyperparameters
 from .models import SCRATCH_MOMENTUM, Built
 
+SCRATCH_REFIT_RATE = 0.1  # Of the highest rate of the training from random weights.
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -32,7 +34,8 @@ def plan_phases(built: Built, hyperparameters: Hyperparameters) -> list[Phase]:
 
     A model from random weights has nothing to preserve, and is trained whole in one phase. A base with
     trained weights is frozen in phase 1, while the new head learns; phase 2 trains the last layers of the
-    base too. A refit goes on with what the last phase trained, at the same rate.
+    base too. A refit goes on with what the last phase trained, at the same rate; from random weights at a
+    tenth of it, since the rate of a beginning would undo what was learned.
     """
     chosen = hyperparameters
     if built.base is None or not built.pretrained:
@@ -48,7 +51,8 @@ def plan_phases(built: Built, hyperparameters: Hyperparameters) -> list[Phase]:
     if not chosen.refit_epochs:
         return phases
     last = phases[-1]
-    again = replace(last, number=last.number + 1, epochs=chosen.refit_epochs, refit=True)
+    rate = last.learning_rate * (1.0 if built.pretrained else SCRATCH_REFIT_RATE)
+    again = replace(last, number=last.number + 1, epochs=chosen.refit_epochs, learning_rate=rate, refit=True)
     return [*phases, again]
 
 

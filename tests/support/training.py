@@ -27,10 +27,7 @@ from edge_classify.train.cli import main
 import_tensorflow("Training", "train")  # Sets the level of its log.
 import edge_classify.train.run  # noqa: E402, F401  # Loaded before the fork.
 
-MODEL_FILES = {
-    "model.keras", "before_refit.keras", "card.json", "history.csv", "metrics.json", "curves.png",
-    "confusion.png",
-}  # fmt: skip
+MODEL_FILES = {"model.keras", "card.json", "history.csv", "metrics.json", "curves.png", "confusion.png"}
 RUN_FILES = {"split.json", "report.html", "audit.json"}
 CNN = ("--model", "cnn", "--image-size", "32", "--epochs", "1,0", "--folds", "0")
 _TIMEOUT = 900

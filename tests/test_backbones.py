@@ -183,9 +183,10 @@ def _ridge(features: NDArray[np.float64], targets: NDArray[np.float64]) -> list[
     return [kernel, -mean @ kernel]
 
 
-# Means over the images of the largest difference of a probability; about twice the worst that was seen.
+# Means over the images of the largest difference of a probability, about twice the worst that was seen; for
+# int8 that is 0.26, of efficientnet_lite2: with random weights 8 bits cost a deep network much.
 @pytest.mark.parametrize(
-    ("variant", "tolerance"), [("float32", 1e-4), ("float16", 0.01), ("dynamic", 0.1), ("int8", 0.25)]
+    ("variant", "tolerance"), [("float32", 1e-4), ("float16", 0.01), ("dynamic", 0.1), ("int8", 0.5)]
 )
 def test_converted_backbone_agrees_with_keras(trained: Trained, variant: str, tolerance: float) -> None:
     function = trace(lambda image: trained.model(image, training=False), SIZE, SIZE)

@@ -61,7 +61,9 @@ def search(
 ) -> Callable[..., tuple[TrainOptions, list[Trial]]]:
     """Run a search over pretended trainings, and return its result and its trials."""
     data: Any = SimpleNamespace(
-        split=SimpleNamespace(labels=("a", "b", "c")), examples=lambda *_: None, pooled=lambda _: None
+        split=SimpleNamespace(labels=("a", "b", "c")),
+        examples=lambda *_: None,
+        pooled=lambda size, refit: None,
     )
     monkeypatch.setattr(tuning, "build_to_train", lambda *_: None)
 

@@ -117,9 +117,8 @@ class PhaseRun:
         self._learned, held = (
             (both, task.validation.first(0)) if phase.refit else (task.train, task.validation)
         )
-        pool = task.pool or (both if chosen.refit_epochs else None)
         cut = cut_activations(
-            task.built, phase, self._learned, held, task.classes, chosen, task.seed, task.cache, pool
+            task.built, phase, self._learned, held, task.classes, chosen, task.seed, task.cache, task.pool
         )
         self._trainer = self._build(cut)
         self._train = self._feed(cut, state.epochs(phase.number))

@@ -94,12 +94,12 @@ def train_on(
     counts = training_counts(data)
     if data.augment is not None:
         options = replace(options, augment=data.augment)
+    if options.refit is None:
+        options = replace(options, refit=refits(name, data, options))
     if options.tune:
         from .tuning import tune  # The only user of Optuna.
 
         options = tune(name, data, work, options, counts, cache)
-    if options.refit is None:
-        options = replace(options, refit=refits(name, data, options))
     chosen = choose_hyperparameters(name, options, counts)
     architecture = Architecture.of(name, len(data.split.labels), options)
     model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name), note)
@@ -242,7 +242,7 @@ def _train(
             checkpoint=checkpoint,
             on_epoch=_go_on if note else None,
             note=note,
-            pool=data.pooled(size),
+            pool=data.pooled(size, chosen.refit_epochs > 0),
         )
     )
     return in_float32(built, architecture, chosen.compute), history

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.train import activations
-from edge_classify.train.activations import Cut, Views, cut_activations, plan_views
+from edge_classify.train.activations import Cut, Views, cut_activations, plan_views, refit_activations
 from edge_classify.train.dataset import Examples
 from edge_classify.train.fitting import Task
 from edge_classify.train.hyperparameters import Hyperparameters, choose_hyperparameters
@@ -269,3 +269,79 @@ def test_pool_that_has_no_room_or_needs_other_views_in_each_split_is_left_aside(
     cut = _of_pool(task, pool, views=1)
     assert cut is not None and len(cut.table.values) == 26 + 13
     assert np.allclose(_view(cut, 0), _features(task.built, task.train), atol=1e-4)
+
+
+def _refit(task: Task, pool: Examples | None = None) -> Cut:
+    """Return the activations of a refit of two epochs, of three views at most."""
+    chosen = replace(task.hyperparameters, views=3)
+    phase = replace(HEAD, epochs=2, refit=True)
+    cut = refit_activations(
+        task.built, phase, task.train, task.validation, 3, chosen, task.seed, task.cache, pool,
+        epochs_before=3,
+    )  # fmt: skip
+    assert cut is not None
+    return cut
+
+
+def _all_images(task: Task) -> Examples:
+    """Return training and validation images as the pool of a search."""
+    return task.train.joined(task.validation)
+
+
+def _count_images(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of images of each run of the frozen part."""
+    computed: list[int] = []
+    run = activations.run_front
+
+    def counted(divided: Any, chunks: Any, target: Any, advance: Any) -> None:
+        computed.append(len(target))
+        run(divided, chunks, target, advance)
+
+    monkeypatch.setattr(activations, "run_front", counted)
+    return computed
+
+
+def test_refit_learns_all_images_in_the_order_of_their_rows(task: Task) -> None:
+    cut, learned = _refit(task), task.train.joined(task.validation)
+    assert np.allclose(_view(cut, 0), _features(task.built, learned), atol=1e-4)
+    assert np.array_equal(cut.table.truth, learned.truth) and set(cut.table.views) == {2}
+    assert len(cut.validation.truth) == 0
+    places = cut.table.place.ravel()
+    assert len(set(places)) == 2 * len(learned.rows)
+
+
+def test_refit_computes_validation_images_only_where_the_phase_before_is_cached(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _cut(task, views=3) is not None
+    computed = _count_images(monkeypatch)
+    _refit(task)
+    assert computed == [2 * len(task.validation.rows)]
+
+
+def test_refit_learns_the_same_values_with_and_without_a_cache(task: Task, tmp_path: Path) -> None:
+    assert _cut(task, views=3) is not None
+    (tmp_path / "other").mkdir()
+    resumed = tiny_task(tmp_path / "other", task.built)
+    for number in range(2):
+        assert np.array_equal(_view(_refit(task), number), _view(_refit(resumed), number))
+
+
+def test_refit_in_a_pool_needs_nothing_but_what_the_phase_before_has_computed(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, chosen = _all_images(task), replace(task.hyperparameters, views=3)
+    given = (task.train, task.validation, 3, chosen, task.seed, task.cache, pool)
+    assert cut_activations(task.built, HEAD, *given) is not None
+    computed = _count_images(monkeypatch)
+    cut = _refit(task, pool)
+    assert computed == []
+    assert np.allclose(_view(cut, 0), _features(task.built, pool), atol=1e-4)
+    assert set(cut.table.views) == {2}
+
+
+def test_refit_without_room_for_all_views_has_fewer(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = len(task.train.rows) + len(task.validation.rows)
+    monkeypatch.setattr(activations, "BUDGET", learned * 12 * 4)
+    cut = _refit(task)
+    assert set(cut.table.views) == {1} and len(cut.table.values) == learned

@@ -63,7 +63,7 @@ def search(
     data: Any = SimpleNamespace(
         split=SimpleNamespace(labels=("a", "b", "c")),
         examples=lambda *_: None,
-        pooled=lambda size, refit: None,
+        pooled=lambda size: None,
     )
     monkeypatch.setattr(tuning, "build_to_train", lambda *_: None)
 
@@ -202,7 +202,8 @@ def test_search_for_a_backbone_runs_its_frozen_part_once_for_all_trials_and_the_
         "--weights", weights, "--epochs", "3,0", "--folds", "0", "--tune", "3", "--cache", tmp_path / "cache",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert len(list((tmp_path / "cache" / "features").glob("*/entry.json"))) == 1
+    # One for the images of the trials, and one for the validation images, which the refit learns.
+    assert len(list((tmp_path / "cache" / "features").glob("*/entry.json"))) == 2
     trials = read_trials(tmp_path / "run" / "mobilenet_v2" / TRIALS)
     assert {len(trial.losses) for trial in trials} == {3}
     assert set(trials[0].values) == set(SEARCHED)

@@ -21,7 +21,7 @@ from .cache import ATTEMPTS, Cache
 from .dataset import Examples
 from .degradation import STRENGTHS
 from .disk_arrays import new_array, open_array
-from .feeds import ExampleTable, extra_views
+from .feeds import ExampleTable, Stacked, extra_views
 from .frozen import CHUNK, Divided, divide, run_front
 from .hyperparameters import Hyperparameters
 from .models import Built
@@ -98,24 +98,13 @@ def cut_activations(
     computed at once, so that other splits of the pool find them in the cache. Its rows ascend. Each split
     still uses those of its own images only. Raises DatasetError when the disk is full.
     """
-    whole = not built.pretrained or phase.first_trained == 0 or chosen.mix == "cutmix"
-    divided = None if whole else divide(built, phase.first_trained)
+    divided = _frozen_part(built, phase, chosen)
     if divided is None:
         return None
-    wanted = _Work(divided, train, validation, plan_views(train.truth, classes, chosen, phase.epochs))
     name = str(built.model.name)
-    if pool is not None and (shared := wanted.of_pool(pool)) is not None:
-        key = _cache_key(shared, chosen, seed)
-        if _fits(shared, key, _room(cache), cache):
-            values, places = _compute(shared, key, chosen, seed, cache, name), shared.views.places()
-            of_train, of_validation = (np.searchsorted(pool.rows, e.rows) for e in (train, validation))
-            return Cut(
-                ExampleTable(values, places[:, of_train], wanted.views.counts, train.truth),
-                ExampleTable(
-                    values, places[:1, of_validation], np.ones_like(of_validation), validation.truth
-                ),
-                divided.back,
-            )
+    wanted = _Work(divided, train, validation, plan_views(train.truth, classes, chosen, phase.epochs))
+    if pool is not None and (cut := _cut_of_pool(wanted, pool, chosen, seed, cache, name)) is not None:
+        return cut
     key = _cache_key(wanted, chosen, seed)
     work = _affordable(wanted, key, cache, name)
     if work is None:
@@ -127,6 +116,106 @@ def cut_activations(
         ExampleTable(values, last[None], np.ones_like(last), validation.truth),
         divided.back,
     )
+
+
+def refit_activations(
+    built: Built,
+    phase: Phase,
+    train: Examples,
+    validation: Examples,
+    classes: int,
+    chosen: Hyperparameters,
+    seed: int,
+    cache: Cache,
+    pool: Examples | None = None,
+    *,
+    epochs_before: int,
+) -> Cut | None:
+    """Return the activations for a refit, which learns the images of both, by ascending rows.
+
+    The phase before, of `epochs_before` epochs, has used views of the training images: as long as the cache
+    holds these, only those of the validation images are computed. The result is the same without. None as in
+    `cut_activations`.
+    """
+    learned, nothing = train.joined(validation), validation.first(0)
+    if chosen.imbalance == "oversample":  # The number of an image's views follows from all images.
+        return cut_activations(built, phase, learned, nothing, classes, chosen, seed, cache, pool)
+    divided = _frozen_part(built, phase, chosen)
+    if divided is None:
+        return None
+    name = str(built.model.name)
+    views = plan_views(learned.truth, classes, chosen, phase.epochs)
+    before = plan_views(train.truth, classes, chosen, max(epochs_before, phase.epochs))
+    wanted = _Work(divided, learned, nothing, views)
+    if pool is not None:
+        more = int(before.counts.max())
+        if (cut := _cut_of_pool(wanted, pool, chosen, seed, cache, name, more)) is not None:
+            return cut
+    number = int(views.counts.max())
+    of_train = _with_cached_views(_Work(divided, train, validation, before), number, chosen, seed, cache)
+    of_validation = _Work(divided, validation, nothing, Views(np.full(len(validation.rows), number)))
+    keys = [_cache_key(work, chosen, seed) for work in (of_train, of_validation)]
+    room = _room(cache) - of_validation.bytes
+    if not _fits(of_train, keys[0], room, cache):  # Then fewer views of all images.
+        return cut_activations(built, phase, learned, nothing, classes, chosen, seed, cache)
+    values, further = (
+        _compute(work, key, chosen, seed, cache, name)
+        for work, key in zip((of_train, of_validation), keys, strict=True)
+    )
+    places = [of_train.views.places()[:number], len(values) + of_validation.views.places()]
+    order = np.argsort(np.concatenate([train.rows, validation.rows]), kind="stable")
+    both: Any = Stacked(values, further)
+    table = ExampleTable(both, np.concatenate(places, 1)[:, order], views.counts, learned.truth)
+    return Cut(table, ExampleTable(values, places[0][:1, :0], views.counts[:0], nothing.truth), divided.back)
+
+
+def _frozen_part(built: Built, phase: Phase, chosen: Hyperparameters) -> Divided | None:
+    """Return the network in two parts; None where nothing of it is frozen, or pixels are mixed."""
+    whole = not built.pretrained or phase.first_trained == 0 or chosen.mix == "cutmix"
+    return None if whole else divide(built, phase.first_trained)
+
+
+def _cut_of_pool(
+    wanted: _Work,
+    pool: Examples,
+    chosen: Hyperparameters,
+    seed: int,
+    cache: Cache,
+    name: str,
+    more_views: int = 0,
+) -> Cut | None:
+    """Return activations that were computed for all images of a pool; None where they are not for all.
+
+    Those of up to `more_views` views of each image serve too, if the cache holds them.
+    """
+    shared = wanted.of_pool(pool)
+    if shared is None:
+        return None
+    number = int(shared.views.counts.max())
+    if more_views > number:
+        longest = replace(shared, views=Views(np.full(len(pool.rows), more_views)))
+        shared = _with_cached_views(longest, number, chosen, seed, cache)
+    key = _cache_key(shared, chosen, seed)
+    if not _fits(shared, key, _room(cache), cache):
+        return None
+    values, places = _compute(shared, key, chosen, seed, cache, name), shared.views.places()[:number]
+    of_train, of_validation = (np.searchsorted(pool.rows, e.rows) for e in (wanted.train, wanted.validation))
+    return Cut(
+        ExampleTable(values, places[:, of_train], wanted.views.counts, wanted.train.truth),
+        ExampleTable(values, places[:1, of_validation], np.ones_like(of_validation), wanted.validation.truth),
+        wanted.divided.back,
+    )
+
+
+def _with_cached_views(work: _Work, least: int, chosen: Hyperparameters, seed: int, cache: Cache) -> _Work:
+    """Return the work with the most views of each image that the cache holds, or else with the `least`."""
+    key = _cache_key(work, chosen, seed)
+    found: _Work | None = work
+    while found is not None and int(found.views.counts.max()) > least:
+        if cache.entry("features", _entry(found, key)) is not None:
+            return found
+        found = found.fewer()
+    return replace(work, views=Views(np.minimum(work.views.counts, least)))
 
 
 @dataclass(frozen=True)

@@ -102,14 +102,9 @@ class PreparedData:
         """Return the images of "train", "validation" or "test", decoded to `size`."""
         return self._examples(self.rows[subset], size)
 
-    def pooled(self, size: int, refit: bool) -> Examples | None:
-        """Return the images whose activations are computed together, decoded to `size`; None: each subset's.
-
-        They are those of `pool`, or those that a `refit` learns from.
-        """
-        if self.pool is not None:
-            return self._examples(self.pool, size)
-        return self.examples("train", size).joined(self.examples("validation", size)) if refit else None
+    def pooled(self, size: int) -> Examples | None:
+        """Return the images of `pool`, decoded to `size`."""
+        return None if self.pool is None else self._examples(self.pool, size)
 
     def _examples(self, rows: NDArray[np.int64], size: int) -> Examples:
         return Examples(self.pixels[size], rows, self.truth[rows])

@@ -95,14 +95,15 @@ def occurrences(order: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class _Stacked:
-    """Two arrays that are read as one, by rows, without a copy of the first, which may be a memory map."""
+class Stacked:
+    """Two arrays that are read as one, by rows, without a copy of either: both may be memory maps."""
 
     first: NDArray[Any]
     second: NDArray[Any]
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of the array that they are read as."""
         return (len(self.first) + len(self.second), *self.first.shape[1:])
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -144,5 +145,5 @@ def with_strong_views(examples: Examples, classes: int, rotation: bool, seed: in
         start += len(rows)
     if not made:
         return ExampleTable.of_pixels(examples)
-    stacked: Any = _Stacked(examples.pixels, np.concatenate(made))
+    stacked: Any = Stacked(examples.pixels, np.concatenate(made))
     return ExampleTable(stacked, place, views, examples.truth)

@@ -18,7 +18,7 @@ from ..benchmarks.scoring.confidence import apply_temperature, fit_temperature
 from ..edge.console import say
 from ..edge.errors import OptionError
 from ..edge.progress import progress
-from .activations import Cut, cut_activations
+from .activations import Cut, cut_activations, refit_activations
 from .augmentation import Mixer, make_augmentation, reseed
 from .cache import Cache
 from .checkpoint import Checkpoint, EpochRow, History, State
@@ -117,9 +117,7 @@ class PhaseRun:
         self._learned, held = (
             (both, task.validation.first(0)) if phase.refit else (task.train, task.validation)
         )
-        cut = cut_activations(
-            task.built, phase, self._learned, held, task.classes, chosen, task.seed, task.cache, task.pool
-        )
+        cut = self._cut()
         self._trainer = self._build(cut)
         self._train = self._feed(cut, state.epochs(phase.number))
         validation = cut.validation if cut else ExampleTable.of_pixels(held)
@@ -184,6 +182,14 @@ class PhaseRun:
             say(f"{self.task.name}: learning the validation images too diverged; the model before is kept")
         elif row["epoch"] == self.phase.epochs:
             state.best, state.refitted = state.last, True
+
+    def _cut(self) -> Cut | None:
+        task, phase = self.task, self.phase
+        given = (task.built, phase, task.train, task.validation, task.classes, task.hyperparameters)
+        if not phase.refit:
+            return cut_activations(*given, task.seed, task.cache, task.pool)
+        before = [earlier for earlier in plan_phases(task.built, task.hyperparameters) if not earlier.refit]
+        return refit_activations(*given, task.seed, task.cache, task.pool, epochs_before=before[-1].epochs)
 
     def _build(self, cut: Cut | None) -> Any:
         task = self.task

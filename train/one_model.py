@@ -242,7 +242,7 @@ def _train(
             checkpoint=checkpoint,
             on_epoch=_go_on if note else None,
             note=note,
-            pool=data.pooled(size, chosen.refit_epochs > 0),
+            pool=data.pooled(size),
         )
     )
     return in_float32(built, architecture, chosen.compute), history

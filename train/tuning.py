@@ -129,7 +129,7 @@ class _Search:
             seed=options.seed,
             cache=self._cache,
             checkpoint=folder / "checkpoint.npz",
-            pool=data.pooled(size, bool(options.refit)),
+            pool=data.pooled(size),
         )
 
     def _propose(self, trials: Sequence[Trial]) -> Any:

@@ -107,7 +107,7 @@ class VariantMaker:
     def _provenance(
         self, recipe: Recipe, details: Mapping[str, Any], calibration: CalibrationSet | None
     ) -> ConversionInfo:
-        packages = dict.fromkeys(("edge-classify", self._model.package, "ai-edge-litert"))
+        packages = dict.fromkeys(("edge-classify", *self._model.packages(recipe), "ai-edge-litert"))
         versions = {name: version(name) for name in packages}
         info = calibration.info if calibration and recipe.calibrated else None
         target = self._target.name if self._target else None

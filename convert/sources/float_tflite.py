@@ -25,7 +25,7 @@ from ...edge.output_meaning import settle_meaning, sum_to_one, to_probabilities
 from ...edge.tensors import Layout, TensorSpec, choose_output
 from ...edge.tflite.graph import read_graph
 from ..calibration import CalibrationSet
-from ..recipes import Recipe
+from ..recipes import FLOAT32, Recipe
 from ..tflite.correction import Correction
 from ..tflite.flatgraph import pack, unpack
 from ..tflite.graph_ends import (
@@ -64,7 +64,6 @@ class FloatTflite:
     """A float .tflite that keeps the contract, run by LiteRT and quantized by litert-quantizer."""
 
     framework = "LiteRT"
-    package = "litert-quantizer"
 
     def __init__(
         self,
@@ -89,9 +88,13 @@ class FloatTflite:
         """Return those of the model with what was added to it."""
         return _run(self._flatbuffer, pixels, RAW_FACTS)
 
+    def packages(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the distributions that made a variant; see FloatModel."""
+        return () if recipe == FLOAT32 else ("litert-quantizer",)
+
     def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         """Return a variant's flatbuffer; see FloatModel."""
-        if recipe.name == "float32":
+        if recipe == FLOAT32:
             return self._flatbuffer
         if recipe.activations == "int16":
             raise ConversionError(

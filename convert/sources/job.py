@@ -111,17 +111,19 @@ class JobImages:
 class FloatModel(Protocol):
     """Takes RGB pixels 0..255 and gives probabilities, without temperature.
 
-    `framework` runs it: "Keras", "TensorFlow" or "LiteRT". `package` is the distribution that converts it.
+    `framework` runs it: "Keras", "TensorFlow" or "LiteRT".
     """
 
     framework: str
-    package: str
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities, float32 [n, classes], for uint8 [n, height, width, 3]."""
 
     def make(self, recipe: Recipe, calibration: CalibrationSet | None) -> bytes:
         """Return a variant's flatbuffer at temperature 1, without metadata; raises ConversionError."""
+
+    def packages(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the distributions that made the variant which `make` has returned."""
 
 
 @dataclass(frozen=True)

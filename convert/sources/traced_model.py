@@ -14,10 +14,12 @@ from ...edge.console import say
 from ...edge.errors import ConversionError
 from ...edge.quiet import silenced
 from ..calibration import CalibrationSet
-from ..recipes import FLOAT32, INT8_FLOAT_IO, Recipe
+from ..recipes import FLOAT32, INT8, INT8_FLOAT_IO, MIXED, Recipe
 from ..tflite.compatibility import OlderRuntime, converter_settings
 from ..tflite.correction import Correction
 from ..tflite.flatgraph import repack
+from ..tflite.quantizer import LayerQuantizer
+from ..tflite.ranges import observe
 
 _INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
 
@@ -29,8 +31,6 @@ _RANDOM = re.compile(
 
 class TracedModel:
     """A model that TensorFlow runs and converts: traced once and calibrated once for all variants."""
-
-    package = "tensorflow"
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class TracedModel:
         self._function = function
         self._float32: bytes | None = None
         self._int8: tuple[CalibrationSet | None, bytes] | None = None
+        self._quantized: set[str] = set()  # The recipes whose files litert-quantizer makes.
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities; see FloatModel."""
@@ -68,16 +69,39 @@ class TracedModel:
             self._int8 = calibration, self._make_int8(calibration)
         return repack(to_uint8_io(self._int8[1]) if recipe.io == "uint8" else self._int8[1])
 
+    def packages(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the distributions that made a variant; see FloatModel."""
+        quantized = recipe == MIXED or recipe.name in self._quantized
+        return ("tensorflow", "litert-quantizer") if quantized else ("tensorflow",)
+
     def _make_int8(self, calibration: CalibrationSet) -> bytes:
         """Return the int8 model of float input and output, with corrected biases and rounding."""
-        made = self._convert(INT8_FLOAT_IO, calibration)
-        corrected = Correction(self._make_float32(), calibration.read).apply(made)
+        float32 = self._make_float32()
+        made = self._quantize(float32, calibration)
+        corrected = Correction(float32, calibration.read).apply(made)
         if corrected is made:
             say(
-                "int8 keeps its biases and rounding as TensorFlow made them: its layers are not those of the "
+                "int8 keeps its biases and rounding as they were made: its layers are not those of the "
                 "float32 file, or have no 8-bit weights with a bias"
             )
         return corrected
+
+    def _quantize(self, float32: bytes, calibration: CalibrationSet) -> bytes:
+        """Return the int8 model by litert-quantizer; by TensorFlow where a layer has no 8-bit form there.
+
+        Both make the same graph, and TensorFlow gives some tensors a range that covers their neighbours too.
+        """
+        try:
+            quantizer = LayerQuantizer(float32, observe(float32, calibration.read()))
+            problem = ", ".join(sorted({layer.operation for layer in quantizer.unsupported}))
+            problem = problem and f"no 8-bit form of {problem}"
+        except ConversionError as error:
+            problem = str(error)
+        if problem:
+            say(f"int8 is quantized by TensorFlow, for litert-quantizer cannot: {problem}")
+            return self._convert(INT8_FLOAT_IO, calibration)
+        self._quantized |= {INT8.name, INT8_FLOAT_IO.name}
+        return quantizer.quantize([layer.index for layer in quantizer.layers])
 
     def _make_float32(self) -> bytes:
         if self._float32 is None:

@@ -43,7 +43,8 @@ class Head:
     def logits(self, features: Floats) -> Floats:
         """Return float32 [photos, classes]."""
         if self.cosine:
-            return COSINE_SCALE * unit_rows(features) @ unit_rows(self.weights.T).T
+            cosines = unit_rows(features) @ unit_rows(self.weights.T).T
+            return np.asarray(np.float32(COSINE_SCALE) * cosines, np.float32)
         return features @ self.weights + self.bias
 
 

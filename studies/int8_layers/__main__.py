@@ -5,7 +5,7 @@ Claim: corrected biases and learned rounding bring int8 closer to its float mode
 MODEL is a model's folder in a run of edge-train, and DATA where the run's images are; or one of Keras's own,
 such as keras:mobilenet_v2, and a folder of class folders in the order of its classes. Each model is quantized
 by TensorFlow alone, on 100 images and on two of each class; then its biases are corrected, and its rounding
-learned as well; and the same with litert-quantizer, as edge-convert does it, and with another rule for ranges.
+learned as well; then by litert-quantizer, as edge-convert does it, and with another rule for ranges.
 
 Test images report. Of each, further views are answered too, random parts of 75 to 100 % of its sides, so that
 enough answers are compared. Photos for a model of Keras's own are of its training set: every second one

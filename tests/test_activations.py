@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edge_classify.train import activations
-from edge_classify.train.activations import Cut, Views, cut_activations, plan_views, refit_activations
+from edge_classify.train import activations, frozen
+from edge_classify.train.activations import Cut, cut_activations, refit_activations
 from edge_classify.train.dataset import Examples
 from edge_classify.train.fitting import Task
 from edge_classify.train.hyperparameters import Hyperparameters, choose_hyperparameters
 from edge_classify.train.models import Built
 from edge_classify.train.phases import Phase
+from edge_classify.train.views import Views, plan_views
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -291,7 +292,7 @@ def _all_images(task: Task) -> Examples:
 def _count_images(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that gets the number of images of each run of the frozen part."""
     computed: list[int] = []
-    run = activations.run_front
+    run = frozen.run_front
 
     def counted(divided: Any, chunks: Any, target: Any, advance: Any) -> None:
         computed.append(len(target))

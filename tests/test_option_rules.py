@@ -75,6 +75,7 @@ TEXTS = {
     "--alpha": "0.5", "--fine-tune-layers": "all", "--head-units": "8", "--validation-split": "0.2",
     "--image-labels": "labels.csv", "--label-columns": "image=a,label=b",
     "--test-split": "0.1", "--answer-precision": "0.9", "--note": "mine", "--folds": "3", "--seed": "7",
+    "--teacher": "cnn", "--unlabelled": "frames",
 }  # fmt: skip
 
 
@@ -137,6 +138,11 @@ def test_rules_name_only_parameters_that_exist(name: str) -> None:
                 assert condition.words(context)
 
 
+# What an option requires that a lenient mode does not refuse.
+NEEDED = {
+    ("edge-train", "budget"): ["--model=auto"],
+    ("edge-train", "unlabelled"): ["--teacher=teacher.keras"],
+}
 MODES = [
     (name, option) for name in COMMANDS for option in options_of(COMMANDS[name]) if option.takes is not None
 ]
@@ -147,8 +153,7 @@ def test_mode_refuses_or_names_every_option_that_it_does_not_take(name: str, mod
     command, takes = COMMANDS[name], mode.takes or ()
     start = ["m.tflite"] if {"path", "data", "files"} & set(takes) else []
     for option in options_of(command):
-        is_budget = (name, option.name) == ("edge-train", "budget")
-        needed = ["--model=auto"] if is_budget and mode.lenient else []
+        needed = NEEDED.get((name, option.name), []) if mode.lenient else []
         said = complaint(command, [*start, *words_of(mode), *needed, *words_of(option)])
         if option is mode or option.name in takes:
             assert f"with {mode.opts[0]}" not in said

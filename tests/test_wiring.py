@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from edge_classify.convert import job_tools, scoring
 from edge_classify.edge.card import ModelCard, Preprocess
 from edge_classify.edge.labelled import LabelledImage
 from edge_classify.edge.modelfile import ModelFile
-from edge_classify.train import evaluation
+from edge_classify.train import evaluation, teacher
+from edge_classify.train.frozen import run_network
 from numpy.typing import NDArray
+from PIL import Image
 
 from .support.conversion import convert, keras_model
 from .support.training import train
@@ -74,8 +76,24 @@ def refitted(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     return watch_training(shapes, tmp_path_factory.mktemp("refitted") / "run", "--refit")
 
 
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures without labels, of the size of the network's input."""
+    folder = tmp_path_factory.mktemp("frames")
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), np.uint8)):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def taught(shapes: Path, watched: Watched, frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """A training that learns from the answers of the first one, to pictures without labels too."""
+    options = ("--teacher", str(watched.run / "cnn"), "--unlabelled", str(frames), "--refit")
+    return watch_training(shapes, tmp_path_factory.mktemp("taught") / "run", *options)
+
+
 def watch_training(shapes: Path, run: Path, *options: str) -> Watched:
-    """Train the CNN, and watch Keras's own doors and those of the measurements."""
+    """Train the CNN, and watch Keras's own doors, the teacher's, and those of the measurements."""
     steps: list[tuple[str, list[bytes]]] = []
     fit, predict, evaluate = keras.Model.fit, keras.Model.predict, evaluation.evaluate
 
@@ -86,6 +104,11 @@ def watch_training(shapes: Path, run: Path, *options: str) -> Watched:
     def watch_predict(self: Any, feed: Any, **rest: Any) -> Any:
         steps.append(("validate", images_in(feed)))
         return predict(self, feed, **rest)
+
+    def watch_answer(network: Any, side: int, chunks: Iterator[Any], *rest: Any) -> None:
+        asked = list(chunks)
+        steps.append(("teach", [image.tobytes() for pixels in asked for image in pixels]))
+        run_network(network, side, iter(asked), *rest)
 
     def watch_evaluate(
         ask: Callable[[NDArray[np.uint8]], NDArray[np.float32]], *arguments: Any
@@ -100,6 +123,7 @@ def watch_training(shapes: Path, run: Path, *options: str) -> Watched:
         patch.setattr(keras.Model, "fit", watch_fit)
         patch.setattr(keras.Model, "predict", watch_predict)
         patch.setattr("edge_classify.train.one_model.evaluate", watch_evaluate)
+        patch.setattr(teacher, "run_network", watch_answer)
         result = train(shapes, "-o", run, *OPTIONS, *options)
     assert result.exit_code == 0, result.output
     return Watched(run, Split.read(run), shapes, steps)
@@ -126,6 +150,16 @@ def test_refit_learns_from_validation_images_only_after_they_have_chosen(refitte
     (_, before), (at, after) = fits
     assert before == training and after == training | validation
     assert all(number < at for number, (name, _) in enumerate(refitted.steps) if name == "validate")
+
+
+def test_student_learns_the_images_that_its_teacher_answers_once_each(taught: Watched, frames: Path) -> None:
+    training, validation = set(taught.subset("train")), set(taught.subset("validation"))
+    unlabelled = {np.asarray(Image.open(path)).tobytes() for path in frames.iterdir()}
+    before, after = (set(images) for name, images in taught.steps if name == "fit")
+    assert before == training | unlabelled and after == before | validation
+    answered = Counter(image for name, images in taught.steps if name == "teach" for image in images)
+    assert set(answered) == after and set(answered.values()) == {1}
+    assert taught.images_of("validate") == validation
 
 
 def test_confidence_of_a_refit_is_that_of_the_model_before_it(refitted: Watched, watched: Watched) -> None:
@@ -168,7 +202,7 @@ def test_conversion_of_a_refit_without_the_model_from_before_says_what_is_missin
     assert "Copy the whole folder of the run, or train with --no-refit" in told
 
 
-@pytest.mark.parametrize("kind", ["watched", "refitted"])
+@pytest.mark.parametrize("kind", ["watched", "refitted", "taught"])
 def test_test_set_is_read_once_at_the_end(kind: str, request: pytest.FixtureRequest) -> None:
     watched: Watched = request.getfixturevalue(kind)
     names = [name for name, _ in watched.steps]

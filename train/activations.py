@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 
 from ..edge.console import say
 from ..edge.progress import progress
-from .augmentation import MAX_ROTATION, make_augmentation, reseed, strong_views
 from .cache import ATTEMPTS, Cache
 from .dataset import Examples
-from .degradation import STRENGTHS
 from .disk_arrays import new_array, open_array
-from .feeds import ExampleTable, Stacked, extra_views
+from .feeds import ExampleTable, Stacked
 from .frozen import CHUNK, Divided, divide, run_front
 from .hyperparameters import Hyperparameters
 from .models import Built
 from .phases import Phase
+from .views import ViewedImages, Views, digest_pixels, plan_views
 
 _FILE = "activations.npy"
 BUDGET = 4 * 1024**3  # Bytes; every epoch reads all of it, so it should stay in memory.
@@ -33,52 +32,16 @@ BUDGET = 4 * 1024**3  # Bytes; every epoch reads all of it, so it should stay in
 
 @dataclass(frozen=True)
 class Cut:
-    """Training and validation activations at a cut, and the part of the base behind it (None: nothing)."""
+    """Training and validation activations at a cut, and the part of the base behind it (None: nothing).
+
+    `viewed` are images whose views, in the order of Views.places, have the rows of `table.values` from the
+    first on: all rows that `table` uses.
+    """
 
     table: ExampleTable
     validation: ExampleTable
     back: Any | None
-
-
-@dataclass(frozen=True)
-class Views:
-    """The number of views of each training image, int64 [images], and the rows of the views."""
-
-    counts: NDArray[np.int64]
-
-    @property
-    def total(self) -> int:
-        """The number of rows of all views."""
-        return int(self.counts.sum())
-
-    def rows(self, view: int) -> NDArray[np.int64]:
-        """Return the images that have a view of this number."""
-        return np.flatnonzero(self.counts > view)
-
-    def digest(self) -> str:
-        """Return a hash of the counts."""
-        return hashlib.blake2b(self.counts.tobytes(), digest_size=16).hexdigest()
-
-    def places(self) -> NDArray[np.int64]:
-        """Return the row of each view [views, images]: view by view, the images in order; -1 for none."""
-        table = np.full((int(self.counts.max()), len(self.counts)), -1, np.int64)
-        start = 0
-        for view in range(len(table)):
-            rows = self.rows(view)
-            table[view, rows] = np.arange(start, start + len(rows))
-            start += len(rows)
-        return table
-
-
-def plan_views(truth: NDArray[np.int64], classes: int, chosen: Hyperparameters, epochs: int) -> Views:
-    """Return the number of views of each image: at most one for each epoch, and one without augmentation.
-
-    Images that each epoch draws several times have more views, with stronger augmentation.
-    """
-    views = np.full(len(truth), min(chosen.views, epochs) if chosen.augment else 1, np.int64)
-    if chosen.imbalance == "oversample" and chosen.augment:
-        views = np.maximum(views, extra_views(truth, classes))
-    return Views(views)
+    viewed: tuple[ViewedImages, ...]
 
 
 def cut_activations(
@@ -115,6 +78,7 @@ def cut_activations(
         ExampleTable(values, work.views.places(), work.views.counts, train.truth),
         ExampleTable(values, last[None], np.ones_like(last), validation.truth),
         divided.back,
+        (work.viewed(chosen, seed),),
     )
 
 
@@ -148,10 +112,10 @@ def refit_activations(
     before = plan_views(train.truth, classes, chosen, max(epochs_before, phase.epochs))
     wanted = _Work(divided, learned, nothing, views)
     if pool is not None:
-        more = int(before.counts.max())
+        more = before.most
         if (cut := _cut_of_pool(wanted, pool, chosen, seed, cache, name, more)) is not None:
             return cut
-    number = int(views.counts.max())
+    number = views.most
     of_train = _with_cached_views(_Work(divided, train, validation, before), number, chosen, seed, cache)
     of_validation = _Work(divided, validation, nothing, Views(np.full(len(validation.rows), number)))
     keys = [_cache_key(work, chosen, seed) for work in (of_train, of_validation)]
@@ -166,7 +130,13 @@ def refit_activations(
     order = np.argsort(np.concatenate([train.rows, validation.rows]), kind="stable")
     both: Any = Stacked(values, further)
     table = ExampleTable(both, np.concatenate(places, 1)[:, order], views.counts, learned.truth)
-    return Cut(table, ExampleTable(values, places[0][:1, :0], views.counts[:0], nothing.truth), divided.back)
+    viewed = (
+        of_train.viewed(chosen, seed),
+        ViewedImages.unchanged(validation),
+        of_validation.viewed(chosen, seed),
+    )
+    none = ExampleTable(values, places[0][:1, :0], views.counts[:0], nothing.truth)
+    return Cut(table, none, divided.back, viewed)
 
 
 def _frozen_part(built: Built, phase: Phase, chosen: Hyperparameters) -> Divided | None:
@@ -191,7 +161,7 @@ def _cut_of_pool(
     shared = wanted.of_pool(pool)
     if shared is None:
         return None
-    number = int(shared.views.counts.max())
+    number = shared.views.most
     if more_views > number:
         longest = replace(shared, views=Views(np.full(len(pool.rows), more_views)))
         shared = _with_cached_views(longest, number, chosen, seed, cache)
@@ -204,6 +174,7 @@ def _cut_of_pool(
         ExampleTable(values, places[:, of_train], wanted.views.counts, wanted.train.truth),
         ExampleTable(values, places[:1, of_validation], np.ones_like(of_validation), wanted.validation.truth),
         wanted.divided.back,
+        (shared.viewed(chosen, seed),),
     )
 
 
@@ -211,7 +182,7 @@ def _with_cached_views(work: _Work, least: int, chosen: Hyperparameters, seed: i
     """Return the work with the most views of each image that the cache holds, or else with the `least`."""
     key = _cache_key(work, chosen, seed)
     found: _Work | None = work
-    while found is not None and int(found.views.counts.max()) > least:
+    while found is not None and found.views.most > least:
         if cache.entry("features", _entry(found, key)) is not None:
             return found
         found = found.fewer()
@@ -235,6 +206,10 @@ class _Work:
     def bytes(self) -> int:
         return self.rows * math.prod(self.divided.shape) * 4
 
+    def viewed(self, chosen: Hyperparameters, seed: int) -> ViewedImages:
+        """Return the views of the training images."""
+        return ViewedImages(self.train, self.views, chosen.augment, chosen.views, seed)
+
     def fewer(self) -> _Work | None:
         """Return the same work with fewer views; None if each image has only one."""
         counts = self.views.counts
@@ -245,7 +220,7 @@ class _Work:
 
         The first view is the image itself, so validation images need nothing more.
         """
-        views = int(self.views.counts.max())
+        views = self.views.most
         if (self.views.counts != views).any():
             return None
         nothing = Examples(pool.pixels, pool.rows[:0], pool.truth[:0])
@@ -313,27 +288,17 @@ def _compute(
 
 
 def _fill(array: NDArray[np.float32], work: _Work, chosen: Hyperparameters, seed: int, name: str) -> None:
-    most = int(work.views.counts.max())
+    most = work.views.most
     title = f"{name}: frozen part, {most} view{'' if most == 1 else 's'}"
     with progress(title, len(array), "images") as advance:
-        run_front(work.divided, _chunks(work, chosen, seed), array, advance)
+        run_front(work.divided, _chunks(work, work.viewed(chosen, seed)), array, advance)
 
 
-def _chunks(work: _Work, chosen: Hyperparameters, seed: int) -> Iterator[NDArray[Any]]:
+def _chunks(work: _Work, viewed: ViewedImages) -> Iterator[NDArray[Any]]:
     """Yield the images, uint8 or float32 [n, side, side, 3]; the first view is the unchanged image."""
-    train, validation = work.train, work.validation
-    augment = make_augmentation(chosen.augment, seed)
-    for view in range(int(work.views.counts.max())):
-        rows = train.rows[work.views.rows(view)]
-        for number, start in enumerate(range(0, len(rows), CHUNK)):
-            pixels = train.pixels[rows[start : start + CHUNK]]
-            if view:
-                reseed(augment, seed, view, number)
-                pixels = np.asarray(augment(pixels, training=True))
-            if view >= chosen.views:  # Only images of small classes have so many.
-                rotation = "rotation" in chosen.augment
-                pixels = strong_views(pixels.round().astype(np.uint8), rotation, seed, view, number)
-            yield pixels
+    for view in range(work.views.most):
+        yield from viewed.chunks(view)
+    validation = work.validation
     for start in range(0, len(validation.rows), CHUNK):
         yield validation.pixels[validation.rows[start : start + CHUNK]]
 
@@ -344,20 +309,12 @@ def _cache_key(work: _Work, chosen: Hyperparameters, seed: int) -> dict[str, Any
     weights = hashlib.blake2b(digest_size=16)
     for array in front.get_weights():
         weights.update(array.tobytes())
-    pixels = hashlib.blake2b(digest_size=16)
-    for examples in (work.train, work.validation):
-        for start in range(0, len(examples.rows), 1024):
-            pixels.update(examples.pixels[examples.rows[start : start + 1024]].tobytes())
     return {
         "input": front.input_shape[1:],
         "shape": work.divided.shape,
         "layer": front.layers[-1].layers[-1].name,
         "weights": weights.hexdigest(),
-        "images": pixels.hexdigest(),
-        "augment": chosen.augment,
-        "normal_views": chosen.views,
-        "largest_rotation": MAX_ROTATION,
-        "degradations": STRENGTHS,
-        "seed": seed,
+        "images": digest_pixels(work.train, work.validation),
+        **work.viewed(chosen, seed).recipe(),
         "versions": [version("tensorflow"), version("ai-edge-litert"), version("edge-classify")],
     }

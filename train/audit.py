@@ -135,7 +135,7 @@ def _find_pairs(facts: Sequence[ImageFacts], rows: Sequence[AuditedImage], near_
     ]
     mirrored: dict[tuple[int, int], bool] = {}
     if near_duplicates:
-        numbers = [i for i in first.values() if _shows_something(facts[i])]
+        numbers = [i for i in first.values() if shows_something(facts[i])]
         sides = np.array([min(facts[i].width, facts[i].height) for i in numbers], np.int64)
         pairs = find_pairs(read_thumbnails([facts[i].thumbnail for i in numbers]), sides)
         for a, b, turned in zip(pairs.first, pairs.second, pairs.mirrored, strict=True):
@@ -154,7 +154,7 @@ def _as_array(pairs: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _shows_something(fact: ImageFacts) -> bool:
+def shows_something(fact: ImageFacts) -> bool:
     """Return whether the picture has enough content to be compared."""
     return fact.deviation >= _BLANK_CONTRAST and min(fact.width, fact.height) >= _LEAST_COMPARED_SIDE
 

@@ -220,10 +220,27 @@ def _check_auto(models: Sequence[str], budget: str | None) -> None:
         raise click.UsageError("--model auto goes with --budget, such as --budget median=5ms,size=4MB.")
 
 
+def _with_teacher(models: tuple[str, ...], teacher: str | None) -> tuple[str, ...]:
+    """Return the models to train: first the teacher, where that is the name of a network.
+
+    Raises UsageError where nobody is left to be taught.
+    """
+    if teacher not in MODELS:
+        return models
+    others = tuple(name for name in models if name != teacher)
+    if not others:
+        raise click.UsageError(
+            f"--teacher {teacher} has nobody to teach: it is the only --model. Give another --model, or the "
+            "model.keras of an earlier run as --teacher."
+        )
+    return (teacher, *others)
+
+
 def _read_options(values: Mapping[str, Any]) -> TrainOptions:
     """Return the options of a training; raises UsageError and OptionError."""
     models = tuple(dict.fromkeys(values["models"]))
     _check_auto(models, values["budget"])
+    models = _with_teacher(models, values["teacher"])
     sizes = values["image_size"]
     for_all = set(sizes) == set(MODELS) and len(set(sizes.values())) == 1
     if not for_all and (unused := [name for name in sizes if name not in models]):

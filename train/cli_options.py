@@ -60,6 +60,7 @@ _BACKBONE = When(
 _PRETRAINED = When("pretrained --weights", lambda given: given["weights"] != "none")
 _PHASE_2 = When("epochs of phase 2", _fine_tunes)
 _FROZEN = When("a --mix other than cutmix", lambda given: given["mix"] != "cutmix")
+_FOLDS = When("--folds", lambda given: (given["folds"] or 0) > 1)
 _CNN = When("cnn among --model", lambda given: "cnn" in given["models"])
 
 _option = section("The run")
@@ -125,6 +126,11 @@ TRAINING = (
     _option("--views", type=click.IntRange(1), show_default=_AUTO,
             requires=_BACKBONE, useless_without=(_PRETRAINED, _FROZEN),
             help="Augmented views of each image that go through a frozen network, once."),
+    _option("--teacher", metavar="NAME|FILE", excludes=(_AUTO_MODEL, _FOLDS),
+            help="Learn from the answers of another model too: of the network NAME, which is trained first, "
+                 "or of the model.keras of an earlier run."),
+    _option("--unlabelled", type=click.Path(file_okay=False), metavar="FOLDER", requires=Given("teacher"),
+            help="Learn what the teacher answers to these images, too."),
     _option("--tune", type=click.IntRange(0), default=0, metavar="N", show_default=True,
             help="Try N sets of values for learning rate, weight decay, dropout, label smoothing, batch "
                  "size and head units first; given values stay."),

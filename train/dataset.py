@@ -170,6 +170,15 @@ def decode_again(data: AuditedData, options: TrainOptions, cache: Cache) -> Audi
     return replace(data, decoded=decoded, options=options)
 
 
+def with_side(prepared: PreparedData, data: AuditedData, side: int, cache: Cache) -> PreparedData:
+    """Return the images of a split of `data`, decoded to `side` too. Raises DatasetError as decode_images."""
+    if side in prepared.pixels:
+        return prepared
+    paths, preprocess = [image.path for image in data.images], Preprocess(data.options.resize)
+    decoded = decode_images(data.found.root, paths, {side}, preprocess, cache)
+    return replace(prepared, pixels={**prepared.pixels, **decoded.pixels})
+
+
 def prepare_split(data: AuditedData, split: Split, pool: NDArray[np.int64] | None = None) -> PreparedData:
     """Return the images of a split of `data`, with their pixels."""
     facts = data.decoded.facts

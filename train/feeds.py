@@ -25,13 +25,15 @@ Order = Callable[[int], NDArray[np.int64]]
 class ExampleTable:
     """One or more views of each image, `values[place[view, image]]`; `views[image]` is their number.
 
-    `values` are pixels or activations, perhaps a memory map; `truth` is int64 [images].
+    `values` are pixels or activations, perhaps a memory map; `truth` is int64 [images]. `targets` are what is
+    learned about each view in place of `truth`: probabilities, float32 [views, images, classes].
     """
 
     values: NDArray[Any]
     place: NDArray[np.int64]
     views: NDArray[np.int64]
     truth: NDArray[np.int64]
+    targets: NDArray[np.float32] | None = None
 
     @classmethod
     def of_pixels(cls, examples: Examples) -> ExampleTable:
@@ -40,7 +42,7 @@ class ExampleTable:
 
 
 class Feed(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of (inputs, one-hot classes float32, weights if there are any)."""
+    """Batches of (inputs, one-hot classes or targets float32, weights if there are any)."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         """Return the batch `number` of this epoch."""
         part = slice(number * self._batch_size, (number + 1) * self._batch_size)
         values = self._table.values[self._places[part]]
-        labels = self._one_hot[self._table.truth[self._order[part]]]
+        labels = self._labels(part)
         if self._mixer is not None:
             values, labels = self._mixer(values, labels, self._epoch, number)
         return (values, labels) if self._weights is None else (values, labels, labels @ self._weights)
@@ -77,11 +79,18 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]
         self._epoch += 1
         self._begin()
 
+    def _labels(self, part: slice) -> NDArray[np.float32]:
+        targets, order = self._table.targets, self._order[part]
+        return (
+            self._one_hot[self._table.truth[order]] if targets is None else targets[self._view[part], order]
+        )
+
     def _begin(self) -> None:
         self._order = self._draw(self._epoch)
         times = np.bincount(self._order, minlength=len(self._table.truth))[self._order]
         turn = self._epoch * times + occurrences(self._order)
-        self._places = self._table.place[turn % self._table.views[self._order], self._order]
+        self._view = turn % self._table.views[self._order]
+        self._places = self._table.place[self._view, self._order]
 
 
 def occurrences(order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -101,14 +110,18 @@ class Stacked:
     first: NDArray[Any]
     second: NDArray[Any]
 
+    def __len__(self) -> int:
+        """Return the number of rows of both."""
+        return len(self.first) + len(self.second)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the array that they are read as."""
-        return (len(self.first) + len(self.second), *self.first.shape[1:])
+        return (len(self), *self.second.shape[1:])
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         late = rows >= len(self.first)
-        result = np.empty((len(rows), *self.first.shape[1:]), self.first.dtype)
+        result = np.empty((len(rows), *self.second.shape[1:]), self.second.dtype)
         result[~late] = self.first[rows[~late]]
         result[late] = self.second[rows[late] - len(self.first)]
         return result

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from .hyperparameters import Hyperparameters
 from .imbalance import class_weights, logit_offsets, sample_order, validation_weights
 from .models import Built
 from .phases import Phase, plan_phases, prepare_phase, trainable_parameters
+from .teaching import TaughtImages
 from .trainer import compile_trainer, through_head
 
 _VALIDATION_BATCH = 128
@@ -45,6 +46,7 @@ class Task:
     `on_epoch` makes the training a trial: it gets the row of each epoch, instead of the user, and returns
     whether to stop; Ctrl-C then raises KeyboardInterrupt. `note` follows the name of the model in messages.
     `pool` are images, these among them, whose activations are computed together for several trainings.
+    `taught` are the images and what a teacher answers to them; None without a teacher.
     """
 
     built: Built
@@ -58,6 +60,11 @@ class Task:
     on_epoch: Callable[[EpochRow], bool] | None = None
     note: str = ""
     pool: Examples | None = None
+    taught: TaughtImages | None = None
+
+    def learning_from(self, taught: TaughtImages) -> Task:
+        """Return the same training on the images of a teacher, with its answers."""
+        return replace(self, train=taught.train, validation=taught.validation, pool=None, taught=taught)
 
     @property
     def name(self) -> str:
@@ -208,8 +215,12 @@ class PhaseRun:
 
     def _feed(self, cut: Cut | None, epoch: int) -> Feed:
         task, chosen = self.task, self.task.hyperparameters
+        table = cut.table if cut else self._pixels()
+        if task.taught is not None:
+            offsets = logit_offsets(chosen.imbalance, self._counts)
+            table = task.taught.teach(table, self._learned, cut.viewed if cut else None, offsets)
         return Feed(
-            cut.table if cut else self._pixels(),
+            table,
             task.classes,
             chosen.batch_size,
             class_weights(chosen.imbalance, self._counts),

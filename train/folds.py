@@ -49,6 +49,9 @@ def plan_folds(audited: AuditedData, data: PreparedData) -> list[PreparedData]:
     count = choose_folds(audited.options.folds, data, "test" in own)
     if not count:
         return []
+    if audited.options.teacher is not None:
+        say("No cross-validation: a teacher has learned images of every fold")
+        return []
     try:
         folds = _split_folds(audited, data, count)
     except DatasetError as error:

@@ -83,14 +83,26 @@ def run_front(
     target: NDArray[np.float32],
     advance: Callable[[int], None],
 ) -> None:
-    """Fill `target` [images, *shape] with the activations of `chunks`, uint8 or float32 [n, side, side, 3].
+    """Fill `target` [images, *shape] with the activations of `chunks`, as `run_network` does."""
+    front = divided.front
+    run_network(lambda image: front(image, training=False), front.input_shape[1], chunks, target, advance)
 
-    LiteRT, with a single-thread interpreter on each core, is 2.3 times as fast as Keras, with the same
-    result.
+
+def run_network(
+    network: Callable[[Any], Any],
+    side: int,
+    chunks: Iterator[NDArray[Any]],
+    target: NDArray[np.float32],
+    advance: Callable[[int], None],
+) -> None:
+    """Fill `target` [images, ...] with what a network answers to `chunks`.
+
+    These are uint8 or float32 [n, side, side, 3]. `network` maps a tensor of one image, float32
+    [1, side, side, 3], to its output, [1, ...]. LiteRT, with a single-thread interpreter on each core, is 2.3
+    times as fast as Keras, with the same result.
     """
-    side = divided.front.input_shape[1]
     with silenced():
-        call = tf.function(lambda image: divided.front(image, training=False))
+        call = tf.function(network)
         function = call.get_concrete_function(tf.TensorSpec((1, side, side, 3), tf.float32))
     model = to_tflite(function, RECIPES["float32"], None)
     own = threading.local()

@@ -19,6 +19,7 @@ _BATCH_NORM_IMAGES = 2_000  # The statistics of fewer images are worse than thos
 _BATCH_SIZES = ((4_000, 32), (20_000, 64))  # (images below, batch size); more images: the largest.
 _LARGEST_BATCH = 128
 _REFIT_EPOCHS = 3
+ANSWER_SHARE = 0.5
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -66,6 +67,7 @@ class Hyperparameters:
     """Every value that shapes the training of one model; `edge-train --help` explains each.
 
     A model from random weights is trained whole in one phase: `epochs[0]` holds all its epochs.
+    `answer_share` is the share of a teacher's answer in the target of an image with a label.
     """
 
     epochs: tuple[int, int]
@@ -86,6 +88,7 @@ class Hyperparameters:
     patience: int | None
     refit_epochs: int
     compute: str
+    answer_share: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, for the card."""
@@ -121,7 +124,9 @@ def choose_hyperparameters(model: str, options: TrainOptions, counts: Sequence[i
         schedule=options.schedule,
         warmup=options.warmup,
         weight_decay=_given(options.weight_decay, decays[optimizer, "random" if scratch else "trained"]),
-        label_smoothing=_given(options.label_smoothing, 0.1 if scratch and not adjusted else 0.0),
+        label_smoothing=_given(
+            options.label_smoothing, 0.1 if scratch and not (adjusted or options.teacher) else 0.0
+        ),
         batch_size=batch,
         fine_tune_layers=layers,
         batch_norm=options.batch_norm or _batch_norm(layers, images),
@@ -133,6 +138,7 @@ def choose_hyperparameters(model: str, options: TrainOptions, counts: Sequence[i
         patience=options.patience,
         refit_epochs=_REFIT_EPOCHS if options.refit else 0,
         compute=choose_compute(options.compute, model),
+        answer_share=ANSWER_SHARE if options.teacher else 0.0,
     )
 
 
@@ -160,6 +166,8 @@ def describe(hyperparameters: Hyperparameters, scratch: bool) -> str:
         parts.append(f"then {chosen.refit_epochs} epochs on the validation images too")
     if chosen.imbalance != "none":
         parts.append(f"imbalance: {chosen.imbalance}")
+    if chosen.answer_share:
+        parts.append(f"{chosen.answer_share:.0%} of each label from the teacher")
     if chosen.compute != "float32":
         parts.append(f"computed in {chosen.compute}")
     return ", ".join(parts)

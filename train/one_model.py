@@ -48,6 +48,7 @@ from .output import (
 from .plots import confusion_png, curves_png
 from .pooled import PooledEvaluation
 from .report import ModelReport
+from .teaching import Teaching
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,20 @@ class TrainedModel:
 
 
 def train_on(
-    name: str, data: PreparedData, work: Path, options: TrainOptions, cache: Cache, note: str = ""
+    name: str,
+    data: PreparedData,
+    work: Path,
+    options: TrainOptions,
+    cache: Cache,
+    note: str = "",
+    teaching: Teaching | None = None,
 ) -> TrainedModel:
     """Search hyperparameters, if that was asked for, and train: all that learns from `data`.
 
-    It sees only training and validation images. Files to continue from are kept in `work`. With a `note`,
-    which follows the name in progress bars, epochs are not reported, and Ctrl-C always raises
-    KeyboardInterrupt. Raises OptionError when the training diverges, DatasetError when the disk is full.
+    It sees only training and validation images, and those without labels of `teaching`. Files to continue
+    from are kept in `work`. With a `note`, which follows the name in progress bars, epochs are not reported,
+    and Ctrl-C always raises KeyboardInterrupt. Raises OptionError when the training diverges, DatasetError
+    when the disk is full.
     """
     counts = training_counts(data)
     if data.augment is not None:
@@ -99,10 +107,11 @@ def train_on(
     if options.tune:
         from .tuning import tune  # The only user of Optuna.
 
-        options = tune(name, data, work, options, counts, cache)
+        options = tune(name, data, work, options, counts, cache, teaching)
     chosen = choose_hyperparameters(name, options, counts)
     architecture = Architecture.of(name, len(data.split.labels), options)
-    model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint_of(work, name), note)
+    checkpoint = checkpoint_of(work, name)
+    model, history = _train(architecture, chosen, data, options.seed, cache, checkpoint, note, teaching)
     before = None
     if history.before is not None:
         before = build(architecture).model
@@ -111,14 +120,19 @@ def train_on(
 
 
 def train_model(
-    name: str, data: PreparedData, work: Path, options: TrainOptions, cache: Cache
+    name: str,
+    data: PreparedData,
+    work: Path,
+    options: TrainOptions,
+    cache: Cache,
+    teaching: Teaching | None = None,
 ) -> ModelReport:
     """Train the model `name`, and write its folder into `work`, under its final name once it is complete.
 
     Continues from a checkpoint in `work`. Raises OptionError when the training diverges, DatasetError when
     the disk is full, KeyboardInterrupt when there is nothing to keep yet.
     """
-    trained = train_on(name, data, work, options, cache)
+    trained = train_on(name, data, work, options, cache, teaching=teaching)
     model, history, options = trained.model, trained.history, trained.options
     folder = unfinished_folder(work, name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -130,6 +144,7 @@ def train_model(
     values = {
         **trained.hyperparameters.to_json(),
         **_shape(trained.architecture, options),
+        **(teaching.to_json() if teaching else {}),
         "label_keeping": [each.to_json() for each in data.keeping],
     }
     card = _card(report, data, options, values, history.refitted)
@@ -222,6 +237,7 @@ def _train(
     cache: Cache,
     checkpoint: Path,
     note: str,
+    teaching: Teaching | None,
 ) -> tuple[Any, History]:
     """Return the trained Keras model, which computes in float32, and its history."""
     name, size = architecture.name, architecture.size
@@ -230,21 +246,24 @@ def _train(
     if not note:
         say(f"{name}: {built.model.count_params():,} parameters, input {size}x{size}")
         say(f"{name}: {describe(chosen, architecture.from_scratch)}")
-    history = fit(
-        Task(
-            built=built,
-            train=data.examples("train", size),
-            validation=data.examples("validation", size),
-            classes=architecture.classes,
-            hyperparameters=chosen,
-            seed=seed,
-            cache=cache,
-            checkpoint=checkpoint,
-            on_epoch=_go_on if note else None,
-            note=note,
-            pool=data.pooled(size),
-        )
+    task = Task(
+        built=built,
+        train=data.examples("train", size),
+        validation=data.examples("validation", size),
+        classes=architecture.classes,
+        hyperparameters=chosen,
+        seed=seed,
+        cache=cache,
+        checkpoint=checkpoint,
+        on_epoch=_go_on if note else None,
+        note=note,
+        pool=data.pooled(size),
     )
+    if teaching is not None:
+        taught = teaching.taught(data, size, chosen.answer_share, cache)
+        say(f"{name}: {taught.describe()}")
+        task = task.learning_from(taught)
+    history = fit(task)
     return in_float32(built, architecture, chosen.compute), history
 
 

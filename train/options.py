@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class TrainOptions:
     `image_size` is the side of the square input in pixels, for each model. Fields that may be None are
     completed by choose_hyperparameters, `augment` before by choose_augmentation, from the training images.
     `image_labels` are paths, `label_columns` is what Columns.parse reads, and `budget` what Budget.parse
-    reads.
+    reads. `teacher` is one of `models`, which is trained first, or the path of a model; `unlabelled` is a
+    folder.
     """
 
     models: tuple[str, ...]
@@ -79,11 +80,22 @@ class TrainOptions:
     label_columns: str | None = None
     labels_from_names: Place | None = None
     budget: str | None = None
+    teacher: str | None = None
+    unlabelled: str | None = None
 
     @property
     def is_auto(self) -> bool:
         """Whether the network is still to be chosen, by `budget`."""
         return self.models == (AUTO,)
+
+    @property
+    def teacher_file(self) -> Path | None:
+        """The path of a teacher that an earlier run has trained; None without one."""
+        return None if self.teacher is None or self.teacher in MODELS else Path(self.teacher)
+
+    def for_teacher(self) -> TrainOptions:
+        """Return the options by which a teacher is trained that is one of the models."""
+        return replace(self, teacher=None, unlabelled=None)
 
     @property
     def label_source(self) -> LabelSource:

@@ -16,7 +16,7 @@ from .backbones import WEIGHT_KINDS
 from .built_in import BUILT_IN
 from .cli_options import check_values
 from .label_keeping import LabelKeeping
-from .options import AUTO, TrainOptions
+from .options import AUTO, MODELS, TrainOptions
 from .output import REQUEST, TRIALS, UNFINISHED
 from .starting_points import FAMILIES, StartingPoint
 
@@ -32,6 +32,7 @@ class TrainingRequest:
     `folder` is the working directory of the command, `versions` are those of the libraries. `keeping` is what
     was measured about the labels of changed images (None: not yet), so that a resumed run augments alike.
     `starting_point` is what --model auto chose (None: not yet), so that it trains the same network.
+    `teaching_sha256` is the hash of what --teacher and --unlabelled name, once it is known.
     """
 
     data: str
@@ -43,6 +44,7 @@ class TrainingRequest:
     finished: tuple[str, ...] = ()
     keeping: tuple[LabelKeeping, ...] | None = None
     starting_point: StartingPoint | None = None
+    teaching_sha256: str | None = None
 
     @property
     def trained_options(self) -> TrainOptions:
@@ -51,8 +53,9 @@ class TrainingRequest:
 
     def require_files(self) -> None:
         """Raise OptionError if a file with a relative path is not found from here, but from `folder`."""
-        files = (self.data, self.options.weights, *self.options.image_labels)
-        named = [name for name in files if name not in (*BUILT_IN, *WEIGHT_KINDS)]
+        files = [self.data, self.options.weights, *self.options.image_labels]
+        files += [name for name in (self.options.teacher, self.options.unlabelled) if name]
+        named = [name for name in files if name not in (*BUILT_IN, *WEIGHT_KINDS, *MODELS)]
         for name in named:
             if not Path(name).exists() and Path(self.folder, name).exists():
                 raise OptionError(
@@ -85,6 +88,20 @@ class TrainingRequest:
                 "Put them back, or start again with --force"
             )
         return replace(self, split_sha256=sha256)
+
+    def with_teaching(self, sha256: str) -> TrainingRequest:
+        """Return the request with the hash of the teacher and of the images without labels.
+
+        Raises OptionError if an earlier part of the run has learned from others.
+        """
+        if self.teaching_sha256 not in (None, sha256):
+            named = [f"--teacher {self.options.teacher}"]
+            named += [f"--unlabelled {self.options.unlabelled}"] if self.options.unlabelled else []
+            raise OptionError(
+                f"{' or '.join(named)} has changed since the training began. Put the files back, or start "
+                "again with --force"
+            )
+        return replace(self, teaching_sha256=sha256)
 
     def with_keeping(self, keeping: tuple[LabelKeeping, ...]) -> TrainingRequest:
         """Return the request with what was measured about the labels of changed images."""
@@ -157,5 +174,9 @@ class TrainingRequest:
                 raise JsonError(
                     f"finished[{number}] is none of the models of this training. Received: {name[:50]!r}"
                 )
-        if self.split_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.split_sha256):
-            raise JsonError(f"split_sha256 is no SHA-256. Received: {reprlib.repr(self.split_sha256)}")
+        for name in ("split_sha256", "teaching_sha256"):
+            value = getattr(self, name)
+            if value is not None and not re.fullmatch("[0-9a-f]{64}", value):
+                raise JsonError(f"{name} is no SHA-256. Received: {reprlib.repr(value)}")
+        if self.options.unlabelled and not self.options.teacher:
+            raise JsonError("--unlabelled goes with --teacher")

@@ -18,7 +18,15 @@ from .augmentation_choice import choose_augmentation
 from .built_in import BUILT_IN
 from .cache import Cache, open_cache
 from .cross_validation import cross_validate
-from .dataset import AuditedData, PreparedData, decode_again, prepare_audit, prepare_split, split_audited
+from .dataset import (
+    AuditedData,
+    PreparedData,
+    decode_again,
+    prepare_audit,
+    prepare_split,
+    split_audited,
+    with_side,
+)
 from .folds import FEW_IMAGES, plan_folds
 from .imbalance import choose
 from .one_model import (
@@ -45,6 +53,7 @@ from .report import ModelReport, render_report
 from .request import TrainingRequest
 from .search_space import check_tuning
 from .starting_point_choice import choose_starting_point, read_remarks
+from .teacher_choice import TeacherChoice, choose_teacher, require_teacher
 from .trials import describe_best
 
 
@@ -96,6 +105,7 @@ def train(data: str, output: Path, options: TrainOptions, force: bool, command: 
     WeightsError, OptionError and OutputExistsError.
     """
     check_output(output, force)
+    require_teacher(options.teacher_file, options.unlabelled)
     if data not in BUILT_IN:
         require_apart(Path(data), output)
     with unfinished(output, resume=False) as work:
@@ -159,11 +169,18 @@ def _train_and_report(progress: Progress, cache: Cache) -> RunResult:
     progress.request = progress.request.with_keeping(choice.measured)
     progress.request.write(work)
     data = choice.on(data)
+    teachers = TeacherChoice(None, data.split.labels)
+    if options.teacher is not None:
+        teachers = choose_teacher(audited, data, cache)
+        progress.request = progress.request.with_teaching(teachers.sha256)
+        progress.request.write(work)
+        if teachers.loaded is not None:
+            data = with_side(data, audited, teachers.loaded.side, cache)
     folds = [
         choose_augmentation(options.augment, fold, groups, options.seed).on(fold)
         for fold in plan_folds(audited, data)
     ]
-    reports, ending = _train_models(data, options, cache, progress)
+    reports, ending = _train_models(data, options, cache, progress, teachers)
     if folds and ending is not Ending.INTERRUPTED:
         reports, tested = _cross_validate(reports, data.name, folds, options, cache, progress)
         ending = tested if ending is Ending.COMPLETE else ending
@@ -204,7 +221,11 @@ def _choose_starting_point(
 
 
 def _train_models(
-    data: PreparedData, options: TrainOptions, cache: Cache, progress: Progress
+    data: PreparedData,
+    options: TrainOptions,
+    cache: Cache,
+    progress: Progress,
+    teachers: TeacherChoice,
 ) -> tuple[list[ModelReport], Ending]:
     """Train one model after the other; a failure of a later one keeps the earlier ones."""
     reports: list[ModelReport] = []
@@ -214,7 +235,9 @@ def _train_models(
             reports.append(measure_again(name, folder, data, options))
             continue
         try:
-            reports.append(train_model(name, data, progress.work, options, cache))
+            teaching = teachers.teaching(name, progress.folder_of)
+            own = options if teaching else options.for_teacher()
+            reports.append(train_model(name, data, progress.work, own, cache, teaching))
         except (KeyboardInterrupt, OptionError) as error:
             # With a checkpoint, RUN may hold the best epoch so far, which must not be lost.
             if not reports or checkpoint_of(progress.work, name).is_file():
@@ -257,6 +280,8 @@ def _cross_validate(
 
 def _notes(data: PreparedData, options: TrainOptions, folds: int) -> list[str]:
     notes = [f"Preset: {options.preset}"]
+    if options.teacher:
+        notes.append(f"Teacher: {options.teacher}, from whose answers the other models learn too")
     if options.imbalance == "auto":
         notes.append(choose(training_counts(data))[1])
     if options.folds is None and folds:

@@ -24,6 +24,7 @@ from .models import Architecture, build_to_train
 from .options import TrainOptions
 from .output import trials_of
 from .search_space import Values, default_values, load_optuna, search_space, with_values
+from .teaching import Teaching
 from .trials import COMPLETE, DIVERGED, PRUNED, Trial, best_trial, describe_values, read_trials, to_csv
 
 # A trial of a model from random weights has a part of its epochs, but at least this many.
@@ -32,18 +33,25 @@ _TRIALS_BEFORE_PRUNING = 5
 
 
 def tune(
-    name: str, data: PreparedData, work: Path, options: TrainOptions, counts: Sequence[int], cache: Cache
+    name: str,
+    data: PreparedData,
+    work: Path,
+    options: TrainOptions,
+    counts: Sequence[int],
+    cache: Cache,
+    teaching: Teaching | None = None,
 ) -> TrainOptions:
     """Return `options` for the model `name`, completed by the best values of options.tune trials.
 
     Every trial is saved in `work`, and trials that are already there count. The best trial has the lowest
     validation loss at its best epoch; the first trial has the default values. A backbone with trained weights
     is tried in phase 1, on the activations that are cached for the training itself; a model from random
-    weights is tried for a part of its epochs. `counts` are the training images of each class. Raises
+    weights is tried for a part of its epochs. `counts` are the training images of each class,
+    and `teaching` says who teaches the model, if anybody does. Raises
     OptionError when all trials diverge or the file of trials is damaged, DatasetError when the disk is full,
     MissingPackageError without Optuna.
     """
-    search = _Search(name, data, work, options, counts, cache)
+    search = _Search(name, data, work, options, counts, cache, teaching)
     path = trials_of(work, name)
     trials = read_trials(path)
     if any(set(trial.values) != set(search.names) for trial in trials):
@@ -72,8 +80,10 @@ class _Search:
         options: TrainOptions,
         counts: Sequence[int],
         cache: Cache,
+        teaching: Teaching | None,
     ) -> None:
         self._name, self._data, self._work, self._cache = name, data, work, cache
+        self._teaching = teaching
         self._options, self._counts = options, counts
         self._defaults = default_values(name, options, counts)
         epochs = choose_hyperparameters(name, options, counts).epochs[0]
@@ -120,7 +130,7 @@ class _Search:
         architecture = Architecture.of(name, len(data.split.labels), options)
         size = architecture.size
         keras.backend.clear_session()
-        return Task(
+        task = Task(
             built=build_to_train(architecture, chosen.compute, options.seed),
             train=data.examples("train", size),
             validation=data.examples("validation", size),
@@ -131,6 +141,9 @@ class _Search:
             checkpoint=folder / "checkpoint.npz",
             pool=data.pooled(size),
         )
+        if self._teaching is None:
+            return task
+        return task.learning_from(self._teaching.taught(data, size, chosen.answer_share, self._cache))
 
     def _propose(self, trials: Sequence[Trial]) -> Any:
         """Return an Optuna trial with the next values, in a study of all earlier trials.

@@ -23,8 +23,6 @@ from .variant import Variant
 # A residual within 5 % of 1 moves a probability of 0.9 by about one point.
 _TOLERANCE = 0.05
 _MOST_ROUNDS = 3
-# Without wrong answers the best temperature is 0, and with one or two it is where chance has put them.
-_LEAST_WRONG = 3
 
 
 @dataclass(frozen=True)
@@ -100,14 +98,12 @@ def _adjusted(item: _Measured, truth: NDArray[np.int64], name: str) -> Variant |
 
     It is not needed where the residual is close to 1, or not better than 1 beyond chance: by the
     likelihood-ratio test, twice the gain in log-likelihood must exceed 3.84, the 95 % quantile of chi-squared
-    with one degree of freedom (Wilks, Ann. Math. Stat. 9, 1938). Nor does a variant become surer where fewer
-    than three of its answers are wrong: they do not show how sure it may be.
+    with one degree of freedom (Wilks, Ann. Math. Stat. 9, 1938).
     """
     recipe, old = item.variant.recipe, item.variant.card.output.temperature
     residual = fit_temperature(item.probabilities, truth, item.variant.step)
     gain = 2 * len(truth) * (item.loss(truth) - item.loss(truth, residual))
-    wrong = int((item.probabilities.argmax(1) != truth).sum())
-    if abs(residual - 1) <= _TOLERANCE or gain <= Z95**2 or (residual < 1 and wrong < _LEAST_WRONG):
+    if abs(residual - 1) <= _TOLERANCE or gain <= Z95**2:
         return None
     manner = "too sure" if residual > 1 else "not sure enough"
     new = round(old * residual, 4)

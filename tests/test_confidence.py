@@ -72,7 +72,7 @@ def test_rounding_to_eight_bits_hardly_changes_the_temperature(classes: int, spr
 def test_no_other_temperature_has_a_lower_loss(seed: int, classes: int, other: float) -> None:
     probabilities, truth = calibrated(seed, 60, classes)
     fitted = fit_temperature(probabilities, truth)
-    if fitted == 1.0:  # Every answer is right.
+    if fitted == 1.0:  # Fewer than three answers are wrong.
         return
     assert (
         temperature_loss(probabilities, truth, fitted) <= temperature_loss(probabilities, truth, other) + 1e-7
@@ -107,6 +107,16 @@ def test_temperature_of_nothing_to_learn_from_is_one() -> None:
     assert fit_temperature(right, np.array([0, 1])) == 1.0
     assert fit_temperature(np.full((5, 4), 0.25, np.float32), np.array([0, 1, 2, 3, 0])) == 1.0
     assert fit_temperature(np.zeros((0, 4), np.float32), np.zeros(0, np.int64)) == 1.0
+
+
+@pytest.mark.parametrize(("wrong", "surer"), [(0, False), (1, False), (2, False), (3, True)])
+def test_fewer_than_three_wrong_answers_do_not_make_a_model_surer(wrong: int, surer: bool) -> None:
+    """One answer that is wrong by a hair among 39 right ones would lead to a temperature of 0.05."""
+    rows = [[0.6, 0.4]] * 39 + [[0.501, 0.499]] * wrong
+    truth = np.array([0] * 39 + [1] * wrong)
+    assert (fit_temperature(np.array(rows, np.float32), truth) < 1) is surer
+    overconfident = np.array([[0.999, 0.001]] * (39 + wrong), np.float32)
+    assert wrong == 0 or fit_temperature(overconfident, truth) > 1
 
 
 def test_temperature_of_answers_worse_than_chance_is_the_highest() -> None:

@@ -67,6 +67,15 @@ def test_weights_behind_the_flatbuffer_are_brought_inside() -> None:
     assert len(changed) > 300_000
 
 
+@pytest.mark.parametrize("kind", ["float16", "dynamic", "int8", "int8-float-io"])
+def test_input_and_output_keep_the_names_that_apps_know(kind: Kind) -> None:
+    ends = []
+    for flatbuffer in (FLOAT, requantize(FLOAT, kind, RANGES)):
+        graph = unpack(flatbuffer).subgraphs[0]
+        ends.append([graph.tensors[int(index)].name for index in (*graph.inputs, *graph.outputs)])
+    assert ends[0] == ends[1]
+
+
 def test_uint8_file_takes_pixels_as_they_are_and_gives_256ths() -> None:
     interpreter = load_interpreter(requantize(FLOAT, "int8", RANGES), 1)
     given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]

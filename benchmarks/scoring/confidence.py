@@ -20,6 +20,8 @@ from ...edge.statistics.proportions import wilson_interval
 from .statistics import confidence_bins
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+# With fewer, a temperature below 1 is where chance has put one or two answers.
+LEAST_WRONG = 3
 _HALVINGS = 24  # Of an interval whose ends differ by a factor of 400: 6 digits.
 
 
@@ -57,12 +59,14 @@ def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.int64]
 
     Temperature scaling: Guo et al., ICML 2017, section 4.2. The loss is convex in 1/T, so bisection finds the
     zero of its slope. A T above 1 means that the model was overconfident; answers worse than chance give 20.
-    Returns 1.0 if there is nothing to fit: for no images, and if every true class has the highest
-    probability, also in a tie (the loss then falls, or stays, as T goes to 0).
+    Where fewer than three answers are wrong, T is at least 1: right answers alone would have the T of the
+    least loss at 0, and do not show how sure a model may be. A true class that shares the highest probability
+    counts as right. Returns 1.0 for no images.
     """
     logits = _logarithms(probabilities, step)
     true_logits = np.take_along_axis(logits, truth[:, None], axis=1)[:, 0]
-    if (true_logits == logits.max(axis=1, initial=-np.inf)).all():
+    wrong = int((true_logits < logits.max(axis=1, initial=-np.inf)).sum())
+    if wrong == 0:
         return 1.0
     low, high = np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE)
     for _ in range(_HALVINGS):
@@ -73,7 +77,8 @@ def fit_temperature(probabilities: NDArray[np.float32], truth: NDArray[np.int64]
             low = middle
         else:
             high = middle
-    return round(float(np.exp((low + high) / 2)), 4)
+    fitted = round(float(np.exp((low + high) / 2)), 4)
+    return fitted if wrong >= LEAST_WRONG else max(1.0, fitted)
 
 
 def apply_temperature(

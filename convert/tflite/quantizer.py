@@ -157,10 +157,12 @@ class _Renamed:
             raise ConversionError(f"The model cannot be quantized: {self._explain(error)}") from error
         model = unpack(bytes(result.quantized_model))
         repair_biases(self._model, model)
-        for tensor in model.subgraphs[0].tensors:
+        graph = model.subgraphs[0]
+        for tensor in graph.tensors:
             match = _NAME.fullmatch(text(tensor.name))
             if match is not None:
                 tensor.name = (self._names[int(match[1])] or b"") + (match[2] or "").encode()
+        _swap_names(graph, graph.outputs[0], self._names[self.output])
         set_versions(model)
         return model
 
@@ -173,6 +175,16 @@ class _Renamed:
             return f"{layer.name!r} ({layer.operation})" if layer else match[0]
 
         return re.sub(r"\bt(\d+)\b", known, " ".join(str(error).split())[:300])
+
+
+def _swap_names(graph: Any, index: int, name: bytes | None) -> None:
+    """Give a tensor the `name` that another one has, and that one the name of this."""
+    tensor = graph.tensors[index]
+    for other in graph.tensors:
+        if other.name == name:
+            other.name = tensor.name
+            break
+    tensor.name = name
 
 
 def _left_in_float(model: Any, layers: list[Layer]) -> list[Layer]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from edge_classify.edge import image_file
 
 from fuzz.run import fuzz, write_seeds
 from fuzz.target import Target
@@ -42,6 +43,7 @@ def test_target_takes_a_seed_and_takes_or_refuses_damaged_ones(name: str) -> Non
     assert all(len(seed) <= target.longest for seed in seeds)
     for number in range(60):
         target.try_one(damaged(seeds[number % len(seeds)], number))
+    assert image_file.MAX_PIXELS == 128_000_000, "the limit of this target stays for whatever runs next"
 
 
 def test_names_of_targets_differ_and_corpora_are_a_few_kilobytes(tmp_path: Path) -> None:

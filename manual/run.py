@@ -43,6 +43,9 @@ _BY_CHANCE = (
     r"(?<=channelsequalized,)ranges[a-z]+(?=,0images)",
     r"(?<=itloses)-(?=0)",
     r"(?<=0to0%)(?:mug|plate|spoon)(?=0%)",
+    # Likewise what a network says to a drawn pattern, and whether an answer is just below a threshold.
+    r"(?<=golden_0\.png\()[a-z]+(?=,pattern)",
+    r"unknown\((?=[a-z]+0%,)|(?<=,[a-z]{3}0%)\)|(?<=,[a-z]{5}0%)\)",
 )
 # An answer and its alternatives, several of which may be equally improbable: as text, printed by Python, as
 # JSON, and as CSV. First with the answer and all alternatives as groups, then one alternative.

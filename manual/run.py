@@ -43,10 +43,11 @@ _BY_CHANCE = (
     r"(?<=channelsequalized,)ranges[a-z]+(?=,0images)",
     r"(?<=itloses)-(?=0)",
     r"(?<=0to0%)(?:mug|plate|spoon)(?=0%)",
-    # Likewise what a network says to a drawn pattern, and whether an answer is just below a threshold.
+    # Likewise what a network says to a drawn pattern.
     r"(?<=golden_0\.png\()[a-z]+(?=,pattern)",
-    r"unknown\((?=[a-z]+0%,)|(?<=,[a-z]{3}0%)\)|(?<=,[a-z]{5}0%)\)",
 )
+# An answer just below a threshold may be just above it, and is then shown without brackets.
+_UNKNOWN = re.compile(r"unknown\(([a-z]+0%(?:,[a-z]+0%)+)\)")
 # An answer and its alternatives, several of which may be equally improbable: as text, printed by Python, as
 # JSON, and as CSV. First with the answer and all alternatives as groups, then one alternative.
 _ALTERNATIVES = (
@@ -195,6 +196,7 @@ def _squeezed(text: str) -> str:
     whole = re.sub(r"\s", "", " ".join(_equalized(line) for line in text.splitlines()))
     for pattern in _BY_CHANCE:
         whole = re.sub(pattern, "", whole)
+    whole = _UNKNOWN.sub(r"\1", whole)
     for answer, alternative in _ALTERNATIVES:
         whole = re.sub(answer, partial(_sorted_alternatives, alternative), whole)
     return whole

@@ -9,10 +9,10 @@ import pytest
 from edge_classify.train import activations, frozen
 from edge_classify.train.activations import Cut, cut_activations, refit_activations
 from edge_classify.train.dataset import Examples
-from edge_classify.train.fitting import Task
 from edge_classify.train.hyperparameters import Hyperparameters, choose_hyperparameters
 from edge_classify.train.models import Built
 from edge_classify.train.phases import Phase
+from edge_classify.train.task import Task
 from edge_classify.train.views import Views, plan_views
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,10 +39,8 @@ def _cut(task: Task, phase: Phase = HEAD, **changes: Any) -> Cut | None:
     chosen = replace(
         task.hyperparameters, **{k: v for k, v in changes.items() if k in task.hyperparameters.to_json()}
     )
-    return cut_activations(
-        changes.get("built", task.built), phase, changes.get("train", task.train), task.validation, 3,
-        chosen, changes.get("seed", task.seed), task.cache,
-    )  # fmt: skip
+    others = {name: changes[name] for name in ("built", "train", "seed") if name in changes}
+    return cut_activations(replace(task, hyperparameters=chosen, **others), phase)
 
 
 def _features(built: Built, examples: Examples) -> NDArray[np.float32]:
@@ -229,9 +227,8 @@ def _of_pool(task: Task, pool: Examples, **changes: Any) -> Cut | None:
     chosen = replace(task.hyperparameters, **{k: v for k, v in changes.items() if k != "swap"})
     if changes.get("swap"):
         train, validation = validation, train
-    return cut_activations(
-        task.built, HEAD, train, validation, 3, chosen, task.seed, task.cache, pool
-    )  # fmt: skip
+    task = replace(task, train=train, validation=validation, hyperparameters=chosen, pool=pool)
+    return cut_activations(task, HEAD)
 
 
 def test_split_of_a_pool_gets_the_activations_of_its_own_images_only(task: Task) -> None:
@@ -274,12 +271,8 @@ def test_pool_that_has_no_room_or_needs_other_views_in_each_split_is_left_aside(
 
 def _refit(task: Task, pool: Examples | None = None) -> Cut:
     """Return the activations of a refit of two epochs, of three views at most."""
-    chosen = replace(task.hyperparameters, views=3)
-    phase = replace(HEAD, epochs=2, refit=True)
-    cut = refit_activations(
-        task.built, phase, task.train, task.validation, 3, chosen, task.seed, task.cache, pool,
-        epochs_before=3,
-    )  # fmt: skip
+    task = replace(task, hyperparameters=replace(task.hyperparameters, views=3), pool=pool)
+    cut = refit_activations(task, replace(HEAD, epochs=2, refit=True), epochs_before=3)
     assert cut is not None
     return cut
 
@@ -331,9 +324,9 @@ def test_refit_learns_the_same_values_with_and_without_a_cache(task: Task, tmp_p
 def test_refit_in_a_pool_needs_nothing_but_what_the_phase_before_has_computed(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool, chosen = _all_images(task), replace(task.hyperparameters, views=3)
-    given = (task.train, task.validation, 3, chosen, task.seed, task.cache, pool)
-    assert cut_activations(task.built, HEAD, *given) is not None
+    pool = _all_images(task)
+    pooled = replace(task, hyperparameters=replace(task.hyperparameters, views=3), pool=pool)
+    assert cut_activations(pooled, HEAD) is not None
     computed = _count_images(monkeypatch)
     cut = _refit(task, pool)
     assert computed == []

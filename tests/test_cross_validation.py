@@ -21,12 +21,13 @@ from edge_classify.train.checkpoint import History
 from edge_classify.train.cross_validation import cross_validate
 from edge_classify.train.dataset import prepare_audit, split_audited
 from edge_classify.train.evaluation import Predict
-from edge_classify.train.fitting import Task, fit
+from edge_classify.train.fitting import fit
 from edge_classify.train.folds import plan_folds
 from edge_classify.train.hyperparameters import choose_hyperparameters
 from edge_classify.train.label_keeping import Effect, LabelKeeping
 from edge_classify.train.output import UNFINISHED
 from edge_classify.train.pooled import FoldAnswers, pool_answers
+from edge_classify.train.task import Task
 from numpy.typing import NDArray
 
 from .support.train_options import make_options

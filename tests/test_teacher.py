@@ -12,10 +12,11 @@ import pytest
 from edge_classify.train import teacher as teacher_module
 from edge_classify.train.checkpoint import EpochRow
 from edge_classify.train.feeds import ExampleTable, Feed, Stacked
-from edge_classify.train.fitting import Task, fit
+from edge_classify.train.fitting import fit
 from edge_classify.train.frozen import run_network
 from edge_classify.train.hyperparameters import choose_hyperparameters
 from edge_classify.train.imbalance import logit_offsets
+from edge_classify.train.task import Task
 from edge_classify.train.teacher import Teacher
 from edge_classify.train.teaching import TaughtImages
 from edge_classify.train.views import ViewedImages, Views

@@ -12,8 +12,9 @@ from edge_classify.benchmarks.scoring.split import Split
 from edge_classify.edge.errors import OptionError
 from edge_classify.train import one_model
 from edge_classify.train.checkpoint import History
-from edge_classify.train.fitting import Task, fit
+from edge_classify.train.fitting import fit
 from edge_classify.train.output import UNFINISHED
+from edge_classify.train.task import Task
 
 from .support.system import small_disk
 from .support.training import CNN, MODEL_FILES, RUN_FILES, metrics, start, train, tree

@@ -15,10 +15,11 @@ import pytest
 from edge_classify.edge.errors import OptionError
 from edge_classify.train import tuning
 from edge_classify.train.cache import Cache
-from edge_classify.train.fitting import Diverged, Task
+from edge_classify.train.fitting import Diverged
 from edge_classify.train.options import TrainOptions
 from edge_classify.train.output import TRIALS, UNFINISHED, trials_of
 from edge_classify.train.search_space import SEARCHED
+from edge_classify.train.task import Task
 from edge_classify.train.trials import COMPLETE, DIVERGED, PRUNED, Trial, read_trials
 from edge_classify.train.weights import build_base
 

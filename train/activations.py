@@ -21,9 +21,8 @@ from .dataset import Examples
 from .disk_arrays import new_array, open_array
 from .feeds import ExampleTable, Stacked
 from .frozen import CHUNK, Divided, divide, run_front
-from .hyperparameters import Hyperparameters
-from .models import Built
 from .phases import Phase
+from .task import Task
 from .views import ViewedImages, Views, digest_pixels, plan_views
 
 _FILE = "activations.npy"
@@ -44,116 +43,80 @@ class Cut:
     viewed: tuple[ViewedImages, ...]
 
 
-def cut_activations(
-    built: Built,
-    phase: Phase,
-    train: Examples,
-    validation: Examples,
-    classes: int,
-    chosen: Hyperparameters,
-    seed: int,
-    cache: Cache,
-    pool: Examples | None = None,
-) -> Cut | None:
+def cut_activations(task: Task, phase: Phase) -> Cut | None:
     """Return the activations for a phase; None if it has no frozen part, or if they would be too large.
 
-    With a `pool`, of which the training and the validation images are a part, those of all its images are
-    computed at once, so that other splits of the pool find them in the cache. Its rows ascend. Each split
-    still uses those of its own images only. Raises DatasetError when the disk is full.
+    Where the task has a pool, those of all its images are computed at once, so that other splits of the pool
+    find them in the cache. Its rows ascend. Each split still uses those of its own images only. Raises
+    DatasetError when the disk is full.
     """
-    divided = _frozen_part(built, phase, chosen)
+    divided = _frozen_part(task, phase)
     if divided is None:
         return None
-    name = str(built.model.name)
-    wanted = _Work(divided, train, validation, plan_views(train.truth, classes, chosen, phase.epochs))
-    if pool is not None and (cut := _cut_of_pool(wanted, pool, chosen, seed, cache, name)) is not None:
+    views = plan_views(task.train.truth, task.classes, task.hyperparameters, phase.epochs)
+    wanted = _Work(divided, task.train, task.validation, views)
+    if task.pool is not None and (cut := _cut_of_pool(task, task.pool, wanted)) is not None:
         return cut
-    key = _cache_key(wanted, chosen, seed)
-    work = _affordable(wanted, key, cache, name)
+    key = _cache_key(task, wanted)
+    work = _affordable(task, wanted, key)
     if work is None:
         return None
-    values = _compute(work, key, chosen, seed, cache, name)
-    last = work.views.total + np.arange(len(validation.rows))
+    values = _compute(task, work, key)
+    last = work.views.total + np.arange(len(task.validation.rows))
     return Cut(
-        ExampleTable(values, work.views.places(), work.views.counts, train.truth),
-        ExampleTable(values, last[None], np.ones_like(last), validation.truth),
+        ExampleTable(values, work.views.places(), work.views.counts, task.train.truth),
+        ExampleTable(values, last[None], np.ones_like(last), task.validation.truth),
         divided.back,
-        (work.viewed(chosen, seed),),
+        (work.viewed(task),),
     )
 
 
-def refit_activations(
-    built: Built,
-    phase: Phase,
-    train: Examples,
-    validation: Examples,
-    classes: int,
-    chosen: Hyperparameters,
-    seed: int,
-    cache: Cache,
-    pool: Examples | None = None,
-    *,
-    epochs_before: int,
-) -> Cut | None:
-    """Return the activations for a refit, which learns the images of both, by ascending rows.
+def refit_activations(task: Task, phase: Phase, epochs_before: int) -> Cut | None:
+    """Return the activations for a refit, which learns all images of the task, by ascending rows.
 
     The phase before, of `epochs_before` epochs, has used views of the training images: as long as the cache
     holds these, only those of the validation images are computed. The result is the same without. None as in
     `cut_activations`.
     """
-    learned, nothing = train.joined(validation), validation.first(0)
+    chosen, train, validation = task.hyperparameters, task.train, task.validation
+    everything = replace(task, train=train.joined(validation), validation=validation.first(0))
     if chosen.imbalance == "oversample":  # The number of an image's views follows from all images.
-        return cut_activations(built, phase, learned, nothing, classes, chosen, seed, cache, pool)
-    divided = _frozen_part(built, phase, chosen)
+        return cut_activations(everything, phase)
+    divided = _frozen_part(task, phase)
     if divided is None:
         return None
-    name = str(built.model.name)
-    views = plan_views(learned.truth, classes, chosen, phase.epochs)
-    before = plan_views(train.truth, classes, chosen, max(epochs_before, phase.epochs))
-    wanted = _Work(divided, learned, nothing, views)
-    if pool is not None:
-        more = before.most
-        if (cut := _cut_of_pool(wanted, pool, chosen, seed, cache, name, more)) is not None:
+    learned, nothing = everything.train, everything.validation
+    views = plan_views(learned.truth, task.classes, chosen, phase.epochs)
+    before = plan_views(train.truth, task.classes, chosen, max(epochs_before, phase.epochs))
+    if task.pool is not None:
+        wanted = _Work(divided, learned, nothing, views)
+        if (cut := _cut_of_pool(task, task.pool, wanted, before.most)) is not None:
             return cut
-    number = views.most
-    of_train = _with_cached_views(_Work(divided, train, validation, before), number, chosen, seed, cache)
-    of_validation = _Work(divided, validation, nothing, Views(np.full(len(validation.rows), number)))
-    keys = [_cache_key(work, chosen, seed) for work in (of_train, of_validation)]
-    room = _room(cache) - of_validation.bytes
-    if not _fits(of_train, keys[0], room, cache):  # Then fewer views of all images.
-        return cut_activations(built, phase, learned, nothing, classes, chosen, seed, cache)
-    values, further = (
-        _compute(work, key, chosen, seed, cache, name)
-        for work, key in zip((of_train, of_validation), keys, strict=True)
-    )
-    places = [of_train.views.places()[:number], len(values) + of_validation.views.places()]
+    of_train = _with_cached_views(task, _Work(divided, train, validation, before), views.most)
+    of_validation = _Work(divided, validation, nothing, Views(np.full(len(validation.rows), views.most)))
+    key = _cache_key(task, of_train)
+    if not _fits(task, of_train, key, _room(task.cache) - of_validation.bytes):  # Then fewer views of all.
+        return cut_activations(replace(everything, pool=None), phase)
+    values = _compute(task, of_train, key)
+    further = _compute(task, of_validation, _cache_key(task, of_validation))
+    places = [of_train.views.places()[: views.most], len(values) + of_validation.views.places()]
     order = np.argsort(np.concatenate([train.rows, validation.rows]), kind="stable")
     both: Any = Stacked(values, further)
     table = ExampleTable(both, np.concatenate(places, 1)[:, order], views.counts, learned.truth)
-    viewed = (
-        of_train.viewed(chosen, seed),
-        ViewedImages.unchanged(validation),
-        of_validation.viewed(chosen, seed),
-    )
     none = ExampleTable(values, places[0][:1, :0], views.counts[:0], nothing.truth)
+    viewed = (of_train.viewed(task), ViewedImages.unchanged(validation), of_validation.viewed(task))
     return Cut(table, none, divided.back, viewed)
 
 
-def _frozen_part(built: Built, phase: Phase, chosen: Hyperparameters) -> Divided | None:
+def _frozen_part(task: Task, phase: Phase) -> Divided | None:
     """Return the network in two parts; None where nothing of it is frozen, or pixels are mixed."""
-    whole = not built.pretrained or phase.first_trained == 0 or chosen.mix == "cutmix"
-    return None if whole else divide(built, phase.first_trained)
+    mixes_pixels = task.hyperparameters.mix == "cutmix"
+    if not task.built.pretrained or phase.first_trained == 0 or mixes_pixels:
+        return None
+    return divide(task.built, phase.first_trained)
 
 
-def _cut_of_pool(
-    wanted: _Work,
-    pool: Examples,
-    chosen: Hyperparameters,
-    seed: int,
-    cache: Cache,
-    name: str,
-    more_views: int = 0,
-) -> Cut | None:
+def _cut_of_pool(task: Task, pool: Examples, wanted: _Work, more_views: int = 0) -> Cut | None:
     """Return activations that were computed for all images of a pool; None where they are not for all.
 
     Those of up to `more_views` views of each image serve too, if the cache holds them.
@@ -164,26 +127,26 @@ def _cut_of_pool(
     number = shared.views.most
     if more_views > number:
         longest = replace(shared, views=Views(np.full(len(pool.rows), more_views)))
-        shared = _with_cached_views(longest, number, chosen, seed, cache)
-    key = _cache_key(shared, chosen, seed)
-    if not _fits(shared, key, _room(cache), cache):
+        shared = _with_cached_views(task, longest, number)
+    key = _cache_key(task, shared)
+    if not _fits(task, shared, key, _room(task.cache)):
         return None
-    values, places = _compute(shared, key, chosen, seed, cache, name), shared.views.places()[:number]
+    values, places = _compute(task, shared, key), shared.views.places()[:number]
     of_train, of_validation = (np.searchsorted(pool.rows, e.rows) for e in (wanted.train, wanted.validation))
     return Cut(
         ExampleTable(values, places[:, of_train], wanted.views.counts, wanted.train.truth),
         ExampleTable(values, places[:1, of_validation], np.ones_like(of_validation), wanted.validation.truth),
         wanted.divided.back,
-        (shared.viewed(chosen, seed),),
+        (shared.viewed(task),),
     )
 
 
-def _with_cached_views(work: _Work, least: int, chosen: Hyperparameters, seed: int, cache: Cache) -> _Work:
+def _with_cached_views(task: Task, work: _Work, least: int) -> _Work:
     """Return the work with the most views of each image that the cache holds, or else with the `least`."""
-    key = _cache_key(work, chosen, seed)
+    key = _cache_key(task, work)
     found: _Work | None = work
     while found is not None and found.views.most > least:
-        if cache.entry("features", _entry(found, key)) is not None:
+        if task.cache.entry("features", _entry(found, key)) is not None:
             return found
         found = found.fewer()
     return replace(work, views=Views(np.minimum(work.views.counts, least)))
@@ -206,9 +169,10 @@ class _Work:
     def bytes(self) -> int:
         return self.rows * math.prod(self.divided.shape) * 4
 
-    def viewed(self, chosen: Hyperparameters, seed: int) -> ViewedImages:
+    def viewed(self, task: Task) -> ViewedImages:
         """Return the views of the training images."""
-        return ViewedImages(self.train, self.views, chosen.augment, chosen.views, seed)
+        chosen = task.hyperparameters
+        return ViewedImages(self.train, self.views, chosen.augment, chosen.views, task.seed)
 
     def fewer(self) -> _Work | None:
         """Return the same work with fewer views; None if each image has only one."""
@@ -228,16 +192,16 @@ class _Work:
         return replace(self, train=pool, validation=nothing, views=Views(counts))
 
 
-def _affordable(wanted: _Work, key: dict[str, Any], cache: Cache, name: str) -> _Work | None:
+def _affordable(task: Task, wanted: _Work, key: dict[str, Any]) -> _Work | None:
     """Return the work with as many views as fit, or None; tell the user if that is less than wanted.
 
     Cached activations need no room: a continued training gets the views with which it began.
     """
-    room = _room(cache)
+    name, room = task.built.model.name, _room(task.cache)
     work: _Work | None = wanted
     smallest = wanted
     while work is not None:
-        if _fits(work, key, room, cache):
+        if _fits(task, work, key, room):
             if work is not wanted:
                 say(
                     f"{name}: {work.views.total:,} augmented views instead of {wanted.views.total:,}: "
@@ -260,38 +224,36 @@ def _entry(work: _Work, key: dict[str, Any]) -> dict[str, Any]:
     return {**key, "views": work.views.digest()}
 
 
-def _fits(work: _Work, key: dict[str, Any], room: int, cache: Cache) -> bool:
+def _fits(task: Task, work: _Work, key: dict[str, Any], room: int) -> bool:
     """Return whether the activations fit into `room` bytes, or are cached already."""
     return work.bytes <= room or (
-        work.bytes <= BUDGET and cache.entry("features", _entry(work, key)) is not None
+        work.bytes <= BUDGET and task.cache.entry("features", _entry(work, key)) is not None
     )
 
 
-def _compute(
-    work: _Work, key: dict[str, Any], chosen: Hyperparameters, seed: int, cache: Cache, name: str
-) -> NDArray[np.float32]:
+def _compute(task: Task, work: _Work, key: dict[str, Any]) -> NDArray[np.float32]:
     """Return the activations [rows, ...] from the cache, computed now if they are not there."""
     shape = (work.rows, *work.divided.shape)
 
     def write(folder: Path) -> None:
         array = new_array(folder / _FILE, shape, np.float32)
-        _fill(array, work, chosen, seed, name)
+        _fill(array, task, work)
         array.flush()
 
     for _ in range(ATTEMPTS):
-        folder = cache.make("features", _entry(work, key), write)
+        folder = task.cache.make("features", _entry(work, key), write)
         values = open_array(folder / _FILE, shape, np.float32)
         if values is not None:
             return values
-        cache.discard(folder)
-    return cache.fail()
+        task.cache.discard(folder)
+    return task.cache.fail()
 
 
-def _fill(array: NDArray[np.float32], work: _Work, chosen: Hyperparameters, seed: int, name: str) -> None:
+def _fill(array: NDArray[np.float32], task: Task, work: _Work) -> None:
     most = work.views.most
-    title = f"{name}: frozen part, {most} view{'' if most == 1 else 's'}"
+    title = f"{task.built.model.name}: frozen part, {most} view{'' if most == 1 else 's'}"
     with progress(title, len(array), "images") as advance:
-        run_front(work.divided, _chunks(work, work.viewed(chosen, seed)), array, advance)
+        run_front(work.divided, _chunks(work, work.viewed(task)), array, advance)
 
 
 def _chunks(work: _Work, viewed: ViewedImages) -> Iterator[NDArray[Any]]:
@@ -303,7 +265,7 @@ def _chunks(work: _Work, viewed: ViewedImages) -> Iterator[NDArray[Any]]:
         yield validation.pixels[validation.rows[start : start + CHUNK]]
 
 
-def _cache_key(work: _Work, chosen: Hyperparameters, seed: int) -> dict[str, Any]:
+def _cache_key(task: Task, work: _Work) -> dict[str, Any]:
     """Return everything that decides the activations, except the views."""
     front = work.divided.front
     weights = hashlib.blake2b(digest_size=16)
@@ -315,6 +277,6 @@ def _cache_key(work: _Work, chosen: Hyperparameters, seed: int) -> dict[str, Any
         "layer": front.layers[-1].layers[-1].name,
         "weights": weights.hexdigest(),
         "images": digest_pixels(work.train, work.validation),
-        **work.viewed(chosen, seed).recipe(),
+        **work.viewed(task).recipe(),
         "versions": [version("tensorflow"), version("ai-edge-litert"), version("edge-classify")],
     }

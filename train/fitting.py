@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -20,15 +17,12 @@ from ..edge.errors import OptionError
 from ..edge.progress import progress
 from .activations import Cut, cut_activations, refit_activations
 from .augmentation import Mixer, make_augmentation, reseed
-from .cache import Cache
 from .checkpoint import Checkpoint, EpochRow, History, State
-from .dataset import Examples
 from .feeds import ExampleTable, Feed, with_strong_views
-from .hyperparameters import Hyperparameters
 from .imbalance import class_weights, logit_offsets, sample_order, validation_weights
 from .models import Built
 from .phases import Phase, plan_phases, prepare_phase, trainable_parameters
-from .teaching import TaughtImages
+from .task import Task
 from .trainer import compile_trainer, through_head
 
 _VALIDATION_BATCH = 128
@@ -37,39 +31,6 @@ _LEAST_PATIENCE = 5  # Epochs.
 
 class Diverged(OptionError):
     """No epoch ended with a finite validation loss."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """The training of one model: the model, its images, how it is trained, and where files are kept.
-
-    `on_epoch` makes the training a trial: it gets the row of each epoch, instead of the user, and returns
-    whether to stop; Ctrl-C then raises KeyboardInterrupt. `note` follows the name of the model in messages.
-    `pool` are images, these among them, whose activations are computed together for several trainings.
-    `taught` are the images and what a teacher answers to them; None without a teacher.
-    """
-
-    built: Built
-    train: Examples
-    validation: Examples
-    classes: int
-    hyperparameters: Hyperparameters
-    seed: int
-    cache: Cache
-    checkpoint: Path
-    on_epoch: Callable[[EpochRow], bool] | None = None
-    note: str = ""
-    pool: Examples | None = None
-    taught: TaughtImages | None = None
-
-    def learning_from(self, taught: TaughtImages) -> Task:
-        """Return the same training on the images of a teacher, with its answers."""
-        return replace(self, train=taught.train, validation=taught.validation, pool=None, taught=taught)
-
-    @property
-    def name(self) -> str:
-        """The name of the model in messages."""
-        return f"{self.built.model.name}{self.note}"
 
 
 def fit(task: Task) -> History:
@@ -191,12 +152,11 @@ class PhaseRun:
             state.best, state.refitted = state.last, True
 
     def _cut(self) -> Cut | None:
-        task, phase = self.task, self.phase
-        given = (task.built, phase, task.train, task.validation, task.classes, task.hyperparameters)
-        if not phase.refit:
-            return cut_activations(*given, task.seed, task.cache, task.pool)
-        before = [earlier for earlier in plan_phases(task.built, task.hyperparameters) if not earlier.refit]
-        return refit_activations(*given, task.seed, task.cache, task.pool, epochs_before=before[-1].epochs)
+        if not self.phase.refit:
+            return cut_activations(self.task, self.phase)
+        phases = plan_phases(self.task.built, self.task.hyperparameters)
+        before = [earlier for earlier in phases if not earlier.refit]
+        return refit_activations(self.task, self.phase, before[-1].epochs)
 
     def _build(self, cut: Cut | None) -> Any:
         task = self.task

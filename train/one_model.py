@@ -27,7 +27,7 @@ from .cache import Cache
 from .checkpoint import EpochRow, History, read_history
 from .dataset import MANY_IMAGES, PreparedData
 from .evaluation import Confidence, Predict, evaluate, predict_examples
-from .fitting import Task, fit
+from .fitting import fit
 from .gradcam import picture_mistakes
 from .hyperparameters import Hyperparameters, choose_hyperparameters, describe, is_scratch
 from .models import Architecture, build, build_to_train, in_float32
@@ -48,6 +48,7 @@ from .output import (
 from .plots import confusion_png, curves_png
 from .pooled import PooledEvaluation
 from .report import ModelReport
+from .task import Task
 from .teaching import Teaching
 
 

@@ -18,12 +18,13 @@ from ..edge.files import write_atomically
 from .cache import Cache
 from .checkpoint import EpochRow
 from .dataset import PreparedData
-from .fitting import Diverged, Task, fit
+from .fitting import Diverged, fit
 from .hyperparameters import choose_hyperparameters, is_scratch
 from .models import Architecture, build_to_train
 from .options import TrainOptions
 from .output import trials_of
 from .search_space import Values, default_values, load_optuna, search_space, with_values
+from .task import Task
 from .teaching import Teaching
 from .trials import COMPLETE, DIVERGED, PRUNED, Trial, best_trial, describe_values, read_trials, to_csv
 

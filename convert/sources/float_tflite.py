@@ -26,6 +26,7 @@ from ...edge.tensors import Layout, TensorSpec, choose_output
 from ...edge.tflite.graph import read_graph
 from ..calibration import CalibrationSet
 from ..recipes import FLOAT32, Recipe
+from ..repair.answers import store_pixels
 from ..tflite.correction import Correction
 from ..tflite.flatgraph import pack, unpack
 from ..tflite.graph_ends import (
@@ -104,8 +105,9 @@ class FloatTflite:
         if not recipe.calibrated or calibration is None:
             return requantize(self._flatbuffer, cast("Kind", recipe.name))
         if self._calibrated is None:
-            ranges = observe(self._flatbuffer, calibration.read())
-            self._calibrated = ranges, Correction(self._flatbuffer, calibration.read)
+            pixels = store_pixels(calibration.read())
+            correction = Correction(self._flatbuffer, lambda: iter(pixels))
+            self._calibrated = observe(self._flatbuffer, pixels), correction
         ranges, correction = self._calibrated
         return correction.apply(requantize(self._flatbuffer, cast("Kind", recipe.name), ranges))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from ...edge.console import say
 from ...edge.errors import ConversionError
 from ...edge.quiet import silenced
 from ..calibration import CalibrationSet
-from ..recipes import FLOAT32, INT8, INT8_FLOAT_IO, MIXED, Recipe
+from ..recipes import FLOAT32, INT8_FLOAT_IO, MIXED, Recipe
+from ..repair.answers import store_pixels
 from ..tflite.compatibility import OlderRuntime, converter_settings
 from ..tflite.correction import Correction
 from ..tflite.flatgraph import repack
@@ -27,6 +29,15 @@ _INT16X8 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS
 _RANDOM = re.compile(
     r"(Stateless|Stateful)?(Random(?!Shuffle$)|TruncatedNormal|ParameterizedTruncated|Multinomial)"
 )
+
+
+@dataclass(frozen=True)
+class _Int8:
+    """The int8 model of float input and output, for a calibration; whether litert-quantizer quantized it."""
+
+    calibration: CalibrationSet
+    flatbuffer: bytes
+    by_litert: bool
 
 
 class TracedModel:
@@ -52,8 +63,7 @@ class TracedModel:
         self._call, self._size, self._target = call, (height, width), target
         self._function = function
         self._float32: bytes | None = None
-        self._int8: tuple[CalibrationSet | None, bytes] | None = None
-        self._quantized: set[str] = set()  # The recipes whose files litert-quantizer makes.
+        self._int8: _Int8 | None = None
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities; see FloatModel."""
@@ -65,43 +75,37 @@ class TracedModel:
             return self._make_float32()
         if recipe.activations != "int8" or calibration is None:
             return repack(self._convert(recipe, calibration))
-        if self._int8 is None or self._int8[0] is not calibration:
-            self._int8 = calibration, self._make_int8(calibration)
-        return repack(to_uint8_io(self._int8[1]) if recipe.io == "uint8" else self._int8[1])
+        if self._int8 is None or self._int8.calibration is not calibration:
+            self._int8 = self._make_int8(calibration)
+        made = self._int8.flatbuffer
+        return repack(to_uint8_io(made) if recipe.io == "uint8" else made)
 
     def packages(self, recipe: Recipe) -> tuple[str, ...]:
         """Return the distributions that made a variant; see FloatModel."""
-        quantized = recipe == MIXED or recipe.name in self._quantized
-        return ("tensorflow", "litert-quantizer") if quantized else ("tensorflow",)
+        by_litert = recipe == MIXED or (
+            recipe.activations == "int8" and self._int8 is not None and self._int8.by_litert
+        )
+        return ("tensorflow", "litert-quantizer") if by_litert else ("tensorflow",)
 
-    def _make_int8(self, calibration: CalibrationSet) -> bytes:
-        """Return the int8 model of float input and output, with corrected biases and rounding."""
+    def _make_int8(self, calibration: CalibrationSet) -> _Int8:
+        """Return the int8 model, with corrected biases and rounding.
+
+        TensorFlow quantizes where litert-quantizer has no 8-bit form of a layer. The graph is the same, but
+        TensorFlow's ranges of some tensors cover those of their neighbours too.
+        """
         float32 = self._make_float32()
-        made = self._quantize(float32, calibration)
-        corrected = Correction(float32, calibration.read).apply(made)
-        if corrected is made:
+        pixels = store_pixels(calibration.read())
+        made, problem = _quantize(float32, pixels)
+        if made is None:
+            say(f"int8 is quantized by TensorFlow, for litert-quantizer cannot: {problem}")
+        plain = made or self._convert(INT8_FLOAT_IO, calibration)
+        corrected = Correction(float32, lambda: iter(pixels)).apply(plain)
+        if corrected is plain:
             say(
                 "int8 keeps its biases and rounding as they were made: its layers are not those of the "
                 "float32 file, or have no 8-bit weights with a bias"
             )
-        return corrected
-
-    def _quantize(self, float32: bytes, calibration: CalibrationSet) -> bytes:
-        """Return the int8 model by litert-quantizer; by TensorFlow where a layer has no 8-bit form there.
-
-        Both make the same graph, and TensorFlow gives some tensors a range that covers their neighbours too.
-        """
-        try:
-            quantizer = LayerQuantizer(float32, observe(float32, calibration.read()))
-            problem = ", ".join(sorted({layer.operation for layer in quantizer.unsupported}))
-            problem = problem and f"no 8-bit form of {problem}"
-        except ConversionError as error:
-            problem = str(error)
-        if problem:
-            say(f"int8 is quantized by TensorFlow, for litert-quantizer cannot: {problem}")
-            return self._convert(INT8_FLOAT_IO, calibration)
-        self._quantized |= {INT8.name, INT8_FLOAT_IO.name}
-        return quantizer.quantize([layer.index for layer in quantizer.layers])
+        return _Int8(calibration, corrected, made is not None)
 
     def _make_float32(self) -> bytes:
         if self._float32 is None:
@@ -112,6 +116,18 @@ class TracedModel:
         if self._function is None:
             self._function = trace(self._call, *self._size)
         return to_tflite(self._function, recipe, calibration, self._target)
+
+
+def _quantize(float32: bytes, pixels: NDArray[np.uint8]) -> tuple[bytes | None, str]:
+    """Return the int8 model of float input and output by litert-quantizer, or None and why it has none."""
+    try:
+        quantizer = LayerQuantizer(float32, observe(float32, pixels))
+        if quantizer.unsupported:
+            operations = sorted({layer.operation for layer in quantizer.unsupported})
+            return None, f"it has no 8-bit form of {', '.join(operations)}"
+        return quantizer.quantize([layer.index for layer in quantizer.layers]), ""
+    except ConversionError as error:
+        return None, str(error)
 
 
 def trace(call: Callable[[Any], Any], height: int, width: int) -> Any:

@@ -16,6 +16,7 @@ from edge_classify.train.models import Architecture, build_to_train
 from edge_classify.train.options import DEFAULT_DROPOUT, UNMEASURED_AUGMENTATIONS
 from edge_classify.train.phases import Phase
 from edge_classify.train.pixels import choose_image_size, decode_images, typical_side
+from edge_classify.train.task import Task
 from numpy.typing import NDArray
 
 from studies.recipes.held_out import StudyPhotos
@@ -78,15 +79,19 @@ def compute_features(photos: StudyPhotos, model: str, cache: Cache) -> SetFeatur
     assert built.base is not None
     rows = np.arange(len(paths))
     first, second = rows[: len(train)], rows[len(train) :]
+    task = Task(
+        built=built,
+        train=Examples(pixels, first, truth[first]),
+        validation=Examples(pixels, second, truth[second]),
+        classes=len(found.labels),
+        hyperparameters=RECIPE,
+        seed=_SEED,
+        cache=cache,
+        checkpoint=cache.root / "checkpoint.npz",  # Never written: the head is trained without Keras.
+    )
+    layers = len(built.base.layers)
     cut = cut_activations(
-        built,
-        Phase(1, RECIPE.epochs[0], RECIPE.learning_rate[0], len(built.base.layers), normalizing=False),
-        Examples(pixels, first, truth[first]),
-        Examples(pixels, second, truth[second]),
-        len(found.labels),
-        RECIPE,
-        _SEED,
-        cache,
+        task, Phase(1, RECIPE.epochs[0], RECIPE.learning_rate[0], layers, normalizing=False)
     )
     assert cut is not None  # Everything but the head is frozen, and its output is small.
     return SetFeatures(

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from edge_classify.train.cache import Cache
 from edge_classify.train.dataset import Examples
-from edge_classify.train.fitting import Task
 from edge_classify.train.hyperparameters import choose_hyperparameters
 from edge_classify.train.models import Built
+from edge_classify.train.task import Task
 from keras import layers
 
 from .train_options import make_options

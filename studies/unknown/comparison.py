@@ -56,7 +56,7 @@ class Scored:
     threshold: float
 
     def names(self, kind: str) -> list[str]:
-        """Return the names of the unknown images of a kind: "near", "far" or "made up"."""
+        """Return the names of the unknown images of a kind, which runs.NEAR, FAR and MADE_UP name."""
         return [name for name in self.unknown if name.partition(":")[0] == kind]
 
     def auroc(self, kind: str) -> float:

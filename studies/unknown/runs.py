@@ -23,8 +23,9 @@ from edge_classify.edge.sources.paths import find_images
 from studies.unknown.outliers import OUTLIERS
 
 VARIANTS = (FLOAT32, INT8)
-NEAR = "near"
-_MADE_UP = 50  # Images of each kind of made-up outliers; those of a kind hardly differ.
+# The kinds of unknown images: names of pictures begin with one, such as "far: cats".
+NEAR, FAR, MADE_UP = "near", "far", "made up"
+_EACH_MADE_UP = 50  # Images of each kind of made-up outliers; those of a kind hardly differ.
 _SEED = 19
 
 
@@ -77,11 +78,11 @@ class StudyRun:
         found = scan_class_folders(self.data)
         near = [i for i in found.images(found.evaluation_subset) if i.label not in self.labels]
         others = [folder for folder in far if not _overlap(folder.resolve(), self.data.resolve())]
-        made = draw(self.job.images.evaluation, _MADE_UP, "made up")
+        made = draw(self.job.images.evaluation, _EACH_MADE_UP, MADE_UP)
         return [
             *([Pictures(NEAR, near)] if near else []),
-            *(Pictures(f"far: {folder.name}", far_images(folder, most)) for folder in others),
-            *(Pictures(f"made up: {kind}", made, kind) for kind in OUTLIERS),
+            *(Pictures(f"{FAR}: {folder.name}", far_images(folder, most)) for folder in others),
+            *(Pictures(f"{MADE_UP}: {kind}", made, kind) for kind in OUTLIERS),
         ]
 
 

@@ -13,9 +13,8 @@ import numpy as np
 from studies.unknown.comparison import FileAnswers, Scored, mean_difference
 from studies.unknown.metrics import LOST, RECALL
 from studies.unknown.prototypes import COUNTS, INT8_PROTOTYPES, layer_cost, name_of
-from studies.unknown.runs import NEAR
+from studies.unknown.runs import FAR, MADE_UP, NEAR
 
-FAR, MADE_UP = "far", "made up"
 _FIRST = "softmax"
 _NEIGHBOURS = "10th neighbour"
 

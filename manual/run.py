@@ -34,9 +34,12 @@ _BY_CHANCE = (
     r"(?:Note:(?:[\w.,]+:)?|cnn:)?Thetimewasnotsteady.*?(?:\(--soak\)|--detailstellswhattodo)\.?",
     r"Note:Energywasnotmeasured.*?battery\.?",
     # Which file is the fastest, and by how much.
-    r"0timesasslow|shipthis|higherp0|asfastwithin0%,anditsp0is0s|thesmallestof(?=thefastestof)",
+    r"asfastwithin0%,(?:anditsp0is0s|andtakes0MBofmemory|and0timesaslarge|with0threadsinsteadof0)",
+    r"0timesas(?:slow|large)|shipthis|higherp0|morememory|morethreads|thesmallestof(?=thefastestof)",
     r"Whether\w+\.tfliteismorethan.*?wouldtell\.",
     r"(?<=_)(?:float0|dynamic|int0)(?=\.tflite)",
+    # The column that says so, which a long verdict makes a table of its own.
+    r"fileverdict─(?:\w+\.tflite)+|(?<=\w)verdict(?=─)",
     # Networks train a little differently on another processor: the layers that suffer most, the rule for
     # ranges that repairs them, and the class that is recognised worst.
     r"(?<=worstfirst:)[\w,]+(?=\.)",

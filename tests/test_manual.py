@@ -83,6 +83,29 @@ def test_outputs_differ_by_words_and_columns_but_not_by_numbers_and_times() -> N
     assert difference(f"{page}\nNext: x", f"{page}{busy}Next: y") != ""
 
 
+def test_which_file_is_the_fastest_may_differ_and_another_column_may_not() -> None:
+    page = """Ship cnn_int8.tflite: the smallest of the fastest of 2 files, none of which is worse.
+        file                median  memory
+        ──────────────────────────────────
+        cnn_dynamic.tflite  0.49 ms  51 MB
+        cnn_int8.tflite     0.48 ms  50 MB
+
+        file                verdict
+        ──────────────────────────────────────────
+        cnn_dynamic.tflite  as fast within 10 %, and its p99 is 0.57 ms
+        cnn_int8.tflite     ship this
+        Next: edge-classify -m cnn_int8.tflite"""
+    slower = """Ship cnn_dynamic.tflite: the fastest of 2 files, none of which is worse.
+        file                 median  memory  verdict
+        ──────────────────────────────────────────────────────
+        cnn_dynamic.tflite  0.49 ms   51 MB  ship this
+        cnn_int8.tflite     0.58 ms   50 MB  1.2 times as slow
+        Next: edge-classify -m cnn_dynamic.tflite"""
+    assert difference(page, slower) == ""
+    assert difference(page, slower.replace("memory", "load")) != ""
+    assert difference(page, slower.replace("Next", "Then")) != ""
+
+
 def _as_json(*labels: str) -> str:
     return json.dumps([{"label": label, "index": 0, "score": 0.1} for label in labels])
 

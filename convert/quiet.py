@@ -11,6 +11,7 @@ from ..edge.errors import MissingPackageError, NoPackageError
 from ..edge.extras import pip_install
 from ..edge.interrupts import loading
 from ..edge.quiet import silenced
+from .heap import keep_freed_memory
 
 # setup.cfg requires TensorFlow up to this Python: for 3.14 there is a release candidate (2.22.0rc0), which
 # brings a nightly Keras into the same folder as Keras itself.
@@ -26,6 +27,7 @@ def import_tensorflow(purpose: str, extra: str) -> tuple[Any, Any]:
     MissingPackageError, which names the `extra` to install, when TensorFlow is not installed, or the Python
     to use where TensorFlow has no release for this one.
     """
+    keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:

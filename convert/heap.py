@@ -1,8 +1,8 @@
 """Keeps freed memory in the process, so that a training does not ask the system for it in every step.
 
 glibc gives large blocks back to Linux as soon as they are freed. TensorFlow frees and takes the same hundreds
-of megabytes in every step, and the system must clear each of their pages again, which on virtual machines
-takes up to a third of a training's time. Results do not change. studies/heap.py measures it.
+of megabytes in every step, and the system must clear each of their pages again. On a virtual machine that
+took a quarter of a training's time. Results do not change. studies/heap.py measures it.
 """
 
 from __future__ import annotations

@@ -9,28 +9,25 @@ seconds of both, the median of their ratios, the highest memory, and whether all
 from __future__ import annotations
 
 import csv
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from studies.measured_command import Cost, run_measured
+
 # Any setting of the user's stays; this is the one that glibc has by itself.
 _AS_IT_IS = {"MALLOC_TOP_PAD_": str(128 << 10)}
-_TRAIN = "from edge_classify.train.__main__ import main; main()"
 
 
 @dataclass(frozen=True)
 class Training:
-    """How long a training took, its highest memory in MB, and the losses of its epochs by model."""
+    """What a training took, and the losses of its epochs by model."""
 
-    seconds: float
-    peak: float
+    cost: Cost
     losses: dict[str, list[str]]
 
 
@@ -43,11 +40,11 @@ def main(photos: Path, options: tuple[str, ...], rounds: int) -> None:
     ratios, same = [], True
     for number in range(rounds):
         kept, plain = (_train(photos, options, given) for given in ({}, _AS_IT_IS))
-        ratios.append(kept.seconds / plain.seconds)
+        ratios.append(kept.cost.seconds / plain.cost.seconds)
         same &= kept.losses == plain.losses
         click.echo(
-            f"round {number + 1}: {kept.seconds:.1f} s kept, {plain.seconds:.1f} s as it is; "
-            f"{kept.peak:.0f} and {plain.peak:.0f} MB"
+            f"round {number + 1}: {kept.cost.seconds:.1f} s kept, {plain.cost.seconds:.1f} s as it is; "
+            f"{kept.cost.peak / 1e6:.0f} and {plain.cost.peak / 1e6:.0f} MB"
         )
     click.echo(f"kept / as it is: {statistics.median(ratios):.2f}; {'equal' if same else 'OTHER'} losses")
 
@@ -55,26 +52,9 @@ def main(photos: Path, options: tuple[str, ...], rounds: int) -> None:
 def _train(photos: Path, options: tuple[str, ...], given: dict[str, str]) -> Training:
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run"
-        command = [
-            sys.executable,
-            "-c",
-            _TRAIN,
-            str(photos),
-            "--output",
-            str(run),
-            "--cache",
-            "none",
-            *options,
-        ]
-        started = time.monotonic()
-        child = subprocess.Popen(
-            command, env={**os.environ, **given}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.monotonic() - started
-        if status:
-            raise click.ClickException(f"the training failed: {' '.join(command[3:])}")
-        return Training(seconds, usage.ru_maxrss / 1000, _losses(run))
+        program = Path(sys.executable).with_name("edge-train")
+        cost = run_measured([program, photos, "--output", run, "--cache", "none", *options], given)
+        return Training(cost, _losses(run))
 
 
 def _losses(run: Path) -> dict[str, list[str]]:

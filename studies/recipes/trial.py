@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +16,7 @@ from edge_classify.convert.scoring import predict_files
 from edge_classify.edge.modelfile import ModelFile
 from numpy.typing import NDArray
 
+from studies.measured_command import Cost, run_measured
 from studies.recipes.held_out import StudyPhotos
 
 _VARIANTS = ("float32", "int8")
@@ -157,15 +155,6 @@ def _answer(
     )
 
 
-def _call(program: str, arguments: Sequence[object]) -> tuple[float, int]:
-    """Run a program of this package; return its seconds, and its peak memory in bytes."""
-    command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
-    began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        text = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise click.ClickException(f"{' '.join(command)}\nexit status {process.returncode}\n{text}")
-    return time.monotonic() - began, usage.ru_maxrss * 1024
+def _call(program: str, arguments: Sequence[object]) -> Cost:
+    """Run a program of this package."""
+    return run_measured([Path(sys.executable).with_name(program), *arguments])

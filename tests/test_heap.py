@@ -50,7 +50,8 @@ def faults(manner: str, **environment: str) -> tuple[str, int]:
 @glibc
 def test_freed_memory_is_kept() -> None:
     pages = 10 * _BLOCK // os.sysconf("SC_PAGE_SIZE")
-    assert faults("keep") == ("True", pytest.approx(0, abs=pages / 100))
+    kept, count = faults("keep")
+    assert kept == "True" and count < pages / 100
     kept, count = faults("as it is")
     assert kept == "False" and count > pages / 2
 

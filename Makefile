@@ -13,6 +13,8 @@ WORKERS ?= auto
 FAULTS_EACH ?= 9
 FAULTS_TRAIN ?= 1
 FUZZ_SECONDS ?= 600
+# For `make slow` and `make manual`: what would start later, in seconds since 1970, is skipped.
+UNTIL ?=
 # The versions that were tested, by their checksums; no source is built, which would fetch what no lock names.
 LOCKED := -m pip install --quiet --require-hashes --only-binary :all: -r requirements
 TOOLS := build/tools
@@ -103,7 +105,7 @@ test: $(VENV)/installed
 
 # Trainings that are killed and resumed, all backbones, hyperparameter search.
 slow: $(VENV)/installed
-	$(PYTEST) $(SIDE_BY_SIDE) -m slow
+	$(PYTEST) $(SIDE_BY_SIDE) $(if $(UNTIL),--until $(UNTIL)) -m slow
 
 # Not --quiet: mkdocs counts no warnings then, and --strict would let them pass.
 docs: $(DOCS)/installed
@@ -118,7 +120,7 @@ links: docs $(TOOLS)/installed
 
 # The commands of a page run one after the other, in a folder of the page's own.
 manual: $(VENV)/installed
-	$(PYTEST) $(SIDE_BY_SIDE) -m manual
+	$(PYTEST) $(SIDE_BY_SIDE) $(if $(UNTIL),--until $(UNTIL)) -m manual
 
 # Each client is installed apart, which takes minutes the first time; one that can't be had is skipped. Each has a
 # file of tests, which one process runs: what it answers is asked once.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,11 +34,32 @@ FOREIGN_MODELS = ("float32", "uint8", "int8", "logits")
 _SLOW_FIXTURES = {"run", "converted"}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, give the first one the modules that need a trained model.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --until, for runs that have a certain time."""
+    parser.addoption(
+        "--until", type=float, metavar="SECONDS",
+        help="skip tests that would start later than this, in seconds since 1970, and draw the files' order",
+    )  # fmt: skip
 
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test for which no time is left."""
+    until = item.config.getoption("until")
+    if until is not None and time.time() > until:
+        pytest.skip("the time of this run is over (--until)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Draw the order of files, and in each of tests, for --until: not always the same ones are skipped.
+
+    Where several processes share the tests, give the first one the modules that need a trained model.
     Otherwise each process would soon come to a test that needs it, and wait until it is trained.
     """
+    if (until := config.getoption("until")) is not None:
+        draw = random.Random(until)  # The same in every process.
+        draw.shuffle(items)
+        place = {path: draw.random() for path in dict.fromkeys(item.path for item in items)}
+        items.sort(key=lambda item: place[item.path])
     if hasattr(config, "workerinput"):
         early = {item.path for item in items if _SLOW_FIXTURES & set(getattr(item, "fixturenames", ()))}
         items.sort(key=lambda item: item.path not in early)

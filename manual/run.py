@@ -48,6 +48,7 @@ _BY_CHANCE = (
     r"(?<=0to0%)(?:mug|plate|spoon)(?=0%)",
     # Likewise what a network says to a drawn pattern.
     r"(?<=golden_0\.png\()[a-z]+(?=,pattern)",
+    r"(?<=answer)[a-z]+(?=,asitwas)",
 )
 # An answer just below a threshold may be just above it, and is then shown without brackets.
 _UNKNOWN = re.compile(r"unknown\(([a-z]+0%(?:,[a-z]+0%)+)\)")

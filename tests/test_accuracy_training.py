@@ -112,6 +112,7 @@ def test_run_that_is_none_is_refused(tmp_path: Path, photos: Path) -> None:
         find_splits(labelled_images(photos), [], tmp_path)
 
 
+@pytest.mark.slow
 def test_real_run_is_clean_on_its_test_split_and_caught_on_all_its_photos(
     run: Path, converted: Path, shapes: Path
 ) -> None:

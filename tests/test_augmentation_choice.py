@@ -134,6 +134,7 @@ def _write(root: Path, each: int) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_training_on_arrows_says_in_log_card_and_report_that_it_does_not_mirror(tmp_path: Path) -> None:
     data, run = _write(tmp_path / "arrows", 20), tmp_path / "run"
     result = train(data, "-o", run, "--model", "cnn", "--image-size", "32", "--epochs", "1,0")
@@ -170,6 +171,7 @@ def test_folder_of_the_name_of_a_built_in_set_is_meant_and_the_other_can_be_name
     assert "1,797 images are smaller" in train("built-in:digits", "--audit-only").output
 
 
+@pytest.mark.slow
 def test_run_of_such_a_folder_names_it_in_its_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _write(tmp_path / "digits", 6)

@@ -60,6 +60,7 @@ def _exchanged(folder: Path, root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".keras", ".tflite"])
 def test_each_variant_of_a_bgr_model_answers_as_the_model_does_for_bgr(suffix: str, tmp_path: Path) -> None:
     path, model = tmp_path / f"m{suffix}", network(head)

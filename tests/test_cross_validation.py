@@ -173,6 +173,7 @@ def test_model_that_memorizes_what_it_is_given_knows_no_image_of_its_fold(
     assert counts == [[3, 3, 3]] * 3 and [fold.training_images for fold in pooled.folds] == [9] * 3
 
 
+@pytest.mark.slow
 def test_augmentation_of_each_fold_is_chosen_by_the_images_that_it_trains_on(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +261,7 @@ def test_run_killed_and_interrupted_between_folds_goes_on_to_the_same_figures(
     assert_same_runs(run, crossed, ("cnn",))
 
 
+@pytest.mark.slow
 def test_fold_that_diverges_keeps_the_model_and_fails(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

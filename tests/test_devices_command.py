@@ -56,6 +56,7 @@ def write_colours(root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_device_measures_a_sample_and_its_results_have_the_names_of_this_side(
     server: SshServer, model: Path, tmp_path: Path
 ) -> None:

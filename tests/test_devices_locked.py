@@ -126,6 +126,7 @@ def test_changed_file_under_the_locked_version_is_not_installed_and_said_to_be_c
     assert told.endswith("--dest wheels tinypart==1.0")
 
 
+@pytest.mark.slow
 def test_package_that_the_lock_does_not_name_is_not_fetched(device: Device) -> None:
     right = device.publish(device.good, "tinypart", "1.0", "tested", requires="unlockedpart")
     device.publish(device.good, "unlockedpart", "1.0", "unlocked")
@@ -133,6 +134,7 @@ def test_package_that_the_lock_does_not_name_is_not_fetched(device: Device) -> N
     assert answer["failed"] == "pip" and "unlockedpart" in answer["text"]
 
 
+@pytest.mark.slow
 def test_given_wheels_are_taken_in_any_version_that_is_allowed(device: Device) -> None:
     lock = pin(write_wheel(device.folder / "tested", "tinypart", "1.0", "tested"))
     given = write_wheel(device.folder / "given", "tinypart", "1.5", "given")

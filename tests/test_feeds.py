@@ -212,6 +212,7 @@ def test_feed_of_strong_views_shows_a_repeated_image_in_another_variant_each_tim
     assert len({picture.tobytes() for picture in small}) == 2 * MOST_VIEWS
 
 
+@pytest.mark.slow
 def test_training_from_random_weights_on_repeated_and_mixed_images_says_so_and_repeats_exactly(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def _in_one_go(
     return task.built.model.get_weights(), history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pretrained", "imbalance", "phase", "epoch"),
     [
@@ -97,6 +98,7 @@ def test_interrupted_fit_that_goes_on_ends_exactly_like_one_in_one_go(
     assert all(map(np.array_equal, task.built.model.get_weights(), weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("imbalance", ["none", "oversample"])
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_refit_that_was_interrupted_is_left_out_and_goes_on_to_the_same_weights(

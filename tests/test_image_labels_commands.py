@@ -48,6 +48,7 @@ def test_audit_says_what_to_give_and_then_audits_the_table(data: Path) -> None:
     assert json.loads(result.stdout)["classes"] == {label: {"all": PER_CLASS} for label in SHAPES}
 
 
+@pytest.mark.slow
 def test_run_of_a_table_is_converted_and_measured_without_the_table(data: Path, tmp_path: Path) -> None:
     run, files = tmp_path / "run", tmp_path / "files"
     result = train(data, "-o", run, *CNN, "--image-labels", "labels.csv", "--test-split", ".3")
@@ -74,6 +75,7 @@ def test_run_of_a_table_is_converted_and_measured_without_the_table(data: Path, 
         (data / "moved.csv").rename(data / "labels.csv")
 
 
+@pytest.mark.slow
 def test_entry_without_a_picture_is_named_and_makes_the_exit_status_1(tmp_path: Path) -> None:
     data = write_table(tmp_path / "data")
     with (data / "labels.csv").open("a", encoding="utf-8") as file:
@@ -85,6 +87,7 @@ def test_entry_without_a_picture_is_named_and_makes_the_exit_status_1(tmp_path: 
     assert [file.path for file in Split.read(tmp_path / "run").skipped] == ["gone.png"]
 
 
+@pytest.mark.slow
 def test_folds_and_twins_of_pictures_in_one_folder_go_by_their_classes(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -108,6 +111,7 @@ def test_only_class_of_a_table_is_refused_by_the_name_of_the_table(data: Path, t
     assert result.exit_code == 1 and "one.csv names only one class (disc)" in result.stderr
 
 
+@pytest.mark.slow
 def test_share_that_a_split_column_makes_useless_is_said(data: Path, tmp_path: Path) -> None:
     rows = [f"{kind}{n},{kind},{'test' if n < 3 else 'train'}" for kind in range(3) for n in range(PER_CLASS)]
     table = write(tmp_path, "split.csv", "\n".join(["image,label,split", *rows]))

@@ -43,7 +43,7 @@ def test_document_names_only_options_that_exist(document: str) -> None:
     foreign = {
         "--system-site-packages", "--no-deps", "--quiet", "--editable", "--check", "--fix", "--dist",
         "--require-hashes", "--only-binary", "--no-build-isolation", "--upgrade",
-        "--strict", "--check-extern", "--no-status",
+        "--strict", "--check-extern", "--no-status", "--until",
     }  # fmt: skip
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)) <= known | foreign
 

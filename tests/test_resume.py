@@ -157,6 +157,7 @@ def test_run_killed_while_it_was_moved_to_its_place_is_moved_on(
     assert_same_runs(run, small_run, ("cnn",))
 
 
+@pytest.mark.slow
 def test_finished_model_that_was_deleted_since_is_said_to_be_trained_again(
     few: Path, small_run: Path, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_of_finalists_that_are_not_shown_to_differ_the_one_that_knows_imagenet_b
     assert alone.cost.point is AT_96 and "nothing else keeps the budget" in reason
 
 
+@pytest.mark.slow
 def test_budget_that_nothing_keeps_ends_with_the_nearest_and_what_they_cost(
     few: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +166,7 @@ def two_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 QUICKLY = ("--preset", "fast", "--epochs", "1,0", "--folds", "0", "--cache", "none", "--seed", "1")
 
 
+@pytest.mark.slow
 def test_auto_trains_one_network_and_keeps_what_was_measured(
     two_networks: list[str], shapes: Path, tmp_path: Path
 ) -> None:
@@ -190,6 +192,7 @@ def test_auto_trains_one_network_and_keeps_what_was_measured(
     )
 
 
+@pytest.mark.slow
 def test_network_whose_weights_cannot_be_had_is_named_and_left_out(
     two_networks: list[str], shapes: Path, tmp_path: Path
 ) -> None:

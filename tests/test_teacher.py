@@ -133,6 +133,7 @@ def test_image_without_a_label_has_the_answer_alone_as_its_target(tmp_path: Path
     assert np.allclose(table.targets[0], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_student_of_another_teachers_answers_ends_in_other_weights(tmp_path: Path, pretrained: bool) -> None:
     """The labels are the same: only the answers can make the difference."""
@@ -160,6 +161,7 @@ def test_taught_share_is_recorded_and_without_a_teacher_it_is_none() -> None:
     assert choose_hyperparameters("cnn", make_options(), COUNTS).answer_share == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pretrained", [True, False])
 def test_taught_training_that_was_interrupted_goes_on_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretrained: bool

@@ -155,6 +155,7 @@ def test_teacher_that_has_learned_test_images_is_refused(shapes: Path, teacher: 
     assert "Train the teacher on the same DATA with the same --seed" in words(result.output)
 
 
+@pytest.mark.slow
 def test_teacher_of_which_nobody_says_what_it_has_learned_is_used_with_a_warning(
     shapes: Path, copied: Path, tmp_path: Path
 ) -> None:
@@ -216,6 +217,7 @@ def test_images_that_show_test_images_are_refused(shapes: Path, teacher: Path, t
         assert "Take them out" in said
 
 
+@pytest.mark.slow
 def test_images_without_labels_are_counted_and_the_useless_ones_named(
     shapes: Path, teacher: Path, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def test_interrupt_before_the_first_epoch_ends_leaves_nothing_behind(
     assert list((tmp_path / "new").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_interrupt_in_the_second_model_keeps_the_first_and_no_half_of_the_second(
     few: Path, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_interrupt_in_the_second_model_keeps_the_first_and_no_half_of_the_second
     assert metrics(run, "cnn")["interrupted"] is False
 
 
+@pytest.mark.slow
 def test_second_model_that_diverges_does_not_cost_the_first(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +97,7 @@ def _as_of_a_built_in_set(run: Path, few: Path) -> None:
     shutil.copytree(few, run / "images")
 
 
+@pytest.mark.slow
 def test_earlier_run_is_replaced_with_force_alone_and_the_users_files_stay(
     few: Path, small_run: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +122,7 @@ def test_earlier_run_is_replaced_with_force_alone_and_the_users_files_stay(
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
 def test_unfinished_run_is_begun_anew_with_force(few: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     status, _ = start(tmp_path / "log", few, "-o", run, *CNN, at="cnn: measuring", send=signal.SIGKILL).wait()

@@ -15,6 +15,7 @@ FAULTS_TRAIN ?= 1
 FUZZ_SECONDS ?= 600
 # For `make slow` and `make manual`: what would start later, in seconds since 1970, is skipped.
 UNTIL ?=
+IN_TIME = $(if $(UNTIL),--until $(UNTIL))
 # The versions that were tested, by their checksums; no source is built, which would fetch what no lock names.
 LOCKED := -m pip install --quiet --require-hashes --only-binary :all: -r requirements
 TOOLS := build/tools
@@ -29,7 +30,8 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist worksteal
 help:
 	@echo "make demo    train, convert, classify and benchmark on handwritten digits"
 	@echo "make test    run the tests"
-	@echo "make slow    run the tests that take longest"
+	@echo "make slow    run the tests that take longest; slow and manual take UNTIL=SECONDS since 1970, and skip"
+	@echo "             what would start later"
 	@echo "make docs    build the manual into build/site"
 	@echo "make docs-serve"
 	@echo "             show the manual on http://127.0.0.1:8000, and what changes in it while it is written"
@@ -105,7 +107,7 @@ test: $(VENV)/installed
 
 # Trainings that are killed and resumed, all backbones, hyperparameter search.
 slow: $(VENV)/installed
-	$(PYTEST) $(SIDE_BY_SIDE) $(if $(UNTIL),--until $(UNTIL)) -m slow
+	$(PYTEST) $(SIDE_BY_SIDE) $(IN_TIME) -m slow
 
 # Not --quiet: mkdocs counts no warnings then, and --strict would let them pass.
 docs: $(DOCS)/installed
@@ -120,7 +122,7 @@ links: docs $(TOOLS)/installed
 
 # The commands of a page run one after the other, in a folder of the page's own.
 manual: $(VENV)/installed
-	$(PYTEST) $(SIDE_BY_SIDE) $(if $(UNTIL),--until $(UNTIL)) -m manual
+	$(PYTEST) $(SIDE_BY_SIDE) $(IN_TIME) -m manual
 
 # Each client is installed apart, which takes minutes the first time; one that can't be had is skipped. Each has a
 # file of tests, which one process runs: what it answers is asked once.

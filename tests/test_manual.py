@@ -81,6 +81,9 @@ def test_outputs_differ_by_words_and_columns_but_not_by_numbers_and_times() -> N
     )
     assert difference(f"{page}\nNext: x", f"{page}{busy}Next: x") == ""
     assert difference(f"{page}\nNext: x", f"{page}{busy}Next: y") != ""
+    pattern = "golden_0.png differs by 0.00; answer mug, as it was"
+    assert difference(pattern, pattern.replace("mug", "spoon")) == ""
+    assert difference(pattern, pattern.replace("mug, as it was", "mug instead of spoon")) != ""
 
 
 def test_which_file_is_the_fastest_may_differ_and_another_column_may_not() -> None:

@@ -63,7 +63,7 @@ def main(
 
     Every file is run on the labelled images with the interpreter that devices use, and carries its labels,
     preprocessing and measured accuracy inside. Its temperature, and the confidence below which it answers
-    "unknown", are fitted to what it itself gives for other images.
+    "unsure", are fitted to what it itself gives for other images.
 
     The exit status is 1 when images could not be read, when a model is not better than chance on --data,
     when int8 is shown to lose too much and no repair helps, or when no file keeps the --budget.

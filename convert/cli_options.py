@@ -40,6 +40,7 @@ def _is_run(path: Path) -> bool:
 _INT8 = When("an int8 variant", _calibrates)
 # Labelled ones of them are what temperature and threshold of a foreign model are fitted on.
 _IMAGES_USED = When("an int8 variant", lambda given: _calibrates(given) or not _is_run(given["path"]))
+_OF_A_RUN = When("a run of edge-train", lambda given: _is_run(given["path"]))
 
 _SIGNING = ("signing_key", "key_password", "model_version")
 SIGNING_ALONE = ("path", "output", "force", "as_json", *_SIGNING)
@@ -66,6 +67,9 @@ WHAT = (
     _option("--supersample", type=click.IntRange(1, 4), default=1, show_default=True, metavar="N",
             help="For apps that skip pixels of large photos, as MediaPipe does: an input N times the model's "
                  "size, whose pixels the file averages."),
+    _option("--unknown", is_flag=True, useless_without=_OF_A_RUN,
+            help="Give the files one more output, for pictures that show none of the classes: any program "
+                 'then answers "unknown".'),
     _option("--compatible", type=click.Choice(list(OLDER_RUNTIMES)),
             help="Make files that this older runtime runs, which 32-bit Pis have."),
 )  # fmt: skip
@@ -167,5 +171,6 @@ def read_settings(options: Mapping[str, Any], signer: ModelSigner | None) -> Con
         golden_photos=options["golden"] == "photos",
         target=find_older_runtime(options["compatible"]) if options["compatible"] else None,
         force=options["force"],
+        unknown=options["unknown"],
         signer=signer,
     )

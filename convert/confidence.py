@@ -124,7 +124,7 @@ def _with_threshold(item: _Measured, truth: NDArray[np.int64], name: str) -> Var
     chosen = choose_threshold(item.probabilities, truth, output.threshold_precision)
     if chosen is None:
         say(
-            f"{name}: {variant.recipe.name} never answers unknown: no threshold shows a precision of "
+            f"{name}: {variant.recipe.name} is never unsure: no threshold shows a precision of "
             f"{output.threshold_precision:.1%} on {len(truth):,} validation images"
         )
     output = replace(output, threshold=chosen.value if chosen else None)

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..edge.classifier import Classifier
+from ..edge.classifier import Classifier, Prediction
 from ..edge.modelfile import ModelFile
 from ..edge.runtime import Loaded, load_interpreter
 from ..edge.tflite.sealing import Golden
@@ -49,7 +49,7 @@ FAULTS = (
 class _Candidate:
     """A picture that may become an example.
 
-    `rounding` is the largest difference of a probability between the runtime's own kernels and its
+    `rounding` is the largest difference of a value between the runtime's own kernels and its
     delegate's, and `changes`, float64 [faults], that which each fault makes.
     """
 
@@ -118,7 +118,11 @@ class _OpenFile:
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities."""
-        return self._classifier.classify_pixels(np.ascontiguousarray(pixels)).probabilities
+        return self.predict(pixels).probabilities
+
+    def predict(self, pixels: NDArray[np.uint8]) -> Prediction:
+        """Return the prediction."""
+        return self._classifier.classify_pixels(np.ascontiguousarray(pixels))
 
     def judge(self, pictures: Sequence[NDArray[np.uint8]], kind: str = "pattern") -> Iterator[_Candidate]:
         """Run each picture as it is, on other kernels, and with each fault.
@@ -126,11 +130,14 @@ class _OpenFile:
         The tolerance is the given one, or twice the difference of kernels, whichever is larger.
         """
         for pixels in pictures:
-            expected = self.run(pixels)
-            rounding = _difference(self._plain.classify_pixels(pixels).probabilities, expected)
+            predicted, plain = self.predict(pixels), self._plain.classify_pixels(pixels)
+            expected, unknown = predicted.probabilities, predicted.unknown_share
+            rounding = _difference(plain.probabilities, expected)
+            if unknown is not None and plain.unknown_share is not None:
+                rounding = max(rounding, abs(plain.unknown_share - unknown))
             allowed = max(self._tolerance, round(_MARGIN * rounding, 3))
             changes = [_difference(self.run(fault.change(pixels)), expected) for fault in FAULTS]
-            yield _Candidate(Golden(pixels, expected, allowed, kind), rounding, np.array(changes))
+            yield _Candidate(Golden(pixels, expected, allowed, kind, unknown), rounding, np.array(changes))
 
 
 def _clear_patterns(file: _OpenFile) -> list[NDArray[np.uint8]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from .scoring import Scored, Scorer, predict_files
 from .signatures import ModelSigner
 from .sources.job import TRAINING_IMAGES, Job
 from .tflite.compatibility import OlderRuntime
+from .unknown import UnknownFitter
 from .variant import Variant, VariantMaker
 
 # Enough to exclude a loss of half a point where no answer differs.
@@ -38,7 +39,8 @@ class ConversionSettings:
 
     `calibration_images` is how many images calibrate int8; None for 100, or two of each class.
     With `golden_photos` two of the user's photos travel in each file, in place of drawn patterns. With a
-    `signer` each file is signed.
+    `signer` each file is signed. With `unknown` the files of a training can answer that a picture shows none
+    of the classes.
 
     ConversionSettings((find_recipe("float16"), find_recipe("int8")), Path("models"))
     """
@@ -50,6 +52,7 @@ class ConversionSettings:
     golden_photos: bool = False
     target: OlderRuntime | None = None
     force: bool = False
+    unknown: bool = False
     signer: ModelSigner | None = None
 
 
@@ -79,6 +82,7 @@ class JobTools:
     """The tools that make and score one model's variants; confidence is fitted on `validation`.
 
     `before_refit` makes variants of the model from before it learned from these; None where it has not.
+    `unknown` fits the output for unknown things; None where there shall be none.
     """
 
     job: Job
@@ -88,6 +92,7 @@ class JobTools:
     validation: list[LabelledImage]
     golden_photos: bool = False
     before_refit: VariantMaker | None = None
+    unknown: UnknownFitter | None = None
 
     @property
     def scores_validation(self) -> bool:
@@ -132,15 +137,30 @@ class JobTools:
         repair has no such variant: it keeps what it has.
         """
         if self.before_refit is None:
-            return refit_confidence(variants, self.validation, self.job.name)
+            fitted, unread = refit_confidence(variants, self.validation, self.job.name)
+            return self._with_unknown(fitted, {}), unread
         by_recipe = [variant for variant in variants if variant.recipe is not MIXED]
         if not by_recipe:
-            return [FittedVariant(variant) for variant in variants], []
+            return self._with_unknown([FittedVariant(variant) for variant in variants], {}), []
         say(f"{self.job.name} has learned from the validation images: the model from before answers them")
         earlier = [self.before_refit.make(v.recipe, v.card.output.temperature) for v in by_recipe]
-        fitted, unread = refit_confidence(earlier, self.validation, self.job.name)
-        found = {item.variant.recipe: item for item in fitted}
-        return [_as_fitted(variant, found.get(variant.recipe)) for variant in variants], unread
+        before, unread = refit_confidence(earlier, self.validation, self.job.name)
+        found = {item.variant.recipe: item for item in before}
+        fitted = [_as_fitted(variant, found.get(variant.recipe)) for variant in variants]
+        return self._with_unknown(fitted, {recipe: item.variant for recipe, item in found.items()}), unread
+
+    def _with_unknown(
+        self, fitted: Sequence[FittedVariant], earlier: Mapping[Recipe, Variant]
+    ) -> list[FittedVariant]:
+        """Return the variants with an output for unknown things, where they can have one and it is wanted.
+
+        `earlier` are variants of the model from before it learned from the validation images.
+        """
+        if self.unknown is None:
+            return list(fitted)
+        variants = [item.variant for item in fitted]
+        made = self.unknown.fit(variants, [earlier.get(variant.recipe) for variant in variants])
+        return [replace(item, variant=variant) for item, variant in zip(fitted, made, strict=True)]
 
     def _answer_unlabelled(self, scored: Sequence[Scored], outcome: ConversionOutcome) -> list[Scored]:
         """Return the variants with their answers to the unlabelled images, where any of these can be read."""
@@ -224,7 +244,8 @@ def open_job_tools(job: Job, settings: ConversionSettings, outcome: ConversionOu
     before = None
     if job.load_before_refit is not None:
         before = VariantMaker(job.load_before_refit(), job.card, calibration, settings.target)
-    tools = JobTools(job, maker, scorer, calibration, validation, settings.golden_photos, before)
+    unknown = UnknownFitter(job.name, job.images.training, validation) if settings.unknown else None
+    tools = JobTools(job, maker, scorer, calibration, validation, settings.golden_photos, before, unknown)
     if tools.scores_validation:
         say(
             f"{job.name}: no test images were kept: the {len(job.images.evaluation):,} scored images are "

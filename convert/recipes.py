@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..edge.errors import OptionError
+
+Weights = Literal["float32", "float16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Recipe:
     """
 
     name: str
-    weights: str
+    weights: Weights
     activations: str
     io: str
     tolerance: float

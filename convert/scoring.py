@@ -19,7 +19,7 @@ from ..benchmarks.scoring.predict import (
     true_indices,
 )
 from ..benchmarks.scoring.split import SkippedImage
-from ..benchmarks.scoring.statistics import expected_calibration_error, measure
+from ..benchmarks.scoring.statistics import expected_calibration_error, measure, shares_of_unknown
 from ..edge.card import Accuracy, ModelCard
 from ..edge.classifier import Classifier
 from ..edge.cores import cores
@@ -128,13 +128,14 @@ class Scorer:
         files = [item.variant.sealed for item in variants]
         predictions = predict_files(files, self._images, f"scoring {self._card.name}")
         self._learn_reference(predictions)
+        answers = zip(variants, predictions.probabilities, predictions.unknown, strict=True)
         return [
             Scored(
                 item.variant,
-                ScoredAnswers(self._accuracy(probabilities, item.variant.card), probabilities),
+                ScoredAnswers(self._accuracy(probabilities, unknown, item.variant.card), probabilities),
                 validation=item.validation,
             )
-            for item, probabilities in zip(variants, predictions.probabilities, strict=True)
+            for item, probabilities, unknown in answers
         ]
 
     @property
@@ -153,9 +154,12 @@ class Scorer:
             self.truth = true_indices(predictions.images, self._card.labels)
             self.reference = _run_float(self._model, predictions.images, self._card)
 
-    def _accuracy(self, probabilities: NDArray[np.float32], card: ModelCard) -> Accuracy:
-        metrics = measure(probabilities, self.truth, card.labels)
-        test = mcnemar(self.reference_right, _right(probabilities, self.truth))
+    def _accuracy(
+        self, probabilities: NDArray[np.float32], unknown: NDArray[np.bool_], card: ModelCard
+    ) -> Accuracy:
+        metrics, right = measure(probabilities, self.truth, card.labels), _right(probabilities, self.truth)
+        test = mcnemar(self.reference_right, right)
+        shares = shares_of_unknown(unknown, right) if card.output.unknown else None
         # Both at the file's temperature, so that only what quantizing changed differs.
         differences = np.abs(probabilities - apply_temperature(self.reference, card.output.temperature))
         coverage, selective_accuracy = None, None
@@ -180,6 +184,8 @@ class Scorer:
             only_this=test.only_b,
             chance=metrics.chance,
             above_chance_p=metrics.above_chance_p,
+            unknown=shares.images if shares else None,
+            lost_to_unknown=shares.right if shares else None,
         )
 
 

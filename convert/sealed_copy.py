@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..edge.appended import Directory, read_directory, read_entry
-from ..edge.card import FORMAT, FORMAT_BEYOND_CONTRACT, ModelCard
+from ..edge.card import FORMAT, FORMAT_BEYOND_CONTRACT, ModelCard, unknown_label
 from ..edge.channels import BGR
 from ..edge.console import say
 from ..edge.durable import make_folders
@@ -163,7 +163,10 @@ def _renamed(card: ModelCard, labels: tuple[str, ...]) -> ModelCard:
         calibration = replace(conversion.calibration, per_class=counts)
         conversion = replace(conversion, calibration=calibration)
     newest = FORMAT if card.keeps_contract else FORMAT_BEYOND_CONTRACT
-    return replace(card, labels=labels, conversion=conversion, format=newest)
+    output, unknown = card.output, card.output.unknown
+    if unknown is not None:  # A class may have got its name.
+        output = replace(output, unknown=replace(unknown, label=unknown_label(labels)))
+    return replace(card, labels=labels, output=output, conversion=conversion, format=newest)
 
 
 def _read_golden(path: Path, card: ModelCard) -> list[Golden]:
@@ -174,6 +177,7 @@ def _read_golden(path: Path, card: ModelCard) -> list[Golden]:
             np.array(example.expected, np.float32),
             example.tolerance,
             example.kind,
+            example.unknown,
         )
         for example in card.golden
     ]

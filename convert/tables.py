@@ -23,7 +23,8 @@ _LOST = (
     "same\nanswer",
     "probability off by\nmean, most",
     "calib.\nerror",
-    "unknown\nbelow",
+    "unsure\nbelow",
+    "right, but\nunknown",
 )
 _VERDICT = TableColumn("verdict", words=True)
 _TIMED = ("file", "MB", "top-1", "points\nlost", "median", "p99", "peak\nmemory", _VERDICT)
@@ -78,7 +79,11 @@ def print_tables(
         return
     if scored:
         title = f"Written to {output}; each compared with the model that it was made from, on {images}"
-        print_table(title, _LOST, [_lost_row(*pair) for pair in scored])
+        rows = [_lost_row(*pair) for pair in scored]
+        if all(item.output.unknown is None for item, _ in scored):
+            print_table(title, _LOST[:-1], [row[:-1] for row in rows])
+        else:
+            print_table(title, _LOST, rows)
     print_table(f"Measured {timed}", _TIMED, [_timed_row(item, advice) for item in files])
 
 
@@ -107,6 +112,7 @@ def _lost_row(item: Converted, accuracy: Accuracy) -> tuple[str, ...]:
         f"{accuracy.mean_difference:.4f}, {accuracy.largest_difference:.3f}",
         f"{accuracy.ece:.2%}",
         "-" if threshold is None else f"{threshold:.1%}",
+        "-" if accuracy.lost_to_unknown is None else f"{accuracy.lost_to_unknown:.2%}",
     )
 
 

@@ -45,8 +45,11 @@ class Variant:
         return takes_temperature(self.plain)
 
     def at(self, temperature: float) -> Variant:
-        """Return the variant with `temperature` built in; raises ConversionError where it takes none."""
-        output = replace(self.card.output, temperature=temperature)
+        """Return the variant with `temperature` built in, and without an output for unknown things.
+
+        Raises ConversionError where it takes none.
+        """
+        output = replace(self.card.output, temperature=temperature, unknown=None)
         changed = with_temperature(self.plain, temperature)
         return replace(self, flatbuffer=changed, card=replace(self.card, output=output))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from .answers.rules import AnswerRules, Answers
     from .card import ModelCard
-    from .classifier import Classifier, Prediction, Score
+    from .classifier import Classifier, Doubt, Prediction, Score
     from .errors import EdgeClassifyError, ImageError, ModelFileError, SourceError
     from .proof import SelfCheck, self_check
     from .runtime import Execution
@@ -29,7 +29,7 @@ _HOMES = {
     "AnswerRules": "answers.rules", "Answers": "answers.rules",
     "CameraOptions": "sources.camera", "FileSource": "sources.files", "Frame": "sources.frames",
     "Picture": "sources.frames", "Source": "sources.frames", "open_source": "sources.opening",
-    "Classifier": "classifier", "Prediction": "classifier", "Score": "classifier",
+    "Classifier": "classifier", "Doubt": "classifier", "Prediction": "classifier", "Score": "classifier",
     "EdgeClassifyError": "errors", "ImageError": "errors", "ModelFileError": "errors",
     "SourceError": "errors",
     "Execution": "runtime", "ModelCard": "card", "SelfCheck": "proof", "self_check": "proof",
@@ -40,6 +40,7 @@ __all__ = [
     "Answers",
     "CameraOptions",
     "Classifier",
+    "Doubt",
     "EdgeClassifyError",
     "Execution",
     "FileSource",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,8 +22,9 @@ from .json_files import JsonError, parse_json, structured
 # 1.1 added output.threshold_precision, ece_uncalibrated, coverage and selective_accuracy; 1.2
 # mean_difference, largest_difference and p_value, calibration.source and .copies, and conversion.compatible;
 # 1.3 accuracy.chance, .above_chance_p, .only_float and .only_this, input.trained_color, golden.kind and
-# training.cross_validation; 1.4 input.mean and .std, and output.index; 1.5 training.learned_validation.
-FORMAT = "1.5"
+# training.cross_validation; 1.4 input.mean and .std, and output.index; 1.5 training.learned_validation; 1.6
+# output.unknown, an output behind those of the labels, accuracy.unknown and .lost_to_unknown, golden.unknown.
+FORMAT = "1.6"
 # Of a file whose graph does not keep the contract itself: readers of 1.x would feed it wrongly.
 FORMAT_BEYOND_CONTRACT = "2.0"
 _MAJOR_VERSIONS = ("1", "2")
@@ -34,6 +36,8 @@ FILTERS = ("bilinear",)
 ACTIVATIONS = ("softmax", "sigmoid", "linear")
 _CONTRACT_DTYPES = ("uint8", "float32")
 _MOST_OUTPUTS = 1000
+# What the output for unknown things may be called: the first that is no label of the user's.
+UNKNOWN_LABELS = ("unknown", "none of these", "none of the other labels")
 GOLDEN_KINDS = ("pattern", "photo")
 
 
@@ -116,6 +120,45 @@ class Preprocess:
         _require("preprocess.filter", self.filter, FILTERS)
 
 
+def unknown_label(labels: Sequence[str]) -> str:
+    """Return what the output for unknown things is called beside these labels, whose names stay theirs.
+
+    unknown_label(("cat", "dog"))                   # "unknown"
+    unknown_label(("cat", "Unknown"))               # "none of these"
+
+    Raises CardError where all of UNKNOWN_LABELS are labels.
+    """
+    taken = {label.strip().casefold() for label in labels}
+    free = next((name for name in UNKNOWN_LABELS if name not in taken), None)
+    if free is None:
+        raise CardError(
+            f"an output for unknown things needs a name. Labels have all of these: {UNKNOWN_LABELS}"
+        )
+    return free
+
+
+@dataclass(frozen=True)
+class UnknownOutput:
+    """The output behind those of the labels: its value is the highest where a picture shows none of them.
+
+    `label` is its line in labels.txt. The operating point was chosen by the right answers to `images`
+    validation images, so that of right answers to images like these a share of at most `lost_at_most`
+    becomes unknown, at a confidence of 95 %.
+    """
+
+    label: str
+    images: int
+    lost_at_most: float
+
+    def __post_init__(self) -> None:
+        if not self.label or "\n" in self.label or "\r" in self.label:
+            raise CardError("output.unknown.label must be non-empty and of one line")
+        if self.images < 1:
+            raise CardError(f"output.unknown.images must be at least 1. Received: {self.images}")
+        if not 0 <= self.lost_at_most <= 1:
+            raise CardError(f"output.unknown.lost_at_most must be 0 to 1. Received: {self.lost_at_most}")
+
+
 @dataclass(frozen=True)
 class OutputSpec:
     """The model's output tensor: by the contract, probability = (value - zero_point) * scale.
@@ -125,9 +168,12 @@ class OutputSpec:
     that of the second of two. `index` is the number of the output, where there are several.
 
     A converted `.tflite` has `temperature` inside the graph; `model.keras` gives probabilities without it.
-    Below `threshold`, a probability after temperature, the answer is "unknown"; None means no threshold.
+    Below `threshold`, a probability after temperature, the answer is "unsure"; None means no threshold.
     `threshold_precision` is the share of right answers that the threshold was chosen for; None where no share
     was requested.
+
+    With `unknown` one more value follows those of the labels, and all sum to 1. Temperature, threshold and
+    the figures of accuracy are of the labels' values alone, divided by their sum.
     """
 
     dtype: str = "float32"
@@ -138,6 +184,7 @@ class OutputSpec:
     threshold: float | None = None
     threshold_precision: float | None = None
     index: int = 0
+    unknown: UnknownOutput | None = None
 
     def __post_init__(self) -> None:
         _require("output.dtype", self.dtype, DTYPES)
@@ -153,6 +200,8 @@ class OutputSpec:
         stated = self.threshold_precision
         if stated is not None and not 0 < stated <= 1:
             raise CardError(f"output.threshold_precision must be above 0 to 1, or null. Received: {stated}")
+        if self.unknown is not None and not self.gives_probabilities:
+            raise CardError("output.unknown needs a first output of probabilities")
 
     @property
     def gives_probabilities(self) -> bool:
@@ -178,6 +227,9 @@ class Accuracy:
     `chance` is the share of right answers that the same answers give in a random order, and `above_chance_p`
     the probability that chance gives as many as were measured; see statistics/chance.py. Both are None in
     older cards, and `above_chance_p` where all images are of one class.
+
+    `unknown` is the share of images that are answered with the output for unknown things, and
+    `lost_to_unknown` that of the right answers among the labels; None where the file has no such output.
     """
 
     dataset: str
@@ -198,6 +250,8 @@ class Accuracy:
     only_this: int | None = None
     chance: float | None = None
     above_chance_p: float | None = None
+    unknown: float | None = None
+    lost_to_unknown: float | None = None
 
 
 @dataclass(frozen=True)
@@ -270,16 +324,19 @@ class GoldenExample:
     """The name of an image inside the file, and the probabilities that the new file gave for it.
 
     `kind` is "pattern" for a drawn one, and "photo" for a photo or a picture of unknown origin: cards before
-    format 1.3 don't say.
+    format 1.3 don't say. `unknown` is the value of the output for unknown things; None where there is none.
     """
 
     image: str
     expected: tuple[float, ...]
     tolerance: float
     kind: str = "photo"
+    unknown: float | None = None
 
     def __post_init__(self) -> None:
         _require("golden.kind", self.kind, GOLDEN_KINDS)
+        if self.unknown is not None and not 0 <= self.unknown <= 1:
+            raise CardError(f"golden.unknown must be 0 to 1 or null. Received: {self.unknown}")
 
 
 @dataclass(frozen=True)
@@ -308,6 +365,10 @@ class ModelCard:
             raise CardError("labels must differ from each other")
         if any(not label or "\n" in label or "\r" in label for label in self.labels):
             raise CardError("labels must be non-empty and of one line each")
+        if self.output.unknown is not None and self.output.unknown.label in self.labels:
+            raise CardError(
+                f"output.unknown.label must be none of the labels. Received: {self.output.unknown.label}"
+            )
         if self.format.startswith("1.") and not self.keeps_contract:
             raise CardError(
                 "input and output are not raw RGB pixels and probabilities, which format "
@@ -318,6 +379,11 @@ class ModelCard:
     def keeps_contract(self) -> bool:
         """Whether raw RGB pixels go in, and probabilities come out."""
         return self.input.takes_raw_rgb and self.output.gives_probabilities
+
+    @property
+    def output_labels(self) -> tuple[str, ...]:
+        """What each value of the output stands for: the labels, and that of the output for unknown things."""
+        return (*self.labels, self.output.unknown.label) if self.output.unknown else self.labels
 
     def to_json(self) -> str:
         """Return the card as indented JSON, keys in the order of the fields."""

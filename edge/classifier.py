@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,6 @@ from .tensors import dequantize, read_tensors, to_tensor
 if TYPE_CHECKING:  # Loaded only where a signature is required.
     from .trusted_keys import TrustedKeys
 
-UNKNOWN = "unknown"
 DEFAULT_EXECUTION = Execution()
 
 
@@ -38,27 +38,82 @@ class Score:
     score: float
 
 
-class Prediction(NamedTuple):
-    """The best classes, best first; `unknown` when the best is below the card's threshold.
+class Doubt(Enum):
+    """Why none of the classes is the answer; the value is the word for it.
 
-    `probabilities` is float32 [classes]; `infer_ms` the time from input tensor to probabilities.
+    UNSURE: the picture shows one of the classes, or seems to, and the likeliest is below the threshold.
+    UNKNOWN: the picture looks like none of the classes; only a model with an output for that can say so.
+    """
+
+    UNSURE = "unsure"
+    UNKNOWN = "unknown"
+
+
+class Prediction(NamedTuple):
+    """The best classes, best first, and the `doubt` where none of them is the answer.
+
+    `probabilities` is float32 [classes], and sums to 1; `infer_ms` the time from input tensor to
+    probabilities. `none_of_these` is the score of the output for unknown things; None where the model has no
+    such output. Behind these classes it is one more share of 1: a class's share is its probability times
+    what that leaves.
     """
 
     top: tuple[Score, ...]
-    unknown: bool
+    doubt: Doubt | None
     probabilities: NDArray[np.float32]
     infer_ms: float
+    none_of_these: Score | None = None
 
     @property
     def best(self) -> Score:
         """The class with the highest probability."""
         return self.top[0]
 
+    @property
+    def unknown_share(self) -> float | None:
+        """The value of the output for unknown things, 0..1; None where the model has none."""
+        return None if self.none_of_these is None else self.none_of_these.score
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the picture looks like none of the classes."""
+        return self.doubt is Doubt.UNKNOWN
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the best class is below the threshold."""
+        return self.doubt is Doubt.UNSURE
+
 
 def top_scores(probabilities: NDArray[np.float32], labels: tuple[str, ...], count: int) -> tuple[Score, ...]:
     """Return the `count` highest classes, best first; of equal ones the lower index comes first."""
     order = np.argsort(-probabilities, kind="stable")[:count]
     return tuple(Score(labels[i], int(i), float(probabilities[i])) for i in order)
+
+
+def among_classes(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities of the classes alone, float32 [..., classes], which sum to 1.
+
+    `outputs`, float32 [..., classes + 1], end in the share of the output for unknown things.
+    """
+    classes = outputs[..., :-1]
+    sums = classes.sum(-1, keepdims=True)
+    even = np.float32(1 / classes.shape[-1])  # Of a share of 1 nothing is left that could tell them apart.
+    return np.asarray(np.where(sums > 0, classes / np.maximum(sums, np.float32(1e-30)), even), np.float32)
+
+
+def doubt_of(
+    probabilities: NDArray[np.float32], threshold: float | None, unknown_share: float | None = None
+) -> Doubt | None:
+    """Return why the best of probabilities [classes] is not the answer; None where it is.
+
+    `unknown_share` is that of the output for unknown things, which is the answer where it exceeds the share
+    of every class: the first of all outputs, as other programs have it.
+    """
+    best = float(probabilities.max())
+    if unknown_share is not None and unknown_share > best * (1 - unknown_share):
+        return Doubt.UNKNOWN
+    return Doubt.UNSURE if threshold is not None and best < threshold else None
 
 
 class Classifier:
@@ -137,12 +192,18 @@ class Classifier:
 
     @property
     def classes(self) -> int:
-        """The number of outputs."""
-        return self.output.classes
+        """The number of classes; an output for unknown things is none of them."""
+        return self.output.classes - (self.unknown_label is not None)
+
+    @property
+    def unknown_label(self) -> str | None:
+        """What the output for unknown things is called; None where the model has none."""
+        unknown = self.file.card.output.unknown if self.file.card else None
+        return unknown.label if unknown else None
 
     @property
     def threshold(self) -> float | None:
-        """The probability below which the answer is "unknown"; None where the card has none."""
+        """The probability below which the answer is "unsure"; None where the card has none."""
         return self.file.card.output.threshold if self.file.card else None
 
     @property
@@ -194,9 +255,14 @@ class Classifier:
             raise ModelFileError(f"{self.file.name} gives values that are no numbers (NaN or infinite)")
         probabilities = to_probabilities(values, self._meaning.of(values, self.output.scale))
         elapsed = (time.perf_counter() - started) * 1000
+        none_of_these = None
+        if self.unknown_label is not None:
+            share = float(probabilities[-1])
+            none_of_these = Score(self.unknown_label, len(self.labels), share)
+            probabilities = among_classes(probabilities)
+        doubt = doubt_of(probabilities, self.threshold, none_of_these.score if none_of_these else None)
         scores = top_scores(probabilities, self.labels, top)
-        unknown = self.threshold is not None and scores[0].score < self.threshold
-        return Prediction(scores, unknown, probabilities, elapsed)
+        return Prediction(scores, doubt, probabilities, elapsed, none_of_these)
 
     def read_output(self) -> NDArray[np.float32]:
         """Return the output of the last `invoke` as real values, float32 [outputs], whatever they mean.

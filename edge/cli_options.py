@@ -113,12 +113,15 @@ ANSWERS = (
     _answer("--top", "-k", first=True, type=click.IntRange(1), metavar="N", default=3, show_default=True,
             help="Labels an image."),
     _answer("--threshold", first=True, type=FiniteRange(0, 1), metavar="P", show_default="the model's own",
-            help='Below this probability the answer is "unknown"; 0 for always an answer.'),
+            help='Below this probability the answer is "unsure"; 0 for never.'),
+    _answer("--no-unknown", is_flag=True,
+            help='Never answer "unknown", as files of edge-convert may where a picture shows none of their '
+                 "classes: name the likeliest class."),
     _answer("--smooth", first=True, type=click.IntRange(1, 1000), default=1, metavar="N",
             useless_without=MOVING,
             help="Average the probabilities of the last N frames; photos are never averaged."),
     _answer("--hold", type=FiniteRange(0), default=0.0, metavar="SECONDS", useless_without=MOVING,
-            help="Change the label only after the new one, or unknown, has led for this time."),
+            help="Change the label only after the new one, or unsure or unknown, has led for this time."),
     _answer("--every", type=FiniteRange(0, min_open=True), metavar="SECONDS", useless_without=MOVING,
             help="Classify one frame in this time."),
     _answer("--on-change", is_flag=True, useless_without=MOVING, help="Report only changes of the label."),
@@ -146,7 +149,7 @@ OUTPUT = (
     _output("--log", "log_format", type=click.Choice(["text", "json"]), default="text", show_default=True,
             callback=_use_format, help="Format of remarks on stderr."),
 )  # fmt: skip
-_collect = section("Collecting what the model is unsure of")
+_collect = section("Collecting what the model is unsure of, or does not know")
 COLLECT = (
     _collect("--collect", type=_PATH, metavar="DIR",
              help="Keep such frames in DIR, ready to be labelled and trained on."),

@@ -172,11 +172,13 @@ def _golden(classifier: Classifier, example: GoldenExample) -> Check:
     file, name = classifier.file, f"golden example {example.image}"
     try:
         pixels = _read_golden(_directory(file).read(example.image), classifier)
-        actual = classifier.classify_pixels(pixels).probabilities
+        predicted = classifier.classify_pixels(pixels)
     except (ModelFileError, ImageError) as error:
         return Check(name, FAILED, without_name(error, file.name), tolerance=example.tolerance)
-    expected = np.asarray(example.expected, np.float64)
+    actual, expected = predicted.probabilities, np.asarray(example.expected, np.float64)
     difference = float(np.abs(actual - expected).max())
+    if example.unknown is not None and predicted.unknown_share is not None:
+        difference = max(difference, abs(predicted.unknown_share - example.unknown))
     same = int(actual.argmax()) == int(expected.argmax())
     given, right = (classifier.labels[int(values.argmax())] for values in (actual, expected))
     answer = f"{given}, as it was" if same else f"{given} instead of {right}"

@@ -1,4 +1,4 @@
-"""Copy a folder's photos into one folder per class, unsure ones into "unknown".
+"""Copy a folder's photos into one folder per class, others into "unsure" and "unknown".
 
 python examples/sort_photos.py models/mobilenet_v2_int8.tflite photos sorted
 """
@@ -17,6 +17,6 @@ for frame in FileSource([photos], recursive=True):
     except ImageError as error:
         print(f"Left out: {error}")
         continue
-    folder = Path(target, "unknown" if prediction.unknown else prediction.best.label)
+    folder = Path(target, prediction.doubt.value if prediction.doubt else prediction.best.label)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy2(frame.source, folder)

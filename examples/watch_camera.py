@@ -15,7 +15,7 @@ for frame in open_source(camera, report=print):
         print(f"Trouble: {frame.error}")
         continue
     prediction = classifier.classify(frame.picture)
-    label = "unknown" if prediction.unknown else prediction.best.label
+    label = prediction.doubt.value if prediction.doubt else prediction.best.label
     if label != last:
         print(f"frame {frame.index}: {label} {prediction.best.score:.0%}", flush=True)
         last = label

@@ -51,7 +51,7 @@ _BY_CHANCE = (
     r"(?<=answer)[a-z]+(?=,asitwas)",
 )
 # An answer just below a threshold may be just above it, and is then shown without brackets.
-_UNKNOWN = re.compile(r"unknown\(([a-z]+0%(?:,[a-z]+0%)+)\)")
+_DOUBTED = re.compile(r"(?:unknown|unsure)\(([a-z]+0%(?:,[a-z]+0%)+)\)")
 # An answer and its alternatives, several of which may be equally improbable: as text, printed by Python, as
 # JSON, and as CSV. First with the answer and all alternatives as groups, then one alternative.
 _ALTERNATIVES = (
@@ -200,7 +200,7 @@ def _squeezed(text: str) -> str:
     whole = re.sub(r"\s", "", " ".join(_equalized(line) for line in text.splitlines()))
     for pattern in _BY_CHANCE:
         whole = re.sub(pattern, "", whole)
-    whole = _UNKNOWN.sub(r"\1", whole)
+    whole = _DOUBTED.sub(r"\1", whole)
     for answer, alternative in _ALTERNATIVES:
         whole = re.sub(answer, partial(_sorted_alternatives, alternative), whole)
     return whole

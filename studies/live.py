@@ -58,7 +58,7 @@ class Slow(Classifier):
             prediction = super().classify_pixels(pixels, top)
             elapsed = (time.perf_counter() - began) * 1000
             if elapsed >= self.least_ms:
-                return Prediction(prediction.top, prediction.unknown, prediction.probabilities, elapsed)
+                return prediction._replace(infer_ms=elapsed)
 
 
 class Ready:

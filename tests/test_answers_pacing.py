@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from edge_classify.edge.answers.pacing import OnChange, paced
 from edge_classify.edge.answers.result import Answer, FrameResult
-from edge_classify.edge.classifier import Prediction, top_scores
+from edge_classify.edge.classifier import Doubt, Prediction, top_scores
 from edge_classify.edge.errors import OptionError
 from edge_classify.edge.sources.frames import Frame, ReadyPicture
 from hypothesis import given
@@ -86,7 +86,8 @@ def result(label: str, source: str = "camera", time: float | None = 0.0, other: 
     def answer(model: str, label: str) -> Answer:
         array = np.array([label == "cat", label == "dog"], np.float32)
         scores = top_scores(array, ("cat", "dog"), 2)
-        return Answer(model, Prediction(scores, label == "unknown", array, 1.0), 1.0)
+        doubt = next((each for each in Doubt if each.value == label), None)
+        return Answer(model, Prediction(scores, doubt, array, 1.0), 1.0)
 
     frame = Frame(source, PICTURE, index=0, seconds=time)
     return FrameResult(frame, (answer("first", label), answer("second", other)))
@@ -98,9 +99,9 @@ def error(source: str = "camera") -> FrameResult:
 
 def test_results_pass_when_a_label_changes_and_the_first_always() -> None:
     change = OnChange()
-    labels = ["cat", "cat", "dog", "dog", "unknown", "unknown", "cat"]
+    labels = ["cat", "cat", "dog", "dog", "unknown", "unknown", "unsure", "cat"]
     passed = [change.passes(result(label)) for label in labels]
-    assert passed == [True, False, True, False, True, False, True]
+    assert passed == [True, False, True, False, True, False, True, True]
 
 
 def test_results_pass_when_only_the_second_model_changes() -> None:

@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from edge_classify.edge.answers.rules import MAX_SMOOTH, AnswerRules, Answers, Held, mean_probabilities
-from edge_classify.edge.classifier import Prediction, top_scores
+from edge_classify.edge.answers.result import Answer
+from edge_classify.edge.answers.rules import MAX_SMOOTH, AnswerRules, Answers, Held, mean_outputs
+from edge_classify.edge.classifier import Doubt, Prediction, Score, top_scores
 from edge_classify.edge.errors import OptionError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +17,14 @@ LABELS = ("cat", "dog", "owl")
 
 def said(*probabilities: float) -> Prediction:
     array = np.array(probabilities, np.float32)
-    return Prediction(top_scores(array, LABELS, 3), False, array, 7.0)
+    return Prediction(top_scores(array, LABELS, 3), None, array, 7.0)
 
 
 CAT, DOG, OWL, UNSURE = said(0.8, 0.15, 0.05), said(0.1, 0.8, 0.1), said(0, 0.1, 0.9), said(0.34, 0.33, 0.33)
+
+
+def with_unknown(prediction: Prediction, share: float) -> Prediction:
+    return prediction._replace(none_of_these=Score("unknown", 3, share))
 
 
 def shown(
@@ -28,7 +33,7 @@ def shown(
     """Return the labels that a camera's frames get, given as (time, what the model said)."""
     answers = Answers(rules)
     found = [answers.answer("m", LABELS, p, threshold, "camera", time) for time, p in frames]
-    return ["unknown" if answer.unknown else answer.best.label for answer in found]
+    return [answer.doubt.value if answer.doubt else answer.best.label for answer in found]
 
 
 def probability_arrays(frames: int) -> st.SearchStrategy[list[NDArray[np.float32]]]:
@@ -36,15 +41,92 @@ def probability_arrays(frames: int) -> st.SearchStrategy[list[NDArray[np.float32
     return st.lists(one.map(lambda values: np.array(values, np.float32)), min_size=1, max_size=frames)
 
 
-def test_answer_below_the_threshold_is_unknown_and_the_option_beats_the_card() -> None:
+def test_answer_below_the_threshold_is_unsure_and_the_option_beats_the_card() -> None:
     for option, card, expected in (
         (None, None, "cat"),
-        (None, 0.81, "unknown"),
+        (None, 0.81, "unsure"),
         (None, 0.79, "cat"),
-        (0.9, 0.1, "unknown"),
+        (0.9, 0.1, "unsure"),
         (0.0, 0.9, "cat"),
     ):
         assert shown(AnswerRules(threshold=option), [(0, CAT)], card) == [expected], (option, card)
+
+
+def test_answer_is_unknown_where_its_share_exceeds_that_of_every_class_and_unsure_otherwise() -> None:
+    for share, threshold, expected in (
+        (0.5, None, "unknown"),  # Of the other half 0.8 are left to the cat: 0.4.
+        (0.44, None, "cat"),
+        (0.44, 0.81, "unsure"),
+        (0.5, 0.81, "unknown"),
+    ):
+        assert shown(AnswerRules(), [(0, with_unknown(CAT, share))], threshold) == [expected]
+    assert shown(AnswerRules(unknown=False), [(0, with_unknown(CAT, 0.7))]) == ["cat"]
+    assert shown(AnswerRules(unknown=False), [(0, with_unknown(CAT, 0.7))], 0.81) == ["unsure"]
+
+
+def test_average_is_that_of_all_outputs_the_unknown_among_them() -> None:
+    answers = Answers(AnswerRules(smooth=2))
+    answers.answer("m", LABELS, with_unknown(CAT, 0.75), None, "camera", 0.0)
+    found = answers.answer("m", LABELS, with_unknown(DOG, 0.25), None, "camera", 0.1)
+    # Cat 0.8 x 0.25 and 0.1 x 0.75, dog 0.15 x 0.25 and 0.8 x 0.75, each halved; the classes have half of 1.
+    assert found.unknown_share == pytest.approx(0.5)
+    assert found.probabilities[:2] == pytest.approx([0.275, 0.6375], abs=1e-6)
+    assert found.unknown  # 0.5 against half of 0.6375.
+
+
+@given(st.floats(0, 1, width=32), st.integers(1, 5))
+def test_first_frame_is_answered_exactly_as_a_photo(share: float, smooth: int) -> None:
+    answers = Answers(AnswerRules(smooth=smooth))
+    prediction = with_unknown(said(0.7, 0.2, 0.1), share)
+    photo = answers.answer("m", LABELS, prediction, 0.7, "folder", None)
+    frame = answers.answer("m", LABELS, prediction, 0.7, "camera", 0.0)
+    assert (frame.top, frame.doubt, frame.none_of_these) == (photo.top, photo.doubt, photo.none_of_these)
+    assert (frame.probabilities == photo.probabilities).all()
+
+
+def test_without_unknown_the_average_is_that_of_the_classes_alone() -> None:
+    answers = Answers(AnswerRules(smooth=2, unknown=False))
+    answers.answer("m", LABELS, with_unknown(CAT, 0.99), None, "camera", 0.0)
+    found = answers.answer("m", LABELS, with_unknown(DOG, 0.01), None, "camera", 0.1)
+    assert found.probabilities == pytest.approx([0.45, 0.475, 0.075])
+    assert (found.doubt, found.none_of_these, found.unknown_share) == (None, None, None)
+
+
+def reason(rules: AnswerRules, frames: list[tuple[float | None, Prediction]], threshold: float) -> str | None:
+    """Return the reason of the answer to the last frame, given as (time, what the model said)."""
+    answers = Answers(rules)
+    for time, prediction in frames:
+        found = answers.answer("m", LABELS, prediction, threshold, "camera", time)
+    return Answer("m", found, 1.0, rules.threshold_of(threshold)).reason
+
+
+def test_reason_names_the_two_best_and_the_threshold_that_was_used_or_the_nearest_class() -> None:
+    photo, rules = None, AnswerRules(top=1)
+    assert reason(rules, [(photo, CAT)], 0.5) is None
+    between = "between cat (80 %) and dog (15 %), below the threshold of"
+    assert reason(rules, [(photo, CAT)], 0.905) == f"{between} 90.5 %"
+    assert reason(AnswerRules(top=1, threshold=0.9), [(photo, CAT)], 0.1) == f"{between} 90 %"
+    unknown = with_unknown(CAT, 0.7)
+    assert reason(rules, [(photo, unknown)], 0.9) == "like none of the 3 classes; the nearest is cat"
+    assert reason(AnswerRules(unknown=False), [(photo, unknown)], 0.9) == f"{between} 90 %"
+
+
+def test_reason_of_a_held_answer_states_nothing_that_the_frame_does_not_show() -> None:
+    held = AnswerRules(hold=60)
+    for first in (UNSURE, with_unknown(CAT, 0.7)):
+        now = with_unknown(DOG, 0.1) if first.none_of_these else DOG
+        found = reason(held, [(0.0, first), (1.0, now)], 0.5)
+        assert found == "held from earlier frames; likeliest now: dog (80 %) and cat (10 %)"
+    assert reason(held, [(0.0, UNSURE), (1.0, UNSURE)], 0.5) == (
+        "between cat (34 %) and dog (33 %), below the threshold of 50 %"
+    )
+
+
+def test_unsure_answer_names_two_classes_also_with_top_1() -> None:
+    answers = Answers(AnswerRules(top=1))
+    unsure = answers.answer("m", LABELS, CAT, 0.81, "folder", None)
+    assert [score.label for score in unsure.top] == ["cat", "dog"]
+    assert len(answers.answer("m", LABELS, CAT, None, "folder", None).top) == 1
 
 
 def test_answer_exactly_at_the_threshold_is_given() -> None:
@@ -52,7 +134,7 @@ def test_answer_exactly_at_the_threshold_is_given() -> None:
     at = said(136 / 256, 100 / 256, 20 / 256)
     rules = AnswerRules()
     assert shown(rules, [(0, at)], 136 / 256) == ["cat"]
-    assert shown(rules, [(0, at)], 136.5 / 256) == ["unknown"]
+    assert shown(rules, [(0, at)], 136.5 / 256) == ["unsure"]
     assert shown(AnswerRules(threshold=136 / 256), [(0, at)]) == ["cat"]
 
 
@@ -71,7 +153,7 @@ def test_smoothed_probabilities_are_the_mean_of_the_last_frames(
 ) -> None:
     answers = Answers(AnswerRules(smooth=smooth))
     for number, probabilities in enumerate(frames):
-        prediction = Prediction(top_scores(probabilities, LABELS, 3), False, probabilities, 1.0)
+        prediction = Prediction(top_scores(probabilities, LABELS, 3), None, probabilities, 1.0)
         found = answers.answer("m", LABELS, prediction, None, "camera", number / 30)
         last = np.array(frames[max(0, number + 1 - smooth) : number + 1], np.float64)
         assert found.probabilities == pytest.approx(last.mean(axis=0), abs=1e-7)
@@ -104,10 +186,10 @@ def test_new_label_is_shown_once_it_lasted_as_long_as_asked() -> None:
     ]  # fmt: skip
 
 
-def test_unknown_must_last_too_before_it_is_shown_and_before_it_goes() -> None:
+def test_unsure_must_last_too_before_it_is_shown_and_before_it_goes() -> None:
     frames = [(float(i), UNSURE if 1 <= i <= 3 else CAT) for i in range(8)]
     labels = shown(AnswerRules(hold=2), frames, threshold=0.5)
-    assert labels == ["cat", "cat", "cat", "unknown", "unknown", "unknown", "cat", "cat"]
+    assert labels == ["cat", "cat", "cat", "unsure", "unsure", "unsure", "cat", "cat"]
 
 
 def test_held_label_stands_first_and_the_others_follow_by_probability() -> None:
@@ -127,7 +209,7 @@ def test_held_label_that_fell_below_the_threshold_is_still_the_answer() -> None:
     answers = Answers(AnswerRules(hold=60))
     answers.answer("m", LABELS, CAT, 0.5, "camera", 0.0)
     found = answers.answer("m", LABELS, UNSURE, 0.5, "camera", 1.0)
-    assert (found.best.label, found.unknown) == ("cat", False)
+    assert (found.best.label, found.doubt) == ("cat", None)
 
 
 @pytest.mark.parametrize("source, time", [("another", 1.0), ("camera", 30.0), ("camera", -1.0)])
@@ -163,11 +245,11 @@ def test_models_side_by_side_do_not_mix() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 3), st.sampled_from((None, 0, 1, 2))), min_size=1, max_size=40),
+    st.lists(st.tuples(st.floats(0, 3), st.sampled_from((*Doubt, 0, 1, 2))), min_size=1, max_size=40),
     st.floats(0.1, 5),
 )
 def test_what_is_shown_never_changes_before_the_new_answer_was_best_for_that_long(
-    steps: list[tuple[float, int | None]], hold: float
+    steps: list[tuple[float, int | Doubt]], hold: float
 ) -> None:
     times = np.cumsum([step for step, _ in steps]).tolist()
     bests = [best for _, best in steps]
@@ -190,7 +272,7 @@ def test_what_is_shown_never_changes_before_the_new_answer_was_best_for_that_lon
 
 
 def test_mean_of_one_frame_is_that_frame() -> None:
-    assert mean_probabilities([CAT.probabilities]) is CAT.probabilities
+    assert mean_outputs([CAT.probabilities]) is CAT.probabilities
 
 
 @pytest.mark.parametrize(

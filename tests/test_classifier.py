@@ -179,15 +179,15 @@ def test_card_that_contradicts_its_model_is_refused(
         Classifier.from_file(path)
 
 
-@pytest.mark.parametrize(("threshold", "unknown"), [(0.3, False), (0.99, True), (None, False)])
-def test_answer_below_the_cards_threshold_is_unknown(
-    threshold: float | None, unknown: bool, foreign_models: dict[str, Path], tmp_path: Path
+@pytest.mark.parametrize(("threshold", "unsure"), [(0.3, False), (0.99, True), (None, False)])
+def test_answer_below_the_cards_threshold_is_unsure(
+    threshold: float | None, unsure: bool, foreign_models: dict[str, Path], tmp_path: Path
 ) -> None:
     card = json.dumps({**CARD, "output": {"dtype": "uint8", "threshold": threshold}}).encode()
     path = with_zip(foreign_models["uint8"], tmp_path / "m.tflite", {"card.json": card})
     grey = Image.new("RGB", (8, 8), (150, 120, 120))
     prediction = Classifier.from_file(path).classify(grey)
-    assert (prediction.best.label, prediction.unknown) == ("r", unknown)
+    assert (prediction.best.label, prediction.unsure, prediction.unknown) == ("r", unsure, False)
 
 
 def test_answer_exactly_at_the_cards_threshold_is_given(tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_answer_exactly_at_the_cards_threshold_is_given(tmp_path: Path) -> None:
     plain = Classifier.from_file(path)
     score = plain.classify_pixels(pixels).best.score
     assert plain.file.card is not None
-    for threshold, unknown in ((score, False), (float(np.nextafter(score, 1)), True)):
+    for threshold, unsure in ((score, False), (float(np.nextafter(score, 1)), True)):
         output = replace(plain.file.card.output, threshold=threshold)
         path.write_bytes(seal(tiny(), replace(plain.file.card, output=output)))
-        assert Classifier.from_file(path).classify_pixels(pixels).unknown == unknown
+        assert Classifier.from_file(path).classify_pixels(pixels).unsure == unsure
 
 
 def test_card_refuses_a_normalization_from_outside(foreign_models: dict[str, Path], tmp_path: Path) -> None:

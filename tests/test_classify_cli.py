@@ -21,7 +21,10 @@ from .support.streams import write_video
 from .support.tiny_model import CARD, with_zip
 
 JsonLines = Callable[[str], list[dict[str, Any]]]
-KEYS = ["source", "frame", "age_ms", "model", "predictions", "unknown", "decode_ms", "infer_ms"]
+KEYS = [
+    *("source", "frame", "age_ms", "model", "answer", "predictions", "unknown", "unsure", "reason"),
+    *("unknown_score", "decode_ms", "infer_ms"),
+]
 
 
 @pytest.fixture

@@ -101,9 +101,9 @@ def test_region_is_all_that_is_looked_at(model: Path, tmp_path: Path, json_lines
     assert "--roi 50,0,40,40 is not inside the picture, which is 80 x 40 pixels" in result.stderr
 
 
-def test_threshold_makes_unknown_of_what_is_less_probable(model: Path, photos: Path) -> None:
+def test_threshold_makes_unsure_of_what_is_less_probable(model: Path, photos: Path) -> None:
     result = run_command("edge-classify", "-m", model, "--threshold", "0.99", "-k", "1", photos)
-    assert [line.split("  ")[1].split(" (")[0] for line in result.stdout.splitlines()] == ["unknown"] * 3
+    assert [line.split("  ")[1].split(" (")[0] for line in result.stdout.splitlines()] == ["unsure"] * 3
 
 
 def test_csv_goes_into_a_file_that_is_not_replaced_without_force(model: Path, photos: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.edge.answers.result import Answer, FrameResult
-from edge_classify.edge.classifier import Classifier, Prediction, top_scores
+from edge_classify.edge.classifier import Classifier, Doubt, Prediction, top_scores
 from edge_classify.edge.collect.collector import RETRY_SECONDS, Collector
 from edge_classify.edge.collect.folder import CollectFolder
 from edge_classify.edge.collect.rules import CollectRules
@@ -54,7 +54,7 @@ def frame_result(
 ) -> FrameResult:
     rest = (1 - best) / 3
     array = np.array([best, rest, rest, rest], np.float32)
-    prediction = Prediction(top_scores(array, LABELS, 3), best < 0.5, array, 1.0)
+    prediction = Prediction(top_scores(array, LABELS, 3), Doubt.UNSURE if best < 0.5 else None, array, 1.0)
     return FrameResult(Frame(source, picture, **frame), (Answer("tiny", prediction, 1.0),))
 
 
@@ -111,7 +111,7 @@ def test_unsure_frame_is_kept_with_a_record_and_a_sure_one_is_not(setting: Setti
         "tiny: the two best are 0.067 apart, less than 0.1",
     ]
     (said,) = record["models"]
-    assert (said["model"], said["unknown"]) == ("tiny", True)
+    assert (said["model"], said["unknown"], said["unsure"]) == ("tiny", False, True)
     assert said["predictions"][0] == {"label": "red", "index": 0, "score": pytest.approx(0.3)}
     assert datetime.fromisoformat(record["time"]).utcoffset() is not None
     assert record["scene"] in setting.pictures()[0].name

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 from edge_classify.edge.answers.result import Answer, FrameResult
-from edge_classify.edge.classifier import Prediction, top_scores
+from edge_classify.edge.classifier import Doubt, Prediction, Score, top_scores
 from edge_classify.edge.collect.rules import CollectRules, reasons_to_keep
 from edge_classify.edge.collect.scenes import SAME_SCENE, Scenes, scene_hash
 from edge_classify.edge.errors import OptionError
@@ -23,7 +23,7 @@ def result(*predictions: tuple[float, ...]) -> FrameResult:
         array = np.array(probabilities, np.float32)
         labels = tuple(f"class {i}" for i in range(len(array)))
         scores = top_scores(array, labels, 3)
-        answers.append(Answer(f"model {number}", Prediction(scores, False, array, 1.0), 1.0))
+        answers.append(Answer(f"model {number}", Prediction(scores, None, array, 1.0), 1.0))
     return FrameResult(Frame("a.jpg", ReadyPicture(Image.new("RGB", (8, 8)))), tuple(answers))
 
 
@@ -38,6 +38,13 @@ def test_frame_is_kept_below_the_card_s_threshold_or_below_one_half_without_one(
     assert reasons(result((0.6, 0.4)), rules, None) == []
     assert reasons(result((0.45, 0.3, 0.25)), rules, None) == ["model 0: 0.450 is below 0.5"]
     assert reasons(result((0.45, 0.3, 0.25)), rules, 0.0) == []
+
+
+def test_frame_that_looks_like_none_of_the_classes_is_kept_however_sure_the_model_is_among_them() -> None:
+    ((first,), rules) = (result((0.9, 0.1)).answers, CollectRules(tie=0))
+    unknown = first.prediction._replace(doubt=Doubt.UNKNOWN, none_of_these=Score("unknown", 2, 0.7))
+    kept = result((0.9, 0.1))._replace(answers=(first._replace(prediction=unknown),))
+    assert reasons(kept, rules, 0.5) == ["model 0: looks like none of its classes"]
 
 
 def test_option_beats_the_card_s_threshold() -> None:

@@ -151,17 +151,17 @@ def test_threshold_is_chosen_from_the_variants_own_validation_outputs(
         assert item[key] == getattr(card.accuracy, key)
 
 
-def test_runner_answers_unknown_below_the_threshold_in_text_and_json(
+def test_runner_is_unsure_below_the_threshold_in_text_and_json(
     refitted: tuple[Path, str], tmp_path: Path, json_lines: Callable[[str], list[dict[str, Any]]]
 ) -> None:
     model = refitted[0] / "net_int8.tflite"
     Image.new("RGB", (8, 8), (120, 125, 118)).save(tmp_path / "grey.png")
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "red.png")
     text = run_command("edge-classify", "--model", model, tmp_path).stdout.splitlines()
-    assert [line.split("  ")[1].split()[0] for line in text] == ["unknown", "red"]
+    assert [line.split("  ")[1].split()[0] for line in text] == ["unsure", "red"]
     assert "(green" in text[0]
     records = json_lines(run_command("edge-classify", "--model", model, tmp_path, "--json").stdout)
-    assert [record["unknown"] for record in records] == [True, False]
+    assert [record["unsure"] for record in records] == [True, False]
     assert records[0]["predictions"][0]["label"] == "green"
 
 
@@ -186,7 +186,7 @@ def test_refitted_variant_made_alone_has_the_same_bytes(
 def test_precision_that_cannot_be_shown_gives_no_threshold_and_says_so(colours: Path, tmp_path: Path) -> None:
     write_model(colours, replace(CARD, output=OutputSpec(threshold=0.5, threshold_precision=1.0)), "strict")
     result = convert(colours / "strict", "--output", tmp_path, "--variant", "float32")
-    assert "never answers unknown: no threshold shows a precision of 100.0%" in result.stderr
+    assert "is never unsure: no threshold shows a precision of 100.0%" in result.stderr
     assert card_of(tmp_path / "strict_float32.tflite").output.threshold is None
 
 

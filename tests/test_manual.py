@@ -117,7 +117,7 @@ def _as_json(*labels: str) -> str:
     ("shown", "printed", "other"),
     [
         ("1.jpg  mug 99%, spoon 1%, plate 0%", "1.jpg  mug 98%, plate 1%, spoon 1%", "1.jpg  cup 9%, mug 2%"),
-        ("1.jpg  unknown (mug 94%, cup 6%)", "1.jpg  mug 96%, cup 4%", "1.jpg  unknown (cup 94%, mug 6%)"),
+        ("1.jpg  unsure (mug 94%, cup 6%)", "1.jpg  mug 96%, cup 4%", "1.jpg  unsure (cup 94%, mug 6%)"),
         ("a: 98%\nb: 1%\nc: 1%", "a: 99%\nc: 1%\nb: 0%", "b: 98%\na: 1%\nc: 1%"),
         (_as_json("a", "b", "c"), _as_json("a", "c", "b"), _as_json("b", "a", "c")),
         (

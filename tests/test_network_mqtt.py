@@ -167,7 +167,7 @@ def test_home_assistant_is_told_what_stands_where(
     assert sensor["device"]["identifiers"]
     assert sensor["device"]["name"] == "edge-classify"
     assert sensor["origin"]["name"] == "edge-classify"
-    assert sensor["options"] == [*LABELS, "unknown"]
+    assert sensor["options"] == [*LABELS, "unsure"]
     assert _rendered(sensor, json.loads(line)) == "blue"
 
 
@@ -176,16 +176,20 @@ def _rendered(sensor: dict[str, Any], line: dict[str, Any]) -> str:
     return str(jinja2.Template(sensor["value_template"]).render(value_json=line)).strip()
 
 
-def test_state_is_unknown_where_the_model_is_not_sure_and_never_longer_than_home_assistant_takes() -> None:
+def test_state_is_the_answer_and_never_longer_than_home_assistant_takes() -> None:
     sensor = announcement("a", "m", ["x"])
     label = "{{ 7 * 7 }}" + "x" * 300
-    line = {"unknown": False, "predictions": [{"label": label}]}
-    assert _rendered(sensor, line) == label[:255]
-    assert _rendered(sensor, {**line, "unknown": True}) == "unknown"
+    assert _rendered(sensor, {"answer": label}) == label[:255]
+    assert _rendered(sensor, {"answer": "unsure"}) == "unsure"
 
 
 def test_options_are_each_state_once_and_none_where_there_are_too_many_to_choose_from() -> None:
-    assert announcement("a", "m", [" red ", "red", "x" * 300])["options"] == ["red", "x" * 255, "unknown"]
+    assert announcement("a", "m", [" red ", "red", "x" * 300])["options"] == ["red", "x" * 255, "unsure"]
+    assert announcement("a", "m", ["unknown"], "none of these")["options"] == [
+        "unknown",
+        "unsure",
+        "none of these",
+    ]
     assert "options" not in announcement("a", "m", [str(number) for number in range(1001)])
 
 

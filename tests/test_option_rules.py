@@ -33,8 +33,8 @@ ALWAYS = {
     "edge-classify": {
         "region", "models", "labels", "normalization", "color", "outputs",
         "output_index", "runtime", "threads", "delegate", "untrusted",
-        "top", "threshold", "as_json", "output", "save_annotated", "show", "publish", "webhooks",
-        "log_format", "collect", "service",
+        "top", "threshold", "no_unknown", "as_json", "output", "save_annotated", "show", "publish",
+        "webhooks", "log_format", "collect", "service",
     },
     "edge-convert": {
         "variants", "supersample", "compatible", "data", "labels", "normalization", "color", "outputs",

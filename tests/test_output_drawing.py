@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from edge_classify.edge.answers.result import Answer
+from edge_classify.edge.classifier import Doubt
 from edge_classify.edge.outputs import fonts
 from edge_classify.edge.outputs.drawing import draw_answers
 from hypothesis import given, settings
@@ -74,9 +75,11 @@ def test_bar_is_as_long_as_the_class_is_probable() -> None:
     assert certain > 250 and half == pytest.approx(certain / 2, abs=3)
 
 
-def test_unknown_has_no_green_bar_and_stands_before_the_guesses() -> None:
-    assert green((640, 480), answer({"a": 0.5}, unknown=True)) == 0
-    rows = [change((640, 480), a).any(axis=1).sum() for a in (answer({"a": 0.5}), answer({"a": 0.5}, True))]
+@pytest.mark.parametrize("doubt", Doubt)
+def test_unsure_and_unknown_have_no_green_bar_and_stand_before_the_guesses(doubt: Doubt) -> None:
+    sure, doubtful = answer({"a": 0.5}), answer({"a": 0.5}, doubt)
+    assert green((640, 480), doubtful) == 0
+    rows = [change((640, 480), each).any(axis=1).sum() for each in (sure, doubtful)]
     assert rows[1] > rows[0]
 
 
@@ -126,11 +129,17 @@ sizes = st.tuples(st.integers(1, 400), st.integers(1, 400))
 
 
 @settings(max_examples=150)
-@given(st.dictionaries(texts, st.floats(-1, 2), min_size=1, max_size=4), texts, st.booleans(), texts, sizes)
+@given(
+    st.dictionaries(texts, st.floats(-1, 2), min_size=1, max_size=4),
+    texts,
+    st.sampled_from((None, *Doubt)),
+    texts,
+    sizes,
+)
 def test_any_text_is_drawn_on_any_picture(
-    scores: dict[str, float], model: str, unknown: bool, note: str, size: tuple[int, int]
+    scores: dict[str, float], model: str, doubt: Doubt | None, note: str, size: tuple[int, int]
 ) -> None:
-    drawn = answer(scores, unknown, model)
+    drawn = answer(scores, doubt, model)
     change(size, drawn, drawn, note=note)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from edge_classify.edge.answers.result import Answer, FrameResult
-from edge_classify.edge.classifier import Classifier
+from edge_classify.edge.classifier import Classifier, Doubt, Score
 from edge_classify.edge.errors import OptionError, OutputExistsError, OutputKeptError
 from edge_classify.edge.outputs.csv_lines import CsvLines, to_cell
 from edge_classify.edge.outputs.frame_rate import FrameRate
@@ -72,16 +72,20 @@ def test_frame_rate_is_that_of_the_last_thirty_frames() -> None:
     assert last == pytest.approx(10)
 
 
-def test_text_shows_the_answer_of_each_model_and_says_unknown(lines: Lines) -> None:
+def test_text_shows_the_answer_of_each_model_and_says_unsure_and_unknown(lines: Lines) -> None:
     text = TextLines(lines)
     text.show(photo("a.jpg", answer({"cat": 0.9, "dog": 0.05})))
     text.show(
-        photo("b.jpg", answer({"cat": 0.4}, unknown=True, model="m1"), answer({"dog": 0.6}, model="m2"))
+        photo(
+            "b.jpg",
+            answer({"cat": 0.4}, Doubt.UNKNOWN, "m1"),
+            answer({"dog": 0.5, "cat": 0.4}, Doubt.UNSURE, "m2"),
+        )
     )
     text.show(live(7, answer({"cat": 1.0})))
     assert lines.text.splitlines() == [
         "a.jpg  cat 90.0%, dog 5.0%",
-        "b.jpg  m1: unknown (cat 40.0%)  |  m2: dog 60.0%",
+        "b.jpg  m1: unknown (cat 40.0%)  |  m2: unsure (dog 50.0%, cat 40.0%)",
         "camera 0 #7  cat 100.0%  [0.0 frames/s]",
     ]
 
@@ -108,12 +112,43 @@ def test_json_line_of_a_real_classification_has_exactly_the_keys_of_the_contract
     JsonLines(lines).show(FrameResult(frame, (Answer("tiny", model.classify(picture), 1.23456),), 40.06))
     record = json.loads(lines.text)
     assert list(record) == [
-        *("source", "frame", "age_ms", "model", "predictions", "unknown", "decode_ms", "infer_ms")
+        *("source", "frame", "age_ms", "model", "answer", "predictions", "unknown", "unsure", "reason"),
+        *("unknown_score", "decode_ms", "infer_ms"),
     ]
     assert [list(entry) for entry in record["predictions"]] == [["label", "index", "score"]] * 3
     assert record["predictions"][0]["label"] == "green" and record["infer_ms"] > 0
     assert (record["source"], record["frame"], record["age_ms"]) == ("grün.png", 3, 40.1)
     assert (record["model"], record["unknown"], record["decode_ms"]) == ("tiny", False, 1.235)
+    assert (record["answer"], record["unsure"], record["reason"]) == ("green", False, None)
+
+
+def test_json_says_unsure_and_unknown_apart_each_with_its_reason(lines: Lines) -> None:
+    output = JsonLines(lines)
+    output.show(photo("a.jpg", answer({"cat": 0.48, "dog": 0.45}, Doubt.UNSURE)))
+    output.show(photo("a.jpg", answer({"cat": 0.9, "dog": 0.1}, Doubt.UNKNOWN)))
+    unsure, unknown = map(json.loads, lines.text.splitlines())
+    assert (unsure["answer"], unsure["unsure"], unsure["unknown"]) == ("unsure", True, False)
+    assert unsure["reason"] == "between cat (48 %) and dog (45 %), below the threshold of 80 %"
+    assert unsure["unknown_score"] is None
+    assert (unknown["answer"], unknown["unsure"], unknown["unknown"]) == ("unknown", False, True)
+    assert unknown["reason"] == "like none of the 2 classes; the nearest is cat"
+    assert unknown["unknown_score"] == 0.65
+
+
+def test_unknown_things_are_none_of_these_where_a_class_is_called_unknown(lines: Lines) -> None:
+    given = answer({"unknown": 0.9, "dog": 0.1}, Doubt.UNKNOWN)
+    last = Score("none of these", 2, 0.65)
+    renamed = given._replace(prediction=given.prediction._replace(none_of_these=last))
+    TextLines(lines).show(photo("a.jpg", renamed))
+    TextLines(lines).show(photo("b.jpg", answer({"unknown": 0.9, "dog": 0.1})))
+    assert lines.text.splitlines() == [
+        "a.jpg  none of these (unknown 90.0%, dog 10.0%)",
+        "b.jpg  unknown 90.0%, dog 10.0%",
+    ]
+    lines.text = ""
+    JsonLines(lines).show(photo("b.jpg", answer({"unknown": 0.9, "dog": 0.1})))
+    record = json.loads(lines.text)
+    assert (record["answer"], record["unknown"], record["reason"]) == ("unknown", False, None)
 
 
 def test_json_gives_a_line_a_model_or_the_error_in_ascii_and_any_name_back(lines: Lines) -> None:
@@ -131,13 +166,14 @@ def test_json_gives_a_line_a_model_or_the_error_in_ascii_and_any_name_back(lines
 
 def test_csv_has_a_row_an_image_and_model_and_one_for_what_could_not_be_read(lines: Lines) -> None:
     output = CsvLines(lines, top=3)
-    output.show(live(5, answer({"cat": 0.41, "dog": 0.3}, unknown=True)))
+    output.show(live(5, answer({"cat": 0.41, "dog": 0.3}, Doubt.UNSURE)))
     output.show(photo('my "best", 1.jpg'))
     output.show(failure("clip.mp4", "breaks off", 12))
     assert lines.text.startswith(
         "source,frame,age_ms,model,label,score,label_2,score_2,label_3,score_3,"
-        "unknown,decode_ms,infer_ms,error\r\n"
-        "camera 0,5,38.0,small,unknown,0.41,dog,0.3,,,true,3.21,12.346,\r\n"
+        "unknown,unsure,reason,unknown_score,decode_ms,infer_ms,error\r\n"
+        "camera 0,5,38.0,small,unsure,0.41,dog,0.3,,,"
+        'false,true,"between cat (41 %) and dog (30 %), below the threshold of 80 %",,3.21,12.346,\r\n'
     )
     second, third = rows(lines)[1:]
     assert second["source"] == 'my "best", 1.jpg' and second["frame"] == second["error"] == ""
@@ -149,9 +185,21 @@ def test_csv_has_a_row_an_image_and_model_and_one_for_what_could_not_be_read(lin
     }
 
 
+def test_csv_says_unknown_in_the_first_label_and_how_far_the_picture_is_from_the_classes(
+    lines: Lines,
+) -> None:
+    CsvLines(lines, top=1).show(photo("a.jpg", answer({"cat": 0.9, "dog": 0.1}, Doubt.UNKNOWN)))
+    (row,) = rows(lines)
+    assert (row["label"], row["unknown"], row["unsure"]) == ("unknown", "true", "false")
+    assert row["reason"] == "like none of the 2 classes; the nearest is cat"
+    assert row["unknown_score"] == "0.65"
+
+
 def test_csv_without_images_has_its_header(lines: Lines) -> None:
     CsvLines(lines, top=1).close()
-    assert lines.text == "source,frame,age_ms,model,label,score,unknown,decode_ms,infer_ms,error\r\n"
+    assert lines.text == (
+        "source,frame,age_ms,model,label,score,unknown,unsure,reason,unknown_score,decode_ms,infer_ms,error\r\n"
+    )
 
 
 @pytest.mark.parametrize("start", [*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20", "\ufe66", "\u207a"])

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 # Takes a step for each line of stdin, and then sets the terminal's title, which moves nothing on the screen.
 CHILD = r"""
 import os, sys
+from edge_classify.edge.classifier import Doubt
 from edge_classify.edge.console import say
 from edge_classify.edge.outputs.live_table import LiveTable, can_redraw
 from tests.support.output_results import answer, failure, live
@@ -28,7 +29,10 @@ table = LiveTable(lambda: now[0])
 steps = {
     "frame 1": lambda: table.show(live(1)),
     "frame 2": lambda: table.show(live(2, answer({"tiger": 0.5, "lynx": 0.25}))),
-    "models": lambda: table.show(live(3, answer(model="m[1]"), answer({"猫" * 40: 0.4}, True, "m2"))),
+    "models": lambda: table.show(
+        live(3, answer(model="m[1]"), answer({"猫" * 40: 0.4}, Doubt.UNKNOWN, "m2"))
+    ),
+    "unsure": lambda: table.show(live(4, answer({"tiger": 0.5, "lynx": 0.25}, Doubt.UNSURE))),
     "hostile": lambda: table.show(live(4, answer({"[red]x[/red]\x1b[2J\x9b5A\n" + "long " * 40: 0.5}))),
     "lost": lambda: table.show(failure("camera 0", "camera 0 gives\x1b[2J no frames")),
     "say": lambda: say("camera 0 is back"),
@@ -144,6 +148,11 @@ def test_several_models_have_their_names_and_unknown_is_said(terminal: Open) -> 
     lines = terminal(120).step("models")
     assert lines[1] == "m[1]" and lines[5:7] == ["m2", "unknown"]
     assert lines[7].startswith("猫猫") and "…" in lines[7] and lines[7].endswith("40.0%")
+
+
+def test_unsure_is_said_before_the_classes_that_it_may_be(terminal: Open) -> None:
+    rows = terminal(120).step("unsure")[1:]
+    assert [row.split()[0] for row in rows] == ["unsure", "tiger", "lynx"] and rows[0] == "unsure"
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

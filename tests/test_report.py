@@ -335,14 +335,14 @@ def test_report_shows_temperature_and_what_the_threshold_gives() -> None:
     page = _Tags(_page(models=[make_report("cnn", evaluation)]))
     assert page.row("Temperature") == [f"{evaluation.temperature:.2f}"]
     assert page.row("Calibration error (ECE) before") == [f"{evaluation.ece_before * 100:.1f} %"]
-    assert page.row('Answer "unknown" below') == [f"{evaluation.threshold.value * 100:.1f} %"]
+    assert page.row('Answer "unsure" below') == [f"{evaluation.threshold.value * 100:.1f} %"]
     assert page.row("Share answered, test images") == [f"{evaluation.answered.coverage * 100:.1f} %"]
 
 
 def test_report_of_a_model_that_no_threshold_suits_says_so() -> None:
     page = _Tags(_page(models=[make_report("cnn", make_evaluation(LABELS, skill=0.1))]))
-    assert page.row('Answer "unknown" below') == ["never"]
-    assert 'cnn never answers "unknown"' in page.text
+    assert page.row('Answer "unsure" below') == ["never"]
+    assert 'cnn never answers "unsure"' in page.text
 
 
 def test_report_shows_each_mistake_with_its_picture_and_heat_map() -> None:

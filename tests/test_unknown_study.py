@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from edge_classify.benchmarks.scoring.split import Split, SplitImage
+from edge_classify.convert.outliers import OUTLIERS
 from edge_classify.edge.card import InputSpec, ModelCard, TrainingInfo
 from edge_classify.edge.runtime import load_interpreter
 from numpy.typing import NDArray
@@ -33,7 +34,6 @@ from studies.unknown.metrics import (
     operating_threshold,
     resampled_difference,
 )
-from studies.unknown.outliers import OUTLIERS
 from studies.unknown.prototypes import (
     COUNTS,
     INT8_PROTOTYPES,

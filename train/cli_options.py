@@ -172,7 +172,7 @@ DATA_OPTIONS = (
             help="Also train K models, each on the images outside of one of K parts, so that every image is "
                  "tested once; K + 1 times the time. 0 or 1: none."),
     _option("--answer-precision", type=FiniteRange(0, 1, min_open=True), default=0.95, show_default=True,
-            help="Share of answers to be right; the threshold for unknown is chosen for it."),
+            help="Share of answers to be right; the threshold for unsure is chosen for it."),
     _option("--duplicates", type=click.Choice(DUPLICATES), default="near", show_default=True,
             help="Which pictures count as the same: those that look alike, or only equal files."),
     _option("--resize", type=click.Choice(["stretch", "crop"]), default="stretch", show_default=True,

@@ -80,7 +80,7 @@ class Robustness:
 
 @dataclass(frozen=True)
 class Confidence:
-    """The temperature, and the threshold of "unknown" (None: none reaches the precision)."""
+    """The temperature, and the threshold of "unsure" (None: none reaches the precision)."""
 
     temperature: float
     threshold: Threshold | None

@@ -176,6 +176,13 @@ def _top5(accuracy: MeasuredAccuracy) -> Cell | None:
     return _rate(accuracy.top5, accuracy.top5_ci95) if accuracy.outputs > 5 else None
 
 
+def _unknown(accuracy: MeasuredAccuracy) -> Cell | None:
+    if accuracy.unknown is None or accuracy.lost_to_unknown is None:
+        return None
+    lost = f"{percent(accuracy.lost_to_unknown)} of the right answers"
+    return Cell(percent(accuracy.unknown), lost, accuracy.unknown)
+
+
 def _pairing(row: ReportRow) -> Pairing | None:
     return row.result.accuracy.pairing if row.result.accuracy else None
 
@@ -268,6 +275,7 @@ ACCURACY = (
     Column("Top-5", _of(_accuracy, _top5), "high"),
     Column("Macro F1", _of(_accuracy, lambda it: _rate(it.macro_f1, it.macro_f1_ci95)), "high"),
     Column("Calibration error", _of(_accuracy, lambda it: _rate(it.ece, it.ece_ci95)), "low"),
+    Column("Answered unknown", _of(_accuracy, _unknown)),
     Column("Images", _of(_accuracy, lambda it: Cell(
         counted(it.images), f"{counted(it.skipped)} skipped" if it.skipped else "", it.images))),
     Column("Of them training images", _of(_accuracy, lambda it: _count(it.training_images))),

@@ -229,6 +229,9 @@ class MeasuredAccuracy:
     `chance` is the share of right answers that the same answers give in a random order, and `above_chance_p`
     the probability that chance gives as many as were measured; see edge/statistics/chance.py. Both are None
     in older records, and `above_chance_p` where all images are of one class.
+
+    All figures are of the classes alone. `unknown` is the share of images that are answered with the output
+    for unknown things instead, and `lost_to_unknown` that of the right answers; None without such an output.
     """
 
     data: str
@@ -252,6 +255,8 @@ class MeasuredAccuracy:
     choice: ChoiceAnswers | None = None
     chance: float | None = None
     above_chance_p: float | None = None
+    unknown: float | None = None
+    lost_to_unknown: float | None = None
 
 
 @dataclass(frozen=True)
@@ -316,8 +321,9 @@ class Soak:
 
 
 # Another major version is refused; unknown keys of a newer minor version are ignored. 1.1 added
-# accuracy.chance, .above_chance_p and .choice, and accuracy.pairing.is_origin.
-FORMAT = "1.1"
+# accuracy.chance, .above_chance_p and .choice, and accuracy.pairing.is_origin; 1.2 accuracy.unknown and
+# .lost_to_unknown.
+FORMAT = "1.2"
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,12 @@ def _worst(accuracy: MeasuredAccuracy) -> str | None:
     return f"{one_line(worst.label)} {worst.recall:.0%}" if worst else None
 
 
+def _unknown(accuracy: MeasuredAccuracy) -> str | None:
+    if accuracy.unknown is None or accuracy.lost_to_unknown is None:
+        return None
+    return f"{accuracy.unknown:.2%}, {accuracy.lost_to_unknown:.2%}"
+
+
 def _machine(machine: Machine) -> list[str]:
     """Return title, tables and notes; numbers of notes stand behind the names that they are about."""
     parts = [f"**{escape(machine.title)}**"]
@@ -275,6 +281,7 @@ ACCURACY: tuple[Column, ...] = (
     ("95 % interval\nof F1", of_accuracy(lambda a: percent_between(*a.macro_f1_ci95))),
     ("worst class,\nits recall", of_accuracy(_worst)),
     ("calib.\nerror", of_accuracy(lambda a: f"{a.ece:.2%}")),
+    ("unknown,\nof right ones", of_accuracy(_unknown)),
     ("same\nanswer", of_accuracy(lambda a: f"{a.pairing.agreement:.2%}" if a.pairing else None)),
     ("images\nchanged", of_accuracy(lambda a: f"{len(a.pairing.changed):,}" if a.pairing else None)),
     ("is the loss\nreal?", of_accuracy(lambda a: loss_verdict(a.pairing) if a.pairing else None)),

@@ -101,7 +101,10 @@ class ScoredImages:
 
 @dataclass(frozen=True)
 class ModelAnswers:
-    """A model and its TopAnswers; `guess` holds indices into the labels of the scored images."""
+    """A model and its TopAnswers; `guess` holds indices into the labels of the scored images.
+
+    `unknown` is None for a model that has no output for unknown things.
+    """
 
     file: str
     card: ModelCard | None
@@ -109,6 +112,7 @@ class ModelAnswers:
     guess: NDArray[np.int64]
     rank: NDArray[np.int64]
     confidence: NDArray[np.float64]
+    unknown: NDArray[np.bool_] | None = None
 
 
 def describe_images(
@@ -133,8 +137,8 @@ def translate(model: Classifier, answers: TopAnswers, scored: ScoredImages) -> M
     index = {label: number for number, label in enumerate(scored.labels)}
     meaning = np.array([index[label] for label in model.labels], np.int64)
     guess = meaning[answers.guess]
-    file = model.file
-    return ModelAnswers(file.name, file.card, model.classes, guess, answers.rank, answers.confidence)
+    file, unknown = model.file, answers.unknown if model.unknown_label is not None else None
+    return ModelAnswers(file.name, file.card, model.classes, guess, answers.rank, answers.confidence, unknown)
 
 
 def _name(path: Path, root: Path) -> str:

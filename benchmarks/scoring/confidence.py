@@ -1,4 +1,4 @@
-"""Calibrated confidence: temperature, reliability, and the threshold for "unknown".
+"""Calibrated confidence: temperature, reliability, and the threshold for "unsure".
 
 Everything here is fitted on validation images. `probabilities` is float32 [images, classes] and `truth`
 the true class indices [images].
@@ -42,7 +42,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The confidence `value` below which the answer is "unknown", and its effect on `images` images.
+    """The confidence `value` below which the answer is "unsure", and its effect on `images` images.
 
     `coverage` is the share of images with an answer, `precision` the share of right answers among these.
     """

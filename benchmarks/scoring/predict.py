@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...edge.card import InputSpec, Preprocess
-from ...edge.classifier import Classifier
+from ...edge.classifier import Classifier, Prediction
 from ...edge.cores import cores
 from ...edge.errors import ImageError, ModelFileError
 from ...edge.foreign import ForeignFacts
@@ -33,12 +33,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Predictions:
-    """`probabilities[model]` is float32 [images, classes].
+    """`probabilities[model]` is float32 [images, classes], and `unknown[model]` which images are answered so.
 
-    `images` are those that could be read, in order; the others are `skipped`.
+    The latter is bool [images], all False for a model that has no output for unknown things. `images` are
+    those that could be read, in order; the others are `skipped`.
     """
 
     probabilities: list[NDArray[np.float32]]
+    unknown: list[NDArray[np.bool_]]
     images: list[LabelledImage]
     skipped: list[SkippedImage]
 
@@ -48,12 +50,13 @@ class TopAnswers(NamedTuple):
 
     `guess` is the class, int64. `rank`, int64, is the number of classes before the true class, 0 where the
     answer is right; of equal classes the lower index comes first. `confidence` is the answer's probability,
-    float64.
+    float64. `unknown`, bool, is whether the model says that the image shows none of the classes.
     """
 
     guess: NDArray[np.int64]
     rank: NDArray[np.int64]
     confidence: NDArray[np.float64]
+    unknown: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,13 @@ def predict_images(load: Load, images: Sequence[LabelledImage], description: str
     before the progress bar. Raises ModelFileError as Classifier does.
     """
 
-    def run(classifier: Classifier, pixels: NDArray[np.uint8], _: str) -> NDArray[np.float32]:
-        return classifier.classify_pixels(pixels, 1).probabilities
+    def run(classifier: Classifier, pixels: NDArray[np.uint8], _: str) -> Prediction:
+        return classifier.classify_pixels(pixels, 1)
 
     found = _run_on_all(load, images, description, run)
-    return Predictions([np.stack(column) for column in found.columns], found.images, found.skipped)
+    probabilities = [np.stack([each.probabilities for each in column]) for column in found.columns]
+    unknown = [np.array([each.unknown for each in column], np.bool_) for column in found.columns]
+    return Predictions(probabilities, unknown, found.images, found.skipped)
 
 
 def answer_images(load: Load, images: Sequence[LabelledImage], description: str) -> AnswersByModel:
@@ -99,29 +104,36 @@ def answer_images(load: Load, images: Sequence[LabelledImage], description: str)
     Every model must know every image's label. A model that fails on an image has no answers; the others do.
     """
 
-    def run(
-        classifier: Classifier, pixels: NDArray[np.uint8], label: str
-    ) -> tuple[int, int, float] | ModelFileError:
+    def run(classifier: Classifier, pixels: NDArray[np.uint8], label: str) -> _TopAnswer | ModelFileError:
         try:
-            p = classifier.classify_pixels(pixels, 1).probabilities
+            predicted = classifier.classify_pixels(pixels, 1)
         except ModelFileError as error:
             return error
+        p = predicted.probabilities
         true, guess = classifier.labels.index(label), int(p.argmax())
         before = np.count_nonzero(p > p[true]) + np.count_nonzero(p[:true] == p[true])
-        return guess, int(before), float(p[guess])
+        return guess, int(before), float(p[guess]), predicted.unknown
 
     found = _run_on_all(load, images, description, run)
     return AnswersByModel([_to_answers(column) for column in found.columns], found.images, found.skipped)
 
 
-def _to_answers(column: Sequence[tuple[int, int, float] | ModelFileError]) -> TopAnswers | ModelFileError:
+_TopAnswer = tuple[int, int, float, bool]  # One row of TopAnswers.
+
+
+def _to_answers(column: Sequence[_TopAnswer | ModelFileError]) -> TopAnswers | ModelFileError:
     rows = []
     for row in column:
         if isinstance(row, ModelFileError):
             return row
         rows.append(row)
-    guess, rank, confidence = zip(*rows, strict=True) if rows else ((), (), ())
-    return TopAnswers(np.array(guess, np.int64), np.array(rank, np.int64), np.array(confidence, np.float64))
+    guess, rank, confidence, unknown = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return TopAnswers(
+        np.array(guess, np.int64),
+        np.array(rank, np.int64),
+        np.array(confidence, np.float64),
+        np.array(unknown, np.bool_),
+    )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .statistics import (
     calibration_interval,
     count_answers,
     macro_f1_score,
+    shares_of_unknown,
 )
 from .training_images import KnownSplit, TrainingOverlap, choose_split, find_overlap, hash_images
 
@@ -42,6 +43,7 @@ def to_accuracy(
     counts = count_answers(scored.truth, guess, scored.present)
     macro_f1, macro_f1_ci95 = macro_f1_score(scored.truth, guess, counts, counts.support > 0)
     chance = compare_with_chance(scored.truth, guess)
+    unknown = None if model.unknown is None else shares_of_unknown(model.unknown, right)
     return MeasuredAccuracy(
         data=scored.data,
         images=images,
@@ -64,6 +66,8 @@ def to_accuracy(
         choice=choice,
         chance=chance.expected,
         above_chance_p=chance.p_value,
+        unknown=unknown.images if unknown else None,
+        lost_to_unknown=unknown.right if unknown else None,
     )
 
 

@@ -28,6 +28,20 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True)
+class UnknownShares:
+    """The shares that are answered "unknown": of all `images`, and of those whose class would be `right`."""
+
+    images: float
+    right: float
+
+
+def shares_of_unknown(unknown: NDArray[np.bool_], right: NDArray[np.bool_]) -> UnknownShares:
+    """Return the shares, by whether each image is answered so, and its likeliest class is right, [images]."""
+    lost = float(unknown[right].mean()) if right.any() else 0.0
+    return UnknownShares(float(unknown.mean()), lost)
+
+
+@dataclass(frozen=True)
 class Metrics:
     """Figures of a set of predictions; intervals are 95 %. `confusion[true][predicted]` counts images.
 

@@ -68,8 +68,9 @@ def _against_card(facts: Facts) -> Iterator[str]:
         yield f"its card promises input {_text(*promised)}, and the model takes {actual}"
     if card.output.dtype != result.dtype:
         yield f"its card promises {card.output.dtype} output, and the model gives {result.dtype}"
-    if max(2, *result.shape[-1:]) != len(card.labels):
-        yield f"its card names {len(card.labels)} labels, and the model's output is {list(result.shape)}"
+    if max(2, *result.shape[-1:]) != len(card.output_labels):
+        named = len(card.output_labels)
+        yield f"its card names {named} labels, and the model's output is {list(result.shape)}"
     quantization = result.quantization
     if quantization and quantization.scale is not None:
         stored = (quantization.scale, quantization.zero_point)
@@ -99,7 +100,7 @@ def _against_metadata(facts: Facts) -> Iterator[str]:
         shapes = ", ".join(str(list(output.shape)) for output in facts.outputs)
         yield (f"its metadata's label file has {len(facts.labels)} lines, and the model's output is {shapes}")
     # Readers of label files drop spaces around labels.
-    if facts.card is not None and tuple(label.strip() for label in facts.card.labels) != facts.labels:
+    if facts.card is not None and tuple(label.strip() for label in facts.card.output_labels) != facts.labels:
         yield "its card and its metadata name different labels"
 
 

@@ -285,13 +285,19 @@ def _card(card: ModelCard | None) -> Iterator[tuple[str, str]]:
         yield "card", "none"
         return
     threshold = (
-        "no threshold" if card.output.threshold is None else f"unknown below {card.output.threshold:.1%}"
+        "no threshold" if card.output.threshold is None else f"unsure below {card.output.threshold:.1%}"
     )
     yield (
         "card",
         f"format {card.format}, {card.preprocess.resize} to {card.input.height}x{card.input.width}, "
         f"temperature {card.output.temperature:g}, {threshold}{_exchange(card)}{_beyond_contract(card)}",
     )
+    if (unknown := card.output.unknown) is not None:
+        yield (
+            "unknown",
+            f"the last output, {unknown.label!r}, for what is none of the {len(card.labels)} classes; it "
+            f"costs at most {unknown.lost_at_most:.1%} of right answers (95 %, by {unknown.images:,} images)",
+        )
     if (accuracy := card.accuracy) is not None:
         low, high = accuracy.top1_ci95
         yield (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -97,7 +97,8 @@ class JobImages:
     """The images of a job, by their use; a list is empty where there are none.
 
     `calibration` has the classes in turn, and `calibrated_with` says where these images come from, as
-    `validated_with` does for `validation`. `dataset` is the name of the images in `evaluation`.
+    `validated_with` does for `validation`. `dataset` is the name of the images in `evaluation`. `training`
+    are those that the model is known to have learned from.
     """
 
     calibration: list[LabelledImage]
@@ -106,6 +107,7 @@ class JobImages:
     evaluation: list[LabelledImage]
     dataset: str
     validated_with: str = "the validation split"
+    training: Sequence[LabelledImage] = ()
 
 
 class FloatModel(Protocol):

@@ -136,9 +136,8 @@ def _run_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
     evaluation = split.subset(subset, root)
     if not any(image.path.is_file() for image in evaluation):
         raise DatasetError(f"{root} holds none of the {len(evaluation)} {subset} images of {run}")
-    calibration = (
-        split.subset("train", root) if source.calibration is None else folder_images(source.calibration)
-    )
+    training = split.subset("train", root)
+    calibration = training if source.calibration is None else folder_images(source.calibration)
     validation = split.subset("validation", root)
     return [
         Job(
@@ -151,6 +150,7 @@ def _run_jobs(source: ModelSource, target: OlderRuntime | None) -> list[Job]:
                 validation,
                 evaluation,
                 f"{folder.dataset} {subset}",
+                training=training,
             ),
             load_before_refit=folder.before_refit(target),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+from ..classifier import Doubt
 from ..errors import OptionError
 from ..sources.frames import Frame
 from .result import FrameResult
@@ -47,7 +48,7 @@ class OnChange:
 
     def __init__(self) -> None:
         """Begin without a result."""
-        self._last: tuple[str, tuple[tuple[str, int | None], ...]] | None = None
+        self._last: tuple[str, tuple[tuple[str, int | Doubt], ...]] | None = None
 
     def passes(self, result: FrameResult) -> bool:
         """Return whether any model's label differs from that of the last result of the same source.
@@ -61,7 +62,7 @@ class OnChange:
         if result.frame.time is None:
             return True
         labels = tuple(
-            (answer.model, None if answer.prediction.unknown else answer.prediction.best.index)
+            (answer.model, answer.prediction.doubt or answer.prediction.best.index)
             for answer in result.answers
         )
         last, self._last = self._last, (result.frame.source, labels)

@@ -1,1 +1,1 @@
-"""Keeps the pictures that models are unsure of, to be labelled and trained on."""
+"""Keeps the pictures that models are unsure of or do not know, to be labelled and trained on."""

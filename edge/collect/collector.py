@@ -1,4 +1,4 @@
-"""Keeps the frames that the models are unsure of: `--collect DIR`."""
+"""Keeps the frames that the models are unsure of or do not know: `--collect DIR`."""
 
 from __future__ import annotations
 
@@ -224,4 +224,5 @@ def _record(result: FrameResult, reasons: list[str]) -> dict[str, object]:
 
 def _to_record(answer: Answer) -> dict[str, object]:
     top = [{"label": s.label, "index": s.index, "score": s.score} for s in answer.prediction.top]
-    return {"model": answer.model, "predictions": top, "unknown": answer.prediction.unknown}
+    doubt = {"unknown": answer.prediction.unknown, "unsure": answer.prediction.unsure}
+    return {"model": answer.model, "predictions": top, **doubt}

@@ -37,7 +37,7 @@ _UNTITLED = ("Cc", "Cs", "Zl", "Zp")  # What edge-train refuses in the name of a
 _END = 16  # Bytes; no JPEG and no record ends in so many zeros.
 _LONGEST = 255  # Bytes of a file's name on Linux, macOS and Windows.
 _TEXT = """\
-unsure/ holds pictures that a model was not sure of, each with a .json file that says why.
+unsure/ holds pictures that a model was not sure of or does not know, each with a .json file that says why.
 Move each picture into the folder of its class in labelled/, or delete it; make folders for new classes.
 Then take out the folders of classes that stayed empty, and train: edge-train labelled
 Leave the .json files in unsure/: a scene is not collected again while its picture or its .json file is here.

@@ -18,11 +18,11 @@ ASSUMED_THRESHOLD = 0.5  # Of a model whose card has no threshold.
 class CollectRules:
     """The rules of `--collect-below`, `-tie`, `-random`, `-rate`, `-max` and `-bytes`.
 
-    A frame is kept when any model's highest probability is below `below` (None: the threshold of its card, or
-    0.5), when its two highest probabilities differ by less than `tie`, or at random with the probability
-    `random`. At most `per_minute` frames of a camera or video are kept per minute of its own time, and at
-    most `max_files` pictures and `max_bytes` bytes in the folder. Raises OptionError for values that cannot
-    work.
+    A frame is kept when any model's answer is unknown, when its highest probability is below `below` (None:
+    the threshold of its card, or 0.5), when its two highest probabilities differ by less than `tie`, or at
+    random with the probability `random`. At most `per_minute` frames of a camera or video are kept per
+    minute of its own time, and at most `max_files` pictures and `max_bytes` bytes in the folder. Raises
+    OptionError for values that cannot work.
     """
 
     below: float | None = None
@@ -62,6 +62,8 @@ def reasons_to_keep(
     for answer in result.answers:
         probabilities = answer.prediction.probabilities
         best = float(probabilities.max())
+        if answer.prediction.unknown:
+            reasons.append(f"{answer.model}: looks like none of its classes")
         below = rules.below
         if below is None:
             stated = thresholds.get(answer.model)

@@ -21,7 +21,10 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class CsvLines:
-    """Writes a header, then one row per image and model, or one row for an image that could not be read."""
+    """Writes a header, then one row per image and model, or one row for an image that could not be read.
+
+    The first label of a row is the answer. Beside "unsure" or "unknown" is the score of the likeliest class.
+    """
 
     failed = 0
 
@@ -33,7 +36,7 @@ class CsvLines:
         self._columns = [
             *("source", "frame", "age_ms", "model", "label", "score"),
             *more,
-            *("unknown", "decode_ms", "infer_ms", "error"),
+            *("unknown", "unsure", "reason", "unknown_score", "decode_ms", "infer_ms", "error"),
         ]
         self._begun = False
 
@@ -56,7 +59,9 @@ class CsvLines:
             best += [answer.label if number == 0 else entry["label"], entry["score"]]
         missing: list[Cell] = [None] * (2 * self._top - len(best))
         row = [record["source"], record["frame"], record["age_ms"], record["model"], *best, *missing]
-        return [*row, str(record["unknown"]).lower(), record["decode_ms"], record["infer_ms"], None]
+        doubt: list[Cell] = [str(record[key]).lower() for key in ("unknown", "unsure")]
+        doubt += [record["reason"], record["unknown_score"]]
+        return [*row, *doubt, record["decode_ms"], record["infer_ms"], None]
 
     def _error_row(self, frame: Frame) -> list[Cell]:
         empty: list[Cell] = [None] * (len(self._columns) - 3)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from ..classifier import UNKNOWN
+from ..classifier import Doubt
 from ..errors import OptionError
 from ..sources.addresses import Address
 from .network import program_version
@@ -55,9 +55,12 @@ def unique_id(topic: str, model: str) -> str:
     return f"edge-classify-{_short_hash(topic, model)}"
 
 
-def announcement(topic: str, model: str, labels: Sequence[str]) -> dict[str, Any]:
+def announcement(
+    topic: str, model: str, labels: Sequence[str], unknown_label: str | None = None
+) -> dict[str, Any]:
     """Return the configuration of a sensor: its state is the model's label, its attributes are the JSON line.
 
+    The state may also be "unsure", and `unknown_label` where the model has an output for unknown things.
     See https://www.home-assistant.io/integrations/sensor.mqtt/ and .../mqtt/#mqtt-discovery. A state is cut
     to the 255 characters that Home Assistant allows. Up to 100 labels are offered as options.
     """
@@ -67,10 +70,7 @@ def announcement(topic: str, model: str, labels: Sequence[str]) -> dict[str, Any
         "name": model,
         "unique_id": unique_id(topic, model),
         "state_topic": state,
-        "value_template": (
-            f"{{{{ '{UNKNOWN}' if value_json.unknown "
-            f"else value_json.predictions[0].label[:{_LONGEST_STATE}] }}}}"
-        ),
+        "value_template": f"{{{{ value_json.answer[:{_LONGEST_STATE}] }}}}",
         "json_attributes_topic": state,
         "availability_topic": f"{topic}/{STATUS}",
         "payload_available": "online",
@@ -86,7 +86,8 @@ def announcement(topic: str, model: str, labels: Sequence[str]) -> dict[str, Any
         "origin": {"name": "edge-classify", "sw_version": version},
     }
     # A rendered template has no spaces around it.
-    options = list(dict.fromkeys([*(label[:_LONGEST_STATE].strip() for label in labels), UNKNOWN]))
+    states = [*labels, Doubt.UNSURE.value, *([unknown_label] if unknown_label else [])]
+    options = list(dict.fromkeys(state[:_LONGEST_STATE].strip() for state in states))
     if len(options) <= _MOST_OPTIONS:
         sensor |= {"device_class": "enum", "options": options}
     return sensor

@@ -20,14 +20,24 @@ class ScoreRecord(TypedDict):
 
 @final
 class AnswerRecord(TypedDict):
-    """A classification line of the contract: one model's answer to one frame; times are in milliseconds."""
+    """A classification line of the contract: one model's answer to one frame; times are in milliseconds.
+
+    `answer` is the first of `predictions`, or the word for none of them. `unknown` says that the picture
+    looks like none of the classes, `unsure` that the model cannot tell which of them it shows, and `reason`
+    why, in words. `unknown_score`, 0..1, is the value of the output for unknown things; None where the model
+    has none, and with --no-unknown.
+    """
 
     source: str
     frame: int | None
     age_ms: float | None
     model: str
+    answer: str
     predictions: list[ScoreRecord]
     unknown: bool
+    unsure: bool
+    reason: str | None
+    unknown_score: float | None
     decode_ms: float
     infer_ms: float
 
@@ -73,11 +83,15 @@ def to_record(frame: Frame, answer: Answer, age_ms: float | None) -> AnswerRecor
         "frame": frame.index,
         "age_ms": None if age_ms is None else round(age_ms, 1),
         "model": answer.model,
+        "answer": answer.label,
         "predictions": [
             {"label": score.label, "index": score.index, "score": round(score.score, 6)}
             for score in prediction.top
         ],
         "unknown": prediction.unknown,
+        "unsure": prediction.unsure,
+        "reason": answer.reason,
+        "unknown_score": None if prediction.unknown_share is None else round(prediction.unknown_share, 6),
         "decode_ms": round(answer.decode_ms, 3),
         "infer_ms": round(prediction.infer_ms, 3),
     }

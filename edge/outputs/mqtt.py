@@ -69,7 +69,7 @@ class Mqtt:
         self._announcements = [
             _Message(
                 f"homeassistant/sensor/{unique_id(self._topic, model.name)}/config",
-                json.dumps(announcement(self._topic, model.name, model.labels)),
+                json.dumps(announcement(self._topic, model.name, model.labels, model.unknown_label)),
                 retain=True,
             )
             for model in classifiers

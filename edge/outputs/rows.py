@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..answers.result import Answer
-from ..classifier import UNKNOWN
 from ..printable import one_line
 
 
 @dataclass(frozen=True)
 class Row:
-    """A label in printable characters and its probability, 0..1; "unknown" has none.
+    """A label in printable characters and its probability, 0..1; "unsure" and "unknown" have none.
 
     `chosen` marks the row that is the answer.
     """
@@ -22,10 +21,10 @@ class Row:
 
 
 def rows_of(answer: Answer) -> list[Row]:
-    """Return the answer, then the other classes; after "unknown" none of the classes is the answer."""
-    unknown = answer.prediction.unknown
+    """Return the answer, then the other classes; after "unsure" or "unknown" none of these is the answer."""
+    word = answer.word
     scores = [
-        Row(one_line(score.label), score.score, number == 0 and not unknown)
+        Row(one_line(score.label), score.score, number == 0 and word is None)
         for number, score in enumerate(answer.prediction.top)
     ]
-    return [Row(UNKNOWN, None, True), *scores] if unknown else scores
+    return scores if word is None else [Row(one_line(word), None, True), *scores]

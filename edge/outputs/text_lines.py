@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..answers.result import Answer, FrameResult
-from ..classifier import UNKNOWN
 from ..console import say, terminal_width
 from ..printable import one_line
 from ..sources.frames import Frame
@@ -48,7 +47,7 @@ def to_text(frame: Frame, answers: Sequence[Answer], rate: float | None, width: 
     parts = []
     for answer in answers:
         scores = ", ".join(f"{score.label} {score.score:.1%}" for score in answer.prediction.top)
-        text = f"{UNKNOWN} ({scores})" if answer.prediction.unknown else scores
+        text = scores if answer.word is None else f"{answer.word} ({scores})"
         parts.append(f"{answer.model}: {text}" if len(answers) > 1 else text)
     where = frame.source if frame.index is None else f"{frame.source} #{frame.index}"
     speed = f"  [{rate:.1f} frames/s]" if rate is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..classifier import Classifier, load_classifiers
@@ -36,6 +37,13 @@ def load_models(settings: ModelSettings) -> list[Classifier]:
         for remark in classifier.remarks:
             say(remark, "warning")
     return classifiers
+
+
+def say_what_is_never_unknown(classifiers: Sequence[Classifier]) -> None:
+    """Say for which models --no-unknown has no effect."""
+    for classifier in classifiers:
+        if classifier.unknown_label is None:
+            say(no_effect(("--no-unknown",), f"with {classifier.file.name}: it cannot answer unknown"))
 
 
 def share_out(

@@ -114,7 +114,12 @@ class Session:
         frame = classified.frame
         age = None if frame.grabbed is None else (classified.finished - frame.grabbed) * 1000
         answers = tuple(
-            Answer(classifier.name, self._answer(classifier, prediction, frame), decode_ms)
+            Answer(
+                classifier.name,
+                self._answer(classifier, prediction, frame),
+                decode_ms,
+                self._plan.rules.threshold_of(classifier.threshold),
+            )
             for classifier, prediction, decode_ms in zip(
                 self._classifiers, classified.predictions, classified.decode_ms, strict=False
             )

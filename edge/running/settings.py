@@ -121,7 +121,12 @@ def read_settings(paths: tuple[str, ...], options: Mapping[str, Any]) -> RunnerS
         _model_settings(options),
         AnswerSettings(
             AnswerRules(
-                options["top"], options["threshold"], options["smooth"], options["hold"], options["every"]
+                options["top"],
+                options["threshold"],
+                options["smooth"],
+                options["hold"],
+                options["every"],
+                unknown=not options["no_unknown"],
             ),
             options["every"],
             options["on_change"],

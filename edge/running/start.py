@@ -20,7 +20,7 @@ from ..service.notify import Watchdog, graceful_termination
 from ..sources.files import FileSource, is_video
 from ..sources.frames import Frame, Source
 from ..sources.listing import LISTING
-from .models import load_models, share_out
+from .models import load_models, say_what_is_never_unknown, share_out
 from .outputs import Outputs
 from .session import RunnerPlan, Session
 from .settings import RunnerSettings
@@ -64,6 +64,8 @@ class Run:
         """
         with ExitStack() as stack:
             classifiers = self._load_models(stack)
+            if not self._settings.answers.rules.unknown:
+                say_what_is_never_unknown(classifiers)
             source = self._open_source(stack)
             several = not source.live and not is_one_photo(self._settings.source.paths)
             classifiers, workers = share_out(self._settings.model, classifiers, source.live, several)

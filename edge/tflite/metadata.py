@@ -97,7 +97,7 @@ def build_metadata(
     given = _input(builder, card, normalization)
     results = [
         _output(builder, card, labelled=values > 1) if number == card.output.index else builder.add_table({})
-        for number, values in enumerate(outputs or (len(card.labels),))
+        for number, values in enumerate(outputs or (len(card.output_labels),))
     ]
     graph = builder.add_table({2: builder.add_references([given]), 3: builder.add_references(results)})
     model: dict[int, Field] = {
@@ -244,10 +244,10 @@ def check_metadata(file: bytes, card: ModelCard) -> None:
     index = card.output.index
     values = math.prod(shapes[index]) if index < len(shapes) else 0
     single = values == 1 and card.output.activation != "softmax"
-    if len(card.labels) != (2 if single else values):
+    if len(card.output_labels) != (2 if single else values):
         shown = ", ".join(str(list(shape)) for shape in shapes)
         raise ConversionError(
-            f"{card.name}: {len(card.labels)} labels need as many outputs. Received: {shown}"
+            f"{card.name}: {len(card.output_labels)} labels need as many outputs. Received: {shown}"
         )
     _check_labels(file, card)
     if labels_name != (None if single else LABELS_NAME):
@@ -266,7 +266,7 @@ def _check_labels(file: bytes, card: ModelCard) -> None:
             labels = parse_labels(archive.read(LABELS_NAME), LABELS_NAME)
         except LabelError as error:
             raise ConversionError(f"{card.name}: its labels cannot be written: {error}") from None
-    if labels != tuple(label.strip() for label in card.labels):
+    if labels != tuple(label.strip() for label in card.output_labels):
         raise ConversionError(f"{card.name}: its labels are different when {LABELS_NAME} is read again")
 
 

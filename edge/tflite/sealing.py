@@ -33,13 +33,14 @@ from .model import EditableModel
 class Golden:
     """An input, uint8 [height, width, 3], and the probabilities that the file gave for it.
 
-    `kind` is that of GoldenExample.
+    `kind` and `unknown` are those of GoldenExample.
     """
 
     pixels: NDArray[np.uint8]
     expected: NDArray[np.float32]
     tolerance: float
     kind: str = "photo"
+    unknown: float | None = None
 
 
 def complete_card(flatbuffer: bytes, card: ModelCard, io_dtype: str) -> ModelCard:
@@ -116,9 +117,10 @@ def seal(
         name = f"golden_{number}.png"
         pictures.append((name, _png(example.pixels)))
         expected = tuple(round(float(p), 6) for p in example.expected)
-        examples.append(GoldenExample(name, expected, example.tolerance, example.kind))
+        unknown = None if example.unknown is None else round(example.unknown, 6)
+        examples.append(GoldenExample(name, expected, example.tolerance, example.kind, unknown))
     final = replace(card, golden=tuple(examples), sha256=hashlib.sha256(model).hexdigest())
-    labels = "\n".join(card.labels) + "\n"
+    labels = "\n".join(card.output_labels) + "\n"
     files = [(LABELS_NAME, labels.encode()), (CARD_NAME, final.to_json().encode()), *pictures, *more_files]
     sealed = append_files(model, files)
     check_metadata(sealed, card)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from edge_classify.benchmarks.scoring.predict import read_pixels
+from edge_classify.convert.outliers import OUTLIERS
 from edge_classify.convert.tflite.flatgraph import pack, unpack
 from edge_classify.edge.card import ModelCard
 from edge_classify.edge.errors import ConversionError, ImageError
@@ -22,7 +23,6 @@ from edge_classify.edge.tflite.last_layer import find_last_layer
 from edge_classify.edge.tflite.model import EditableModel
 from numpy.typing import NDArray
 
-from studies.unknown.outliers import OUTLIERS
 from studies.unknown.runs import Pictures
 from studies.unknown.scores import Outputs
 

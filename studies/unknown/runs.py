@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from edge_classify.convert.calibration import usual_count
 from edge_classify.convert.job_tools import choose_calibration
+from edge_classify.convert.outliers import OUTLIERS
 from edge_classify.convert.quiet import import_tensorflow
 from edge_classify.convert.recipes import FLOAT32, INT8
 from edge_classify.convert.sources.job import BEFORE_REFIT_NAME, KERAS_NAME, Job, ModelSource
@@ -19,8 +20,6 @@ from edge_classify.convert.variant import VariantMaker
 from edge_classify.edge.errors import EdgeClassifyError, SourceError
 from edge_classify.edge.labelled import LabelledImage, scan_class_folders
 from edge_classify.edge.sources.paths import find_images
-
-from studies.unknown.outliers import OUTLIERS
 
 VARIANTS = (FLOAT32, INT8)
 # The kinds of unknown images: names of pictures begin with one, such as "far: cats".

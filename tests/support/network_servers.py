@@ -18,7 +18,7 @@ from edge_classify.edge.sources.frames import Frame
 
 def make_result(number: int = 0, label: str = "red", models: tuple[str, ...] = ("tiny",)) -> FrameResult:
     """Return the result of a camera's frame."""
-    prediction = Prediction((Score(label, 0, 0.75),), False, np.array([0.75, 0.25], np.float32), 1.5)
+    prediction = Prediction((Score(label, 0, 0.75),), None, np.array([0.75, 0.25], np.float32), 1.5)
     answers = tuple(Answer(model, prediction, 2.5) for model in models)
     return FrameResult(Frame("camera 0", None, None, number), answers, 12.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from edge_classify.edge.answers.result import Answer, FrameResult
-from edge_classify.edge.classifier import Prediction, Score
+from edge_classify.edge.classifier import Doubt, Prediction, Score
 from edge_classify.edge.sources.frames import Frame, ReadyPicture
 from PIL import Image
 
@@ -13,10 +13,12 @@ CAT: Scores = {"tabby cat": 0.873, "tiger": 0.091, "lynx": 0.02}
 NOTHING = ReadyPicture(Image.new("RGB", (64, 48), "navy"))
 
 
-def answer(scores: Scores = CAT, unknown: bool = False, model: str = "small") -> Answer:
+def answer(scores: Scores = CAT, doubt: Doubt | None = None, model: str = "small") -> Answer:
     top = tuple(Score(label, index, score) for index, (label, score) in enumerate(scores.items()))
     values = np.array(list(scores.values()), np.float32)
-    return Answer(model, Prediction(top, unknown, values, infer_ms=12.3456), decode_ms=3.2101)
+    last = Score("unknown", len(scores), 0.65) if doubt is Doubt.UNKNOWN else None
+    threshold = 0.8 if doubt is Doubt.UNSURE else None
+    return Answer(model, Prediction(top, doubt, values, 12.3456, last), 3.2101, threshold)
 
 
 def photo(name: str, *answers: Answer, picture: Image.Image | None = None) -> FrameResult:

@@ -83,3 +83,6 @@ OUTLIERS: Mapping[str, Outlier] = {
     "saturated": saturate,
     "covered": cover,
 }
+
+NOTHING = ("blurred", "noise", "black", "white", "covered")
+"""The kinds that show nothing. Parts of a shuffled or saturated photo may show what a class looks like."""

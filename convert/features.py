@@ -62,16 +62,20 @@ def read_features(
         try:
             pixels = read_pixels(image, card.input, card.preprocess)
         except ImageError:
-            return []  # Fitting the confidence, or scoring, reports it.
+            return []
         pictures: Iterable[NDArray[np.uint8]] = [change(pixels, number) for change in changes] or [pixels]
         return [_run(own.interpreter, picture) for picture in pictures]
 
     read, rows = [], []
-    with ThreadPoolExecutor(cores()) as pool, progress(title, len(images), "images") as advance:
-        for image, found in zip(images, pool.map(run, enumerate(images)), strict=True):
-            advance()
-            read += [image] * len(found)
-            rows += found
+    pool = ThreadPoolExecutor(cores())
+    try:
+        with progress(title, len(images), "images") as advance:
+            for image, found in zip(images, pool.map(run, enumerate(images)), strict=True):
+                advance()
+                read += [image] * len(found)
+                rows += found
+    finally:
+        pool.shutdown(cancel_futures=True)
     classes = len(card.labels)
     if not rows:
         return PictureFeatures(np.empty((0, 0), np.float32), np.empty((0, classes), np.float32), [])

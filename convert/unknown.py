@@ -15,6 +15,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..benchmarks.scoring.predict import true_indices
 from ..edge.card import UnknownOutput, unknown_label
 from ..edge.console import say
 from ..edge.errors import MissingPackageError
@@ -22,6 +23,7 @@ from ..edge.extras import pip_install
 from ..edge.labelled import LabelledImage
 from ..edge.tflite.sealing import complete_card
 from .calibration import order_by_turns
+from .directions import class_directions, unit_rows
 from .features import Change, PictureFeatures, read_features
 from .outliers import NOTHING, OUTLIERS
 from .tflite.unknown_output import STEEPNESS, UnknownGraph, add_unknown_output, takes_unknown_output
@@ -37,8 +39,7 @@ _FEWEST_RIGHT, _ENOUGH_RIGHT = 10, 50
 _MOST_TRAINING, _EACH_OF_MANY = 1000, 20  # Images, or so many of each class where that is more.
 _MOST_VALIDATION, _MOST_PHOTOS = 1000, 40
 _ROOM = 1.1  # Above the highest product that known images give, for brighter or clearer ones.
-_SMALLEST = 1e-6  # Of products: a layer that int8 has spoiled may give nothing but 0.
-_SEED, _STARTS = 0, 2
+_SEED = 0
 _BYTES = {"float32": 4, "float16": 2, "int8": 1}
 
 
@@ -64,7 +65,7 @@ def scores_of(found: PictureFeatures, directions: NDArray[np.float32]) -> NDArra
 
 
 def choose_operating_point(right: NDArray[np.float64], made_up: NDArray[np.float64]) -> OperatingPoint:
-    """Return the operating point by the scores of right answers; None where there are fewer than ten.
+    """Return the operating point by the scores of right answers, of which there must be two or more.
 
     It is the highest score below which at most a share LOST of them lies. Of fewer than 50 that says little,
     and it is the lower prediction limit for another image, by Student's t, as if scores were normal. It is
@@ -91,35 +92,6 @@ def _prediction_limit(right: NDArray[np.float64]) -> float:
 
     width = float(t.ppf(1 - LOST, len(right) - 1)) * math.sqrt(1 + 1 / len(right))
     return float(right.mean() - width * right.std(ddof=1))
-
-
-def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows of length 1; a row of zeros stays."""
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return np.asarray(rows / lengths, np.float32)
-
-
-def class_directions(training: PictureFeatures, labels: Sequence[str], count: int) -> NDArray[np.float32]:
-    """Return at most `count` directions of each class, rows of length 1, float32 [directions, features].
-
-    They are the middles of k-means on the directions of the class's images; one is their mean. A class of
-    fewer different images has one for each of them.
-    """
-    from sklearn.cluster import KMeans  # Takes seconds to load.
-
-    rows = unit_rows(training.features)
-    names = np.array([image.label for image in training.images])
-    found = []
-    for label in labels:
-        own = np.unique(rows[names == label], axis=0)  # Copies of an image have one direction.
-        if len(own) <= count:
-            found.append(own)
-        elif count == 1:
-            found.append(unit_rows(own.mean(axis=0, keepdims=True)))
-        else:
-            middles = KMeans(count, n_init=_STARTS, random_state=_SEED).fit(own).cluster_centers_
-            found.append(unit_rows(np.asarray(middles, np.float32)))
-    return np.concatenate(found)
 
 
 @dataclass(frozen=True)
@@ -160,7 +132,7 @@ class UnknownFitter:
         self._validation = [image for image in validation if image.path.is_file()][:_MOST_VALIDATION]
         self._float_features: dict[bool, PictureFeatures] = {}
         self._first_chooser: Variant | None = None
-        self._told = False
+        self._said: set[str] = set()
 
     def fit(self, variants: Sequence[Variant], earlier: Sequence[Variant | None]) -> list[Variant]:
         """Return the variants with the output for unknown things, those that can have one.
@@ -171,12 +143,10 @@ class UnknownFitter:
         """
         lacking = self._lacking(variants[0])
         if lacking is not None:
-            if not self._told:
-                say(f"{self._name}: the files cannot answer unknown: {lacking}")
-            self._told = True
+            self._say_once(f"{self._name}: the files cannot answer unknown: {lacking}")
             return list(variants)
         count = len(self._chosen(variants[0]))
-        say(f"{self._name}: learning what is unknown, from {count:,} training images")
+        self._say_once(f"{self._name}: learning what is unknown, from {count:,} training images")
         fitted = []
         for variant, before in zip(variants, earlier, strict=True):
             chooser = before or self._first_chooser or variant
@@ -184,6 +154,11 @@ class UnknownFitter:
             found = self._fit_one(variant, chooser)
             fitted.append(variant if found is None else found.add_to(variant))
         return fitted
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            say(text)
 
     def _lacking(self, variant: Variant) -> str | None:
         """Return what is missing for all variants; None where nothing is."""
@@ -206,7 +181,15 @@ class UnknownFitter:
         name, labels = f"{self._name}: {variant.recipe.name}", variant.card.labels
         own = self._read_training(variant, shipped=True)
         before = own if chooser is variant else self._read_training(chooser, shipped=False)
-        made_up = self._read_made_up(variant)
+        if unreadable := len(self._chosen(variant)) - len(own.images):
+            self._say_once(f"{self._name}: {unreadable} of these cannot be read, and are left out")
+        truth = true_indices(own.images, labels)
+        if unread := [label for number, label in enumerate(labels) if number not in truth]:
+            say(f"{name} cannot answer unknown: none of the training images of {unread[0]} can be read")
+            return None
+        if not own.features.any():  # What int8 makes of a model that it spoils.
+            say(f"{name} cannot answer unknown: its last layer reads nothing but 0")
+            return None
         answers = _right_answers(self._read(chooser, self._validation, "validation"), labels)
         if len(answers.images) < _FEWEST_RIGHT:
             say(
@@ -214,10 +197,11 @@ class UnknownFitter:
                 f"{_FEWEST_RIGHT} are needed to show where known things end"
             )
             return None
+        made_up = self._read_made_up(variant, answers.images)
         for count in _halved(_most_directions(variant, own)):
-            directions = class_directions(own, labels, count)
+            directions = class_directions(own.features, truth, count)
             nothing = scores_of(made_up, directions)
-            known = scores_of(answers, class_directions(before, labels, count))
+            known = scores_of(answers, class_directions(before.features, truth, count))
             point = choose_operating_point(known, nothing)
             passed = float((nothing >= point.threshold).mean())
             if passed <= 1 - _MADE_UP_UNKNOWN:
@@ -227,7 +211,7 @@ class UnknownFitter:
                 f"{name} takes {passed:.0%} of black, white, noisy, blurred and covered pictures for one of "
                 "its classes"
             )
-        largest = max(float((own.features @ directions.T).max()), _SMALLEST) * _ROOM
+        largest = float((own.features @ directions.T).max()) * _ROOM
         output = UnknownOutput(unknown_label(labels), point.images, round(point.lost_at_most, 4))
         return FittedUnknown(UnknownGraph(directions, point.threshold, largest), output)
 
@@ -244,9 +228,9 @@ class UnknownFitter:
         title = f"{self._name} {variant.recipe.name}, {kind}"
         return read_features(variant.flatbuffer, variant.card, images, title)
 
-    def _read_made_up(self, variant: Variant) -> PictureFeatures:
-        """Return what the variant gives for pictures that show nothing, made of validation images."""
-        photos = self._validation[:: max(1, len(self._validation) // _MOST_PHOTOS)][:_MOST_PHOTOS]
+    def _read_made_up(self, variant: Variant, images: Sequence[LabelledImage]) -> PictureFeatures:
+        """Return what the variant gives for pictures that show nothing, made of some of the images."""
+        photos = images[:: max(1, len(images) // _MOST_PHOTOS)][:_MOST_PHOTOS]
         title = f"{self._name} {variant.recipe.name}, made up"
         return read_features(
             variant.flatbuffer, variant.card, photos, title, [_made(kind) for kind in NOTHING]
@@ -257,11 +241,9 @@ def _made(kind: str) -> Change:
     return lambda pixels, number: OUTLIERS[kind](pixels, np.random.default_rng(number))
 
 
-def _right_answers(found: PictureFeatures, labels: Sequence[str]) -> PictureFeatures:
+def _right_answers(found: PictureFeatures, labels: tuple[str, ...]) -> PictureFeatures:
     """Return those of labelled pictures that are answered right."""
-    places = {label: place for place, label in enumerate(labels)}
-    truth = np.array([places[image.label] for image in found.images], np.int64)
-    right = found.probabilities.argmax(axis=1) == truth
+    right = found.probabilities.argmax(axis=1) == true_indices(found.images, labels)
     images = [image for image, kept in zip(found.images, right, strict=True) if kept]
     return PictureFeatures(found.features[right], found.probabilities[right], images)
 

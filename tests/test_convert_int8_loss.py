@@ -151,6 +151,17 @@ def test_collapse_without_a_repair_is_said_and_the_exit_status_is_1(
     assert list(files(tmp_path)) == ["int8"]
 
 
+def test_repaired_file_answers_unknown_and_one_that_gives_nothing_does_not(
+    collapsing: Path, tmp_path: Path
+) -> None:
+    result = convert(collapsing / "bad", "--variant", "int8", "--unknown", "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "bad: int8 cannot answer unknown: its last layer reads nothing but 0" in result.stderr
+    assert Classifier.from_file(tmp_path / "bad_int8.tflite").unknown_label is None
+    mixed = Classifier.from_file(tmp_path / "bad_mixed.tflite")
+    assert mixed.unknown_label == "unknown" and mixed.output.shape == (1, len(mixed.labels) + 1)
+
+
 def _without_repairs(report: Any) -> Any:
     return replace(report, attempts=report.attempts[:1], chosen=None)
 

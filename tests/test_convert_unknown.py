@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,14 @@ from edge_classify.convert.tflite.unknown_output import (
 )
 from edge_classify.convert.unknown import choose_operating_point
 from edge_classify.edge.appended import read_entry
-from edge_classify.edge.card import InputSpec, ModelCard, OutputSpec, UnknownOutput, unknown_label
+from edge_classify.edge.card import (
+    InputSpec,
+    ModelCard,
+    OutputSpec,
+    TrainingInfo,
+    UnknownOutput,
+    unknown_label,
+)
 from edge_classify.edge.classifier import Classifier
 from edge_classify.edge.errors import CardError
 from edge_classify.edge.proof import self_check
@@ -204,6 +212,32 @@ def test_too_few_validation_images_give_no_output_and_this_is_said(tmp_path: Pat
     write_run(tmp_path / "run", validation=6)
     result = convert(tmp_path / "run" / "net", "-o", tmp_path, "--unknown", "--variant", "float32")
     assert "net: float32 cannot answer unknown: it has 6 validation images right, and 10" in result.stderr
+    assert Classifier.from_file(tmp_path / "net_float32.tflite").unknown_label is None
+
+
+def test_model_from_before_its_refit_chooses_where_known_things_end(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    folder = tmp_path / "run" / "net"
+    shutil.copy(folder / "model.keras", folder / "before_refit.keras")
+    card = ModelCard.from_json((folder / "card.json").read_text())
+    training = TrainingInfo(
+        "net", "none", "images", 0, Split.read(tmp_path / "run").sha256, learned_validation=True
+    )
+    (folder / "card.json").write_text(replace(card, training=training).to_json())
+    result = convert(folder, "-o", tmp_path, "--unknown", "--variant", "dynamic")
+    assert "net has learned from the validation images: the model from before answers them" in result.stderr
+    assert (
+        Classifier.from_file(tmp_path / "net_dynamic.tflite").classify_pixels(flat(COLOURS["grey"])).unknown
+    )
+
+
+def test_class_whose_training_images_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    for number in range(1, 60, 3):
+        (tmp_path / "run" / "images" / "train" / f"{number:03d}.png").write_bytes(b"broken")
+    result = convert(tmp_path / "run" / "net", "-o", tmp_path, "--unknown", "--variant", "float32")
+    assert "net: 20 of these cannot be read, and are left out" in result.stderr
+    assert "net: float32 cannot answer unknown: none of the training images of green can" in result.stderr
     assert Classifier.from_file(tmp_path / "net_float32.tflite").unknown_label is None
 
 

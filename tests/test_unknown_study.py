@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from edge_classify.benchmarks.scoring.split import Split, SplitImage
+from edge_classify.convert.directions import unit_rows
 from edge_classify.convert.outliers import OUTLIERS
 from edge_classify.edge.card import InputSpec, ModelCard, TrainingInfo
 from edge_classify.edge.runtime import load_interpreter
@@ -44,7 +45,7 @@ from studies.unknown.prototypes import (
     prototype_directions,
 )
 from studies.unknown.runs import draw, far_images, make_files, open_run
-from studies.unknown.scores import SCORES, Labelled, Outputs, unit_rows
+from studies.unknown.scores import SCORES, Labelled, Outputs
 from studies.unknown.tables import gain_share
 
 from .support.colour_run import LABELS, SIDE, write_model

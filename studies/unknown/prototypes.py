@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
+from edge_classify.convert.directions import class_directions, unit_rows
 from numpy.typing import NDArray
 
 from studies.unknown.metrics import Scores
@@ -25,39 +26,19 @@ from studies.unknown.scores import (
     Labelled,
     Outputs,
     Score,
-    mean_directions,
     nearest_of,
-    unit_rows,
 )
 
 COUNTS = (1, 2, 4, 8, 16)
 SIMULATED = (1, 4)
-_STARTS = 2
-_SEED = 0
 _STEPS = 127  # Of int8 weights, on either side of 0.
 _L2_STEP = 1 / 128
 _BIAS_AND_SCALE = 8  # Bytes of a prototype beside its weights: int32 and float32.
 
 
 def prototype_directions(training: Labelled, count: int) -> Floats:
-    """Return at most `count` directions of each class, of length 1: the middles of k-means on its directions.
-
-    A class of fewer different images has one for each of them. One a class is its mean.
-    """
-    if count == 1:
-        return mean_directions(training)
-    from sklearn.cluster import KMeans  # Takes seconds to load.
-
-    found = []
-    for label in training.classes:
-        own = training.directions[training.truth == label]
-        distinct = np.unique(own, axis=0)  # Copies of an image have one direction.
-        if len(distinct) <= count:
-            found.append(distinct)
-        else:
-            middles = KMeans(count, n_init=_STARTS, random_state=_SEED).fit(own).cluster_centers_
-            found.append(unit_rows(np.asarray(middles, np.float32)))
-    return np.concatenate(found)
+    """Return at most `count` directions of each class, of length 1: those that a file gets."""
+    return class_directions(training.outputs.features, training.truth, count)
 
 
 def prototypes(training: Labelled, count: int) -> Score:

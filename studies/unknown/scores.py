@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from edge_classify.convert.directions import unit_rows
 from numpy.typing import NDArray
 
 from studies.unknown.metrics import Scores
@@ -67,12 +68,6 @@ Score = Callable[[Outputs], Scores]
 Fit = Callable[[Labelled], Score]
 
 
-def unit_rows(rows: Floats) -> Floats:
-    """Return rows of length 1; a row of zeros stays."""
-    lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    return np.asarray(rows / lengths, np.float32)
-
-
 def softmax(_: Labelled) -> Score:
     """Return the highest probability. Hendrycks and Gimpel, ICLR 2017."""
     return lambda outputs: outputs.probabilities.max(axis=1).astype(np.float64)
@@ -87,12 +82,6 @@ def energy(_: Labelled) -> Score:
         return np.asarray(highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1)))
 
     return score
-
-
-def mean_directions(training: Labelled) -> Floats:
-    """Return the mean direction of each class, of length 1, [classes, features]."""
-    means = [training.directions[training.truth == label].mean(axis=0) for label in training.classes]
-    return unit_rows(np.stack(means))
 
 
 def nearest_of(directions: Floats) -> Score:

@@ -2,7 +2,7 @@
 
 Both networks on handwritten digits, from training to benchmark, as a user would do it: `make demo`. Ends with
 which file to ship and what to type next. Whatever the commands print is kept in FOLDER/log.txt. Some three to
-eleven minutes on two cores.
+fourteen minutes on two cores.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def test_last_line_that_is_cut_off_is_left_out_and_said(tmp_path: Path) -> None:
     [
         ({"format": "2.0"}, "it has format 2.0, and this program reads 1.x"),
         ({"format": None}, "written by an earlier version; measure again"),
-        ({"format": 1.0}, '"format" must be such as "1.1". Received: 1.0'),
+        ({"format": 1.0}, '"format" must be such as "1.2". Received: 1.0'),
         ({"median_ms": "20"}, "median_ms has a value of the wrong type. Received: '20'"),
         ({"median_ms": 0}, "median_ms must be above 0. Received: 0"),
         ({"blocks": []}, "blocks must be of at least one block of each process"),
